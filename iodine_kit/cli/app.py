@@ -1,0 +1,70 @@
+"""The application: its commands, and the one place where errors become sentences and exit statuses."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+import iodine_kit
+from iodine_kit.cli import artifacts, stages
+from iodine_kit.errors import IodineKitError
+
+INTERRUPTED = 130
+
+
+class _Group(TyperGroup):
+    """Ends in one sentence and its own exit status, never in a traceback, where the user can mend what is wrong."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except IodineKitError as error:
+            _say(f"error: {error}")
+            raise typer.Exit(error.exit_status) from None
+        except KeyboardInterrupt as error:
+            _say(f"interrupted: {error or 'nothing was left half written'}")
+            raise typer.Exit(INTERRUPTED) from None
+
+
+app = typer.Typer(
+    cls=_Group,
+    name="iodine-kit",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Unsupervised object-centric learning with IODINE: prepare, train, infer, eval, report.\n\n"
+    "Every stage makes one artifact below --store and prints its path; left without a choice, it takes the newest "
+    "fitting input. What is up to date is not made again.",
+)
+
+
+def _say(sentence: str) -> None:
+    from iodine_kit.cli.console import err
+
+    err.print(sentence, markup=False, style="bold red")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"iodine-kit {iodine_kit.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+stages.register(app)
+artifacts.register(app)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

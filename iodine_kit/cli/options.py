@@ -1,0 +1,73 @@
+"""Options that several commands share, and how they become configuration and artifacts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from iodine_kit.config import Values
+    from iodine_kit.store import Artifact, Store
+
+DEFAULT_STORE = Path("data")
+StoreOption = Annotated[
+    Path, typer.Option("--store", envvar="IODINE_KIT_STORE", metavar="DIR", help="Directory of all artifacts.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the artifact's path.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Make it anew even if it is up to date.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Override one value of the configuration (repeatable)."),
+]
+PipelineOption = Annotated[
+    str | None, typer.Option("--pipeline", metavar="FILE|NAME", help="Take the configuration from a pipeline file.")
+]
+OutputOption = Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Also copy the page here.")]
+DatasetOption = Annotated[
+    str | None, typer.Option("--dataset", metavar="ARTIFACT", help="Data set; left out, the newest that fits.")
+]
+
+
+def tables_of(pipeline: str | None, settings: list[str] | None, names: tuple[str, ...]) -> dict[str, Values]:
+    """A stage's tables: from a pipeline file, if one is named, with the overrides on top."""
+    from iodine_kit.config import merge, parse_overrides
+    from iodine_kit.pipeline import load
+
+    tables: dict[str, Any] = load(pipeline) if pipeline else {}
+    return merge({name: tables.get(name, {}) for name in names}, parse_overrides(settings or [], names))
+
+
+def splits_of(texts: list[str] | None) -> dict[str, int]:
+    """``["train=1000"]`` as ``{"train": 1000}``."""
+    splits: dict[str, int] = {}
+    for text in texts or []:
+        name, equals, count = text.partition("=")
+        if not equals or not count.isdecimal():
+            raise typer.BadParameter(f"'{text}' is not NAME=N, for example train=1000", param_hint="--split")
+        splits[name] = int(count)
+    return splits
+
+
+def store_at(path: Path) -> Store:
+    """The store in a directory."""
+    from iodine_kit.store import Store
+
+    return Store(path)
+
+
+def input_artifact(store: Store, place: str | None, kind: str, command: str) -> Artifact:
+    """The artifact that was named, or the newest of its kind, which is then said; ``command`` makes one."""
+    from iodine_kit.cli.console import Terminal
+
+    if place:
+        return store.open(place, kind)
+    artifact = store.newest(kind, command)
+    Terminal().note(f"using {kind} {artifact.path}")
+    return artifact
+
+
+def parent(store: Store, artifact: Artifact, role: str) -> Artifact:
+    """The input that an artifact was made from."""
+    return store.resolve(artifact.manifest.identity.inputs[role])

@@ -1,0 +1,216 @@
+"""The commands of the stages. Stages are imported when they run: help has to come up at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from iodine_kit.cli.options import (
+    DEFAULT_STORE,
+    DatasetOption,
+    JsonOption,
+    OutputOption,
+    OverwriteOption,
+    PipelineOption,
+    SetOption,
+    StoreOption,
+    input_artifact,
+    parent,
+    splits_of,
+    store_at,
+    tables_of,
+)
+
+if TYPE_CHECKING:
+    from iodine_kit.store import Artifact
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application, in the order in which they are used."""
+    app.command("prepare")(prepare)
+    app.command("train")(train)
+    app.command("infer")(infer)
+    app.command("eval")(evaluate)
+    app.command("report")(report)
+    app.command("run")(run)
+
+
+def prepare(
+    dataset: Annotated[str | None, typer.Argument(help="Name of the data set; a wrong one lists all.")] = None,
+    generate: Annotated[int | None, typer.Option(metavar="N", help="Generate N scenes.")] = None,
+    source: Annotated[
+        str | None, typer.Option(metavar="FILE|URL", help="Published file; left out, its public address.")
+    ] = None,
+    split: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=N", help="Scenes per split (repeatable); else sensible shares.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the generator.")] = None,
+    format: Annotated[str | None, typer.Option(help="hdf5 (default) or webdataset.")] = None,
+    settings: SetOption = None,
+    pipeline: PipelineOption = None,
+    store: StoreOption = DEFAULT_STORE,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Turn a published data set, or a generated one, into sharded WebDataset or HDF5."""
+    from iodine_kit.cli.console import Terminal, emit
+    from iodine_kit.stages import prepare as stage
+    from iodine_kit.stages.job import obtain
+
+    tables = tables_of(pipeline, settings, stage.TABLES)
+    given = {"dataset": dataset, "generate": generate, "source": source, "seed": seed, "format": format}
+    tables["prepare"] |= {key: value for key, value in given.items() if value is not None}
+    if split:
+        tables["prepare"]["split"] = splits_of(split)
+    if "dataset" not in tables["prepare"]:
+        raise typer.BadParameter(f"name a data set: {', '.join(stage.DATASETS.names())}", param_hint="DATASET")
+    place, reporter = store_at(store), Terminal()
+    job = stage.plan(tables, place, reporter, overwrite=overwrite)
+    artifact = obtain(place, job, reporter, overwrite=overwrite)
+    emit(artifact, as_json, splits=artifact.facts["splits"])
+
+
+def train(
+    dataset: DatasetOption = None,
+    model: Annotated[str | None, typer.Option(help="Name of the model; left out, iodine.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    settings: SetOption = None,
+    pipeline: PipelineOption = None,
+    store: StoreOption = DEFAULT_STORE,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a model. Keys to --set: train.steps, train.batch_size, train.device, model.preset, model.slots, …"""
+    from iodine_kit.cli.console import Terminal, emit
+    from iodine_kit.stages import train as stage
+    from iodine_kit.stages.job import obtain
+
+    tables = tables_of(pipeline, settings, stage.TABLES)
+    if model is not None:
+        tables["model"]["name"] = model
+    place, reporter = store_at(store), Terminal()
+    data = input_artifact(place, dataset, "dataset", "iodine-kit prepare tetrominoes --generate 2000")
+    job = stage.plan(tables, data, reporter)
+    artifact = obtain(place, job, reporter, overwrite=overwrite, resume="require" if resume else "never")
+    emit(artifact, as_json, **{name: artifact.facts[name] for name in ("steps", "parameters", "device")})
+
+
+def infer(
+    run: Annotated[
+        str | None, typer.Option(metavar="ARTIFACT", help="Trained run; left out, the newest.", show_default=False)
+    ] = None,
+    dataset: DatasetOption = None,
+    settings: SetOption = None,
+    pipeline: PipelineOption = None,
+    store: StoreOption = DEFAULT_STORE,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Segment a split into predictions.h5. Keys to --set: infer.split, infer.slots, infer.steps, infer.store, …"""
+    from iodine_kit.cli.console import Terminal, emit
+    from iodine_kit.stages import infer as stage
+    from iodine_kit.stages.job import obtain
+
+    tables = tables_of(pipeline, settings, stage.TABLES)
+    place, reporter = store_at(store), Terminal()
+    trained = input_artifact(place, run, "run", "iodine-kit train")
+    data = place.open(dataset, "dataset") if dataset else parent(place, trained, "dataset")
+    artifact = obtain(place, stage.plan(tables, trained, data, reporter), reporter, overwrite=overwrite)
+    emit(artifact, as_json, **artifact.facts)
+
+
+def evaluate(
+    predictions: Annotated[
+        str | None, typer.Option(metavar="ARTIFACT", help="Predictions; left out, the newest.")
+    ] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option(help="ari (foreground), ari-all, mse (repeatable); left out, all three.")
+    ] = None,
+    settings: SetOption = None,
+    pipeline: PipelineOption = None,
+    store: StoreOption = DEFAULT_STORE,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Score predictions against the truth: a table per scene, and a summary that states its conventions."""
+    from iodine_kit.cli.console import Terminal, emit, show_metrics
+    from iodine_kit.stages import evaluate as stage
+    from iodine_kit.stages.job import obtain
+
+    tables = tables_of(pipeline, settings, stage.TABLES)
+    if metric:
+        tables["eval"]["metrics"] = metric
+    place, reporter = store_at(store), Terminal()
+    predicted = input_artifact(place, predictions, "predictions", "iodine-kit infer")
+    job = stage.plan(tables, predicted, parent(place, predicted, "dataset"), reporter)
+    artifact = obtain(place, job, reporter, overwrite=overwrite)
+    show_metrics(artifact.facts)
+    emit(artifact, as_json, metrics=artifact.facts["metrics"])
+
+
+def report(
+    evaluation: Annotated[
+        str | None, typer.Option(metavar="ARTIFACT", help="Left out, the newest.")
+    ] = None,
+    output: OutputOption = None,
+    settings: SetOption = None,
+    pipeline: PipelineOption = None,
+    store: StoreOption = DEFAULT_STORE,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write one self-contained HTML page on an evaluation: pictures, curves, figures, lineage."""
+    from iodine_kit.cli.console import Terminal, emit
+    from iodine_kit.stages import report as stage
+    from iodine_kit.stages.job import obtain
+
+    tables = tables_of(pipeline, settings, stage.TABLES)
+    place, reporter = store_at(store), Terminal()
+    evaluated = input_artifact(place, evaluation, "evaluation", "iodine-kit eval")
+    predicted, data = parent(place, evaluated, "predictions"), parent(place, evaluated, "dataset")
+    trained = parent(place, predicted, "run")
+    chain = {"dataset": data, "run": trained, "predictions": predicted, "evaluation": evaluated}
+    artifact = obtain(place, stage.plan(tables, chain, reporter), reporter, overwrite=overwrite)
+    emit(artifact, as_json, page=_page(artifact, output))
+
+
+def run(
+    pipeline: Annotated[str, typer.Argument(metavar="FILE|NAME", help="Pipeline file, or its name in pipelines/.")],
+    settings: SetOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would run, and why.")] = False,
+    output: OutputOption = None,
+    store: StoreOption = DEFAULT_STORE,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring everything a pipeline file describes up to date, from data to report."""
+    from iodine_kit import pipeline as pipelines
+    from iodine_kit.cli.console import Terminal, emit, show_metrics
+
+    tables, place, reporter = pipelines.load(pipeline, settings or []), store_at(store), Terminal()
+    if dry_run:
+        for planned in pipelines.plan(tables, place, reporter):
+            typer.echo(f"{planned.status:8} {planned.stage:12} {planned.because}")
+        return
+    chain = pipelines.run(tables, place, reporter, overwrite=overwrite)
+    metrics = chain["evaluation"].facts
+    show_metrics(metrics)
+    facts: dict[str, Any] = {"artifacts": {role: str(artifact.path) for role, artifact in chain.items()}}
+    emit(chain["report"], as_json, **facts, metrics=metrics["metrics"], page=_page(chain["report"], output))
+
+
+def _page(report: Artifact, output: Path | None) -> str:
+    """Where the page lies, after copying it to ``output`` if that was asked for."""
+    import shutil
+
+    from iodine_kit.cli.console import Terminal
+    from iodine_kit.stages.report import PAGE
+
+    page = report.path / PAGE
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        page = Path(shutil.copyfile(page, output))
+    Terminal().note(f"open {page.resolve().as_uri()}")
+    return str(page)

@@ -1,0 +1,150 @@
+"""Strict configuration: frozen pydantic models, and one way to build them from files and ``--set`` overrides.
+
+A mistyped key never becomes a silent default: unknown keys are refused with the nearest known key. A component owns
+the model that configures it. A table of a file may be split over several models, for example what shapes a training
+run's result (part of its key) and how it is executed (never part of it).
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from iodine_kit.errors import ConfigError, did_you_mean
+
+Values = dict[str, Any]
+
+
+class Config(BaseModel):
+    """Base of all configuration: immutable, no unknown keys, defaults validated."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+
+
+ConfigT = TypeVar("ConfigT", bound=Config)
+
+
+def build(model: type[ConfigT], values: Mapping[str, Any], table: str) -> ConfigT:
+    """Validate ``values`` as ``model``; ``table`` names the place in messages.
+
+    Raises:
+        ConfigError: naming the key, what is wrong with it and, for an unknown key, the nearest known one.
+    """
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        raise ConfigError("; ".join(_explain(model, table, one) for one in error.errors())) from None
+
+
+def split_table(values: Mapping[str, Any], models: Iterable[type[Config]], table: str) -> list[Values]:
+    """Deal the keys of one table out to the models that own them, in the order of ``models``."""
+    models = list(models)
+    owned = {key: model for model in models for key in model.model_fields}
+    for key in values:
+        if key not in owned:
+            raise ConfigError(f"{table}.{key} is not a known key{did_you_mean(key, owned)}")
+    return [{key: value for key, value in values.items() if owned[key] is model} for model in models]
+
+
+def read_toml(path: Path) -> Values:
+    """Read a TOML file; raises :class:`ConfigError` with the file and line if it is missing or malformed."""
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such configuration file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"{path}: cannot be read as TOML: {error}") from None
+
+
+def parse_overrides(settings: Iterable[str], tables: Iterable[str]) -> dict[str, Values]:
+    """Turn ``train.steps=50`` settings into nested tables; values are TOML, or plain text where TOML does not parse.
+
+    Raises:
+        ConfigError: if a setting has no ``=``, no table, or a table outside ``tables``.
+    """
+    tables = list(tables)
+    result: dict[str, Values] = {table: {} for table in tables}
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        keys = [key.strip() for key in path.split(".")]
+        if not equals or len(keys) < 2 or not all(keys):
+            raise ConfigError(f"--set {setting}: write TABLE.KEY=VALUE, for example {tables[0]}.KEY=VALUE")
+        if keys[0] not in result:
+            raise ConfigError(f"--set {setting}: '{keys[0]}' is not a table here{did_you_mean(keys[0], tables)}")
+        merge(result, _nest(keys, _parse_value(text.strip())))
+    return result
+
+
+def merge(base: Values, over: Mapping[str, Any]) -> Values:
+    """Lay ``over`` on ``base`` in place, table by table, and return ``base``."""
+    for key, value in over.items():
+        if isinstance(value, Mapping) and isinstance(base.get(key), dict):
+            merge(base[key], value)
+        else:
+            base[key] = dict(value) if isinstance(value, Mapping) else value
+    return base
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the leaves of nested tables by dotted name."""
+    leaves: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            leaves |= flatten(value, f"{prefix}{key}.")
+        else:
+            leaves[prefix + key] = value
+    return leaves
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Say which leaves differ between two configurations, as ``"train.steps: 50 -> 100"``."""
+    before, after = flatten(old), flatten(new)
+    names = sorted(before.keys() | after.keys())
+    return [
+        f"{name}: {_show(before, name)} -> {_show(after, name)}"
+        for name in names
+        if before.get(name) != after.get(name) or (name in before) != (name in after)
+    ]
+
+
+def _show(values: Mapping[str, Any], name: str) -> str:
+    return json.dumps(values[name]) if name in values else "absent"
+
+
+def _nest(keys: list[str], value: object) -> Values:
+    for key in reversed(keys):
+        value = {key: value}
+    assert isinstance(value, dict)
+    return value
+
+
+def _parse_value(text: str) -> object:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _explain(model: type[Config], table: str, error: Mapping[str, Any]) -> str:
+    location = [str(part) for part in error["loc"]]
+    place = ".".join([table, *location])
+    if error["type"] == "extra_forbidden":
+        return f"{place} is not a known key{did_you_mean(location[-1], _known_keys(model, location[:-1]))}"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    given = error.get("input")
+    shown = "" if isinstance(given, Mapping) or not location else f" (given: {given!r})"
+    return f"{place}: {message[0].lower()}{message[1:]}{shown}"
+
+
+def _known_keys(model: type[BaseModel], location: list[str]) -> Iterable[str]:
+    for part in location:
+        field = model.model_fields.get(part)
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            return []
+        model = field.annotation
+    return model.model_fields

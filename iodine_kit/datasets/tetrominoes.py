@@ -1,0 +1,97 @@
+"""Tetrominoes (multi_object_datasets, Kabra et al. 2019): three pieces on black, 35×35 pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from iodine_kit import config as configuration
+from iodine_kit.datasets._multi_object import index_mask
+from iodine_kit.datasets._tetromino_shapes import COLOURS, NAMES, brightness, silhouette
+from iodine_kit.errors import ConfigError
+from iodine_kit.records import Array, Bytes, DatasetInfo, Scene
+from iodine_kit.tfrecord import FieldSpec, check_features, decode, read_examples
+
+VERSION = 1
+SUMMARY = "three tetromino pieces in six colours on black, 35×35; published file or exact generator"
+URL = "https://storage.googleapis.com/multi-object-datasets/tetrominoes/tetrominoes_train.tfrecords"
+SPLITS = {"train": 60_000, "val": 320, "test": 320}
+CITATION = "Kabra et al., Multi-Object Datasets, github.com/google-deepmind/multi_object_datasets, 2019"
+LICENCE = "Apache-2.0"
+
+_ENTITIES = 4
+_FIELDS = {
+    "image": FieldSpec(np.uint8, (35, 35, 3)),
+    "mask": FieldSpec(np.uint8, (_ENTITIES, 35, 35, 1)),
+    "x": FieldSpec(np.float32, (_ENTITIES,)),
+    "y": FieldSpec(np.float32, (_ENTITIES,)),
+    "shape": FieldSpec(np.float32, (_ENTITIES,)),
+    "color": FieldSpec(np.float32, (_ENTITIES, 3)),
+    "visibility": FieldSpec(np.float32, (_ENTITIES,)),
+}
+
+
+class Config(configuration.Config):
+    """What a generated data set looks like; the defaults are the published data set's.
+
+    Attributes:
+        cell: side of a cell in pixels; the image's side is 7 cells. Published: 5.
+        pieces: pieces per scene. Published: 3.
+    """
+
+    cell: Annotated[int, Field(ge=1, le=32)] = 5
+    pieces: Annotated[int, Field(ge=1, le=6)] = 3
+
+
+def info(config: Config) -> DatasetInfo:
+    """What is true of every scene."""
+    size = 7 * config.cell
+    classes = {"shape": NAMES}
+    return DatasetInfo("tetrominoes", size, size, config.pieces + 1, (0,), classes, CITATION, LICENCE)
+
+
+def read(config: Config, path: Path) -> Iterator[Scene]:
+    """Read DeepMind's TFRecord file. See :class:`iodine_kit.datasets.SourcePlugin`."""
+    if config != Config():
+        raise ConfigError("dataset.cell and dataset.pieces shape generated scenes only: add --generate N")
+    for raw in read_examples(path):
+        check_features(raw, _FIELDS)
+        arrays = decode(raw, _FIELDS)
+        mask = index_mask(raw, arrays.pop("mask"))
+        yield Scene(f"tetrominoes-{raw.index:08d}", arrays.pop("image"), mask, arrays)
+
+
+def generate(config: Config, rng: np.random.Generator, key: str) -> Scene:
+    """Sample one scene by the published law: uniform shapes, colours and pixel positions; overlaps start it anew."""
+    size = 7 * config.cell
+    while True:
+        shapes = rng.integers(1, len(NAMES), config.pieces)
+        extents = np.array([silhouette(int(shape), config.cell).shape for shape in shapes])
+        corners = rng.integers(0, size - extents + 1)
+        colours = np.array([COLOURS[i] for i in rng.integers(0, len(COLOURS), config.pieces)])
+        image, mask = draw(shapes, corners[:, 0], corners[:, 1], colours, cell=config.cell)
+        if np.count_nonzero(mask) == 4 * config.pieces * config.cell**2:
+            break
+    pieces = {"shape": shapes, "x": corners[:, 0], "y": corners[:, 1], "color": colours}
+    factors = {name: np.concatenate([0 * value[:1], value]).astype(np.float32) for name, value in pieces.items()}
+    factors["visibility"] = np.ones(config.pieces + 1, np.float32)
+    return Scene(key, image, mask, factors)
+
+
+def draw(shape: Array, x: Array, y: Array, color: Array, *, cell: int = 5) -> tuple[Bytes, Bytes]:
+    """Draw pieces from factor rows without the background's: image ``uint8[S, S, 3]`` and mask ``uint8[S, S]``.
+
+    As published, ``x`` is the row and ``y`` the column of the bounding box's top left pixel.
+    """
+    size = 7 * cell
+    image, mask = np.zeros((size, size, 3), np.uint8), np.zeros((size, size), np.uint8)
+    for index, (kind, top, left, colour) in enumerate(zip(shape, x, y, color, strict=True), start=1):
+        inside = silhouette(int(kind), cell).astype(bool)
+        place = np.s_[int(top) : int(top) + inside.shape[0], int(left) : int(left) + inside.shape[1]]
+        image[place][inside] = brightness(int(kind), cell)[inside][:, None] * colour.astype(np.uint8)
+        mask[place][inside] = index
+    return image, mask

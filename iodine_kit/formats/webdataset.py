@@ -1,0 +1,151 @@
+"""WebDataset: tar shards ``<split>-000000.tar`` that plain ``webdataset`` reads, with an index for random access.
+
+A sample has three members: ``<key>.image.png`` (RGB), ``<key>.mask.png`` (8-bit grey, the entity index) and
+``<key>.meta.json`` (factors). Tar headers carry no time and no owner, so the same scenes give the same bytes.
+``<split>.index.npz`` says where every member's bytes lie; the shards are complete without it for streaming readers.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import mmap
+import tarfile
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import Field
+
+from iodine_kit import config as configuration
+from iodine_kit.errors import CorruptDataError
+from iodine_kit.records import Array, Bytes, Scene, SceneBatch
+
+VERSION = 1
+MEMBERS = ("image.png", "mask.png", "meta.json")
+
+
+class Config(configuration.Config):
+    """How to store.
+
+    Attributes:
+        scenes_per_shard: scenes in every shard but the last.
+    """
+
+    scenes_per_shard: Annotated[int, Field(ge=1, le=100_000)] = 5000
+
+
+def write(directory: Path, split: str, scenes: Iterable[Scene], count: int, config: Config) -> None:
+    """Write the shards and their index. See :class:`iodine_kit.formats.FormatPlugin`."""
+    scenes = iter(scenes)
+    shards = -(-count // config.scenes_per_shard)
+    rows: list[tuple[str, int, list[int]]] = []
+    for number in range(shards):
+        path = directory / _shard_name(split, number)
+        _write_shard(path, islice(scenes, config.scenes_per_shard))
+        rows += [(key, number, places) for key, places in _index_shard(path)]
+    # Two numbers, offset and size, for each of the three members of a sample.
+    places = np.array([places for _, _, places in rows], np.int64).reshape(-1, len(MEMBERS), 2)
+    keys, shard = np.array([key for key, _, _ in rows], np.str_), np.array([number for _, number, _ in rows], np.int32)
+    np.savez(directory / f"{split}.index.npz", key=keys, shard=shard, place=places)
+
+
+def open_split(directory: Path, split: str) -> ShardReader:
+    """Open a split's shards through their index."""
+    return ShardReader(directory, split)
+
+
+class ShardReader:
+    """Random access to the samples of a split; shards are mapped into memory when first needed."""
+
+    def __init__(self, directory: Path, split: str) -> None:
+        self._directory, self._split = directory, split
+        path = directory / f"{split}.index.npz"
+        try:
+            with np.load(path, allow_pickle=False) as index:
+                self._keys, self._shard, self._place = index["key"].tolist(), index["shard"], index["place"]
+        except (OSError, ValueError, KeyError) as error:
+            raise CorruptDataError(f"{path}: not an index of WebDataset shards: {error}") from None
+        self._maps: dict[int, mmap.mmap] = {}
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def keys(self) -> list[str]:
+        return list(self._keys)
+
+    def batch(self, indices: Sequence[int] | NDArray[Any]) -> SceneBatch:
+        images, masks = zip(*((self._image(int(i), 0), self._image(int(i), 1)) for i in indices), strict=True)
+        return SceneBatch(tuple(self._keys[int(i)] for i in indices), np.stack(images), np.stack(masks))
+
+    def scene(self, index: int) -> Scene:
+        meta = json.loads(self._bytes(index, 2))
+        factors = {name: np.array(f["values"], f["dtype"]) for name, f in meta["factors"].items()}
+        return Scene(self._keys[index], self._image(index, 0), self._image(index, 1), factors)
+
+    def close(self) -> None:
+        for shard in self._maps.values():
+            shard.close()
+        self._maps.clear()
+
+    def _image(self, index: int, member: int) -> Bytes:
+        try:
+            return np.array(Image.open(io.BytesIO(self._bytes(index, member))))
+        except OSError as error:
+            name = f"{self._keys[index]}.{MEMBERS[member]}"
+            raise CorruptDataError(f"{self._shard_path(index)}: {name} is not a PNG: {error}") from None
+
+    def _bytes(self, index: int, member: int) -> bytes:
+        offset, size = self._place[index, member]
+        data = self._map(index)[offset : offset + size]
+        if len(data) != size:
+            raise CorruptDataError(f"{self._shard_path(index)}: ends before {self._keys[index]}.{MEMBERS[member]}")
+        return data
+
+    def _map(self, index: int) -> mmap.mmap:
+        shard = int(self._shard[index])
+        if shard not in self._maps:
+            try:
+                with self._shard_path(index).open("rb") as file:
+                    self._maps[shard] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            except (OSError, ValueError) as error:
+                raise CorruptDataError(f"{self._shard_path(index)}: cannot be read: {error}") from None
+        return self._maps[shard]
+
+    def _shard_path(self, index: int) -> Path:
+        return self._directory / _shard_name(self._split, int(self._shard[index]))
+
+
+def _shard_name(split: str, number: int) -> str:
+    return f"{split}-{number:06d}.tar"
+
+
+def _write_shard(path: Path, scenes: Iterable[Scene]) -> None:
+    import webdataset  # here, because it loads torch, which takes seconds
+
+    with path.open("wb") as file, webdataset.TarWriter(file, encoder=False, mtime=0, user="", group="") as tar:
+        for scene in scenes:
+            factors = {name: {"dtype": str(v.dtype), "values": v.tolist()} for name, v in scene.factors.items()}
+            meta = json.dumps({"factors": factors}, sort_keys=True).encode()
+            sample = dict(zip(MEMBERS, (_png(scene.image), _png(scene.mask), meta), strict=True))
+            tar.write({"__key__": scene.key, **sample})
+
+
+def _index_shard(path: Path) -> list[tuple[str, list[int]]]:
+    """Every sample's key with offset and size of its members, in the order of ``MEMBERS``."""
+    found: dict[str, dict[str, list[int]]] = {}
+    with tarfile.open(path) as tar:
+        for member in tar:
+            key, _, kind = member.name.partition(".")
+            found.setdefault(key, {})[kind] = [member.offset_data, member.size]
+    return [(key, [number for kind in MEMBERS for number in places[kind]]) for key, places in found.items()]
+
+
+def _png(pixels: Array) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=6)
+    return buffer.getvalue()

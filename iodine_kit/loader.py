@@ -1,0 +1,54 @@
+"""Batches of scenes from any format: exact epochs, in an order that depends on the seed and the epoch only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iodine_kit.formats import Reader
+from iodine_kit.records import SceneBatch
+
+
+class ShuffledBatches:
+    """An endless stream of epochs, each every scene once in its own random order, cut into equal batches.
+
+    A batch may end one epoch and begin the next, so no scene is dropped or seen twice. ``batch(step)`` depends on
+    nothing but the seed and the step, which makes a resumed run see what the uninterrupted one would have seen.
+    """
+
+    def __init__(self, reader: Reader, batch_size: int, seed: int) -> None:
+        self._reader, self._batch_size, self._seed = reader, batch_size, seed
+        self._permutation = lru_cache(maxsize=2)(self._draw_permutation)
+
+    def indices(self, step: int) -> NDArray[np.int64]:
+        """The scenes of a step's batch, ``int64[batch_size]``."""
+        stream = np.arange(step * self._batch_size, (step + 1) * self._batch_size)
+        epochs, places = np.divmod(stream, len(self._reader))
+        return np.array([self._permutation(int(e))[p] for e, p in zip(epochs, places, strict=True)], np.int64)
+
+    def batch(self, step: int) -> SceneBatch:
+        """The batch of a step."""
+        return self._reader.batch(self.indices(step))
+
+    def prefetched(self, start: int, stop: int) -> Iterator[SceneBatch]:
+        """The batches of steps ``start`` to ``stop - 1``, each read while the one before is in use."""
+        with ThreadPoolExecutor(1) as thread:
+            future = thread.submit(self.batch, start)
+            for step in range(start, stop):
+                batch = future.result()
+                if step + 1 < stop:
+                    future = thread.submit(self.batch, step + 1)
+                yield batch
+
+    def _draw_permutation(self, epoch: int) -> NDArray[np.int64]:
+        return np.random.default_rng([self._seed, epoch]).permutation(len(self._reader))
+
+
+def in_order(reader: Reader, batch_size: int, count: int) -> Iterator[SceneBatch]:
+    """The first ``count`` scenes once each, in order; the last batch may be smaller."""
+    for start in range(0, count, batch_size):
+        yield reader.batch(range(start, min(start + batch_size, count)))

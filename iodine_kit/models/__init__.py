@@ -1,0 +1,84 @@
+"""Models: each module or package of this folder is one, named for it, and offers what :class:`ModelPlugin` says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from iodine_kit.config import Config
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+
+@dataclass(frozen=True)
+class LossTerms:
+    """A training loss and its parts, in nats per image, averaged over the batch.
+
+    Attributes:
+        loss: scalar to differentiate.
+        nll_T, kl_T: negative log-likelihood and KL at every decode, detached; ``[T+1]``.
+    """
+
+    loss: Tensor
+    nll_T: Tensor
+    kl_T: Tensor
+
+
+@dataclass(frozen=True)
+class Inference:
+    """What a model inferred for images ``[B, 3, H, W]``; S = T+1 decodes. All tensors are detached.
+
+    Attributes:
+        step_mask_BSHW: ``uint8``, the slot with the largest mask, at every decode.
+        mask_BKHW: soft masks of the last decode, summing to 1 over slots.
+        mean_BKCHW: RGB means of the last decode, not clipped.
+        reconstruction_BCHW: Σ_k mask · mean, not clipped.
+        loc_BKZ, scale_BKZ: the posterior's mean and standard deviation at the last decode.
+        nll_BS, kl_BS: in nats per image, at every decode.
+    """
+
+    step_mask_BSHW: Tensor
+    mask_BKHW: Tensor
+    mean_BKCHW: Tensor
+    reconstruction_BCHW: Tensor
+    loc_BKZ: Tensor
+    scale_BKZ: Tensor
+    nll_BS: Tensor
+    kl_BS: Tensor
+
+
+class Model(Protocol):
+    """A model that segments scenes. It is also a ``torch.nn.Module``."""
+
+    def loss(self, image_BCHW: Tensor, generator: Generator | None) -> LossTerms:
+        """Return the training loss for images in [0, 1]; noise is drawn from ``generator``."""
+
+    def infer(
+        self,
+        image_BCHW: Tensor,
+        generator: Generator | None,
+        *,
+        slots: int | None = None,
+        steps: int | None = None,
+    ) -> Inference:
+        """Segment images in [0, 1], with another number of slots or refinement steps if asked."""
+
+
+class ModelPlugin(Protocol):
+    """What a module of this folder offers."""
+
+    VERSION: int
+    """Raised whenever the same configuration and data would train another model."""
+
+    PRESETS: Mapping[str, Any]
+    """Published sets of choices, which ``model.preset`` names; ``release-<data set>`` is that data set's default."""
+
+    Config: type[Config]
+
+    def build(self, config: Any, seed: int) -> Any:
+        """Return a newly initialised :class:`Model` that is a ``torch.nn.Module``."""
+
+    def check_image(self, config: Any, height: int, width: int) -> None:
+        """Raise :class:`iodine_kit.errors.ImageSizeError` if the net cannot take such images."""

@@ -1,0 +1,38 @@
+"""IODINE: iterative variational inference of object slots (Greff et al. 2019). README.md here lists every choice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from iodine_kit.errors import ImageSizeError
+from iodine_kit.models.iodine.config import IodineConfig
+from iodine_kit.models.iodine.presets import PRESETS
+
+if TYPE_CHECKING:
+    from iodine_kit.models.iodine.model import Iodine
+
+__all__ = ["PRESETS", "VERSION", "Config", "build", "check_image"]
+
+VERSION = 1
+Config = IodineConfig
+
+
+def build(config: IodineConfig, seed: int) -> Iodine:
+    """Return a newly initialised model; the same seed gives the same weights."""
+    import torch  # here, because torch takes seconds to load and configuration does without it
+
+    from iodine_kit.models.iodine.model import Iodine
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Iodine(config)
+
+
+def check_image(config: IodineConfig, height: int, width: int) -> None:
+    """Refuse images with fewer pixels than the decoder's kernel, or than the refinement network's last layer needs."""
+    smallest = max(config.decoder.kernel, config.refinement.stride ** len(config.refinement.channels))
+    if min(height, width) < smallest:
+        raise ImageSizeError(
+            f"this net needs images of at least {smallest}×{smallest} pixels, and these are {height}×{width}: "
+            "use larger images, fewer model.refinement.channels or a smaller model.decoder.kernel"
+        )

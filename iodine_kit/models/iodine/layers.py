@@ -1,0 +1,105 @@
+"""Building blocks with the release's conventions: Sonnet's initialisation, TensorFlow's SAME padding, coordinates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from iodine_kit.models.iodine.config import CoordinateName
+
+
+def truncated_normal_(parameter: Tensor, fan_in: int) -> None:
+    """Fill with a normal of std 1/√fan_in cut off at two standard deviations (Sonnet 1, not rescaled)."""
+    std = 1 / math.sqrt(fan_in)
+    nn.init.trunc_normal_(parameter, std=std, a=-2 * std, b=2 * std)
+
+
+class Linear(nn.Linear):
+    """A linear layer with Sonnet 1's initialisation."""
+
+    def reset_parameters(self) -> None:
+        truncated_normal_(self.weight, self.in_features)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+
+class Conv(nn.Conv2d):
+    """A convolution with Sonnet 1's initialisation and TensorFlow's SAME padding (asymmetric where it must be)."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> None:
+        super().__init__(in_channels, out_channels, kernel, stride)
+
+    def reset_parameters(self) -> None:
+        truncated_normal_(self.weight, self.in_channels * self.kernel_size[0] * self.kernel_size[1])
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        (top, bottom), (left, right) = (self._padding(size) for size in x.shape[-2:])
+        if top == bottom == left == right:
+            return F.conv2d(x, self.weight, self.bias, self.stride, top)
+        return F.conv2d(F.pad(x, (left, right, top, bottom)), self.weight, self.bias, self.stride)
+
+    def _padding(self, size: int) -> tuple[int, int]:
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
+        return total // 2, total - total // 2
+
+
+class LSTMCell(nn.Module):
+    """Sonnet 1's LSTM: gates i, j (candidate), f, o from one matrix; 1 is added to the forget gate at run time."""
+
+    def __init__(self, inputs: int, hidden: int) -> None:
+        super().__init__()
+        self.hidden = hidden
+        self.gates = Linear(inputs + hidden, 4 * hidden)
+        truncated_normal_(self.gates.bias, inputs + hidden)  # Sonnet draws this bias too
+
+    def forward(self, x_NI: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return (hidden, cell), each ``[N, hidden]``."""
+        hidden, cell = state
+        i, j, f, o = self.gates(torch.cat([x_NI, hidden], 1)).chunk(4, 1)
+        cell = torch.sigmoid(f + 1) * cell + torch.sigmoid(i) * torch.tanh(j)
+        return torch.tanh(cell) * torch.sigmoid(o), cell
+
+    def initial(self, count: int, like: Tensor) -> tuple[Tensor, Tensor]:
+        """The zero state for ``count`` rows."""
+        zeros = like.new_zeros(count, self.hidden)
+        return zeros, zeros
+
+
+def mlp(sizes: Sequence[int]) -> nn.Sequential:
+    """Linear layers with ELU between them; the last one is linear."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(sizes):
+        layers += [nn.ELU(), Linear(inputs, outputs)] if layers else [Linear(inputs, outputs)]
+    return nn.Sequential(*layers)
+
+
+def coordinate_channels(name: CoordinateName) -> int:
+    """Number of channels that :func:`coordinates` returns."""
+    return 2 if name == "linear" else 8
+
+
+def coordinates(name: CoordinateName, height: int, width: int, like: Tensor, *, rows_first: bool) -> Tensor:
+    """Pixel coordinates ``[C, H, W]``: linear in [−1, 1], or the cosine products of three frequencies.
+
+    ``cosine``: cos(f_x π u) cos(f_y π v) for f in {0, 1, 2}, u and v in [0, 1], without the constant one. The release's
+    decoder has rows first (y, x), its refinement network columns first (x, y).
+    """
+    if name == "linear":
+        y = torch.linspace(-1, 1, height, device=like.device, dtype=like.dtype)[:, None].expand(height, width)
+        x = torch.linspace(-1, 1, width, device=like.device, dtype=like.dtype)[None].expand(height, width)
+        return torch.stack([y, x] if rows_first else [x, y])
+    frequency = math.pi * torch.arange(3, device=like.device, dtype=like.dtype)[:, None]
+    y = torch.cos(frequency * torch.linspace(0, 1, height, device=like.device, dtype=like.dtype))
+    x = torch.cos(frequency * torch.linspace(0, 1, width, device=like.device, dtype=like.dtype))
+    first, second = (
+        (y[:, None, :, None], x[None, :, None, :]) if rows_first else (x[:, None, None, :], y[None, :, :, None])
+    )
+    return (first * second).reshape(9, height, width)[1:]

@@ -1,0 +1,43 @@
+"""The diagonal Gaussian posterior q(z_k | λ_k), its prior and their divergence (section 2.2).
+
+λ has 2Z numbers per slot: the first Z are the mean, the last Z the raw scale, which a parametrisation makes positive.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from iodine_kit.models.iodine.config import PriorName, ScaleName
+
+
+def scale_of(raw: Tensor, name: ScaleName) -> Tensor:
+    """Standard deviation from the raw parameter: √softplus (release), softplus, or exp(raw / 2)."""
+    if name == "sqrt-softplus":
+        return F.softplus(raw).sqrt()
+    return F.softplus(raw) if name == "softplus" else (0.5 * raw).exp()
+
+
+def prior_scale(prior: PriorName, name: ScaleName) -> float:
+    """The prior's standard deviation; its mean is 0.
+
+    ``zero-parameters`` is what the all-zero λ stands for (release: √ln 2 ≈ 0.8326); ``standard-normal`` is 1.
+    """
+    if prior == "standard-normal":
+        return 1.0
+    return {"sqrt-softplus": math.sqrt(math.log(2)), "softplus": math.log(2), "log-variance": 1.0}[name]
+
+
+def sample(loc: Tensor, scale: Tensor, generator: torch.Generator | None) -> Tensor:
+    """One reparametrised sample z = loc + scale · ε, with ε drawn from ``generator``."""
+    noise = torch.randn(loc.shape, generator=generator, device=loc.device, dtype=loc.dtype)
+    return loc + scale * noise
+
+
+def kl_to_prior(loc: Tensor, scale: Tensor, prior: float) -> Tensor:
+    """KL(N(loc, scale²) ‖ N(0, prior²)) in nats, summed over the last axis (the Z latents)."""
+    ratio = scale / prior
+    return 0.5 * (ratio**2 + (loc / prior) ** 2 - 1 - 2 * ratio.log()).sum(-1)

@@ -1,0 +1,117 @@
+"""Pipelines: one TOML file per reproducible experiment, from data to report, of which only what is missing is run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from iodine_kit.config import Config, Values, build, differences, merge, parse_overrides, read_toml
+from iodine_kit.errors import ConfigError, SourceError, did_you_mean
+from iodine_kit.progress import Reporter
+from iodine_kit.stages import evaluate, infer, prepare, report, train
+from iodine_kit.stages.job import Job, obtain
+from iodine_kit.store import Artifact, Store
+
+FOLDER = Path("pipelines")
+TABLES = ("pipeline", *prepare.TABLES, *train.TABLES, *infer.TABLES, *evaluate.TABLES, *report.TABLES)
+Chain = dict[str, Artifact]
+
+
+class PipelineConfig(Config):
+    """The file's ``[pipeline]`` table: ``summary`` is what it is for, in a line or two."""
+
+    summary: str = ""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A stage of a plan: its status is ``fresh``, ``missing``, ``stale`` or ``waiting``, and why."""
+
+    stage: str
+    status: str
+    because: str
+
+
+def load(place: str, settings: Sequence[str] = ()) -> dict[str, Values]:
+    """Read a pipeline by path, or by name from ``pipelines/``; ``settings`` override single values.
+
+    Raises:
+        ConfigError: if the file is missing or malformed, or has an unknown table.
+    """
+    tables = read_toml(_locate(place))
+    for name, table in tables.items():
+        if name not in TABLES:
+            raise ConfigError(f"{place}: [{name}] is not a known table{did_you_mean(name, TABLES)}")
+        if not isinstance(table, dict):
+            raise ConfigError(f"{place}: '{name}' stands outside any table")
+    build(PipelineConfig, tables.get("pipeline", {}), "pipeline")
+    return merge(tables, parse_overrides(settings, [name for name in TABLES if name != "pipeline"]))
+
+
+def run(tables: Mapping[str, Values], store: Store, reporter: Reporter, *, overwrite: bool = False) -> Chain:
+    """Bring every artifact of the pipeline up to date; an interrupted training run goes on where it stopped."""
+    chain: Chain = {}
+    for role in ROLES:
+        job = _plan(role, tables, chain, store, reporter, overwrite=overwrite)
+        chain[role] = obtain(store, job, reporter, overwrite=overwrite, resume="auto")
+    return chain
+
+
+def plan(tables: Mapping[str, Values], store: Store, reporter: Reporter) -> list[Planned]:
+    """Say of every stage whether it would run, and why, without running anything."""
+    chain: Chain = {}
+    planned: list[Planned] = []
+    for role in ROLES:
+        if len(chain) < len(planned):
+            planned.append(Planned(role, "waiting", f"for {planned[len(chain)].stage}"))
+            continue
+        try:
+            job = _plan(role, tables, chain, store, reporter, fetch=False)
+        except SourceError as error:
+            planned.append(Planned(role, "missing", str(error)))
+            continue
+        artifact = store.find(job.identity)
+        if artifact is not None:
+            chain[role] = artifact
+        planned.append(_status(role, job, artifact, store))
+    return planned
+
+
+ROLES = ("dataset", "run", "predictions", "evaluation", "report")
+
+
+def _plan(
+    role: str, tables: Mapping[str, Values], chain: Chain, store: Store, reporter: Reporter, **options: Any
+) -> Job:
+    if role == "dataset":
+        return prepare.plan(tables, store, reporter, **options)
+    if role == "run":
+        return train.plan(tables, chain["dataset"], reporter)
+    if role == "predictions":
+        return infer.plan(tables, chain["run"], chain["dataset"], reporter)
+    if role == "evaluation":
+        return evaluate.plan(tables, chain["predictions"], chain["dataset"], reporter)
+    return report.plan(tables, chain, reporter)
+
+
+def _status(role: str, job: Job, artifact: Artifact | None, store: Store) -> Planned:
+    if artifact is not None:
+        return Planned(role, "fresh", str(artifact.path))
+    older = [a for a in store.artifacts(job.identity.kind) if a.manifest.identity.name == job.identity.name]
+    if not older:
+        return Planned(role, "missing", "never made")
+    changed = differences(older[-1].config, job.identity.config)
+    return Planned(role, "stale", "; ".join(changed) or "its inputs or its code changed")
+
+
+def _locate(place: str) -> Path:
+    path = Path(place)
+    named = FOLDER / f"{place}.toml"
+    if not path.exists() and named.exists():
+        return named
+    if not path.exists() and path.suffix != ".toml":
+        known = [file.stem for file in FOLDER.glob("*.toml")]
+        raise ConfigError(f"no pipeline is called '{place}' in {FOLDER}{did_you_mean(place, known)}")
+    return path

@@ -1,0 +1,77 @@
+"""``predictions.h5``: what a model inferred for a split, one row per scene.
+
+Layout: ``key`` (UTF-8), ``mask u8[N, H, W]`` and, as far as they were stored, ``step_mask u8[N, T+1, H, W]``,
+``soft_mask f16[N, K, H, W]``, ``component u8[N, K, H, W, 3]``, ``reconstruction f32[N, H, W, 3]``,
+``latent_loc`` and ``latent_scale f32[N, K, Z]``, ``elbo``, ``nll`` and ``kl f32[N, T+1]`` (nats per image).
+Meanings as in :class:`iodine_kit.records.PredictionBatch`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from iodine_kit.errors import CorruptDataError
+from iodine_kit.records import PredictionBatch
+
+PREDICTIONS = "predictions.h5"
+SCHEMA = "iodine-kit/predictions/1"
+OPTIONAL = tuple(field.name for field in fields(PredictionBatch) if field.name not in ("keys", "mask"))
+
+
+class PredictionWriter:
+    """Appends batches to a new file of ``count`` scenes; the first batch decides which fields it has."""
+
+    def __init__(self, path: Path, count: int) -> None:
+        self._file = h5py.File(path, "w", libver=("v108", "v108"))
+        self._file.attrs["schema"] = SCHEMA
+        self._file.create_dataset("key", (count,), h5py.string_dtype())
+        self._count, self._row = count, 0
+
+    def append(self, batch: PredictionBatch) -> None:
+        """Write the next scenes."""
+        rows = slice(self._row, self._row + len(batch.keys))
+        self._file["key"][rows] = list(batch.keys)
+        for name in ("mask", *OPTIONAL):
+            value = getattr(batch, name)
+            if value is not None:
+                if name not in self._file:
+                    self._file.create_dataset(name, (self._count, *value.shape[1:]), value.dtype)
+                self._file[name][rows] = value
+        self._row = rows.stop
+
+    def __enter__(self) -> PredictionWriter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+
+class PredictionReader:
+    """Reads slices of a predictions file; raises :class:`CorruptDataError` if it is not one."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._file = h5py.File(path, "r")
+            self.keys = [key.decode() for key in self._file["key"][:]]
+            self._columns: dict[str, Any] = {n: self._file[n] for n in ("mask", *OPTIONAL) if n in self._file}
+            if self._columns["mask"].shape[0] != len(self.keys):
+                raise KeyError("mask has another number of rows than key")
+        except (OSError, KeyError) as error:
+            raise CorruptDataError(f"{path}: not a predictions file of iodine-kit: {error}") from None
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def fields(self) -> set[str]:
+        """Names of the stored fields."""
+        return set(self._columns)
+
+    def batch(self, start: int, stop: int) -> PredictionBatch:
+        """Scenes ``start`` to ``stop - 1``."""
+        values = {name: np.asarray(column[start:stop]) for name, column in self._columns.items()}
+        return PredictionBatch(keys=tuple(self.keys[start:stop]), **values)

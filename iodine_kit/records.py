@@ -1,0 +1,104 @@
+"""The records that flow between stages: a scene as data, and a model's reading of it. Numpy only.
+
+Shapes: H, W image height and width; N entities of a scene including the background; K slots of a model; T refinement
+steps; Z latent dimensions per slot; B scenes of a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """One image with its true segmentation and generative factors.
+
+    Attributes:
+        key: unique name within its split; letters, digits, ``-`` and ``_``.
+        image: ``uint8[H, W, 3]``, RGB in 0…255.
+        mask: ``uint8[H, W]``, the entity that owns each pixel; 0 is the background. Entities are exclusive.
+        factors: per name an array ``[N, …]``, one row per entity, in the order of the mask's indices.
+    """
+
+    key: str
+    image: Bytes
+    mask: Bytes
+    factors: Mapping[str, Array] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.image.dtype != np.uint8 or self.image.ndim != 3 or self.image.shape[2] != 3:
+            raise ValueError(f"{self.key}: image is {self.image.dtype}{self.image.shape}, not uint8[H, W, 3]")
+        if self.mask.dtype != np.uint8 or self.mask.shape != self.image.shape[:2]:
+            raise ValueError(f"{self.key}: mask is {self.mask.dtype}{self.mask.shape}, not uint8[H, W] of the image")
+
+
+@dataclass(frozen=True, eq=False)
+class SceneBatch:
+    """Scenes stacked: ``image uint8[B, H, W, 3]``, ``mask uint8[B, H, W]``, and their keys."""
+
+    keys: tuple[str, ...]
+    image: Bytes
+    mask: Bytes
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+@dataclass(frozen=True, eq=False)
+class PredictionBatch:
+    """What a model inferred for a batch of scenes; a field that was not stored is ``None``.
+
+    Attributes:
+        keys: the scenes' keys, in order.
+        mask: ``uint8[B, H, W]``, the slot with the largest mask at each pixel after the last step.
+        step_mask: ``uint8[B, T+1, H, W]``, the same after every decode.
+        soft_mask: ``float[B, K, H, W]``, summing to 1 over slots.
+        component: ``uint8[B, K, H, W, 3]``, each slot's RGB means, clipped for display.
+        reconstruction: ``float32[B, H, W, 3]``, the mixture's mean, in the images' [0, 1], not clipped.
+        latent_loc, latent_scale: ``float32[B, K, Z]``, posterior mean and standard deviation.
+        elbo: ``float32[B, T+1]`` in nats per image, at every decode; ``nll`` and ``kl`` are its two terms.
+    """
+
+    keys: tuple[str, ...]
+    mask: Bytes
+    step_mask: Bytes | None = None
+    soft_mask: Array | None = None
+    component: Bytes | None = None
+    reconstruction: Floats | None = None
+    latent_loc: Floats | None = None
+    latent_scale: Floats | None = None
+    elbo: Floats | None = None
+    nll: Floats | None = None
+    kl: Floats | None = None
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What is true of every scene of a data set.
+
+    Attributes:
+        dataset: plug-in name.
+        height, width: of the images, in pixels.
+        entities: largest number of entities in a scene, background included.
+        background: mask indices that are background, left out of foreground scores.
+        classes: names of the values of categorical factors, by factor.
+        citation, licence: of the data.
+    """
+
+    dataset: str
+    height: int
+    width: int
+    entities: int
+    background: tuple[int, ...] = (0,)
+    classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    citation: str = ""
+    licence: str = ""

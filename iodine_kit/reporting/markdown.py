@@ -1,0 +1,81 @@
+"""The report in short, as Markdown for a repository."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from iodine_kit.reporting.context import LineageItem, ReportContext
+from iodine_kit.reporting.formatting import count, number, setting, spread
+
+_SPECIAL = re.compile(r"([\\`*_\[\]<>|~#&$])")
+_HEADER = ("Metric", "Mean ± sd", "Median", "n", "Undefined", "Published")
+
+
+def render_markdown(context: ReportContext) -> str:
+    """Metrics with their conventions, and the provenance; ends with a line feed. Same context, same text."""
+    parts = [
+        f"# {text(context.title)}",
+        text(context.summary),
+        _facts(context),
+        _metrics(context),
+        "\n".join(f"- **{text(m.title)}** {text(m.convention)}" for m in context.metrics.values()),
+        "## Lineage" if context.lineage else "",
+        "\n".join(_item(item) for item in context.lineage),
+        f"## Command\n\n{_fenced(context.command)}" if context.command else "",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def text(value: str) -> str:
+    """Plain text that Markdown shows as it is, on one line: no markup, no HTML, no table cell ends in it."""
+    return _SPECIAL.sub(r"\\\1", " ".join(value.split()))
+
+
+def code(value: str) -> str:
+    """A code span; its fence is longer than any backticks inside."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", value)), default=0))
+    return f"{fence} {value} {fence}" if "`" in value else f"`{value}`"
+
+
+def _fenced(command: str) -> str:
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", command)), default=0))
+    return f"{fence}sh\n{command}\n{fence}"
+
+
+def _facts(context: ReportContext) -> str:
+    height, width = context.resolution
+    facts = f"{context.dataset}, split {context.split}, {height} × {width} pixels, "
+    return f"{text(facts)}K = {context.slots} slots, T = {context.steps} refinement steps."
+
+
+def _metrics(context: ReportContext) -> str:
+    if not context.metrics:
+        return ""
+    rows = [
+        (
+            text(m.title),
+            spread(m.mean, m.std),
+            number(m.median),
+            count(m.n),
+            count(m.undefined),
+            text(m.published) or "–",
+        )
+        for m in context.metrics.values()
+    ]
+    return _table([_HEADER, ("---", "---:", "---:", "---:", "---:", "---:"), *rows])
+
+
+def _table(rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _item(item: LineageItem) -> str:
+    lines = [f"- **{text(item.role)}** {code(item.directory)}, key {code(item.key)}"]
+    lines += [f"  - {text(label)}: {text(value)}" for label, value in item.facts]
+    lines += [f"  - from {code(name)}, {count(size)} bytes, sha256 {code(sha)}" for name, size, sha in item.sources]
+    lines += [f"  - file {code(path)}, {count(size)} bytes, sha256 {code(sha)}" for path, size, sha in item.files]
+    if item.config:
+        settings = ", ".join(code(f"{name} = {setting(value)}") for name, value in item.config.items())
+        lines.append(f"  - configuration: {settings}")
+    return "\n".join(lines)

@@ -1,0 +1,35 @@
+"""The report as one HTML document that needs nothing but a browser."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from iodine_kit.registry import Registry
+from iodine_kit.reporting.context import ReportContext
+from iodine_kit.reporting.sections import SectionPlugin
+from iodine_kit.reporting.templating import fill
+
+SECTIONS: Registry[SectionPlugin] = Registry("report section", "iodine_kit.reporting.sections")
+
+
+class RenderedSection(NamedTuple):
+    """A section as the page shows it; ``name`` is its anchor."""
+
+    name: str
+    title: str
+    body: Markup | str
+
+
+def render_page(context: ReportContext, sections: Registry[SectionPlugin] = SECTIONS) -> str:
+    """The whole page: style, script and pictures inside, no address of the network. Same context, same bytes."""
+    return fill("page.html", context=context, sections=render_sections(context, sections))
+
+
+def render_sections(context: ReportContext, sections: Registry[SectionPlugin] = SECTIONS) -> list[RenderedSection]:
+    """All sections that have something to show, in the page's order."""
+    plugins = [(name, sections.load(name)) for name in sections.names()]
+    plugins.sort(key=lambda item: (item[1].ORDER, item[0]))
+    rendered = [RenderedSection(name, plugin.TITLE, plugin.render(context)) for name, plugin in plugins]
+    return [section for section in rendered if section.body]

@@ -1,0 +1,1 @@
+"""Stages: each turns typed configuration and artifacts into one new artifact."""

@@ -1,0 +1,140 @@
+"""infer: a trained model segments a split into ``predictions.h5``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from iodine_kit.config import Config, build, split_table
+from iodine_kit.errors import CountError
+from iodine_kit.loader import in_order
+from iodine_kit.predictions import PREDICTIONS, PredictionWriter
+from iodine_kit.progress import Reporter
+from iodine_kit.records import PredictionBatch
+from iodine_kit.stages.job import Facts, Job, Tables
+from iodine_kit.stages.split import check_split, open_split
+from iodine_kit.stages.train import MODELS, load_model
+from iodine_kit.store import Artifact, Identity
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from iodine_kit.models import Inference
+
+VERSION = 1
+TABLES = ("infer",)
+StoredField = Literal["step_mask", "soft_mask", "component", "reconstruction", "latents", "elbo"]
+ALL_FIELDS: tuple[StoredField, ...] = ("step_mask", "soft_mask", "component", "reconstruction", "latents", "elbo")
+Positive = Annotated[int, Field(ge=1)]
+
+
+class InferConfig(Config):
+    """What to infer.
+
+    Attributes:
+        split: of the data set; ``scenes``: only the first so many.
+        slots, steps: K and T at test time; none is the training's.
+        store: what to keep beside the hard masks.
+        batch_size: images at a time; part of the key, because it decides which noise a scene gets.
+        seed: of the posterior samples.
+    """
+
+    split: str = "test"
+    scenes: Positive | None = None
+    slots: Positive | None = None
+    steps: Annotated[int, Field(ge=0)] | None = None
+    store: tuple[StoredField, ...] = ALL_FIELDS
+    batch_size: Positive = 32
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+
+class InferExecution(Config):
+    """How it is executed; no part of the key."""
+
+    device: str = "auto"
+    threads: Annotated[int, Field(ge=0)] = 0
+
+
+def plan(tables: Tables, run: Artifact, dataset: Artifact, reporter: Reporter) -> Job:
+    """Resolve the configuration for a run and the data set to segment."""
+    values, execution_values = split_table(tables.get("infer", {}), [InferConfig, InferExecution], "infer")
+    config = build(InferConfig, values, "infer")
+    execution = build(InferExecution, execution_values, "infer")
+    available = check_split(dataset, config.split)
+    count = config.scenes or available
+    if count > available:
+        raise CountError(f"{dataset.path}: split '{config.split}' has {available} scenes, not {count}")
+    model_values = dict(run.config["model"])
+    plugin = MODELS.load(model_values.pop("name"))
+    trained = build(plugin.Config, model_values, "model").model_dump()
+    resolved: dict[str, Any] = {
+        **config.model_dump(mode="json"),
+        "slots": config.slots or trained.get("slots"),
+        "steps": trained.get("steps") if config.steps is None else config.steps,
+        "scenes": count,
+    }
+    # Rebuilt with the test-time values, so that what the model forbids is refused before anything runs.
+    at_test: dict[str, Any] = {name: resolved[name] for name in ("slots", "steps") if name in trained}
+    build(plugin.Config, {**model_values, **at_test}, "infer")
+    identity = Identity(
+        kind="predictions",
+        name=run.manifest.identity.name,
+        stage="infer",
+        version=VERSION,
+        config={"infer": resolved},
+        inputs={"run": run.reference, "dataset": dataset.reference},
+    )
+    resolved_config = InferConfig.model_validate(resolved)
+    return Job(identity, lambda out: _make(resolved_config, execution, run, dataset, out, reporter))
+
+
+def _make(
+    config: InferConfig, execution: InferExecution, run: Artifact, dataset: Artifact, out: Path, reporter: Reporter
+) -> Facts:
+    import torch
+
+    from iodine_kit.tensors import images_to, pick_device, step_generator
+
+    if execution.threads:
+        torch.set_num_threads(execution.threads)
+    device = pick_device(execution.device)
+    model, _ = load_model(run)
+    model = model.to(device).eval().requires_grad_(False)
+    reader = open_split(dataset, config.split)
+    assert config.scenes is not None
+    writing, tracking = PredictionWriter(out / PREDICTIONS, config.scenes), reporter.track("infer", config.scenes)
+    with writing as writer, tracking as advance:
+        for number, batch in enumerate(in_order(reader, config.batch_size, config.scenes)):
+            images = images_to(device, batch.image)
+            inference = model.infer(
+                images, step_generator(device, config.seed, number), slots=config.slots, steps=config.steps
+            )
+            writer.append(to_prediction(batch.keys, inference, config.store))
+            advance(len(batch))
+    return {"scenes": config.scenes, "split": config.split, "slots": config.slots, "steps": config.steps}
+
+
+def to_prediction(keys: tuple[str, ...], inference: Inference, store: tuple[StoredField, ...]) -> PredictionBatch:
+    """Bring an inference to numpy, keeping what ``store`` names."""
+    kept: dict[str, Any] = {}
+    if "step_mask" in store:
+        kept["step_mask"] = _numpy(inference.step_mask_BSHW)
+    if "soft_mask" in store:
+        kept["soft_mask"] = _numpy(inference.mask_BKHW).astype(np.float16)
+    if "component" in store:
+        kept["component"] = _numpy((inference.mean_BKCHW.clamp(0, 1) * 255).round().byte().permute(0, 1, 3, 4, 2))
+    if "reconstruction" in store:
+        kept["reconstruction"] = _numpy(inference.reconstruction_BCHW.permute(0, 2, 3, 1))
+    if "latents" in store:
+        kept |= {"latent_loc": _numpy(inference.loc_BKZ), "latent_scale": _numpy(inference.scale_BKZ)}
+    if "elbo" in store:
+        nll, kl = _numpy(inference.nll_BS), _numpy(inference.kl_BS)
+        kept |= {"elbo": -(nll + kl), "nll": nll, "kl": kl}
+    return PredictionBatch(keys=keys, mask=_numpy(inference.step_mask_BSHW[:, -1]), **kept)
+
+
+def _numpy(tensor: Tensor) -> Any:
+    return tensor.cpu().contiguous().numpy()

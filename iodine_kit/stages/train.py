@@ -1,0 +1,89 @@
+"""train: a data set and a model's configuration become weights and a log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from iodine_kit.config import Config, Values, build, split_table
+from iodine_kit.models import ModelPlugin
+from iodine_kit.progress import Reporter
+from iodine_kit.registry import Registry
+from iodine_kit.stages.job import Facts, Job, Tables
+from iodine_kit.stages.split import check_split, dataset_info, open_split
+from iodine_kit.store import Artifact, Identity
+from iodine_kit.training.config import TrainConfig, TrainExecution
+
+VERSION = 1
+TABLES = ("train", "model")
+MODELS: Registry[ModelPlugin] = Registry("model", "iodine_kit.models")
+
+
+def plan(tables: Tables, dataset: Artifact, reporter: Reporter) -> Job:
+    """Resolve the configuration and check that the model can take the data set's images."""
+    values: Values = dict(tables.get("model", {}))
+    name = str(values.pop("name", "iodine"))
+    train_values, execution_values = split_table(tables.get("train", {}), [TrainConfig, TrainExecution], "train")
+    config = build(TrainConfig, train_values, "train")
+    execution = build(TrainExecution, execution_values, "train")
+    plugin = MODELS.load(name)
+    model_config = build(plugin.Config, _with_default_preset(plugin, values, dataset, reporter), "model")
+    check_split(dataset, config.split)
+    info = dataset_info(dataset)
+    plugin.check_image(model_config, info.height, info.width)
+    slots = getattr(model_config, "slots", info.entities)
+    if slots < info.entities:
+        reporter.note(f"note: {slots} slots for scenes of up to {info.entities} entities, background included")
+    identity = Identity(
+        kind="run",
+        name=f"{name}-{info.dataset}",
+        stage="train",
+        version=VERSION,
+        plugins={f"model/{name}": plugin.VERSION},
+        config={
+            "train": config.model_dump(mode="json"),
+            "model": {"name": name, **model_config.model_dump(mode="json")},
+        },
+        inputs={"dataset": dataset.reference},
+    )
+    make = lambda out: _make(plugin, model_config, config, execution, dataset, out, reporter)  # noqa: E731
+    return Job(identity, make, resumable=True)
+
+
+def load_model(run: Artifact) -> tuple[Any, dict[str, Any]]:
+    """Rebuild a trained model from its run; return it and its resolved configuration."""
+    from iodine_kit.training.checkpoint import WEIGHTS, load_weights
+
+    values = dict(run.config["model"])
+    plugin = MODELS.load(values.pop("name"))
+    model = plugin.build(build(plugin.Config, values, "model"), seed=0)
+    load_weights(run.path / WEIGHTS, model)
+    return model, values
+
+
+def _with_default_preset(plugin: ModelPlugin, values: Values, dataset: Artifact, reporter: Reporter) -> Values:
+    """Where nothing is said of the net, take the one that was published for this data set, if there is one."""
+    default = f"release-{dataset_info(dataset).dataset}"
+    if "preset" in values or default not in plugin.PRESETS:
+        return values
+    reporter.note(f"model: preset {default} (choose with --set model.preset=NAME)")
+    return {"preset": default, **values}
+
+
+def _make(
+    plugin: ModelPlugin,
+    model_config: Config,
+    config: TrainConfig,
+    execution: TrainExecution,
+    dataset: Artifact,
+    out: Path,
+    reporter: Reporter,
+) -> Facts:
+    from iodine_kit.loader import ShuffledBatches
+    from iodine_kit.training.loop import Trainer
+
+    reader = open_split(dataset, config.split)
+    model = plugin.build(model_config, config.seed)
+    trainer = Trainer(model, config, execution, out, reporter)
+    facts = trainer.run(ShuffledBatches(reader, config.batch_size, config.seed))
+    return {**facts, "scenes": len(reader)}

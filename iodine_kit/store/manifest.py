@@ -1,0 +1,108 @@
+"""``manifest.json``: what an artifact is, what is in it, and where it came from. Written last."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field, ValidationError
+
+from iodine_kit.config import Config
+from iodine_kit.errors import ArtifactCorruptError
+from iodine_kit.store.identity import Identity, Reference, content_hash, file_sha256
+
+MANIFEST = "manifest.json"
+
+
+class FileRecord(Config):
+    """A file of an artifact."""
+
+    sha256: str
+    bytes: int
+
+
+class Manifest(Config):
+    """The manifest of a finished artifact.
+
+    Attributes:
+        identity: everything that shaped it.
+        key: of the identity.
+        content: hash over ``files``.
+        files: every file below the directory but the manifest, by relative path.
+        facts: what the stage found out: counts, metrics.
+        made: when, by which command, code, packages and device; never part of the key.
+    """
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    schema_: Literal["iodine-kit/artifact/1"] = Field(default="iodine-kit/artifact/1", alias="schema")
+    key: str
+    content: str
+    identity: Identity
+    files: dict[str, FileRecord]
+    facts: dict[str, Any] = {}
+    made: dict[str, Any] = {}
+
+    @property
+    def reference(self) -> Reference:
+        """How other artifacts name this one."""
+        return Reference(kind=self.identity.kind, name=self.identity.name, key=self.key, content=self.content)
+
+
+def describe(directory: Path, identity: Identity, facts: Mapping[str, Any], made: Mapping[str, Any]) -> Manifest:
+    """Hash every file below ``directory`` and return its manifest."""
+    files = {path: _record(directory / path) for path in files_below(directory)}
+    content = content_hash({path: record.sha256 for path, record in files.items()})
+    return Manifest(
+        key=identity.key, content=content, identity=identity, files=files, facts=dict(facts), made=dict(made)
+    )
+
+
+def write(directory: Path, manifest: Manifest) -> None:
+    """Write ``manifest.json``."""
+    text = json.dumps(manifest.model_dump(mode="json", by_alias=True), indent=2, ensure_ascii=False, allow_nan=False)
+    (directory / MANIFEST).write_text(text + "\n", "utf-8")
+
+
+def read(directory: Path) -> Manifest:
+    """Read ``manifest.json``; raises :class:`ArtifactCorruptError` if it is damaged or its key is not its own."""
+    path = directory / MANIFEST
+    try:
+        manifest = Manifest.model_validate(json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, ValidationError) as error:
+        reason = f"{error.error_count()} fields do not fit" if isinstance(error, ValidationError) else error
+        raise ArtifactCorruptError(
+            f"{path}: not a manifest that this version can read ({reason}); remove the artifact and make it again"
+        ) from None
+    if manifest.key != manifest.identity.key:
+        raise ArtifactCorruptError(f"{path}: the key does not match the identity beside it: the manifest was altered")
+    return manifest
+
+
+def problems(directory: Path, manifest: Manifest) -> list[str]:
+    """Compare the files with the manifest; one sentence per file that is missing, altered or not listed."""
+    present = set(files_below(directory))
+    found = [f"{path} is not listed in the manifest" for path in sorted(present - manifest.files.keys())]
+    for path, record in manifest.files.items():
+        if path not in present:
+            found.append(f"{path} is missing")
+        elif (directory / path).stat().st_size != record.bytes:
+            found.append(f"{path} has {(directory / path).stat().st_size} bytes, not {record.bytes}")
+        elif file_sha256(directory / path) != record.sha256:
+            found.append(f"{path} was altered: its sha256 differs from the manifest's")
+    content = content_hash({path: record.sha256 for path, record in manifest.files.items()})
+    if content != manifest.content:
+        found.append("the manifest's list of files was altered")
+    return found
+
+
+def files_below(directory: Path) -> list[str]:
+    """Relative paths of all files but the manifest, sorted, with ``/`` between parts."""
+    paths = (path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())
+    return sorted(path for path in paths if path != MANIFEST)
+
+
+def _record(path: Path) -> FileRecord:
+    return FileRecord(sha256=file_sha256(path), bytes=path.stat().st_size)

@@ -1,0 +1,56 @@
+"""Where and with what an artifact was made: for people and for tracing, never part of a key."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import iodine_kit
+
+PACKAGES = ("torch", "numpy", "h5py", "webdataset", "scikit-learn", "pandas")
+
+
+def provenance(started: datetime) -> dict[str, Any]:
+    """Facts of this process, as JSON: times, command, versions, code's commit, machine."""
+    finished = datetime.now(UTC)
+    return {
+        "started": started.isoformat(timespec="seconds"),
+        "finished": finished.isoformat(timespec="seconds"),
+        "seconds": round((finished - started).total_seconds(), 3),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "iodine_kit": iodine_kit.__version__,
+        "git": _git(Path(__file__).parent),
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "platform": platform.platform(terse=True),
+        "cpus": os.cpu_count(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _git(folder: Path) -> dict[str, Any] | None:
+    """Commit of the checkout that the code runs from and whether it was changed; ``None`` outside one."""
+    try:
+        commit = _run_git(folder, "rev-parse", "HEAD")
+        return {"commit": commit, "dirty": bool(_run_git(folder, "status", "--porcelain", "--", str(folder.parent)))}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _run_git(folder: Path, *arguments: str) -> str:
+    # An installed package may lie inside somebody else's checkout: only a tracked file counts as its own.
+    for command in (["ls-files", "--error-unmatch", __file__], list(arguments)):
+        done = subprocess.run(["git", *command], cwd=folder, check=True, capture_output=True, text=True, timeout=10)
+    return done.stdout.strip()

@@ -1,0 +1,34 @@
+"""From stored bytes to tensors on a device."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from iodine_kit.errors import ConfigError
+from iodine_kit.records import Bytes
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto`` is the GPU if there is one; raises :class:`ConfigError` for a device that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device '{name}' cannot be used: {str(error).splitlines()[0]}") from None
+    return torch.device(name)
+
+
+def images_to(device: torch.device, image_BHWC: Bytes) -> Tensor:
+    """``uint8[B, H, W, 3]`` to ``float32[B, 3, H, W]`` in [0, 1], channels last in memory."""
+    return torch.from_numpy(image_BHWC).to(device).permute(0, 3, 1, 2).float() / 255
+
+
+def step_generator(device: torch.device, seed: int, step: int) -> torch.Generator:
+    """The noise of one step: depends on seed and step only, so that nothing of it need be saved to resume."""
+    # Splitmix64 spreads neighbouring (seed, step) pairs over all 64 bits, which Mersenne twister seeding wants.
+    state = (seed * 0x9E3779B97F4A7C15 + (step + 1) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
+    state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
+    state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
+    return torch.Generator(device).manual_seed((state ^ (state >> 31)) >> 1)

@@ -1,0 +1,38 @@
+"""Reading and writing TFRecord files of ``tf.train.Example`` messages, such as DeepMind's multi_object_datasets.
+
+A file's bytes pass through four modules: `compression` inflates them, `framing` cuts them into records and verifies
+their checksums, `example` parses a record into features (`wire` knows protobuf's encoding), and `reader` gives them
+the dtypes and shapes asked for. `serialize` and `writer` go the other way. Neither TensorFlow nor protobuf is needed.
+"""
+
+from iodine_kit.tfrecord.checksum import masked_crc32c
+from iodine_kit.tfrecord.compression import Compression, InflateError, open_inflated, sniff
+from iodine_kit.tfrecord.example import parse_example
+from iodine_kit.tfrecord.feature import Feature, as_float32, as_int64, as_uint8
+from iodine_kit.tfrecord.framing import read_records
+from iodine_kit.tfrecord.reader import FieldSpec, RawExample, check_features, decode, read_examples
+from iodine_kit.tfrecord.serialize import serialize_example
+from iodine_kit.tfrecord.wire import WireError
+from iodine_kit.tfrecord.writer import write_records
+
+__all__ = [
+    "Compression",
+    "Feature",
+    "FieldSpec",
+    "InflateError",
+    "RawExample",
+    "WireError",
+    "as_float32",
+    "as_int64",
+    "as_uint8",
+    "check_features",
+    "decode",
+    "masked_crc32c",
+    "open_inflated",
+    "parse_example",
+    "read_examples",
+    "read_records",
+    "serialize_example",
+    "sniff",
+    "write_records",
+]

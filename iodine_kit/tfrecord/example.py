@@ -1,0 +1,118 @@
+"""Parsing ``tf.train.Example`` messages without TensorFlow or protobuf.
+
+Example { Features features = 1 }, Features { map<string, Feature> feature = 1 }, and a Feature holds one of
+BytesList (1), FloatList (2) and Int64List (3), each with a repeated ``value = 1``.
+
+DeepMind's files store a uint8 array as a BytesList with one entry per byte, ``0a 01 XX`` repeated. Such a list is
+taken as every third byte of the buffer; any other goes through the generic parser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import numpy as np
+
+from iodine_kit.tfrecord.feature import Bytes, Feature, Floats, Ints, Kind
+from iodine_kit.tfrecord.wire import FIXED32, LENGTH, VARINT, Span, WireError, fields, varint
+
+_KINDS: Final[dict[int, Kind]] = {1: "bytes", 2: "float", 3: "int64"}
+_KEY, _VALUE = 1, 2  # field numbers of a map's entry
+_ONE_BYTE_ENTRY: Final = 0x010A  # the tag 0a of field 1 and the length 1, as a little-endian number
+
+
+def parse_example(payload: bytes) -> dict[str, Feature]:
+    """Return the features of a serialised ``tf.train.Example`` by name, in the order in which they stand.
+
+    As protobuf does: keys in any order, unknown fields skipped, numbers packed or not, the last of repeated keys.
+
+    Raises:
+        WireError: the payload is malformed; a CorruptDataError that names the byte within the record.
+    """
+    features: dict[str, Feature] = {}
+    for message in _submessages(payload, [(0, len(payload))]):
+        for entry in _submessages(payload, [message]):
+            feature = _map_entry(payload, entry)
+            features[feature.name] = feature
+    return features
+
+
+def _submessages(payload: bytes, spans: Iterable[Span]) -> Iterator[Span]:
+    """Yield the contents of every field 1 that has a length, of a message whose parts are ``spans``."""
+    for start, end in spans:
+        for number, wire, first, behind in fields(payload, start, end):
+            if number == 1 and wire == LENGTH:
+                yield first, behind
+
+
+def _map_entry(payload: bytes, entry: Span) -> Feature:
+    name = ""
+    values: list[Span] = []
+    for number, wire, start, end in fields(payload, *entry):
+        if wire == LENGTH and number == _KEY:
+            try:
+                name = payload[start:end].decode()
+            except UnicodeDecodeError as error:
+                raise WireError(start + error.start, "a feature's name is not UTF-8") from error
+        elif wire == LENGTH and number == _VALUE:
+            values.append((start, end))
+    return _feature(payload, name, values)
+
+
+def _feature(payload: bytes, name: str, messages: list[Span]) -> Feature:
+    """Read a Feature given in parts: protobuf merges lists of one kind, and of several kinds the last one counts."""
+    kind: Kind = "empty"
+    lists: list[Span] = []
+    for message in messages:
+        for number, wire, start, end in fields(payload, *message):
+            if wire == LENGTH and number in _KINDS:
+                lists = lists if kind == _KINDS[number] else []
+                kind = _KINDS[number]
+                lists.append((start, end))
+    if kind == "float":
+        return Feature(name, kind, _floats(payload, lists))
+    if kind == "int64":
+        return Feature(name, kind, _ints(payload, lists))
+    return Feature(name, kind, *_bytes(payload, lists))
+
+
+def _bytes(payload: bytes, lists: list[Span]) -> tuple[Bytes, frozenset[int]]:
+    if len(lists) == 1 and (column := _one_byte_entries(payload, *lists[0])) is not None:
+        return column, frozenset({1})
+    entries = list(_submessages(payload, lists))
+    joined = b"".join(payload[start:end] for start, end in entries)
+    return np.frombuffer(joined, dtype=np.uint8), frozenset(end - start for start, end in entries)
+
+
+def _one_byte_entries(payload: bytes, start: int, end: int) -> Bytes | None:
+    """Return every third byte of a BytesList if each of its entries is one byte, else None; nothing is copied."""
+    count, rest = divmod(end - start, 3)
+    if rest or not count:
+        return None
+    # Tag and length are compared as one unaligned 16-bit number, five times as fast as two columns of bytes.
+    prefixes = np.ndarray((count,), dtype="<u2", buffer=payload, offset=start, strides=(3,))
+    if not (prefixes == _ONE_BYTE_ENTRY).all():
+        return None
+    return np.frombuffer(payload, dtype=np.uint8, count=3 * count, offset=start)[2::3]
+
+
+def _floats(payload: bytes, lists: list[Span]) -> Floats:
+    parts = []
+    for start, end in lists:
+        for number, wire, first, behind in fields(payload, start, end):
+            if number == 1 and wire in (FIXED32, LENGTH):
+                if (behind - first) % 4:
+                    raise WireError(first, f"packed floats of {behind - first} bytes, no multiple of 4")
+                parts.append(payload[first:behind])
+    return np.frombuffer(b"".join(parts), dtype="<f4").astype(np.float32, copy=False)
+
+
+def _ints(payload: bytes, lists: list[Span]) -> Ints:
+    values = []
+    for start, end in lists:
+        for number, wire, at, behind in fields(payload, start, end):
+            while number == 1 and wire in (VARINT, LENGTH) and at < behind:
+                value, at = varint(payload, at, behind)
+                values.append(value)
+    return np.array(values, dtype=np.uint64).view(np.int64)

@@ -1,0 +1,88 @@
+"""TensorFlow's TFRecord framing: ``length u64 | its checksum u32 | payload | its checksum u32``, little-endian."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from iodine_kit.errors import CorruptDataError, StorageError
+from iodine_kit.tfrecord.checksum import masked_crc32c
+from iodine_kit.tfrecord.compression import InflateError, open_inflated
+
+MAX_PAYLOAD_BYTES: Final = 1 << 30
+HEADER_BYTES: Final = 12
+_FOOTER_BYTES: Final = 4
+
+
+def corrupt_record(path: Path, index: int, offset: int, problem: str) -> CorruptDataError:
+    """Return the error for record ``index`` of ``path``, found faulty at byte ``offset`` of the inflated stream."""
+    return CorruptDataError(f"{path}: record {index}, byte {offset} uncompressed: {problem}")
+
+
+def read_records(path: Path) -> Iterator[tuple[int, int, bytes]]:
+    """Yield the records of a TFRecord file (GZIP, ZLIB or plain), both checksums of each verified.
+
+    Yields:
+        The record's number from 0, the byte of the inflated stream at which it begins, and its payload.
+
+    Source: TensorFlow's TFRecord framing.
+
+    Raises:
+        SourceError: there is no such file.
+        StorageError: the operating system refuses to read it.
+        CorruptDataError: it is truncated, altered or no TFRecord file; the message names record and byte.
+    """
+    with open_inflated(path) as stream:
+        index = offset = 0
+        while True:
+            try:
+                payload = _read_record(stream)
+            except InflateError as error:
+                raise corrupt_record(path, index, offset, error.problem) from error
+            except _FramingError as error:
+                raise corrupt_record(path, index, offset, str(error)) from error
+            except OSError as error:
+                raise StorageError(f"{path}: cannot be read ({error.strerror or error}); check the disk") from error
+            if payload is None:
+                return
+            yield index, offset, payload
+            index += 1
+            offset += HEADER_BYTES + len(payload) + _FOOTER_BYTES
+
+
+class _FramingError(Exception):
+    """What is wrong with a record, without its place."""
+
+
+def _read_record(stream: io.BufferedReader) -> bytes | None:
+    """Return the next payload, or None at the end of the stream."""
+    header = stream.read(HEADER_BYTES)
+    if not header:
+        return None
+    _check_complete(header, HEADER_BYTES, "length")
+    _check_sum(header[:8], header[8:], "length")
+    (length,) = struct.unpack_from("<Q", header)
+    if length > MAX_PAYLOAD_BYTES:
+        raise _FramingError(f"its length of {length} bytes is above the limit of {MAX_PAYLOAD_BYTES}")
+    payload = stream.read(length)
+    _check_complete(payload, length, "payload")
+    footer = stream.read(_FOOTER_BYTES)
+    _check_complete(footer, _FOOTER_BYTES, "data checksum")
+    _check_sum(payload, footer, "data")
+    return payload
+
+
+def _check_complete(found: bytes, wanted: int, part: str) -> None:
+    if len(found) < wanted:
+        missing = f"truncated {part}: {len(found)} of {wanted} bytes"
+        raise _FramingError(f"{missing}; the file is incomplete, fetch it again")
+
+
+def _check_sum(data: bytes, stored: bytes, part: str) -> None:
+    found, wanted = masked_crc32c(data), int.from_bytes(stored, "little")
+    if found != wanted:
+        mismatch = f"bad {part} CRC: {found:08x}, stored is {wanted:08x}"
+        raise _FramingError(f"{mismatch}; the file is altered or no TFRecord file, fetch it again")

@@ -1,0 +1,111 @@
+"""Protobuf's wire format: varints and the fields of a message, as spans of a buffer. Nothing is copied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from iodine_kit.errors import CorruptDataError
+
+VARINT: Final = 0
+FIXED64: Final = 1
+LENGTH: Final = 2
+GROUP_START: Final = 3
+GROUP_END: Final = 4
+FIXED32: Final = 5
+
+_MAX_VARINT_BYTES: Final = 10
+_MAX_TAG: Final = (1 << 32) - 1
+_UINT64: Final = (1 << 64) - 1
+
+Span = tuple[int, int]  # the bytes [start, end) of a buffer
+
+
+class WireError(CorruptDataError):
+    """A message contradicts the wire format at byte ``at``; ``problem`` says how, without the place."""
+
+    def __init__(self, at: int, problem: str) -> None:
+        super().__init__(at, problem)  # both, so that the error survives the way back from a worker process
+        self.at = at
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"byte {self.at} of the record: {self.problem}"
+
+
+def varint(buffer: bytes, at: int, end: int) -> tuple[int, int]:
+    """Return the unsigned 64-bit varint at byte ``at``, minimal or not, and the position behind it."""
+    if at < end and buffer[at] < 0x80:  # nearly all are one byte long
+        return buffer[at], at + 1
+    value = shift = 0
+    for position in range(at, min(end, at + _MAX_VARINT_BYTES)):
+        byte = buffer[position]
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value & _UINT64, position + 1
+        shift += 7
+    raise WireError(at, "truncated varint" if end < at + _MAX_VARINT_BYTES else "varint of more than 10 bytes")
+
+
+def fields(buffer: bytes, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield the fields of the message in ``buffer[start:end]``, in the order in which they stand.
+
+    Yields:
+        The field's number, its wire type, and the span of its content (a length prefix left out) in the buffer.
+
+    Raises:
+        WireError: a field is truncated, reaches beyond the message, or its tag is invalid.
+    """
+    at = start
+    while at < end:
+        number, wire, content = _tag(buffer, at, end)
+        first, behind = _content(buffer, content, end, number, wire)
+        yield number, wire, first, behind
+        at = behind
+
+
+def _tag(buffer: bytes, at: int, end: int) -> tuple[int, int, int]:
+    tag, content = varint(buffer, at, end)
+    if tag < 8 or tag > _MAX_TAG:
+        raise WireError(at, f"field number {tag >> 3} is outside 1…536870911")
+    return tag >> 3, tag & 7, content
+
+
+def _content(buffer: bytes, at: int, end: int, number: int, wire: int) -> tuple[int, int]:
+    """Return the span of the content of a field whose tag ends before byte ``at``."""
+    if wire == LENGTH:
+        length, at = varint(buffer, at, end)
+        return at, _inside(at, length, end)
+    if wire == VARINT:
+        return at, varint(buffer, at, end)[1]
+    if wire in (FIXED32, FIXED64):
+        return at, _inside(at, 4 if wire == FIXED32 else 8, end)
+    if wire == GROUP_START:
+        return at, _behind_group(buffer, at, end, number)
+    unexpected = "group that ends without a beginning" if wire == GROUP_END else f"unknown wire type {wire}"
+    raise WireError(at - 1, unexpected)
+
+
+def _inside(at: int, length: int, end: int) -> int:
+    if length > end - at:
+        raise WireError(at, f"field {length} bytes long where {end - at} are left")
+    return at + length
+
+
+def _behind_group(buffer: bytes, at: int, end: int, number: int) -> int:
+    """Return the position behind a group, protobuf's old form of nesting, which occurs in unknown fields only."""
+    opened = [number]  # a list, not recursion: hostile nesting must not exhaust the stack
+    while opened:
+        if at >= end:
+            raise WireError(end, "group without an end")
+        number, wire, content = _tag(buffer, at, end)
+        if wire == GROUP_START:
+            opened.append(number)
+            at = content
+        elif wire == GROUP_END:
+            if opened.pop() != number:
+                raise WireError(at, "group ended by another group's end")
+            at = content
+        else:
+            at = _content(buffer, content, end, number, wire)[1]
+    return at

@@ -1,0 +1,101 @@
+"""Writing TFRecord files: whole or not at all, and the same bytes for the same records."""
+
+from __future__ import annotations
+
+import secrets
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, Final, Protocol
+
+from iodine_kit.errors import CountError, StorageError
+from iodine_kit.tfrecord.checksum import masked_crc32c
+from iodine_kit.tfrecord.compression import WINDOW_BITS, Compression
+from iodine_kit.tfrecord.framing import MAX_PAYLOAD_BYTES
+
+_LEVEL: Final = 6  # zlib's default, spelt out so that the bytes written do not follow it if it moves
+
+
+def write_records(path: Path, payloads: Iterable[bytes], compression: Compression = "gzip") -> int:
+    """Write ``payloads`` as the TFRecord file ``path`` and return how many there were.
+
+    Equal payloads give equal bytes: neither time nor file name is stored. The file takes its name when it is
+    complete; after an error, what stood there before still does. Source: TensorFlow's TFRecord framing.
+
+    Raises:
+        StorageError: the operating system refuses to write.
+        CountError: no payloads and no compression, which would make a file without a byte.
+        ValueError: a payload is above 1 GiB, which the reader refuses.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    with _storage_errors(path):
+        file = temporary.open("xb")
+    try:
+        count = _write_all(path, file, payloads, compression)
+        with _storage_errors(path):
+            file.close()
+            temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            file.close()
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+    return count
+
+
+def _write_all(path: Path, file: BinaryIO, payloads: Iterable[bytes], compression: Compression) -> int:
+    packer = _packer(compression)
+    count = 0
+    for payload in payloads:
+        packed = packer.compress(_frame(payload))
+        with _storage_errors(path):
+            file.write(packed)
+        count += 1
+    if not count and compression == "none":
+        raise CountError(f"{path}: there are no records to write, and without compression the file would be empty")
+    with _storage_errors(path):
+        file.write(packer.flush())
+    return count
+
+
+def _frame(payload: bytes) -> bytes:
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise ValueError(f"a payload of {len(payload)} bytes is above the limit of {MAX_PAYLOAD_BYTES}")
+    length = struct.pack("<Q", len(payload))
+    length_sum, payload_sum = (struct.pack("<I", masked_crc32c(part)) for part in (length, payload))
+    return b"".join((length, length_sum, payload, payload_sum))
+
+
+class _Packer(Protocol):
+    def compress(self, data: bytes, /) -> bytes: ...
+
+    def flush(self) -> bytes: ...
+
+
+class _Plain:
+    """Passes bytes through."""
+
+    def compress(self, data: bytes, /) -> bytes:
+        return data
+
+    def flush(self) -> bytes:
+        return b""
+
+
+def _packer(compression: Compression) -> _Packer:
+    if compression == "none":
+        return _Plain()
+    return zlib.compressobj(_LEVEL, zlib.DEFLATED, WINDOW_BITS[compression])
+
+
+@contextmanager
+def _storage_errors(path: Path) -> Iterator[None]:
+    """Turn an operating system's refusal into a StorageError that names ``path``."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise StorageError(f"{path}: cannot be written ({reason}); check the folder, disk and permissions") from error

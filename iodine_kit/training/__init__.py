@@ -1,0 +1,1 @@
+"""Training any model that offers a loss: the loop, its schedule, its checkpoints and its logs."""

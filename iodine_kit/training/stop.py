@@ -1,0 +1,46 @@
+"""Stopping a run in good order: Ctrl-C, a scheduler's SIGTERM, or its own time limit."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from types import FrameType
+from typing import Any
+
+
+class StopRequest:
+    """Context in which the first SIGINT or SIGTERM, or ``max_seconds``, only sets ``reason``; a second one ends it."""
+
+    def __init__(self, max_seconds: float) -> None:
+        self._deadline = time.monotonic() + max_seconds if max_seconds else None
+        self._signal: str | None = None
+        self._previous: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> StopRequest:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._restore()
+
+    @property
+    def signalled(self) -> bool:
+        """Whether somebody asked to stop."""
+        return self._signal is not None
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether the time limit is over."""
+        return self._deadline is not None and time.monotonic() >= self._deadline
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._signal = signal.Signals(number).name
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous.clear()
