@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +69,7 @@ class ShardReader:
         try:
             with np.load(path, allow_pickle=False) as index:
                 self._keys, self._shard, self._place = index["key"].tolist(), index["shard"], index["place"]
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise CorruptDataError(f"{path}: not an index of WebDataset shards: {error}") from None
         self._maps: dict[int, mmap.mmap] = {}
 

@@ -8,7 +8,7 @@ from scipy.optimize import linear_sum_assignment
 
 from iodine_kit.records import Bytes
 
-BACKGROUND = np.array([24, 24, 30], np.uint8)
+BACKGROUND = np.array([16, 15, 20], np.uint8)
 
 # Okabe and Ito's seven, told apart with any colour vision, then Tol's muted set for crowded scenes; beyond, again.
 _PALETTE = (

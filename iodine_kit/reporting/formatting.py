@@ -23,8 +23,13 @@ def number(value: float) -> str:
         mantissa, exponent = f"{value:.2e}".split("e")
         text = f"{mantissa} × 10{raised(int(exponent))}"
     else:
-        text = f"{value:,.{0 if size >= 1e4 else 2 if size >= 10 else 4}f}"
+        text = f"{value:,.{_decimals(size)}f}"
     return text.replace("-", "−")
+
+
+def _decimals(size: float) -> int:
+    """Four decimals for scores, which are compared; fewer for what is large."""
+    return next((decimals for limit, decimals in ((1e3, 0), (1e2, 1), (10, 2)) if size >= limit), 4)
 
 
 def spread(mean: float, std: float) -> str:

@@ -39,7 +39,8 @@ def slot_picture(component: Bytes, soft_mask: Array) -> str:
 def to_bytes(reconstruction: Floats) -> Bytes:
     """``float[H, W, 3]`` in [0, 1] as ``uint8``, clipped; what is not a number is black."""
     clean = np.nan_to_num(reconstruction.astype(np.float64)).clip(0, 1)
-    return np.rint(clean * 255).astype(np.uint8)
+    result: Bytes = np.rint(clean * 255).astype(np.uint8)
+    return result
 
 
 def absolute_error(image: Bytes, reconstruction: Floats) -> Array:
@@ -67,4 +68,5 @@ def ramp(levels: int) -> Bytes:
     anchors = np.array([list(bytes.fromhex(code)) for code in _RAMP])
     at = np.linspace(0, len(anchors) - 1, levels)
     channels = [np.interp(at, np.arange(len(anchors)), anchors[:, channel]) for channel in range(3)]
-    return np.rint(np.stack(channels, -1)).astype(np.uint8)
+    result: Bytes = np.rint(np.stack(channels, -1)).astype(np.uint8)
+    return result

@@ -45,7 +45,11 @@ class RawExample:
 
 @dataclass(frozen=True, slots=True)
 class FieldSpec:
-    """What a feature must be: ``dtype`` is np.uint8, np.float32 or np.int64; ``shape`` has no free dimensions."""
+    """What a feature must be: ``dtype`` is np.uint8, np.float32 or np.int64; ``shape`` has no free dimensions.
+
+    Raises:
+        ValueError: another dtype.
+    """
 
     dtype: type[np.uint8] | type[np.float32] | type[np.int64]
     shape: tuple[int, ...]

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from iodine_kit.reporting.charts.bars import histogram
-from iodine_kit.reporting.charts.lines import line_chart, thin
+from iodine_kit.reporting.charts.lines import MOST_POINTS, line_chart, thin
 
-__all__ = ["histogram", "line_chart", "thin"]
+__all__ = ["MOST_POINTS", "histogram", "line_chart", "thin"]

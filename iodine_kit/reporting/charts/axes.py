@@ -37,22 +37,26 @@ class Axis:
         return (value - self.low) / (self.high - self.low)
 
 
-def axis_over(values: Array, *, log: bool = False, whole: bool = False) -> Axis:
+def axis_over(values: Array, *, log: bool = False, whole: bool = False, round_ends: bool = False) -> Axis:
     """Axis that holds all of ``values float[n]``, n ≥ 1, drawable and, for ``log``, positive.
 
-    With ``log`` it is logarithmic if that shows more: if the values span more than a factor of thirty. ``whole`` keeps
-    the ticks at whole numbers.
+    With ``log`` it is logarithmic if the values span more than a factor of a hundred. ``whole`` keeps
+    the ticks at whole numbers; with ``round_ends`` an even axis starts and ends with a tick.
     """
     low, high = float(values.min()), float(values.max())
-    if log and low > 0 and high / low > 30:
+    if log and low > 0 and high / low > 100:
         return _log_axis(low, high)
     if high - low <= 1e-9 * max(abs(low), abs(high)):
         # A constant: give it room, so that it lies in the middle.
         room = abs(low) * 0.1 or 1.0
         low, high = low - room, high + room
-    step = _round_step((high - low) / 4)
-    step = max(step, 1.0) if whole else step
-    ticks = [index * step for index in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
+    step = _step(high - low, whole)
+    first, last = (math.floor, math.ceil) if round_ends else (math.ceil, math.floor)
+    # Rounding must not lose a tick that lies on an end, nor add one beyond it.
+    slack = 1e-9 if round_ends else -1e-9
+    ticks = [index * step for index in range(first(low / step + slack), last(high / step - slack) + 1)]
+    if round_ends:
+        low, high = min(low, ticks[0]), max(high, ticks[-1])
     return Axis(low, high, tuple((tick, _label(tick, step, max(abs(low), abs(high)))) for tick in ticks))
 
 
@@ -63,8 +67,11 @@ def _log_axis(low: float, high: float) -> Axis:
     return Axis(low, high, tuple((10.0**e, f"10{raised(e)}") for e in exponents), log=True)
 
 
-def _round_step(rough: float) -> float:
-    """The nearest of 1, 2, 2.5 or 5 times a power of ten that is not smaller."""
+def _step(span: float, whole: bool) -> float:
+    """Between ticks: 1, 2, 2.5 or 5 times a power of ten, so that there are about five; 1 for few whole numbers."""
+    if whole and span <= 10:
+        return 1.0
+    rough = max(span / 4, 1.0) if whole else span / 4
     power = 10.0 ** math.floor(math.log10(rough))
     return next((factor * power for factor in (1, 2, 2.5, 5) if factor * power >= rough * 0.999), 10 * power)
 

@@ -17,10 +17,10 @@ from iodine_kit.reporting.templating import fill
 _BINS = 20
 
 
-def histogram(scores: Sequence[float], *, title: str, x_label: str, marks: Sequence[tuple[str, float]]) -> Markup:
+def histogram(scores: Sequence[float], *, title: str, x_label: str) -> Markup:
     """How many of ``scores float[n]`` lie in each of some twenty intervals, as an HTML figure; "" if none is finite.
 
-    ``marks`` are (name, value) to point out. Scores within [−1, 1] have an axis that reaches 0 and 1.
+    Scores within [−1, 1] have an axis that reaches 0 and 1.
     """
     values = np.asarray(scores, np.float64)
     values = values[drawable(values)]
@@ -28,7 +28,7 @@ def histogram(scores: Sequence[float], *, title: str, x_label: str, marks: Seque
         return Markup()
     edges = bin_edges(values)
     counts = np.histogram(values, edges)[0]
-    frame = Frame(axis_over(edges), axis_over(np.array([0, counts.max() * 1.1]), whole=True))
+    frame = Frame(axis_over(edges), axis_over(np.array([0, counts.max() * 1.06]), whole=True, round_ends=True))
     bars = [
         _bar(frame, low, high, int(many)) for low, high, many in zip(edges, edges[1:], counts, strict=False) if many
     ]
@@ -39,7 +39,6 @@ def histogram(scores: Sequence[float], *, title: str, x_label: str, marks: Seque
         x_label=x_label,
         unit="scenes",
         bars=bars,
-        pointers=[(frame.across(value), name) for name, value in marks if edges[0] <= value <= edges[-1]],
         note="",
         summary=f"{title}: {values.size} scenes from {number(values.min())} to {number(values.max())}",
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from iodine_kit.reporting.charts.axes import Axis
 
-WIDTH, HEIGHT = 440, 220
+WIDTH, HEIGHT = 420, 220
 LEFT, RIGHT, TOP, BOTTOM = 46, 14, 18, 36
 
 Point = tuple[float, float]

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from iodine_kit.records import Array
 from iodine_kit.reporting.charts.axes import axis_over, drawable
-from iodine_kit.reporting.charts.frame import Frame, Point
+from iodine_kit.reporting.charts.frame import BOTTOM, HEIGHT, Frame, Point
 from iodine_kit.reporting.formatting import number
 from iodine_kit.reporting.templating import fill
 
@@ -22,14 +22,16 @@ def line_chart(x: Sequence[float], y: Sequence[float], *, title: str, x_label: s
     """A curve of ``y float[n]`` over ``x float[n]``, ascending, as an HTML figure; "" if no point is finite.
 
     A value that is not finite interrupts the curve, and the chart tells how many there are. Positive values over a wide
-    range have a logarithmic axis. More than 400 points are thinned by :func:`thin`, and the chart tells.
+    range have a logarithmic axis. More than 400 points are thinned by :func:`thin`; where that may happen, tell so.
     """
     xs, ys = np.asarray(x, np.float64), np.asarray(y, np.float64)
     good = drawable(xs) & drawable(ys)
     if not good.any():
         return Markup()
-    frame = Frame(axis_over(xs[good], whole=bool((xs[good] % 1 == 0).all())), axis_over(ys[good], log=True))
-    kept = thin(xs, ys)
+    frame = Frame(
+        axis_over(xs[good], whole=bool((xs[good] % 1 == 0).all())), axis_over(ys[good], log=True, round_ends=True)
+    )
+    kept, lost = thin(xs, ys), int((~good).sum())
     runs = [list(run) for drawn, run in groupby(kept, key=lambda i: bool(good[i])) if drawn]
     paths = [[(frame.across(xs[i]), frame.down(ys[i])) for i in run] for run in runs]
     few = len(xs) <= _MOST_MARKS
@@ -43,7 +45,7 @@ def line_chart(x: Sequence[float], y: Sequence[float], *, title: str, x_label: s
         paths=paths,
         marks=[(point, tip) for point, tip in zip(sum(paths, []), tips, strict=True)] if few else [],
         ends=_end_labels(sum(paths, []), ys[good]) if few else [],
-        note=_note(len(xs), len(kept), int((~good).sum())),
+        note=f"{lost:,} values not finite and not drawn." if lost else "",
         summary=f"{title} from {number(ys[good][0])} to {number(ys[good][-1])}",
     )
 
@@ -68,12 +70,6 @@ def _end_labels(points: list[Point], values: Array) -> list[tuple[float, float, 
     last = (x1, y1 - 8 if y1 > 30 else y1 + 16, "end", number(values[-1]))
     if len(points) == 1:
         return [last]
-    # The curve leaves the first point towards the second: the label goes to the other side, if there is room.
+    # The curve leaves the first point towards the second: the label goes to the other side, above the axis.
     above = points[1][1] > y0 and y0 > 30
-    return [(x0 + 6, y0 - 8 if above else y0 + 16, "start", number(values[0])), last]
-
-
-def _note(logged: int, drawn: int, lost: int) -> str:
-    thinned = f"{logged:,} values; of each of {MOST_POINTS // 2} intervals the lowest and the highest, not smoothed."
-    missing = f"{lost:,} not finite and not drawn."
-    return " ".join([thinned] * (drawn < logged) + [missing] * (lost > 0))
+    return [(x0 + 8, y0 - 8 if above else min(y0 + 16, HEIGHT - BOTTOM - 5), "start", number(values[0])), last]

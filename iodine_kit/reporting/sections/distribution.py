@@ -20,8 +20,7 @@ def render(context: ReportContext) -> Markup | str:
         return ""
     scores = np.asarray(metric.scores, np.float64)
     scores = scores[np.isfinite(scores)]
-    marks = [("mean", metric.mean), ("median", metric.median)]
-    chart = histogram(scores.tolist(), title=f"{metric.title} per scene", x_label=metric.title, marks=marks)
+    chart = histogram(scores.tolist(), title=f"{metric.title} per scene", x_label=metric.title)
     if not chart:
         return ""
     low, high = np.quantile(scores, [0.05, 0.95])

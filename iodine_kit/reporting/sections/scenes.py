@@ -15,6 +15,9 @@ from iodine_kit.reporting.templating import fill
 ORDER = 20
 TITLE = "Scenes"
 
+# Wider pictures get a whole row of the page, so that none is shown below its native resolution there.
+_LARGE = 64
+
 
 def render(context: ReportContext) -> Markup | str:
     """A card for each scene, to be sorted by the first metric's score and stepped through; "" without scenes."""
@@ -32,7 +35,8 @@ def render(context: ReportContext) -> Markup | str:
         "scenes.html",
         cards=cards,
         metric=metric.title if metric else "score",
-        limit=limit if errors else None,
+        limit=f"{limit:g}" if errors else "",
         last=last,
+        large=context.resolution[1] > _LARGE,
         means=[number(means[step]) if step < len(means) else "" for step in range(last + 1)],
     )

@@ -6,7 +6,7 @@ import math
 
 from markupsafe import Markup
 
-from iodine_kit.reporting.charts import line_chart
+from iodine_kit.reporting.charts import MOST_POINTS, line_chart
 from iodine_kit.reporting.context import ReportContext
 from iodine_kit.reporting.templating import fill
 
@@ -29,4 +29,4 @@ def render(context: ReportContext) -> Markup | str:
         for name, title, unit in _CURVES
     ]
     charts = [chart for chart in charts if chart]
-    return fill("training.html", charts=charts, rows=len(context.training)) if charts else ""
+    return fill("training.html", charts=charts, rows=len(context.training), most=MOST_POINTS) if charts else ""

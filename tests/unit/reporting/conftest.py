@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from sklearn.metrics import adjusted_rand_score
 
 from iodine_kit.datasets import tetrominoes
 from iodine_kit.records import Scene
@@ -20,17 +21,21 @@ def view(scene: Scene, rng: np.random.Generator, slots: int = SLOTS, steps: int 
     order = rng.permutation(slots)
     truth = order[scene.mask % slots]
     onehot = np.eye(slots)[truth]
-    noise = rng.normal(size=(steps + 1, *truth.shape, slots))
-    logits = onehot * 4 * (np.arange(steps + 1) / steps)[:, None, None, None] + noise * np.linspace(2, 0.5, steps + 1)[:, None, None, None]
+    noise = rng.normal(size=(steps + 1, *truth.shape, slots)) * rng.choice([0.5, 1, 1, 2, 3])
+    logits = (
+        onehot * 4 * (np.arange(steps + 1) / steps)[:, None, None, None]
+        + noise * np.linspace(2, 0.5, steps + 1)[:, None, None, None]
+    )
     soft = np.exp(logits[-1] - logits[-1].max(-1, keepdims=True))
     soft = np.moveaxis(soft / soft.sum(-1, keepdims=True), -1, 0)
     image = scene.image / 255
     component = np.stack([(image * 255 * 0.95 + rng.uniform(0, 6)).astype(np.uint8) for _ in range(slots)])
-    reconstruction = (image + rng.normal(scale=0.03, size=image.shape)).astype(np.float32)
-    score = float(np.mean(logits[-1].argmax(-1) == truth))
+    blurred = (image + np.roll(image, 1, 0) + np.roll(image, -1, 0) + np.roll(image, 1, 1) + np.roll(image, -1, 1)) / 5
+    reconstruction = (0.8 * image + 0.2 * blurred + rng.normal(scale=0.01, size=image.shape)).astype(np.float32)
+    score = adjusted_rand_score(scene.mask[scene.mask > 0], logits[-1].argmax(-1)[scene.mask > 0])
     return SceneView(
         key=scene.key,
-        scores={"ari": score, "mse": float(((reconstruction - image) ** 2).mean())},
+        scores={"ari": float(score), "mse": float(((reconstruction - image) ** 2).mean())},
         image=scene.image,
         true_mask=scene.mask,
         step_mask=logits.argmax(-1).astype(np.uint8),
@@ -47,7 +52,9 @@ def training_log(rows: int, rng: np.random.Generator) -> list[dict[str, float]]:
         nll = 9000 * math.exp(-step / 6000) - 2400 + rng.normal(scale=120)
         kl = 60 * (1 - math.exp(-step / 3000)) + rng.normal(scale=2)
         norm = 40 * math.exp(-step / 4000) + abs(rng.normal(scale=3)) + (900 if step == 25 * 50 else 0)
-        log.append({"step": float(step), "loss": nll + kl, "nll": nll, "kl": kl, "grad_norm": norm, "learning_rate": 3e-4})
+        log.append(
+            {"step": float(step), "loss": nll + kl, "nll": nll, "kl": kl, "grad_norm": norm, "learning_rate": 3e-4}
+        )
     return log
 
 
@@ -74,7 +81,9 @@ def lineage() -> list[LineageItem]:
 def demo_context(scenes: int = 16, cell: int = 2, seed: int = 0) -> ReportContext:
     """The context of a finished evaluation."""
     rng = np.random.default_rng(seed)
-    views = [view(tetrominoes.generate(tetrominoes.Config(cell=cell), rng, f"test-{i:06d}"), rng) for i in range(scenes)]
+    views = [
+        view(tetrominoes.generate(tetrominoes.Config(cell=cell), rng, f"test-{i:06d}"), rng) for i in range(scenes)
+    ]
     scores = np.append(1 - rng.gamma(0.4, 0.04, 318).clip(0, 1.2), [np.nan, np.nan])
     defined = scores[:-2]
     error = rng.gamma(4, 0.0001, 320)

@@ -10,7 +10,7 @@ from itertools import accumulate
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iodine_kit.errors import CorruptDataError, CountError, SourceError, StorageError
@@ -35,6 +35,7 @@ def test_masked_crc32c_unmasks_to_the_published_vectors(data: bytes, crc: int) -
     assert (rotated >> 17 | rotated << 15) % (1 << 32) == crc
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=300), min_size=1, max_size=5), st.sampled_from(COMPRESSIONS))
 def test_what_is_written_is_read(payloads: list[bytes], compression: Compression) -> None:
     with tempfile.TemporaryDirectory() as folder:

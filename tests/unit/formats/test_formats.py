@@ -1,0 +1,115 @@
+"""Every format keeps the same promises; a new one is tested by being there."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from iodine_kit.datasets import tetrominoes
+from iodine_kit.errors import CorruptDataError
+from iodine_kit.formats import FormatPlugin
+from iodine_kit.records import Scene
+from iodine_kit.registry import Registry
+
+FORMATS: Registry[FormatPlugin] = Registry("format", "iodine_kit.formats")
+each_format = pytest.mark.parametrize("name", FORMATS.names())
+
+
+def scenes(count: int) -> list[Scene]:
+    config = tetrominoes.Config(cell=2)
+    return [tetrominoes.generate(config, np.random.default_rng(i), f"train-{i:08d}") for i in range(count)]
+
+
+def written(name: str, directory: Path, given: list[Scene], **options: object) -> Path:
+    plugin = FORMATS.load(name)
+    directory.mkdir(exist_ok=True)
+    plugin.write(directory, "train", iter(given), len(given), plugin.Config(**options))
+    return directory
+
+
+def same(a: Scene, b: Scene) -> bool:
+    factors = a.factors.keys() == b.factors.keys() and all(
+        a.factors[n].dtype == b.factors[n].dtype and (a.factors[n] == b.factors[n]).all() for n in a.factors
+    )
+    return a.key == b.key and (a.image == b.image).all() and (a.mask == b.mask).all() and factors
+
+
+@each_format
+def test_what_was_written_is_read_back(name: str, tmp_path: Path) -> None:
+    given = scenes(7)
+    reader = FORMATS.load(name).open_split(written(name, tmp_path, given), "train")
+    assert len(reader) == 7 and reader.keys() == [scene.key for scene in given]
+    assert all(same(reader.scene(i), scene) for i, scene in enumerate(given))
+    order = [5, 0, 5, 2]
+    batch = reader.batch(order)
+    assert batch.keys == tuple(given[i].key for i in order)
+    assert (batch.image == np.stack([given[i].image for i in order])).all() and batch.image.dtype == np.uint8
+    assert (batch.mask == np.stack([given[i].mask for i in order])).all()
+    reader.close()
+
+
+@each_format
+def test_the_same_scenes_give_the_same_bytes(name: str, tmp_path: Path) -> None:
+    def digests(directory: Path) -> dict[str, str]:
+        return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in directory.iterdir()}
+
+    first, second = (written(name, tmp_path / folder, scenes(5)) for folder in ("first", "second"))
+    assert digests(first) == digests(second) != {}
+
+
+@each_format
+def test_damaged_files_end_in_a_sentence_with_their_name(name: str, tmp_path: Path) -> None:
+    directory = written(name, tmp_path, scenes(3))
+    for path in directory.iterdir():
+        path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(CorruptDataError, match=str(tmp_path)):
+        FORMATS.load(name).open_split(directory, "train").batch([0])
+
+
+@each_format
+def test_too_few_scenes_are_never_a_finished_split(name: str, tmp_path: Path) -> None:
+    def ends_early() -> object:
+        yield from scenes(2)
+        raise RuntimeError("the source ended")
+
+    plugin = FORMATS.load(name)
+    with pytest.raises(RuntimeError, match="the source ended"):
+        plugin.write(tmp_path, "train", ends_early(), 5, plugin.Config())  # type: ignore[arg-type]
+
+
+def test_hdf5_has_the_documented_layout(tmp_path: Path) -> None:
+    import h5py
+
+    written("hdf5", tmp_path, scenes(4))
+    with h5py.File(tmp_path / "train.h5") as file:
+        assert file["image"].shape == (4, 14, 14, 3) and file["image"].dtype == np.uint8
+        assert file["mask"].shape == (4, 14, 14) and file["mask"].dtype == np.uint8
+        assert file["factors/color"].shape == (4, 4, 3) and file["key"][0] == b"train-00000000"
+
+
+def test_gzip_and_contiguous_hdf5_hold_the_same(tmp_path: Path) -> None:
+    plugin = FORMATS.load("hdf5")
+    plain = plugin.open_split(written("hdf5", tmp_path / "plain", scenes(4)), "train")
+    small = plugin.open_split(written("hdf5", tmp_path / "gzip", scenes(4), compression="gzip"), "train")
+    assert (plain.batch([3, 1]).image == small.batch([3, 1]).image).all()
+    assert same(plain.scene(2), small.scene(2))
+
+
+@pytest.mark.slow
+def test_plain_webdataset_reads_the_shards(tmp_path: Path) -> None:
+    import webdataset
+
+    given = scenes(7)
+    directory = written("webdataset", tmp_path, given, scenes_per_shard=3)
+    shards = sorted(str(path) for path in directory.glob("train-*.tar"))
+    assert [Path(shard).name for shard in shards] == [f"train-{i:06d}.tar" for i in range(3)]
+    read = list(webdataset.WebDataset(shards, shardshuffle=False).decode("pil"))
+    assert [sample["__key__"] for sample in read] == [scene.key for scene in given]
+    for sample, scene in zip(read, given, strict=True):
+        assert (np.array(sample["image.png"]) == scene.image).all()
+        # webdataset's own decoder makes every picture RGB; the three channels are the entity index.
+        assert (np.array(sample["mask.png"]) == scene.mask[..., None]).all()
+        assert sample["meta.json"]["factors"]["shape"]["values"] == scene.factors["shape"].tolist()

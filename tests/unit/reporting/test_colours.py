@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iodine_kit.reporting.colours import BACKGROUND, PALETTE, entity_colours, match_slots, overlap, slot_colours
+
+TRUE = np.array([[0, 0, 0, 0], [0, 1, 1, 0], [2, 2, 0, 0]], np.uint8)
+
+
+def test_overlap_counts_shared_pixels() -> None:
+    predicted = np.array([[3, 3, 3, 3], [3, 0, 3, 3], [1, 1, 3, 3]], np.uint8)
+    assert overlap(TRUE, predicted, 4).tolist() == [[0, 1, 0], [0, 0, 2], [0, 0, 0], [8, 1, 0]]
+
+
+def test_slots_look_like_what_they_found() -> None:
+    predicted = np.array([[3, 3, 3, 3], [3, 0, 0, 3], [1, 1, 3, 3]], np.uint8)
+    shared = overlap(TRUE, predicted, 4)
+    match = match_slots(shared)
+    assert match.tolist() == [1, 2, -1, 0]
+    colours = slot_colours(shared, match)
+    true = entity_colours(3)
+    assert colours[[0, 1, 3]].tolist() == true[[1, 2, 0]].tolist()
+    assert true[0].tolist() == BACKGROUND.tolist()
+
+
+def test_divided_background_is_dark_and_told_apart() -> None:
+    predicted = np.array([[3, 3, 4, 4], [3, 0, 0, 4], [1, 1, 2, 2]], np.uint8)
+    shared = overlap(TRUE, predicted, 5)
+    match = match_slots(shared)
+    colours = slot_colours(shared, match)
+    assert sorted(match.tolist()) == [-1, -1, 0, 1, 2]
+    background = colours[[2, 3, 4]]
+    assert background.max() < 100
+    assert len(np.unique(background, axis=0)) == 3
+
+
+def test_second_piece_of_an_object_has_a_colour_of_its_own() -> None:
+    true = np.array([[0, 0, 1, 1, 1]], np.uint8)
+    shared = overlap(true, np.array([[0, 0, 1, 1, 2]], np.uint8), 3)
+    match = match_slots(shared)
+    assert match.tolist() == [0, 1, -1]
+    assert slot_colours(shared, match)[2].tolist() == PALETTE[1].tolist()
+
+
+def test_a_chance_pixel_is_no_match() -> None:
+    # Entity 1 lies in slot 0 but for one pixel; slot 1 is background with that pixel.
+    true = np.array([[0] * 10, [0] * 6 + [1] * 4], np.uint8)
+    predicted = np.array([[0] * 9 + [1], [1] * 5 + [0] * 4 + [1]], np.uint8)
+    shared = overlap(true, predicted, 2)
+    assert shared.tolist() == [[10, 3], [6, 1]]
+    assert match_slots(shared).tolist() == [0, -1]
+
+
+@given(st.integers(1, 9), st.integers(1, 20), st.integers(0, 2**32 - 1))
+def test_matching_is_one_to_one_and_shares_pixels(slots: int, entities: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    true = rng.integers(0, entities, (6, 7)).astype(np.uint8)
+    shared = overlap(true, rng.integers(0, slots, (6, 7)).astype(np.uint8), slots)
+    assert shared.sum() == true.size
+    match = match_slots(shared)
+    found = [(slot, entity) for slot, entity in enumerate(match) if entity >= 0]
+    assert len({entity for _, entity in found}) == len(found)
+    assert all(shared[pair] > 0 for pair in found)
+    assert slot_colours(shared, match).shape == (slots, 3)

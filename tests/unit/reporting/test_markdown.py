@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from iodine_kit.reporting.context import MetricSummary, ReportContext
+from iodine_kit.reporting.markdown import code, render_markdown, text
+
+
+def test_metrics_conventions_and_provenance_are_told(context: ReportContext) -> None:
+    page = render_markdown(context)
+    assert page.startswith("# IODINE on Tetrominoes\n")
+    assert "| FG-ARI | 0.98" in page and "| 318 | 2 | 99.2 ± 0.4 % |" in page
+    for metric in context.metrics.values():
+        assert text(metric.convention) in page
+    for item in context.lineage:
+        assert f"`{item.directory}`, key `{item.key}`" in page
+    assert f"```sh\n{context.command}\n```\n" in page
+    assert "\n\n\n" not in page and page.endswith("\n") and page == render_markdown(context)
+
+
+def test_undefined_is_called_so(context: ReportContext) -> None:
+    nan = float("nan")
+    metric = MetricSummary("FG-ARI", "Convention.", nan, nan, nan, 0, 1, np.array([nan]))
+    assert "| FG-ARI | undefined | undefined | 0 | 1 | – |" in render_markdown(
+        replace(context, metrics={"ari": metric})
+    )
+
+
+def test_text_stays_text(context: ReportContext) -> None:
+    assert text("a|b\n<script> *x* `y`") == r"a\|b \<script\> \*x\* \`y\`"
+    assert code("a`b") == "`` a`b ``"
+    page = render_markdown(replace(context, title="<script>", command="echo '```'"))
+    assert r"# \<script\>" in page and "````sh\necho '```'\n````" in page
+
+
+def test_without_material(context: ReportContext) -> None:
+    page = render_markdown(replace(context, summary="", metrics={}, lineage=[], command=""))
+    assert "|" not in page and "##" not in page

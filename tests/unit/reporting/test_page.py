@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from page_parser import PageParser
+
+from iodine_kit.registry import Registry
+from iodine_kit.reporting.context import LineageItem, MetricSummary, ReportContext
+from iodine_kit.reporting.page import SECTIONS, render_page, render_sections
+
+EVIL = """<script>alert("x")</script>'&"""
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+
+
+@pytest.fixture(scope="module")
+def page(context: ReportContext) -> PageParser:
+    return PageParser(render_page(context))
+
+
+def bare(context: ReportContext) -> ReportContext:
+    """Nothing to show but the names."""
+    return replace(context, summary="", metrics={}, scenes=[], training=[], elbo_by_step=(), lineage=[], command="")
+
+
+def test_page_is_well_formed(page: PageParser) -> None:
+    assert page.errors == []
+    assert len(page.ids()) == len(set(page.ids()))
+
+
+def test_page_loads_nothing_from_elsewhere(context: ReportContext, page: PageParser) -> None:
+    places = [a[name] or "" for _, a in page.tags for name in ("src", "href", "srcset", "action", "data") if name in a]
+    assert len(places) > 100
+    assert [place for place in places if not place.startswith(("data:image/png;base64,", "#"))] == []
+    style = "".join(re.findall(r"<style>.*?</style>|style=\"[^\"]*\"", render_page(context), re.S))
+    assert "url(" not in style and "@import" not in style and "://" not in style
+    assert [a["content"] for a in page.of("meta") if a.get("http-equiv") == "Content-Security-Policy"] == [POLICY]
+
+
+def test_every_section_is_there_in_order(page: PageParser) -> None:
+    names = [attributes["id"] for attributes in page.of("section")]
+    assert names == ["summary", "scenes", "refinement", "distribution", "training", "lineage"]
+    assert [a["href"] for a in page.of("a")] == ["#content", *(f"#{name}" for name in names)]
+
+
+def test_registry_finds_all_sections() -> None:
+    assert SECTIONS.names() == ["distribution", "lineage", "refinement", "scenes", "summary", "training"]
+
+
+def test_pictures_have_words_and_tables_captions(page: PageParser) -> None:
+    assert all(image["alt"] for image in page.of("img"))
+    assert all(chart["aria-label"] for chart in page.of("svg"))
+    assert len(page.of("table")) == len(page.of("caption")) > 5
+
+
+def test_what_is_shown_is_the_context(page: PageParser, context: ReportContext) -> None:
+    text = " ".join(page.text)
+    for expected in ("99.2 ± 0.4 %", "14 × 14", "1,228,800", context.command, "4" * 64):
+        assert expected in text
+    for metric in context.metrics.values():
+        assert metric.title in text and metric.convention in text
+
+
+def test_each_scene_has_one_visible_predicted_mask_and_all_steps(page: PageParser, context: ReportContext) -> None:
+    steps = [image for image in page.of("img") if "data-step" in image]
+    assert len(steps) == len(context.scenes) * (context.steps + 1)
+    assert [image["data-step"] for image in steps if "hidden" not in image] == ["5"] * len(context.scenes)
+
+
+def test_same_context_same_bytes(context: ReportContext, make_context: Callable[..., ReportContext]) -> None:
+    assert render_page(context) == render_page(context) == render_page(make_context())
+
+
+def test_page_is_small(context: ReportContext) -> None:
+    assert len(render_page(context).encode()) < 1_000_000
+
+
+def test_every_value_is_escaped(context: ReportContext) -> None:
+    metric = MetricSummary(EVIL, EVIL, 0.5, 0.1, 0.5, 2, 0, np.array([0.4, 0.6]), EVIL, (0.1, 0.5))
+    item = LineageItem(
+        EVIL, EVIL, EVIL, [(EVIL, EVIL)], [(EVIL, 1, EVIL)], [(EVIL, 2, EVIL)], {EVIL: EVIL, "n": [EVIL]}
+    )
+    scene = replace(context.scenes[0], key=EVIL, scores={EVIL: 0.5})
+    page = render_page(replace(
+        context, title=EVIL, summary=EVIL, dataset=EVIL, split=EVIL, command=EVIL,
+        metrics={EVIL: metric}, lineage=[item], scenes=[scene],
+    ))  # fmt: skip
+    parsed = PageParser(page)
+    assert parsed.errors == []
+    assert page.count("<script>") == len(parsed.of("script")) == 1
+    assert parsed.text.count(EVIL) > 10
+
+
+def test_undefined_metric_is_called_so(context: ReportContext) -> None:
+    nan = float("nan")
+    metric = MetricSummary("FG-ARI", "Convention.", nan, nan, nan, 0, 2, np.full(2, nan), "", (nan, nan))
+    scene = replace(context.scenes[0], scores={"ari": nan})
+    page = PageParser(render_page(replace(context, metrics={"ari": metric}, scenes=[scene])))
+    assert page.errors == []
+    assert page.text.count("undefined") == 4  # the headline, mean, median, and the scene's score
+    assert [card["data-score"] for card in page.of("li") if "data-score" in card] == [""]
+    assert "distribution" not in page.ids()
+    assert not [text for text in page.text if re.search(r"\bnan\b", text, re.I)]
+
+
+def test_what_was_not_stored_is_left_out(context: ReportContext) -> None:
+    scenes = [replace(s, soft_mask=None, component=None, reconstruction=None) for s in context.scenes[:2]]
+    page = PageParser(render_page(replace(context, scenes=scenes)))
+    assert page.errors == []
+    assert len(page.of("img")) == 2 * (2 + context.steps + 1)
+    assert not {"error", "reconstruction"} & set(page.text)
+
+
+def test_half_of_a_slot_is_not_drawn(context: ReportContext) -> None:
+    for field in ("soft_mask", "component"):
+        page = PageParser(render_page(replace(context, scenes=[replace(context.scenes[0], **{field: None})])))
+        assert len(page.of("img")) == 4 + context.steps + 1
+
+
+def test_without_material_only_the_summary_remains(context: ReportContext) -> None:
+    page = PageParser(render_page(bare(context)))
+    assert page.errors == []
+    assert [attributes["id"] for attributes in page.of("section")] == ["summary"]
+
+
+def test_non_finite_values_do_not_break_the_page(context: ReportContext) -> None:
+    scene = context.scenes[0]
+    assert scene.reconstruction is not None
+    broken = np.full_like(scene.reconstruction, np.nan)
+    log = [
+        {"step": float(i), "loss": float("inf"), "nll": float("nan") if i % 2 else 1.0, "kl": -1e308} for i in range(9)
+    ]
+    page = PageParser(render_page(replace(
+        context, scenes=[replace(scene, reconstruction=broken)], training=log, elbo_by_step=(float("-inf"), 1.0)
+    )))  # fmt: skip
+    assert page.errors == []
+    assert "4 values not finite and not drawn." in page.text
+
+
+def test_new_section_is_found(context: ReportContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "extra_report_sections"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "_helper.py").write_text("raise AssertionError('helpers are no sections')")
+    (package / "late_words.py").write_text(
+        "ORDER = 2\nTITLE = 'Late'\ndef render(context): return '<b>' + context.split"
+    )
+    (package / "early.py").write_text("ORDER = 1\nTITLE = 'Early'\ndef render(context): return 'first'")
+    (package / "empty.py").write_text("ORDER = 0\nTITLE = 'Empty'\ndef render(context): return ''")
+    monkeypatch.syspath_prepend(tmp_path)
+    registry = Registry("report section", "extra_report_sections")
+    assert [section.name for section in render_sections(context, registry)] == ["early", "late-words"]
+    page = PageParser(render_page(context, registry))
+    assert page.errors == []
+    assert "<b>test" in page.text  # plain text from a section is escaped

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iodine_kit.errors import ArtifactCorruptError, ArtifactNotFoundError, ResumeError, StorageError
+from iodine_kit.store import Artifact, Identity, Reference, SourceFile, Store
+from iodine_kit.store.identity import canonical_json
+from iodine_kit.store.manifest import MANIFEST
+
+
+def identity(name: str = "toy", kind: str = "dataset", **changes: object) -> Identity:
+    return Identity.model_validate({"kind": kind, "name": name, "stage": "prepare", "version": 1, **changes})
+
+
+def make(store: Store, what: Identity, text: str = "hello") -> Artifact:
+    with store.draft(what) as draft:
+        (draft.path / "deep").mkdir()
+        (draft.path / "deep" / "a.txt").write_text(text)
+        return draft.commit({"count": 1}, {"finished": "2026-01-01T00:00:00+00:00"})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+def test_an_artifact_is_named_by_its_key_and_lists_the_hash_of_every_file(store: Store) -> None:
+    artifact = make(store, identity())
+    assert artifact.path == store.root / "dataset" / f"toy-{identity().key[:12]}"
+    manifest = json.loads((artifact.path / MANIFEST).read_text())
+    assert manifest["schema"] == "iodine-kit/artifact/1"
+    assert manifest["files"] == {"deep/a.txt": {"sha256": hashlib.sha256(b"hello").hexdigest(), "bytes": 5}}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"version": 2},
+        {"stage": "other"},
+        {"config": {"a": 1}},
+        {"plugins": {"format/hdf5": 1}},
+        {"inputs": {"dataset": Reference(kind="dataset", name="x", key="ab")}},
+        {"sources": (SourceFile(name="f", sha256="00", bytes=1),)},
+    ],
+)
+def test_the_key_changes_with_everything_that_shapes_the_result(change: dict[str, object]) -> None:
+    assert identity(**change).key != identity().key
+
+
+def test_the_key_does_not_depend_on_names_places_or_the_order_of_tables() -> None:
+    here, there = (SourceFile(name=n, sha256="00", bytes=1, location=n) for n in ("here", "there"))
+    assert identity(sources=(here,)).key == identity("other", sources=(there,)).key
+    assert identity(config={"a": 1, "b": 2}).key == identity(config={"b": 2, "a": 1}).key
+
+
+finite = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(st.dictionaries(st.text(), st.integers() | st.text() | st.booleans() | finite))
+def test_canonical_json_is_json_and_the_same_for_the_same_value(value: dict[str, object]) -> None:
+    shuffled = dict(sorted(value.items(), reverse=True))
+    assert canonical_json(value) == canonical_json(shuffled)
+    assert json.loads(canonical_json(value)) == value
+
+
+def test_what_is_there_is_found_and_what_was_made_from_other_content_is_not(store: Store) -> None:
+    parent = make(store, identity())
+    child = identity("child", "run", inputs={"dataset": parent.reference})
+    made = make(store, child)
+    assert store.find(child) == made
+    again = parent.reference.model_copy(update={"content": "f" * 64})
+    assert store.find(identity("child", "run", inputs={"dataset": again})) is None
+
+
+def test_a_failure_leaves_nothing_behind(store: Store) -> None:
+    with pytest.raises(RuntimeError), store.draft(identity()) as draft:
+        (draft.path / "half.txt").write_text("half")
+        raise RuntimeError
+    assert [p for p in store.root.rglob("*") if p.is_file() and p.suffix != ".lock"] == []
+
+
+def test_a_kept_draft_is_there_for_the_next_time_and_listed_as_interrupted(store: Store) -> None:
+    with pytest.raises(RuntimeError), store.draft(identity(), keep=True) as draft:
+        (draft.path / "state").write_text("step 3")
+        raise RuntimeError
+    assert [i for _, i in store.interrupted("dataset")] == [identity()]
+    with store.draft(identity(), keep=True, fresh=False) as draft:
+        assert (draft.path / "state").read_text() == "step 3"
+        artifact = draft.commit({}, {})
+    assert store.interrupted() == [] and list(artifact.manifest.files) == ["state"]
+
+
+def test_making_anew_replaces_the_old_one_whole(store: Store) -> None:
+    make(store, identity(), "old")
+    new = make(store, identity(), "new")
+    assert (new.path / "deep" / "a.txt").read_text() == "new"
+    assert len(store.artifacts("dataset")) == 1
+
+
+def test_two_processes_cannot_make_the_same_artifact_at_once(store: Store) -> None:
+    other = Store(store.root)
+    with store.draft(identity()), pytest.raises(ResumeError, match="another process"), other.draft(identity()):
+        pass
+
+
+def test_an_operating_system_error_becomes_a_sentence(store: Store) -> None:
+    with pytest.raises(StorageError, match="No space left on device"), store.draft(identity()):
+        raise OSError(28, "No space left on device", "train.h5")
+
+
+def test_newest_is_the_one_made_or_asked_for_last(store: Store) -> None:
+    first, second = make(store, identity("first")), make(store, identity("second", version=2))
+    os.utime(first.path / MANIFEST, (1, 1))
+    assert store.newest("dataset", "prepare").path == second.path
+    store.touch(first)
+    os.utime(second.path / MANIFEST, (1, 1))
+    assert store.newest("dataset", "prepare").path == first.path
+
+
+def test_an_empty_store_says_how_to_fill_it(store: Store) -> None:
+    with pytest.raises(ArtifactNotFoundError, match="holds no run yet: make one with 'iodine-kit train'"):
+        store.newest("run", "iodine-kit train")
+
+
+def test_an_artifact_is_opened_by_path_directory_name_or_beginning_of_its_key(store: Store) -> None:
+    artifact = make(store, identity())
+    for place in (str(artifact.path), artifact.reference.directory, artifact.path.name, artifact.manifest.key[:6]):
+        assert store.open(place).path == artifact.path
+    with pytest.raises(ArtifactNotFoundError, match="is a dataset, and a run is needed"):
+        store.open(artifact.path.name, "run")
+    with pytest.raises(ArtifactNotFoundError, match="no such artifact"):
+        store.open("nothing")
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (lambda p: (p / "deep/a.txt").write_text("jello"), "was altered"),
+        (lambda p: (p / "deep/a.txt").write_text("hello!"), "has 6 bytes, not 5"),
+        (lambda p: (p / "deep/a.txt").unlink(), "is missing"),
+        (lambda p: (p / "extra").touch(), "is not listed"),
+    ],
+)
+def test_verify_tells_what_was_altered(store: Store, damage: object, told: str) -> None:
+    artifact = make(store, identity())
+    assert store.verify(artifact) == []
+    damage(artifact.path)  # type: ignore[operator]
+    assert len(store.verify(artifact)) == 1 and told in store.verify(artifact)[0]
+
+
+def test_verify_tells_when_an_input_was_made_anew_or_is_gone(store: Store) -> None:
+    parent = make(store, identity())
+    child = make(store, identity("child", "run", inputs={"dataset": parent.reference}))
+    make(store, identity(), "other bytes")
+    assert "made anew since" in store.verify(child)[0]
+    (store.root / parent.reference.directory / MANIFEST).unlink()
+    assert "is not in" in store.verify(child)[0]
+
+
+@pytest.mark.parametrize("damage", ["", "{", '{"schema": "iodine-kit/artifact/2"}', "[]"])
+def test_a_damaged_manifest_is_refused(store: Store, damage: str) -> None:
+    artifact = make(store, identity())
+    (artifact.path / MANIFEST).write_text(damage)
+    with pytest.raises(ArtifactCorruptError, match=r"manifest\.json: not a manifest"):
+        store.open(str(artifact.path))
+
+
+def test_an_identity_that_was_edited_no_longer_fits_its_key(store: Store) -> None:
+    artifact = make(store, identity())
+    path = artifact.path / MANIFEST
+    path.write_text(path.read_text().replace('"version": 1', '"version": 2'))
+    with pytest.raises(ArtifactCorruptError, match="the key does not match"):
+        store.open(str(artifact.path))
+
+
+def test_logs_are_listed_but_do_not_count_as_content(store: Store) -> None:
+    def with_log(text: str) -> Artifact:
+        with store.draft(identity()) as draft:
+            (draft.path / "logs").mkdir()
+            (draft.path / "logs" / "speed").write_text(text)
+            (draft.path / "weights").write_text("w")
+            return draft.commit({}, {})
+
+    slow, fast = with_log("slow"), with_log("fast")
+    assert slow.manifest.content == fast.manifest.content and slow.manifest.files != fast.manifest.files
+
+
+def test_lineage_goes_down_to_the_files_from_outside(store: Store) -> None:
+    source = SourceFile(name="raw.tfrecords", sha256="5" * 64, bytes=3)
+    parent = make(store, identity(sources=(source,)))
+    child = make(store, identity("child", "run", inputs={"dataset": parent.reference}))
+    lines = list(store.lineage(child))
+    assert lines == [
+        (0, child.reference.directory), (1, parent.reference.directory), (2, f"raw.tfrecords  3 bytes  sha256 {'5' * 64}"),
+    ]  # fmt: skip

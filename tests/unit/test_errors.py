@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+from iodine_kit import errors
+
+
+def _all_errors() -> list[type[errors.IodineKitError]]:
+    return [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, Exception)]
+
+
+def test_every_kind_of_error_has_its_own_exit_status() -> None:
+    statuses = [error.exit_status for error in _all_errors()]
+    assert len(set(statuses)) == len(statuses) > 10
+
+
+def test_statuses_keep_clear_of_those_with_another_meaning() -> None:
+    assert not {error.exit_status for error in _all_errors()} & {0, 2, 126, 127, 128, 130}

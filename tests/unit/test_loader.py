@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iodine_kit.loader import ShuffledBatches, in_order
+from iodine_kit.records import SceneBatch
+
+
+class Numbers:
+    """A reader whose scene i has only pixels of value i."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def keys(self) -> list[str]:
+        return [str(i) for i in range(self.count)]
+
+    def batch(self, indices: Sequence[int] | Any) -> SceneBatch:
+        values = np.asarray(indices, np.uint8)
+        image = np.broadcast_to(values[:, None, None, None], (len(values), 1, 1, 3))
+        return SceneBatch(tuple(map(str, indices)), image, image[..., 0])
+
+    def scene(self, index: int) -> Any: ...
+
+    def close(self) -> None: ...
+
+
+sizes = st.integers(1, 40)
+
+
+@given(sizes, st.integers(1, 12), st.integers(0, 5), st.integers(1, 3))
+def test_every_epoch_holds_every_scene_exactly_once(count: int, batch: int, seed: int, epochs: int) -> None:
+    batches = ShuffledBatches(Numbers(count), batch, seed)
+    steps = -(-epochs * count // batch)
+    stream = np.concatenate([batches.indices(step) for step in range(steps)])
+    for epoch in range(epochs):
+        assert sorted(stream[epoch * count : (epoch + 1) * count]) == list(range(count))
+
+
+@given(sizes, st.integers(1, 12), st.integers(0, 5), st.integers(0, 30))
+def test_a_step_s_batch_depends_on_seed_and_step_only(count: int, batch: int, seed: int, step: int) -> None:
+    went_through, jumped = (ShuffledBatches(Numbers(count), batch, seed) for _ in range(2))
+    for earlier in range(step):
+        went_through.indices(earlier)
+    assert (went_through.indices(step) == jumped.indices(step)).all()
+
+
+def test_epochs_and_seeds_have_orders_of_their_own() -> None:
+    orders = [ShuffledBatches(Numbers(30), 30, seed).indices(epoch).tolist() for seed in (0, 1) for epoch in (0, 1)]
+    assert len({tuple(order) for order in orders}) == 4
+
+
+def test_prefetching_changes_nothing() -> None:
+    batches = ShuffledBatches(Numbers(10), 4, 0)
+    assert [b.keys for b in batches.prefetched(3, 9)] == [batches.batch(step).keys for step in range(3, 9)]
+
+
+def test_in_order_ends_with_what_is_left() -> None:
+    assert [len(b) for b in in_order(Numbers(10), 4, 9)] == [4, 4, 1]
+    assert [k for b in in_order(Numbers(10), 4, 10) for k in b.keys] == Numbers(10).keys()
