@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from support import Command
 
 DATA = Path(__file__).parent / "data"
-Command = Callable[..., subprocess.CompletedProcess[str]]
 
 settings.register_profile("quiet", deadline=None, print_blob=False)  # machines here are noisy: no time limits
 settings.load_profile("quiet")
@@ -38,20 +37,3 @@ def iodine_kit(tmp_path: Path) -> Command:
         return done
 
     return run
-
-
-TINY_MODEL = {
-    "slots": 4,
-    "steps": 1,
-    "latent": 3,
-    "likelihood": "weighted-mean-gaussian",
-    "likelihood_scale": 0.1,
-    "gradient_reduction": "per-image",
-    "decoder": {"kernel": 3, "channels": [4]},
-    "refinement": {"kernel": 3, "channels": [4], "mlp": [4], "lstm": None},
-}
-TINY = [
-    "--set", "train.batch_size=4", "--set", "model.steps=1", "--set", "model.latent=3", "--set", "model.decoder.kernel=3",
-    "--set", "model.decoder.channels=[4]", "--set", "model.refinement.channels=[4]", "--set", "model.refinement.mlp=[4]",
-    "--set", "model.gradient_reduction='per-image'",
-]  # fmt: skip

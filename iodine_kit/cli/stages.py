@@ -151,9 +151,7 @@ def evaluate(
 
 
 def report(
-    evaluation: Annotated[
-        str | None, typer.Option(metavar="ARTIFACT", help="Left out, the newest.")
-    ] = None,
+    evaluation: Annotated[str | None, typer.Option(metavar="ARTIFACT", help="Left out, the newest.")] = None,
     output: OutputOption = None,
     settings: SetOption = None,
     pipeline: PipelineOption = None,

@@ -45,8 +45,8 @@ def _fenced(command: str) -> str:
 
 def _facts(context: ReportContext) -> str:
     height, width = context.resolution
-    facts = f"{context.dataset}, split {context.split}, {height} × {width} pixels, "
-    return f"{text(facts)}K = {context.slots} slots, T = {context.steps} refinement steps."
+    size = f"{height} × {width} pixels, K = {context.slots} slots, T = {context.steps} refinement steps"
+    return f"{text(context.dataset)}, split {text(context.split)}, {size}."
 
 
 def _metrics(context: ReportContext) -> str:

@@ -21,7 +21,7 @@ def png(pixels: Bytes, palette: Bytes | None = None) -> str:
     if palette is not None:
         picture.putpalette(palette.tobytes())
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", optimize=True)
+    picture.save(buffer, "PNG", compress_level=6)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 

@@ -24,12 +24,12 @@ Tables = Mapping[str, Mapping[str, Any]]
 class Job:
     """An artifact's identity and the function that fills its directory and returns facts.
 
-    ``resumable`` jobs leave what they have when they are interrupted and can go on from it.
+    A job that can go on after an interruption names the file, by pattern, in which it keeps its ``state``.
     """
 
     identity: Identity
     make: Callable[[Path], Facts]
-    resumable: bool = False
+    state: str = ""
 
 
 def obtain(
@@ -45,9 +45,9 @@ def obtain(
         reporter.note(f"up to date: {existing.path}")
         store.touch(existing)
         return existing
-    keep = job.resumable and not overwrite and _may_resume(store, job, reporter, resume)
+    going_on = bool(job.state) and not overwrite and _may_resume(store, job, reporter, resume)
     started = datetime.now(UTC)
-    with store.draft(job.identity, keep=job.resumable, fresh=not keep) as draft:
+    with store.draft(job.identity, keep=job.state, fresh=not going_on) as draft:
         facts = job.make(draft.path)
         return draft.commit(facts, provenance(started))
 

@@ -54,7 +54,7 @@ def _file_name(location: str) -> str:
 def _download_job(location: str, reporter: Reporter) -> Job:
     name = hashlib.sha256(location.encode()).hexdigest()[:8]
     identity = Identity(kind="download", name=name, stage="download", version=VERSION, config={"location": location})
-    return Job(identity, lambda out: _download(location, out / _file_name(location), reporter), resumable=True)
+    return Job(identity, lambda out: _download(location, out / _file_name(location), reporter), state="*.part")
 
 
 def _download(location: str, path: Path, reporter: Reporter) -> Facts:

@@ -47,7 +47,7 @@ def plan(tables: Tables, dataset: Artifact, reporter: Reporter) -> Job:
         inputs={"dataset": dataset.reference},
     )
     make = lambda out: _make(plugin, model_config, config, execution, dataset, out, reporter)  # noqa: E731
-    return Job(identity, make, resumable=True)
+    return Job(identity, make, state="checkpoint.safetensors")
 
 
 def load_model(run: Artifact) -> tuple[Any, dict[str, Any]]:

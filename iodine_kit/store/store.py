@@ -136,11 +136,11 @@ class Store:
         return [(path.parent, Identity.model_validate_json(path.read_bytes())) for path in paths]
 
     @contextmanager
-    def draft(self, identity: Identity, *, keep: bool = False, fresh: bool = True) -> Iterator[Draft]:
+    def draft(self, identity: Identity, *, keep: str = "", fresh: bool = True) -> Iterator[Draft]:
         """Make an artifact: fill ``draft.path`` and call ``draft.commit``. What fails leaves nothing behind.
 
         Args:
-            keep: leave what there is for the next time if it fails.
+            keep: if it fails and a file of this pattern is there, leave everything for the next time.
             fresh: begin with an empty directory rather than with what the last time left.
 
         Raises:
@@ -158,7 +158,7 @@ class Store:
                 try:
                     yield Draft(partial, identity, final)
                 finally:
-                    if not keep:
+                    if not keep or not any(partial.glob(keep)):
                         shutil.rmtree(partial, ignore_errors=True)
         except OSError as error:
             place = error.filename or partial

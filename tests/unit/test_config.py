@@ -53,7 +53,13 @@ def test_a_table_is_dealt_out_to_its_owners() -> None:
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [("t.a=1", 1), ("t.a=1e-4", 1e-4), ("t.a=true", True), ("t.a=[1, 2]", [1, 2]), ("t.a=paper-clevr6", "paper-clevr6")],
+    [
+        ("t.a=1", 1),
+        ("t.a=1e-4", 1e-4),
+        ("t.a=true", True),
+        ("t.a=[1, 2]", [1, 2]),
+        ("t.a=paper-clevr6", "paper-clevr6"),
+    ],
 )
 def test_override_values_are_toml_or_plain_text(setting: str, value: object) -> None:
     assert parse_overrides([setting], ["t"]) == {"t": {"a": value}}

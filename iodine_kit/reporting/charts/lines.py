@@ -28,12 +28,12 @@ def line_chart(x: Sequence[float], y: Sequence[float], *, title: str, x_label: s
     good = drawable(xs) & drawable(ys)
     if not good.any():
         return Markup()
-    frame = Frame(
-        axis_over(xs[good], whole=bool((xs[good] % 1 == 0).all())), axis_over(ys[good], log=True, round_ends=True)
-    )
+    whole = bool((xs[good] % 1 == 0).all())
+    frame = Frame(axis_over(xs[good], whole=whole), axis_over(ys[good], log=True, round_ends=True))
     kept, lost = thin(xs, ys), int((~good).sum())
     runs = [list(run) for drawn, run in groupby(kept, key=lambda i: bool(good[i])) if drawn]
     paths = [[(frame.across(xs[i]), frame.down(ys[i])) for i in run] for run in runs]
+    points = [point for path in paths for point in path]
     few = len(xs) <= _MOST_MARKS
     tips = [f"{x_label} {xs[i]:g}: {number(ys[i])}" for run in runs for i in run]
     return fill(
@@ -42,9 +42,9 @@ def line_chart(x: Sequence[float], y: Sequence[float], *, title: str, x_label: s
         title=title,
         x_label=x_label,
         unit=", ".join(part for part in (unit, "logarithmic" if frame.vertical.log else "") if part),
-        paths=paths,
-        marks=[(point, tip) for point, tip in zip(sum(paths, []), tips, strict=True)] if few else [],
-        ends=_end_labels(sum(paths, []), ys[good]) if few else [],
+        paths=[path * 2 if len(path) == 1 else path for path in paths],  # a line to itself is drawn as a dot
+        marks=list(zip(points, tips, strict=True)) if few else [],
+        ends=_end_labels(points, ys[good]) if few else [],
         note=f"{lost:,} values not finite and not drawn." if lost else "",
         summary=f"{title} from {number(ys[good][0])} to {number(ys[good][-1])}",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
@@ -23,10 +24,12 @@ _CURVES = (
 
 def render(context: ReportContext) -> Markup | str:
     """A curve for each column of the training log that has finite values; "" if none has."""
-    steps = [row.get("step", math.nan) for row in context.training]
-    charts = [
-        line_chart(steps, [row.get(name, math.nan) for row in context.training], title=title, x_label="step", unit=unit)
-        for name, title, unit in _CURVES
-    ]
-    charts = [chart for chart in charts if chart]
+    charts = [chart for curve in _CURVES if (chart := _chart(context.training, *curve))]
     return fill("training.html", charts=charts, rows=len(context.training), most=MOST_POINTS) if charts else ""
+
+
+def _chart(log: Sequence[Mapping[str, float]], name: str, title: str, unit: str) -> Markup:
+    """A column over the step; rows that do not have it are no gap, for it may be logged less often."""
+    rows = [row for row in log if name in row]
+    steps, values = [row.get("step", math.nan) for row in rows], [row[name] for row in rows]
+    return line_chart(steps, values, title=title, x_label="step", unit=unit)

@@ -76,13 +76,19 @@ def test_options_of_the_generator_are_refused_for_the_published_file(mini: Path)
 
 def test_another_data_set_s_file_is_named_by_what_it_has(tmp_path: Path) -> None:
     path = tmp_path / "sprites.tfrecords"
-    write_records(path, [serialize_example({"image": np.zeros(64 * 64 * 3, np.uint8), "scale": np.zeros(5, np.float32)})])
+    write_records(
+        path, [serialize_example({"image": np.zeros(64 * 64 * 3, np.uint8), "scale": np.zeros(5, np.float32)})]
+    )
     with pytest.raises(SchemaError, match=r"sprites\.tfrecords: record 0: .*'scale'"):
         next(tetrominoes.read(tetrominoes.Config(), path))
 
 
 def test_masks_that_overlap_are_refused(tmp_path: Path) -> None:
-    features = {"image": np.zeros(3675, np.uint8), "mask": np.full(4900, 255, np.uint8), "color": np.zeros(12, np.float32)}
+    features = {
+        "image": np.zeros(3675, np.uint8),
+        "mask": np.full(4900, 255, np.uint8),
+        "color": np.zeros(12, np.float32),
+    }
     features |= {name: np.zeros(4, np.float32) for name in ("x", "y", "shape", "visibility")}
     path = tmp_path / "overlap.tfrecords"
     write_records(path, [serialize_example(features)])

@@ -22,10 +22,8 @@ def view(scene: Scene, rng: np.random.Generator, slots: int = SLOTS, steps: int 
     truth = order[scene.mask % slots]
     onehot = np.eye(slots)[truth]
     noise = rng.normal(size=(steps + 1, *truth.shape, slots)) * rng.choice([0.5, 1, 1, 2, 3])
-    logits = (
-        onehot * 4 * (np.arange(steps + 1) / steps)[:, None, None, None]
-        + noise * np.linspace(2, 0.5, steps + 1)[:, None, None, None]
-    )
+    certainty, doubt = np.linspace(0, 4, steps + 1), np.linspace(2, 0.5, steps + 1)
+    logits = onehot * certainty[:, None, None, None] + noise * doubt[:, None, None, None]
     soft = np.exp(logits[-1] - logits[-1].max(-1, keepdims=True))
     soft = np.moveaxis(soft / soft.sum(-1, keepdims=True), -1, 0)
     image = scene.image / 255
@@ -52,9 +50,7 @@ def training_log(rows: int, rng: np.random.Generator) -> list[dict[str, float]]:
         nll = 9000 * math.exp(-step / 6000) - 2400 + rng.normal(scale=120)
         kl = 60 * (1 - math.exp(-step / 3000)) + rng.normal(scale=2)
         norm = 40 * math.exp(-step / 4000) + abs(rng.normal(scale=3)) + (900 if step == 25 * 50 else 0)
-        log.append(
-            {"step": float(step), "loss": nll + kl, "nll": nll, "kl": kl, "grad_norm": norm, "learning_rate": 3e-4}
-        )
+        log.append({"step": float(step), "loss": nll + kl, "nll": nll, "kl": kl, "grad_norm": norm})
     return log
 
 
@@ -78,11 +74,12 @@ def lineage() -> list[LineageItem]:
     ]  # fmt: skip
 
 
-def demo_context(scenes: int = 16, cell: int = 2, seed: int = 0) -> ReportContext:
+def demo_context(scenes: int = 16, cell: int = 2, slots: int = SLOTS, seed: int = 0) -> ReportContext:
     """The context of a finished evaluation."""
     rng = np.random.default_rng(seed)
     views = [
-        view(tetrominoes.generate(tetrominoes.Config(cell=cell), rng, f"test-{i:06d}"), rng) for i in range(scenes)
+        view(tetrominoes.generate(tetrominoes.Config(cell=cell), rng, f"test-{i:06d}"), rng, slots)
+        for i in range(scenes)
     ]
     scores = np.append(1 - rng.gamma(0.4, 0.04, 318).clip(0, 1.2), [np.nan, np.nan])
     defined = scores[:-2]
@@ -90,7 +87,7 @@ def demo_context(scenes: int = 16, cell: int = 2, seed: int = 0) -> ReportContex
     return ReportContext(
         title="IODINE on Tetrominoes",
         summary="Foreground segmentation of the test split by a model that was trained without any labels.",
-        dataset="tetrominoes", split="test", resolution=(7 * cell, 7 * cell), slots=SLOTS, steps=STEPS,
+        dataset="tetrominoes", split="test", resolution=(7 * cell, 7 * cell), slots=slots, steps=STEPS,
         metrics={
             "ari": MetricSummary("FG-ARI", "Adjusted Rand index over the pixels whose true entity is not background; a "
                                  "scene without foreground pixels is undefined and left out.", float(defined.mean()),

@@ -12,6 +12,7 @@ def test_metrics_conventions_and_provenance_are_told(context: ReportContext) -> 
     page = render_markdown(context)
     assert page.startswith("# IODINE on Tetrominoes\n")
     assert "| FG-ARI | 0.98" in page and "| 318 | 2 | 99.2 ± 0.4 % |" in page
+    assert "\ntetrominoes, split test, 14 × 14 pixels, K = 4 slots, T = 5 refinement steps.\n" in page
     for metric in context.metrics.values():
         assert text(metric.convention) in page
     for item in context.lineage:

@@ -87,14 +87,21 @@ def test_a_failure_leaves_nothing_behind(store: Store) -> None:
 
 
 def test_a_kept_draft_is_there_for_the_next_time_and_listed_as_interrupted(store: Store) -> None:
-    with pytest.raises(RuntimeError), store.draft(identity(), keep=True) as draft:
+    with pytest.raises(RuntimeError), store.draft(identity(), keep="state") as draft:
         (draft.path / "state").write_text("step 3")
         raise RuntimeError
     assert [i for _, i in store.interrupted("dataset")] == [identity()]
-    with store.draft(identity(), keep=True, fresh=False) as draft:
+    with store.draft(identity(), keep="state", fresh=False) as draft:
         assert (draft.path / "state").read_text() == "step 3"
         artifact = draft.commit({}, {})
     assert store.interrupted() == [] and list(artifact.manifest.files) == ["state"]
+
+
+def test_a_draft_without_the_state_to_keep_is_not_kept(store: Store) -> None:
+    with pytest.raises(RuntimeError), store.draft(identity(), keep="state") as draft:
+        (draft.path / "log").touch()
+        raise RuntimeError
+    assert store.interrupted() == []
 
 
 def test_making_anew_replaces_the_old_one_whole(store: Store) -> None:

@@ -1,0 +1,102 @@
+"""The broadcast decoder against one that really tiles the latent over the image."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from mathematics.iodine_reference import plain_decoder
+from torch import Tensor
+
+from iodine_kit.models.iodine.config import DecoderConfig
+from iodine_kit.models.iodine.decoder import BroadcastDecoder
+
+EXACT = {"rtol": 1e-9, "atol": 1e-9}
+LATENT = 3
+CASES = [
+    (1, 1, 1), (1, 2, 3), (3, 3, 3), (3, 3, 6), (3, 4, 3), (3, 5, 7), (5, 5, 5), (5, 5, 9), (5, 8, 6), (7, 7, 8),
+]  # fmt: skip
+
+
+def decoder_and_latents(config: DecoderConfig) -> tuple[BroadcastDecoder, Tensor]:
+    """A float64 decoder with random biases, and latents that take gradients."""
+    torch.manual_seed(0)
+    decoder = BroadcastDecoder(config, LATENT).double()
+    for parameter in decoder.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return decoder, torch.randn(4, LATENT, dtype=torch.float64, requires_grad=True)
+
+
+def convs_of(decoder: BroadcastDecoder) -> list[tuple[Tensor, Tensor]]:
+    """(weight, bias) of every convolution in order."""
+    return [(conv.weight, conv.bias) for conv in (decoder.first, *decoder.rest)]
+
+
+@pytest.mark.parametrize("channels", [(), (4,), (4, 3, 2)])
+@pytest.mark.parametrize(("kernel", "height", "width"), CASES)
+def test_decoder_is_exactly_the_tiled_one_borders_included(
+    kernel: int, height: int, width: int, channels: tuple[int, ...]
+) -> None:
+    decoder, z = decoder_and_latents(DecoderConfig(kernel=kernel, channels=channels))
+    mean, logit = decoder(z, height, width)
+    expected_mean, expected_logit = plain_decoder(z, convs_of(decoder), height, width)
+    assert mean.shape == (4, 3, height, width)
+    torch.testing.assert_close(mean.permute(0, 2, 3, 1), expected_mean, **EXACT)
+    torch.testing.assert_close(logit, expected_logit, **EXACT)
+
+
+@pytest.mark.parametrize(("kernel", "height", "width"), [(3, 3, 3), (3, 6, 4), (5, 5, 7)])
+def test_gradients_of_latents_and_parameters_are_those_of_the_tiled_one(kernel: int, height: int, width: int) -> None:
+    decoder, z = decoder_and_latents(DecoderConfig(kernel=kernel, channels=(4, 3)))
+    wanted = [z, *decoder.parameters()]
+    mean, logit = decoder(z, height, width)
+    expected_mean, expected_logit = plain_decoder(z, convs_of(decoder), height, width)
+    weights = torch.randn(expected_mean.shape, dtype=torch.float64), torch.randn(logit.shape, dtype=torch.float64)
+    ours = torch.autograd.grad((mean.permute(0, 2, 3, 1) * weights[0]).sum() + (logit * weights[1]).sum(), wanted)
+    theirs = torch.autograd.grad((expected_mean * weights[0]).sum() + (expected_logit * weights[1]).sum(), wanted)
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, **EXACT)
+
+
+@pytest.mark.parametrize("constant", [None, 5.0, -1.5])
+def test_the_constant_is_one_more_latent_channel(constant: float | None) -> None:
+    decoder, z = decoder_and_latents(DecoderConfig(kernel=3, channels=(4,), constant=constant))
+    assert decoder.first.in_channels == LATENT + (constant is not None) + 2
+    mean, logit = decoder(z, 4, 5)
+    expected_mean, expected_logit = plain_decoder(z, convs_of(decoder), 4, 5, constant)
+    torch.testing.assert_close(mean.permute(0, 2, 3, 1), expected_mean, **EXACT)
+    torch.testing.assert_close(logit, expected_logit, **EXACT)
+
+
+def test_channel_0_is_the_mask_logit_and_the_rest_are_rgb() -> None:
+    decoder, z = decoder_and_latents(DecoderConfig(kernel=1, channels=()))
+    with torch.no_grad():
+        decoder.first.weight.zero_()
+        decoder.first.bias.copy_(torch.tensor([10.0, 1.0, 2.0, 3.0]))
+    mean, logit = decoder(z, 2, 2)
+    assert (logit == 10).all()
+    assert mean[0, :, 0, 0].tolist() == [1, 2, 3]
+
+
+def test_rgb_means_are_linear_unless_a_sigmoid_is_asked_for() -> None:
+    decoder, z = decoder_and_latents(DecoderConfig(kernel=3, channels=(4,)))
+    squashed = BroadcastDecoder(DecoderConfig(kernel=3, channels=(4,), rgb="sigmoid"), LATENT).double()
+    squashed.load_state_dict(decoder.state_dict())
+    (mean, logit), (inside, same_logit) = decoder(z, 4, 4), squashed(z, 4, 4)
+    assert mean.min() < 0
+    torch.testing.assert_close(inside, 1 / (1 + torch.exp(-mean)), **EXACT)
+    torch.testing.assert_close(same_logit, logit, rtol=0, atol=0)
+
+
+def test_slots_do_not_see_each_other() -> None:
+    decoder, z = decoder_and_latents(DecoderConfig(kernel=3, channels=(4,)))
+    alone = [decoder(z[n : n + 1], 5, 4)[0] for n in range(4)]
+    torch.testing.assert_close(decoder(z, 5, 4)[0], torch.cat(alone), **EXACT)
+
+
+@pytest.mark.parametrize(("kernel", "height", "width"), [(3, 6, 5), (5, 9, 7)])
+def test_decoding_is_accurate_in_float32_too(kernel: int, height: int, width: int) -> None:
+    decoder, z = decoder_and_latents(DecoderConfig(kernel=kernel, channels=(4, 3)))
+    exact = decoder(z, height, width)
+    rough = decoder.float()(z.float(), height, width)
+    for a, b in zip(rough, exact, strict=True):
+        torch.testing.assert_close(a.double(), b, rtol=1e-4, atol=1e-4)

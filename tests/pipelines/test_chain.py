@@ -1,0 +1,117 @@
+"""The chain as users write it, in bash, on real files."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import pytest
+from support import TINY, Command
+
+SHIM = Path(sys.executable).with_name("iodine-kit")
+
+
+@pytest.mark.slow
+def test_the_chain_runs_in_bash_with_no_further_argument(tmp_path: Path) -> None:
+    settings = " ".join(f"'{part}'" for part in TINY)
+    script = f"""
+        set -euo pipefail
+        iodine-kit prepare tetrominoes --generate 40 --set dataset.cell=2 &&
+        iodine-kit train --set train.steps=3 {settings} && iodine-kit infer && iodine-kit eval --metric ari
+        M=$(iodine-kit report)
+        test -f "$M/index.html"
+        iodine-kit eval --metric ari --json > eval.json
+    """
+    environment = {**os.environ, "PATH": f"{SHIM.parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line.split("/")[1] for line in lines] == ["dataset", "run", "predictions", "evaluation"]
+    assert "using dataset data/dataset/tetrominoes-" in done.stderr and "\x1b" not in done.stderr
+    result = json.loads((tmp_path / "eval.json").read_text())
+    assert result["artifact"] == lines[-1]
+    assert result["metrics"]["ari"]["n"] + result["metrics"]["ari"]["undefined"] == 4
+
+
+# Sends itself a signal right after its first checkpoint: an interruption at a known moment, without waiting.
+INTERRUPTED = """
+import os, signal, sys
+from iodine_kit.cli import main
+from iodine_kit.training import loop
+save = loop.save_checkpoint
+def save_and_stop(*arguments):
+    save(*arguments)
+    os.kill(os.getpid(), int(os.environ["SIGNAL"]))
+loop.save_checkpoint = save_and_stop
+main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)])
+def test_an_interrupted_run_goes_on_and_ends_as_if_nothing_had_happened(
+    iodine_kit: Command, tmp_path: Path, number: signal.Signals, status: int
+) -> None:
+    iodine_kit("prepare", "tetrominoes", "--generate", 30, "--set", "dataset.cell=2")
+    train = ["train", *TINY, "--set", "train.steps=6", "--set", "train.checkpoint_every=2"]
+    run = tmp_path / iodine_kit(*train).stdout.strip()
+    names = ("weights.safetensors", "metrics.jsonl")
+    expected = [(run / name).read_bytes() for name in names]
+    shutil.rmtree(run)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "SIGNAL": str(int(number))}
+    stopped = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, *train],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert stopped.returncode == status, stopped.stderr
+    assert not run.exists()
+    assert "add --resume or --overwrite" in iodine_kit(*train, status=12).stderr
+    other = iodine_kit(*train, "--resume", "--set", "train.learning_rate=0.5", status=12)
+    assert "train.learning_rate: 0.001 -> 0.5" in other.stderr
+    assert "resuming after step 2" in iodine_kit(*train, "--resume").stderr
+    assert [(run / name).read_bytes() for name in names] == expected
+
+
+def test_the_genuine_file_becomes_hdf5(iodine_kit: Command, tmp_path: Path, mini: Path) -> None:
+    done = iodine_kit("prepare", "tetrominoes", "--source", mini, "--split", "train=10", "--format", "hdf5")
+    with h5py.File(tmp_path / done.stdout.strip() / "train.h5") as file:
+        assert file["image"].shape == (10, 35, 35, 3) and file["mask"].shape == (10, 35, 35)
+        assert (file["factors/shape"][:, 0] == 0).all() and file["factors/color"].shape == (10, 4, 3)
+    again = iodine_kit("prepare", "tetrominoes", "--source", mini, "--split", "train=10", "--format", "hdf5")
+    assert again.stdout == done.stdout and "up to date" in again.stderr
+
+
+def test_records_of_a_file_go_to_the_splits_in_the_order_given(iodine_kit: Command, mini: Path) -> None:
+    splits = ["--split", "train=6", "--split", "val=2", "--split", "test=2"]
+    done = iodine_kit("prepare", "tetrominoes", "--source", mini, *splits, "--json")
+    assert json.loads(done.stdout)["splits"] == {"train": 6, "val": 2, "test": 2}
+    reversed_splits = ["--split", "test=2", "--split", "val=2", "--split", "train=6"]
+    other = iodine_kit("prepare", "tetrominoes", "--source", mini, *reversed_splits, "--json")
+    assert json.loads(other.stdout)["artifact"] != json.loads(done.stdout)["artifact"]
+
+
+def test_a_generated_split_does_not_depend_on_the_others(iodine_kit: Command, tmp_path: Path) -> None:
+    few = iodine_kit(
+        "prepare", "tetrominoes", "--generate", 5, "--split", "train=2", "--split", "test=3"
+    ).stdout.strip()
+    many = iodine_kit(
+        "prepare", "tetrominoes", "--generate", 12, "--split", "train=9", "--split", "test=3"
+    ).stdout.strip()
+    assert few != many
+    assert (tmp_path / few / "test.h5").read_bytes() == (tmp_path / many / "test.h5").read_bytes()
+    other_seed = iodine_kit(
+        "prepare", "tetrominoes", "--generate", 5, "--seed", 1, "--split", "train=2", "--split", "test=3"
+    )
+    assert (tmp_path / other_seed.stdout.strip() / "test.h5").read_bytes() != (tmp_path / few / "test.h5").read_bytes()
