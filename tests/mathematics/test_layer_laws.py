@@ -212,9 +212,9 @@ def test_weights_start_as_normals_of_std_1_over_root_fan_in_cut_at_two_std(
 
 def test_lstm_bias_starts_random_with_the_fan_in_of_input_and_hidden() -> None:
     torch.manual_seed(0)
-    cell = LSTMCell(100, 2000)
+    cell = LSTMCell(100, 700)
     for parameter in (cell.gates.bias, cell.gates.weight[:, :50]):
-        standard = parameter.detach().double() * math.sqrt(2100)
+        standard = parameter.detach().double() * math.sqrt(800)
         assert float(standard.abs().max()) <= 2 + 1e-5
         assert float(standard.std()) == pytest.approx(TRUNCATED, rel=0.03)
 

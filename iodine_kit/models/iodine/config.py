@@ -91,7 +91,8 @@ class IodineConfig(Config):
         inputs: which a_k the refinement network sees (section 2.3, table of README.md).
         normalised: which of them are layer-normalised.
         stopped: which of them carry no gradient back in time. Leaving a gradient input out makes training second-order.
-        truncate: whether λ carries no gradient from one refinement step to the one before.
+        truncate: whether λ_t + Δ passes gradient to Δ only, not to λ_t; with every input stopped too, no gradient
+            crosses a step but through the LSTM's state.
         gradient_reduction: the loss whose gradients are inputs is the ``batch-mean`` (release; depends on batch size
             through the layer norm's ε) or ``per-image`` (independent of the batch).
     """
@@ -134,6 +135,11 @@ class IodineConfig(Config):
     def _inputs_make_sense(self) -> IodineConfig:
         if not set(self.inputs) & set(SPATIAL_INPUTS):
             raise ValueError(f"inputs needs at least one of {', '.join(SPATIAL_INPUTS)}")
-        if self.slots == 1 and "counterfactual" in self.inputs:
-            raise ValueError("with one slot nothing is left without it: leave 'counterfactual' out of inputs")
+        check_slots(self, self.slots)
         return self
+
+
+def check_slots(config: IodineConfig, slots: int) -> None:
+    """Refuse a number of slots that the inputs make no sense for; raises ``ValueError``."""
+    if slots == 1 and "counterfactual" in config.inputs:
+        raise ValueError("with one slot nothing is left without it: leave 'counterfactual' out of inputs")

@@ -21,6 +21,7 @@ from iodine_kit.models.iodine.config import (
     InputName,
     IodineConfig,
     StepWeightsName,
+    check_slots,
 )
 from iodine_kit.models.iodine.decoder import BroadcastDecoder
 from iodine_kit.models.iodine.inputs import RefinementInputs, input_channels
@@ -75,11 +76,18 @@ class Iodine(nn.Module):
         slots: int | None = None,
         steps: int | None = None,
     ) -> Inference:
-        """Segment images; ``slots`` and ``steps`` may differ from training (sections 4.1 and 4.3)."""
+        """Segment images; ``slots`` and ``steps`` may differ from training (sections 4.1 and 4.3).
+
+        Raises:
+            ValueError: for one slot where the counterfactual is an input.
+        """
         slots, steps = slots or self.config.slots, self.config.steps if steps is None else steps
+        check_slots(self.config, slots)
         masks, nlls, kls = [], [], []
-        with torch.enable_grad():  # refinement needs gradients with respect to λ, whatever the caller's mode
-            for decode in self.iterate(image_BCHW, generator, slots, steps, keep_graph=False):
+        # Refinement needs gradients with respect to λ, whatever the caller's mode; an image made in inference mode
+        # may not take part in them, a copy of it may.
+        with torch.inference_mode(False), torch.enable_grad():
+            for decode in self.iterate(image_BCHW.clone(), generator, slots, steps, keep_graph=False):
                 masks.append(decode.logit_BKHW.argmax(1).to(torch.uint8))
                 nlls.append(decode.nll_B.detach())
                 kls.append(decode.kl_BK.detach().sum(1))
@@ -106,13 +114,13 @@ class Iodine(nn.Module):
         zp_NL = self.initial.expand(len(image_BCHW) * slots, -1)
         state: State = None
         for step in range(steps + 1):
-            if not keep_graph or self.config.truncate or not zp_NL.requires_grad:
+            if not keep_graph or not zp_NL.requires_grad:
                 zp_NL = zp_NL.detach().requires_grad_()
             decode = self._decode(image_BCHW, zp_NL, generator, slots)
             yield decode
             if step < steps:
                 update_NL, state = self._refine(image_BCHW, decode, state, keep_graph)
-                zp_NL = zp_NL + update_NL
+                zp_NL = (zp_NL.detach() if self.config.truncate else zp_NL) + update_NL
                 if state is not None and not keep_graph:
                     state = (state[0].detach(), state[1].detach())
 
