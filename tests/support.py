@@ -7,9 +7,15 @@ from collections.abc import Callable
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
-TINY = [
-    "--set", "train.batch_size=4", "--set", "model.steps=1", "--set", "model.latent=3", "--set", "model.decoder.kernel=3",
-    "--set", "model.decoder.channels=[4]", "--set", "model.refinement.channels=[4]", "--set", "model.refinement.mlp=[4]",
-    "--set", "model.gradient_reduction='per-image'",
-]  # fmt: skip
+_VALUES = (
+    "train.batch_size=4",
+    "model.steps=1",
+    "model.latent=3",
+    "model.decoder.kernel=3",
+    "model.decoder.channels=[4]",
+    "model.refinement.channels=[4]",
+    "model.refinement.mlp=[4]",
+    "model.gradient_reduction='per-image'",
+)
+TINY = [part for value in _VALUES for part in ("--set", value)]
 """A net that trains in no time, for images of 3×3 pixels or more."""

@@ -35,7 +35,8 @@ def list_artifacts(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = Fal
         size = sum(record.bytes for record in artifact.manifest.files.values())
         typer.echo(f"{artifact.manifest.made['finished']}  {_size(size):>9}  {artifact.path}")
     for path, identity in place.interrupted():
-        typer.echo(f"interrupted                {'':>9}  {path}  ({identity.stage}: go on with --resume)")
+        advice = "go on with --resume" if identity.stage == "train" else "run it again"
+        typer.echo(f"{'interrupted':36}  {path}  ({identity.stage}: {advice})")
 
 
 def show(place: PlaceArgument, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:

@@ -172,7 +172,7 @@ class Reference:
                 if frozen is not None:
                     step.inputs |= {name: frozen[t][name] for name in STOPPED}
                 update_NL, hidden, cell = self.refine(step.inputs, hidden, cell)
-                zp_NL = zp_NL + update_NL
+                zp_NL = (zp_NL.detach() if self.config.truncate else zp_NL) + update_NL
         return steps
 
     def loss(self, image_BCHW: Tensor, noise: list[Tensor], frozen: list[dict[str, Tensor]] | None = None) -> Tensor:
@@ -234,7 +234,8 @@ class Reference:
         dzp_NL = self.dzp(step, noise_NZ, dmean_BKHWC, dlogit_BKHW)
         flat = {"dzp": dzp_NL, "flat_capacity": image_BHWC.new_full((rows, 1), 0.5), "zp": step.zp_NL}
         values = {**spatial, **flat}
-        return {name: value.detach() if name in STOPPED else value for name, value in values.items()}
+        stopped = {*STOPPED, *self.config.stopped}
+        return {name: value.detach() if name in stopped else value for name, value in values.items()}
 
     def dzp(self, step: Step, noise_NZ: Tensor, dmean_BKHWC: Tensor, dlogit_BKHW: Tensor) -> Tensor:
         """∂L/∂λ: through the decoder by the chain rule, the rest by formula."""

@@ -69,6 +69,7 @@ def test_inference_works_under_inference_mode_too() -> None:
     expected = model.infer(image, seeded())
     with torch.inference_mode():
         assert_same(model.infer(image, seeded()), expected, rtol=0, atol=0)
+        assert_same(model.infer(image.clone(), seeded()), expected, rtol=0, atol=0)
 
 
 def test_inference_leaves_no_gradients_and_no_graph_behind() -> None:

@@ -266,6 +266,9 @@ def test_initial_posterior_that_is_not_learned_takes_no_gradient_and_the_rest_st
     assert all(value.grad is not None for name, value in model.named_parameters() if name != "initial")
 
 
+ALL_INPUTS = SPATIAL_INPUTS + FLAT_INPUTS
+
+
 def gradient_at_first_decode(model: Iodine) -> float:
     """Largest gradient of the last decode's NLL with respect to the first decode's λ."""
     first, *_, last = decodes_of(model, tiny_image(1), keep_graph=True)
@@ -273,9 +276,22 @@ def gradient_at_first_decode(model: Iodine) -> float:
     return 0.0 if gradient is None else float(gradient.abs().max())
 
 
-def test_gradient_reaches_the_first_lambda_through_every_step_unless_truncated() -> None:
+def test_gradient_reaches_the_first_lambda_unless_every_way_there_is_cut() -> None:
     assert gradient_at_first_decode(tiny_model(TINY_TETROMINOES)) > 1e-6
-    assert gradient_at_first_decode(tiny_model(TINY_TETROMINOES, truncate=True)) == 0
+    assert gradient_at_first_decode(tiny_model(TINY_TETROMINOES, truncate=True)) > 1e-6
+    assert gradient_at_first_decode(tiny_model(TINY_TETROMINOES, stopped=ALL_INPUTS)) > 1e-6
+    assert gradient_at_first_decode(tiny_model(TINY_TETROMINOES, truncate=True, stopped=ALL_INPUTS)) == 0
+
+
+@pytest.mark.parametrize("stopped", [STOPPED, ALL_INPUTS])
+@pytest.mark.parametrize("net", TINY)
+def test_every_truncated_training_gradient_is_that_of_the_written_out_loss(net: str, stopped: tuple[str, ...]) -> None:
+    model, image = tiny_model(TINY[net], truncate=True, stopped=stopped), tiny_image(2)
+    model.loss(image, seeded()).loss.backward()
+    parameters = {name: value.detach().clone().requires_grad_() for name, value in model.named_parameters()}
+    Reference(model, parameters).loss(image, noise_of(model, image)).backward()
+    for name, value in model.named_parameters():
+        assert_close(value.grad, parameters[name].grad, 1e-8, name)
 
 
 def test_truncation_changes_no_value() -> None:

@@ -141,5 +141,7 @@ class IodineConfig(Config):
 
 def check_slots(config: IodineConfig, slots: int) -> None:
     """Refuse a number of slots that the inputs make no sense for; raises ``ValueError``."""
+    if slots < 1:
+        raise ValueError(f"a scene needs at least one slot, not {slots}")
     if slots == 1 and "counterfactual" in config.inputs:
         raise ValueError("with one slot nothing is left without it: leave 'counterfactual' out of inputs")

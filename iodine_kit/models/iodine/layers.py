@@ -89,8 +89,8 @@ def coordinate_channels(name: CoordinateName) -> int:
 def coordinates(name: CoordinateName, height: int, width: int, like: Tensor, *, rows_first: bool) -> Tensor:
     """Pixel coordinates ``[C, H, W]``: linear in [−1, 1], or the cosine products of three frequencies.
 
-    ``cosine``: cos(f_x π u) cos(f_y π v) for f in {0, 1, 2}, u and v in [0, 1], without the constant one. The release's
-    decoder has rows first (y, x), its refinement network columns first (x, y).
+    ``linear``: rows first (y, x) in the release's decoder, columns first (x, y) in its refinement network. ``cosine``:
+    cos(f_x π u) cos(f_y π v) for f in {0, 1, 2}, u and v in [0, 1], at index 3 f_x + f_y, without the constant one.
     """
     if name == "linear":
         y = torch.linspace(-1, 1, height, device=like.device, dtype=like.dtype)[:, None].expand(height, width)
@@ -99,7 +99,4 @@ def coordinates(name: CoordinateName, height: int, width: int, like: Tensor, *, 
     frequency = math.pi * torch.arange(3, device=like.device, dtype=like.dtype)[:, None]
     y = torch.cos(frequency * torch.linspace(0, 1, height, device=like.device, dtype=like.dtype))
     x = torch.cos(frequency * torch.linspace(0, 1, width, device=like.device, dtype=like.dtype))
-    first, second = (
-        (y[:, None, :, None], x[None, :, None, :]) if rows_first else (x[:, None, None, :], y[None, :, :, None])
-    )
-    return (first * second).reshape(9, height, width)[1:]
+    return (x[:, None, None, :] * y[None, :, :, None]).reshape(9, height, width)[1:]

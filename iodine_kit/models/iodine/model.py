@@ -81,7 +81,8 @@ class Iodine(nn.Module):
         Raises:
             ValueError: for one slot where the counterfactual is an input.
         """
-        slots, steps = slots or self.config.slots, self.config.steps if steps is None else steps
+        slots = self.config.slots if slots is None else slots
+        steps = self.config.steps if steps is None else steps
         check_slots(self.config, slots)
         masks, nlls, kls = [], [], []
         # Refinement needs gradients with respect to λ, whatever the caller's mode; an image made in inference mode
@@ -195,12 +196,13 @@ def _split(x_N: Tensor, slots: int) -> Tensor:
 
 
 def step_weights(name: StepWeightsName, steps: int) -> Tensor:
-    """Weights ``[T+1]`` of the decodes' losses."""
+    """Weights ``float64[T+1]`` of the decodes' losses."""
+    t = torch.arange(steps + 1, dtype=torch.float64)
     if name == "linear":
-        return torch.linspace(0, 1, steps + 1) if steps else torch.ones(1)
+        return t / steps if steps else torch.ones_like(t)  # a single decode has to count
     if name == "linear-from-one":
-        return torch.arange(1, steps + 2) / (steps + 1)
-    return torch.ones(steps + 1) if name == "uniform" else torch.eye(steps + 1)[-1]
+        return (t + 1) / (steps + 1)
+    return torch.ones_like(t) if name == "uniform" else (t == steps).double()
 
 
 def _initial_posterior(config: IodineConfig) -> Tensor:

@@ -205,5 +205,7 @@ def test_lineage_goes_down_to_the_files_from_outside(store: Store) -> None:
     child = make(store, identity("child", "run", inputs={"dataset": parent.reference}))
     lines = list(store.lineage(child))
     assert lines == [
-        (0, child.reference.directory), (1, parent.reference.directory), (2, f"raw.tfrecords  3 bytes  sha256 {'5' * 64}"),
-    ]  # fmt: skip
+        (0, child.reference.directory),
+        (1, parent.reference.directory),
+        (2, f"raw.tfrecords  3 bytes  sha256 {'5' * 64}"),
+    ]

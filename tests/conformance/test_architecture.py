@@ -1,0 +1,50 @@
+"""Laws of the house that no tool checks."""
+
+from __future__ import annotations
+
+import re
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted((ROOT / "iodine_kit").rglob("*.py"))
+
+
+def test_files_are_small() -> None:
+    lengths = {path: len(path.read_text("utf-8").splitlines()) for path in SOURCES}
+    assert max(lengths.values()) <= 300, max(lengths, key=lambda path: lengths[path])
+    assert statistics.median(lengths.values()) <= 100
+
+
+def test_help_comes_up_without_torch_or_any_other_slow_import() -> None:
+    script = (
+        "import sys\nfrom iodine_kit.cli import main\nsys.argv[1:] = ['--help']\ntry: main()\nexcept SystemExit: pass\n"
+    )
+    script += (
+        "print(sorted({'torch', 'numpy', 'pandas', 'sklearn', 'h5py', 'pydantic', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_no_pickle_is_ever_loaded() -> None:
+    forbidden = re.compile(r"\bpickle\b|torch\.load\(|allow_pickle=True|joblib\.load")
+    found = [path for path in SOURCES if forbidden.search(_code(path))]
+    assert found == []
+
+
+def _code(path: Path) -> str:
+    text = re.sub(r'""".*?"""', "", path.read_text("utf-8"), flags=re.S)
+    return "\n".join(line.split("#")[0] for line in text.splitlines())
+
+
+def test_the_table_of_exit_statuses_is_complete() -> None:
+    from iodine_kit import errors
+
+    readme = (ROOT / "README.md").read_text("utf-8")
+    table = readme[readme.index("## Exit statuses") : readme.index("## Installing")]
+    stated = {int(number) for number in re.findall(r"\| (\d+) \|", table)}
+    kinds = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, Exception)]
+    assert {kind.exit_status for kind in kinds} - {1} <= stated

@@ -1,0 +1,101 @@
+"""The experiments in ``pipelines/``: their tables are valid, the paper's first one runs, a plan says what is stale."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from support import TINY, Command
+
+from iodine_kit import pipeline as pipelines
+from iodine_kit.config import build, split_table
+from iodine_kit.errors import ConfigError
+from iodine_kit.models import iodine
+from iodine_kit.stages.evaluate import EvalConfig
+from iodine_kit.stages.infer import InferConfig, InferExecution
+from iodine_kit.stages.prepare import PrepareConfig
+from iodine_kit.stages.report import ReportConfig
+from iodine_kit.training.config import TrainConfig, TrainExecution
+
+FOLDER = Path(__file__).parents[2] / "pipelines"
+PUBLISHED = {"tetrominoes": "99.2 ± 0.4 %", "multi_dsprites": "76.7 ± 5.6 %", "clevr6": "98.8 ± 0.0 %"}
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_value_of_a_pipeline_file_is_a_known_one(path: Path) -> None:
+    tables = pipelines.load(str(path))
+    build(PrepareConfig, tables["prepare"], "prepare")
+    build(iodine.Config, tables["model"], "model")
+    for table, models in {"train": (TrainConfig, TrainExecution), "infer": (InferConfig, InferExecution)}.items():
+        for model, values in zip(models, split_table(tables[table], models, table), strict=True):
+            build(model, values, table)
+    build(EvalConfig, tables["eval"], "eval")
+    build(ReportConfig, tables["report"], "report")
+    assert tables["pipeline"]["summary"]
+
+
+@pytest.mark.parametrize(("name", "figure"), PUBLISHED.items())
+def test_the_paper_s_pipelines_state_the_published_figure_and_the_released_net(name: str, figure: str) -> None:
+    tables = pipelines.load(str(FOLDER / f"greff2019_{name}.toml"))
+    assert tables["report"]["published"]["ari"].startswith(figure)
+    assert tables["model"] == {"preset": f"release-{name.replace('_', '-')}"}
+    assert (tables["train"]["beta1"], tables["train"]["clip_norm"], tables["train"]["steps"]) == (0.95, 5.0, 10**6)
+
+
+@pytest.mark.slow
+def test_the_paper_s_tetrominoes_pipeline_runs_on_genuine_records(
+    iodine_kit: Command, tmp_path: Path, mini: Path
+) -> None:
+    few = [
+        "--set", f"prepare.source={mini}", "--set", "prepare.split={train=6, val=2, test=2}",
+        "--set", "train.steps=2", "--set", "train.batch_size=2",
+    ]  # fmt: skip
+    done = iodine_kit("run", FOLDER / "greff2019_tetrominoes.toml", *few, "--json")
+    result = json.loads(done.stdout)
+    assert set(result["artifacts"]) == {"dataset", "run", "predictions", "evaluation", "report"}
+    page = (tmp_path / result["page"]).read_text("utf-8")
+    assert "99.2 ± 0.4" in page and "d0583e6a" in page  # the published figure, and the raw file's sha256
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    settings = dict(setting.split("=", 1) for setting in TINY if "=" in setting)
+    path = tmp_path / "small.toml"
+    text = '[prepare]\ndataset = "tetrominoes"\ngenerate = 20\n[dataset]\ncell = 2\n[train]\nsteps = 2\n'
+    text += f"batch_size = 4\n[model]\npreset = 'release-tetrominoes'\n{_model(settings)}"
+    path.write_text(text + "[infer]\n[eval]\n[report]\n")
+    return path
+
+
+def _model(settings: dict[str, str]) -> str:
+    own = {name.removeprefix("model."): value for name, value in settings.items() if name.startswith("model.")}
+    return "".join(f"{name} = {value}\n" for name, value in own.items())
+
+
+@pytest.mark.slow
+def test_nothing_is_made_twice_and_a_plan_says_what_is_stale_and_why(iodine_kit: Command, small: Path) -> None:
+    def plan(*options: str) -> list[list[str]]:
+        lines = iodine_kit("run", small, "--dry-run", *options).stdout.splitlines()
+        return [line.split(maxsplit=2) for line in lines]
+
+    assert [row[:2] for row in plan()] == [["missing", "dataset"]] + [
+        ["waiting", stage] for stage in ("run", "predictions", "evaluation", "report")
+    ]
+    first = iodine_kit("run", small)
+    second = iodine_kit("run", small)
+    assert second.stdout == first.stdout and second.stderr.count("up to date") == 5
+    assert {row[0] for row in plan()} == {"fresh"}
+    changed = plan("--set", "train.steps=3")
+    assert changed[0][0] == "fresh" and changed[1] == ["stale", "run", "train.steps: 2 -> 3"]
+    assert changed[2] == ["waiting", "predictions", "for run"]
+
+
+def test_an_unknown_table_or_a_stray_value_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "p.toml"
+    path.write_text("[trian]\nsteps = 3\n")
+    with pytest.raises(ConfigError, match=r"\[trian\] is not a known table; did you mean 'train'"):
+        pipelines.load(str(path))
+    path.write_text("steps = 3\n")
+    with pytest.raises(ConfigError, match="steps"):
+        pipelines.load(str(path))
