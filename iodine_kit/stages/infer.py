@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -37,6 +39,8 @@ class InferConfig(Config):
     Attributes:
         split: of the data set; ``scenes``: only the first so many.
         slots, steps: K and T at test time; none is the training's.
+        restarts: independent inferences per scene, of which the one with the highest final ELBO is kept. The posterior
+            has several modes (section 4.4 of the paper), and refinement can end in a poor one. No truth is used.
         store: what to keep beside the hard masks.
         batch_size: images at a time; part of the key, because it decides which noise a scene gets.
         seed: of the posterior samples.
@@ -46,6 +50,7 @@ class InferConfig(Config):
     scenes: Positive | None = None
     slots: Positive | None = None
     steps: Annotated[int, Field(ge=0)] | None = None
+    restarts: Annotated[int, Field(ge=1, le=100)] = 1
     store: tuple[StoredField, ...] = ALL_FIELDS
     batch_size: Positive = 32
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
@@ -96,7 +101,7 @@ def _make(
 ) -> Facts:
     import torch
 
-    from iodine_kit.tensors import images_to, pick_device, step_generator
+    from iodine_kit.tensors import images_to, pick_device
 
     if execution.threads:
         torch.set_num_threads(execution.threads)
@@ -109,12 +114,28 @@ def _make(
     with writing as writer, tracking as advance:
         for number, batch in enumerate(in_order(reader, config.batch_size, config.scenes)):
             images = images_to(device, batch.image)
-            inference = model.infer(
-                images, step_generator(device, config.seed, number), slots=config.slots, steps=config.steps
+            tries = (
+                model.infer(
+                    images, _generator(device, config.seed, number, again), slots=config.slots, steps=config.steps
+                )
+                for again in range(config.restarts)
             )
+            inference = reduce(better_of, tries)
             writer.append(to_prediction(batch.keys, inference, config.store))
             advance(len(batch))
     return {"scenes": config.scenes, "split": config.split, "slots": config.slots, "steps": config.steps}
+
+
+def better_of(first: Inference, second: Inference) -> Inference:
+    """Of two inferences for the same images, scene by scene the one with the higher ELBO after its last step."""
+    import torch
+
+    better_B = (second.nll_BS + second.kl_BS)[:, -1] < (first.nll_BS + first.kl_BS)[:, -1]
+    values = {}
+    for field in fields(first):
+        old, new = getattr(first, field.name), getattr(second, field.name)
+        values[field.name] = torch.where(better_B.view(-1, *[1] * (new.ndim - 1)), new, old)
+    return replace(first, **values)
 
 
 def to_prediction(keys: tuple[str, ...], inference: Inference, store: tuple[StoredField, ...]) -> PredictionBatch:
@@ -134,6 +155,12 @@ def to_prediction(keys: tuple[str, ...], inference: Inference, store: tuple[Stor
         nll, kl = _numpy(inference.nll_BS), _numpy(inference.kl_BS)
         kept |= {"elbo": -(nll + kl), "nll": nll, "kl": kl}
     return PredictionBatch(keys=keys, mask=_numpy(inference.step_mask_BSHW[:, -1]), **kept)
+
+
+def _generator(device: Any, seed: int, batch: int, again: int) -> Any:
+    from iodine_kit.tensors import step_generator
+
+    return step_generator(device, seed, batch + (again << 40))
 
 
 def _numpy(tensor: Tensor) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -73,8 +74,6 @@ def gather(config: ReportConfig, chain: Mapping[str, Artifact]) -> ReportContext
     facts, scores = evaluation.facts, read_table(evaluation)
     reader = PredictionReader(predictions.path / PREDICTIONS)
     elbo = reader.batch(0, len(reader)).elbo if "elbo" in reader.fields() else None
-    command = ["iodine-kit", "report", "--evaluation", evaluation.reference.directory]
-    command += ["--set", f"report.scenes={config.scenes}"]
     return ReportContext(
         title=config.title,
         summary=config.summary,
@@ -88,8 +87,16 @@ def gather(config: ReportConfig, chain: Mapping[str, Artifact]) -> ReportContext
         training=_training_log(chain["run"]),
         elbo_by_step=[] if elbo is None else elbo.mean(0, dtype=np.float64).tolist(),
         lineage=[_lineage(role, artifact) for role, artifact in chain.items()],
-        command=shlex.join(command),
+        command=_command(config, evaluation),
     )
+
+
+def _command(config: ReportConfig, evaluation: Artifact) -> str:
+    """The shell command that makes this page again; JSON's spelling of a value is TOML's too."""
+    leaves = flatten(config.model_dump(exclude_defaults=True))
+    settings = [f"report.{name}={json.dumps(value, ensure_ascii=False)}" for name, value in leaves.items()]
+    options = [part for setting in settings for part in ("--set", setting)]
+    return shlex.join(["iodine-kit", "report", "--evaluation", evaluation.reference.directory, *options])
 
 
 def _metric(name: str, facts: Mapping[str, Any], scores: Scores, config: ReportConfig) -> MetricSummary:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -115,3 +116,24 @@ def test_a_generated_split_does_not_depend_on_the_others(iodine_kit: Command, tm
         "prepare", "tetrominoes", "--generate", 5, "--seed", 1, "--split", "train=2", "--split", "test=3"
     )
     assert (tmp_path / other_seed.stdout.strip() / "test.h5").read_bytes() != (tmp_path / few / "test.h5").read_bytes()
+
+
+@pytest.mark.slow
+def test_the_command_in_a_report_makes_the_same_report(iodine_kit: Command, tmp_path: Path) -> None:
+    iodine_kit("prepare", "tetrominoes", "--generate", 20, "--set", "dataset.cell=2")
+    iodine_kit("train", *TINY, "--set", "train.steps=1")
+    iodine_kit("infer")
+    iodine_kit("eval")
+    settings = [
+        "--set",
+        'report.title=It\'s "here"',
+        "--set",
+        "report.scenes=1",
+        "--set",
+        "report.published.ari=99.2 ± 0.4 %",
+    ]
+    first = iodine_kit("report", *settings).stdout.strip()
+    lineage = (tmp_path / first / "report.md").read_text("utf-8")
+    command = next(line.strip() for line in lineage.splitlines() if line.strip().startswith("iodine-kit report"))
+    again = iodine_kit(*shlex.split(command)[1:])
+    assert again.stdout.strip() == first and "up to date" in again.stderr

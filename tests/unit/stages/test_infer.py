@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from iodine_kit.config import build
+from iodine_kit.models import Inference, iodine
+from iodine_kit.stages.infer import ALL_FIELDS, better_of, to_prediction
+
+
+def infer(seed: int) -> tuple[Inference, torch.Tensor]:
+    config = {"preset": "release-tetrominoes", "steps": 1, "latent": 3, "gradient_reduction": "per-image"}
+    model = iodine.build(build(iodine.Config, config, "model"), seed=0).requires_grad_(False)
+    images = torch.rand(6, 3, 8, 8, generator=torch.Generator().manual_seed(7))
+    return model.infer(images, torch.Generator().manual_seed(seed)), images
+
+
+def elbo(inference: Inference) -> torch.Tensor:
+    return -(inference.nll_BS + inference.kl_BS)[:, -1]
+
+
+def test_the_better_of_two_inferences_is_chosen_scene_by_scene_and_whole() -> None:
+    (first, _), (second, _) = infer(0), infer(1)
+    best = better_of(first, second)
+    assert torch.equal(elbo(best), torch.maximum(elbo(first), elbo(second)))
+    won = elbo(second) > elbo(first)
+    assert won.any() and not won.all()  # or the case would prove nothing
+    for scene, second_won in enumerate(won.tolist()):
+        source = second if second_won else first
+        for name, value in vars(best).items():
+            assert torch.equal(value[scene], getattr(source, name)[scene]), name
+
+
+def test_a_prediction_holds_what_was_asked_for_and_its_parts_agree() -> None:
+    inference, images = infer(0)
+    keys = tuple("abcdef")
+    bare = to_prediction(keys, inference, ())
+    assert bare.soft_mask is bare.elbo is bare.component is None
+    full = to_prediction(keys, inference, ALL_FIELDS)
+    assert full.soft_mask is not None and full.step_mask is not None and full.elbo is not None
+    assert (
+        full.component is not None and full.reconstruction is not None and full.nll is not None and full.kl is not None
+    )
+    assert (full.mask == full.step_mask[:, -1]).all() and full.step_mask.shape == (6, 2, 8, 8)
+    np.testing.assert_allclose(full.soft_mask.astype(np.float64).sum(1), 1, atol=4e-3)
+    assert (np.take_along_axis(full.soft_mask, full.mask[:, None].astype(int), 1)[:, 0] >= full.soft_mask.max(1)).all()
+    np.testing.assert_allclose(full.elbo, -(full.nll + full.kl), rtol=1e-6)
+    assert full.component.dtype == np.uint8 and full.component.shape == (6, 4, 8, 8, 3)
+    blended = torch.einsum("bkhw,bkchw->bhwc", inference.mask_BKHW, inference.mean_BKCHW)
+    np.testing.assert_allclose(full.reconstruction, blended.numpy(), atol=1e-5)
+    assert images.shape == (6, 3, 8, 8)
