@@ -125,9 +125,10 @@ def _nest(keys: list[str], value: object) -> Values:
 
 def _parse_value(text: str) -> object:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        parsed = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return text
+    return parsed["value"] if len(parsed) == 1 else text
 
 
 def _explain(model: type[Config], table: str, error: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from iodine_kit.config import Config, Values, build, differences, merge, parse_overrides, read_toml
-from iodine_kit.errors import ConfigError, SourceError, did_you_mean
+from iodine_kit.errors import ConfigError, CountError, SourceError, did_you_mean
 from iodine_kit.progress import Reporter
 from iodine_kit.stages import evaluate, infer, prepare, report, train
 from iodine_kit.stages.job import Job, obtain
@@ -50,8 +50,21 @@ def load(place: str, settings: Sequence[str] = ()) -> dict[str, Values]:
     return merge(tables, parse_overrides(settings, [name for name in TABLES if name != "pipeline"]))
 
 
+def check(tables: Mapping[str, Values]) -> None:
+    """Find every mistake in the tables before anything runs: what is wrong with a report must not show after days."""
+    splits = prepare.configure(tables).splits
+    training, _ = train.configure(tables)
+    inference, _ = infer.configure(tables)
+    evaluate.configure(tables)
+    report.configure(tables)
+    for table, split in {"train": training.split, "infer": inference.split}.items():
+        if split not in splits:
+            raise CountError(f"{table}.split: the data set will have no split '{split}'{did_you_mean(split, splits)}")
+
+
 def run(tables: Mapping[str, Values], store: Store, reporter: Reporter, *, overwrite: bool = False) -> Chain:
     """Bring every artifact of the pipeline up to date; an interrupted training run goes on where it stopped."""
+    check(tables)
     chain: Chain = {}
     for role in ROLES:
         job = _plan(role, tables, chain, store, reporter, overwrite=overwrite)
@@ -61,6 +74,7 @@ def run(tables: Mapping[str, Values], store: Store, reporter: Reporter, *, overw
 
 def plan(tables: Mapping[str, Values], store: Store, reporter: Reporter) -> list[Planned]:
     """Say of every stage whether it would run, and why, without running anything."""
+    check(tables)
     chain: Chain = {}
     planned: list[Planned] = []
     for role in ROLES:

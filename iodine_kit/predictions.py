@@ -15,6 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from iodine_kit.disk import require_space
 from iodine_kit.errors import CorruptDataError
 from iodine_kit.records import PredictionBatch
 
@@ -30,10 +31,14 @@ class PredictionWriter:
         self._file = h5py.File(path, "w", libver=("v108", "v108"))
         self._file.attrs["schema"] = SCHEMA
         self._file.create_dataset("key", (count,), h5py.string_dtype())
-        self._count, self._row = count, 0
+        self._path, self._count, self._row = path, count, 0
 
     def append(self, batch: PredictionBatch) -> None:
-        """Write the next scenes."""
+        """Write the next scenes; raises :class:`iodine_kit.errors.StorageError` if the disk is too full for all."""
+        if self._row == 0:
+            given = (getattr(batch, name) for name in ("mask", *OPTIONAL))
+            row = sum(value.nbytes for value in given if value is not None) // len(batch.keys)
+            require_space(self._path.parent, row * self._count)
         rows = slice(self._row, self._row + len(batch.keys))
         self._file["key"][rows] = list(batch.keys)
         for name in ("mask", *OPTIONAL):
@@ -59,9 +64,10 @@ class PredictionReader:
             self._file = h5py.File(path, "r")
             self.keys = [key.decode() for key in self._file["key"][:]]
             self._columns: dict[str, Any] = {n: self._file[n] for n in ("mask", *OPTIONAL) if n in self._file}
-            if self._columns["mask"].shape[0] != len(self.keys):
-                raise KeyError("mask has another number of rows than key")
-        except (OSError, KeyError) as error:
+            for name, column in self._columns.items():
+                if column.shape[:1] != (len(self.keys),):
+                    raise KeyError(f"{name} has another number of rows than key")
+        except (OSError, KeyError, AttributeError, TypeError) as error:
             raise CorruptDataError(f"{path}: not a predictions file of iodine-kit: {error}") from None
 
     def __len__(self) -> int:
@@ -70,6 +76,10 @@ class PredictionReader:
     def fields(self) -> set[str]:
         """Names of the stored fields."""
         return set(self._columns)
+
+    def column(self, name: str) -> Any:
+        """All rows of one field, or ``None`` if it was not stored."""
+        return np.asarray(self._columns[name]) if name in self._columns else None
 
     def batch(self, start: int, stop: int) -> PredictionBatch:
         """Scenes ``start`` to ``stop - 1``."""

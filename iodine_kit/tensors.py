@@ -14,9 +14,9 @@ def pick_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device '{name}' cannot be used: {str(error).splitlines()[0]}") from None
+        torch.zeros(1, device=name).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ConfigError(f"device '{name}' cannot be used: {str(error).splitlines()[0][:200]}") from None
     return torch.device(name)
 
 
@@ -25,10 +25,10 @@ def images_to(device: torch.device, image_BHWC: Bytes) -> Tensor:
     return torch.from_numpy(image_BHWC).to(device).permute(0, 3, 1, 2).float() / 255
 
 
-def step_generator(device: torch.device, seed: int, step: int) -> torch.Generator:
-    """The noise of one step: depends on seed and step only, so that nothing of it need be saved to resume."""
+def step_generator(seed: int, step: int) -> torch.Generator:
+    """The noise of one step, the same on every device; depends on seed and step only, so resuming needs no state."""
     # Splitmix64 spreads neighbouring (seed, step) pairs over all 64 bits, which Mersenne twister seeding wants.
     state = (seed * 0x9E3779B97F4A7C15 + (step + 1) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
     state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
     state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
-    return torch.Generator(device).manual_seed((state ^ (state >> 31)) >> 1)
+    return torch.Generator().manual_seed((state ^ (state >> 31)) >> 1)

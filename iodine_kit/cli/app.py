@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 import iodine_kit
 from iodine_kit.cli import artifacts, stages
-from iodine_kit.errors import IodineKitError
+from iodine_kit.errors import IodineKitError, StorageError
 
 INTERRUPTED = 130
 
@@ -23,8 +23,11 @@ class _Group(TyperGroup):
         except IodineKitError as error:
             _say(f"error: {error}")
             raise typer.Exit(error.exit_status) from None
+        except OSError as error:
+            _say(f"error: {error.filename or 'output'}: {error.strerror or error}")
+            raise typer.Exit(StorageError.exit_status) from None
         except KeyboardInterrupt as error:
-            _say(f"interrupted: {error or 'nothing was left half written'}")
+            _say(f"interrupted: {str(error) or 'no artifact was left half written'}")
             raise typer.Exit(INTERRUPTED) from None
 
 

@@ -20,20 +20,23 @@ def register(app: typer.Typer) -> None:
 
 
 def list_artifacts(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
-    """List all artifacts, oldest first, and what was begun and not finished."""
+    """List all artifacts, the one used last at the end, and what was begun and not finished, or is damaged."""
     from iodine_kit.store import Store
 
     place = Store(store)
     artifacts = place.artifacts()
     if as_json:
         rows = [
-            {"artifact": str(a.path), "key": a.manifest.key, "finished": a.manifest.made["finished"]} for a in artifacts
+            {"artifact": str(a.path), "key": a.manifest.key, "finished": a.manifest.made.get("finished", "?")}
+            for a in artifacts
         ]
         typer.echo(json.dumps(rows))
         return
     for artifact in artifacts:
         size = sum(record.bytes for record in artifact.manifest.files.values())
         typer.echo(f"{artifact.manifest.made['finished']}  {_size(size):>9}  {artifact.path}")
+    for path in place.damaged():
+        typer.echo(f"{'damaged':36}  {path}  (its manifest cannot be read: make it again with --overwrite)")
     for path, identity in place.interrupted():
         advice = "go on with --resume" if identity.stage == "train" else "run it again"
         typer.echo(f"{'interrupted':36}  {path}  ({identity.stage}: {advice})")

@@ -26,7 +26,10 @@ PipelineOption = Annotated[
 ]
 OutputOption = Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Also copy the page here.")]
 DatasetOption = Annotated[
-    str | None, typer.Option("--dataset", metavar="ARTIFACT", help="Data set; left out, the newest that fits.")
+    str | None,
+    typer.Option(
+        "--dataset", metavar="ARTIFACT", help="Data set; left out, train takes the newest, infer the run's own."
+    ),
 ]
 
 
@@ -46,6 +49,8 @@ def splits_of(texts: list[str] | None) -> dict[str, int]:
         name, equals, count = text.partition("=")
         if not equals or not count.isdecimal():
             raise typer.BadParameter(f"'{text}' is not NAME=N, for example train=1000", param_hint="--split")
+        if name in splits:
+            raise typer.BadParameter(f"split '{name}' is given twice", param_hint="--split")
         splits[name] = int(count)
     return splits
 
@@ -62,7 +67,7 @@ def input_artifact(store: Store, place: str | None, kind: str, command: str) -> 
     from iodine_kit.cli.console import Terminal
 
     if place:
-        return store.open(place, kind)
+        return store.usable(store.open(place, kind))
     artifact = store.newest(kind, command)
     Terminal().note(f"using {kind} {artifact.path}")
     return artifact

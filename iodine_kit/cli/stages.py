@@ -87,6 +87,8 @@ def train(
     from iodine_kit.stages import train as stage
     from iodine_kit.stages.job import obtain
 
+    if resume and overwrite:
+        raise typer.BadParameter("--resume and --overwrite exclude each other", param_hint="--resume")
     tables = tables_of(pipeline, settings, stage.TABLES)
     if model is not None:
         tables["model"]["name"] = model
@@ -164,6 +166,7 @@ def report(
     from iodine_kit.stages import report as stage
     from iodine_kit.stages.job import obtain
 
+    _check_output(output)
     tables = tables_of(pipeline, settings, stage.TABLES)
     place, reporter = store_at(store), Terminal()
     evaluated = input_artifact(place, evaluation, "evaluation", "iodine-kit eval")
@@ -187,6 +190,7 @@ def run(
     from iodine_kit import pipeline as pipelines
     from iodine_kit.cli.console import Terminal, emit, show_metrics
 
+    _check_output(output)
     tables, place, reporter = pipelines.load(pipeline, settings or []), store_at(store), Terminal()
     if dry_run:
         for planned in pipelines.plan(tables, place, reporter):
@@ -197,6 +201,12 @@ def run(
     show_metrics(metrics)
     facts: dict[str, Any] = {"artifacts": {role: str(artifact.path) for role, artifact in chain.items()}}
     emit(chain["report"], as_json, **facts, metrics=metrics["metrics"], page=_page(chain["report"], output))
+
+
+def _check_output(output: Path | None) -> None:
+    """Before work that takes long, not after it."""
+    if output is not None and output.is_dir():
+        raise typer.BadParameter(f"{output} is a directory: name a file", param_hint="--output")
 
 
 def _page(report: Artifact, output: Path | None) -> str:

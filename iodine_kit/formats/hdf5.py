@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iodine_kit import config as configuration
+from iodine_kit.disk import require_space
 from iodine_kit.errors import CorruptDataError
 from iodine_kit.records import Array, Scene, SceneBatch
 
@@ -37,10 +38,12 @@ def write(directory: Path, split: str, scenes: Iterable[Scene], count: int, conf
     """Write ``<split>.h5``. All scenes have the first one's shapes. See :class:`iodine_kit.formats.FormatPlugin`."""
     scenes = iter(scenes)
     first = next(scenes)
+    columns = {"image": first.image, "mask": first.mask, **_factor_columns(first)}
+    if config.compression == "none":
+        require_space(directory, count * sum(value.nbytes for value in columns.values()))
     # track_order and track_times are off by default: nothing but the scenes decides the bytes.
     with h5py.File(directory / f"{split}.h5", "w", libver=("v108", "v108")) as file:
         file.attrs["schema"] = SCHEMA
-        columns = {"image": first.image, "mask": first.mask, **_factor_columns(first)}
         datasets = {name: _create(file, name, value, count, config) for name, value in columns.items()}
         keys = file.create_dataset("key", (count,), h5py.string_dtype())
         for row, scene in enumerate(chain([first], scenes)):
@@ -64,7 +67,10 @@ class Hdf5Reader:
             self._image, self._mask = (_rows(self._file[name], path) for name in ("image", "mask"))
             self._keys = [key.decode() for key in self._file["key"][:]]
             self._factors: dict[str, Any] = dict(self._file.get("factors", {}).items())
-        except (OSError, KeyError, UnicodeDecodeError) as error:
+            for name, rows in {"image": self._image, "mask": self._mask, **self._factors}.items():
+                if rows.shape[:1] != (len(self._keys),):
+                    raise KeyError(f"{name} has another number of rows than key")
+        except (OSError, KeyError, AttributeError, TypeError, ValueError) as error:
             raise CorruptDataError(f"{path}: not a data set in the HDF5 layout of iodine-kit: {error}") from None
 
     def __len__(self) -> int:

@@ -69,6 +69,8 @@ class ShardReader:
         try:
             with np.load(path, allow_pickle=False) as index:
                 self._keys, self._shard, self._place = index["key"].tolist(), index["shard"], index["place"]
+            if not len(self._keys) == len(self._shard) == len(self._place):
+                raise ValueError("its columns have different lengths")
         except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise CorruptDataError(f"{path}: not an index of WebDataset shards: {error}") from None
         self._maps: dict[int, mmap.mmap] = {}

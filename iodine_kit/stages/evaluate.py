@@ -49,10 +49,7 @@ class EvalConfig(Config):
 
 def plan(tables: Tables, predictions: Artifact, dataset: Artifact, reporter: Reporter) -> Job:
     """Resolve the metrics and check that what they need was stored."""
-    config = build(EvalConfig, tables.get("eval", {}), "eval")
-    if config.table == "parquet" and importlib.util.find_spec("pyarrow") is None:
-        raise ConfigError("eval.table: parquet needs the package pyarrow: install iodine-kit[parquet] or use csv")
-    metrics = {name: METRICS.load(name) for name in config.metrics}
+    config, metrics = configure(tables)
     stored = PredictionReader(predictions.path / PREDICTIONS).fields()
     for name, metric in metrics.items():
         if metric.NEEDS is not None and metric.NEEDS not in stored:
@@ -70,6 +67,14 @@ def plan(tables: Tables, predictions: Artifact, dataset: Artifact, reporter: Rep
         inputs={"predictions": predictions.reference, "dataset": dataset.reference},
     )
     return Job(identity, lambda out: _make(config, metrics, predictions, dataset, out, reporter))
+
+
+def configure(tables: Tables) -> tuple[EvalConfig, dict[str, MetricPlugin]]:
+    """Validate the tables and load the metrics they name."""
+    config = build(EvalConfig, tables.get("eval", {}), "eval")
+    if config.table == "parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise ConfigError("eval.table: parquet needs the package pyarrow: install iodine-kit[parquet] or use csv")
+    return config, {name: METRICS.load(name) for name in config.metrics}
 
 
 def _make(

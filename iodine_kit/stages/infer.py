@@ -11,13 +11,13 @@ import numpy as np
 from pydantic import Field
 
 from iodine_kit.config import Config, build, split_table
-from iodine_kit.errors import CountError
+from iodine_kit.errors import CountError, DivergedError
 from iodine_kit.loader import in_order
 from iodine_kit.predictions import PREDICTIONS, PredictionWriter
 from iodine_kit.progress import Reporter
 from iodine_kit.records import PredictionBatch
 from iodine_kit.stages.job import Facts, Job, Tables
-from iodine_kit.stages.split import check_split, open_split
+from iodine_kit.stages.split import check_split, dataset_info, open_split
 from iodine_kit.stages.train import MODELS, load_model
 from iodine_kit.store import Artifact, Identity
 
@@ -48,7 +48,7 @@ class InferConfig(Config):
 
     split: str = "test"
     scenes: Positive | None = None
-    slots: Positive | None = None
+    slots: Annotated[int, Field(ge=1, le=255)] | None = None
     steps: Annotated[int, Field(ge=0)] | None = None
     restarts: Annotated[int, Field(ge=1, le=100)] = 1
     store: tuple[StoredField, ...] = ALL_FIELDS
@@ -65,9 +65,7 @@ class InferExecution(Config):
 
 def plan(tables: Tables, run: Artifact, dataset: Artifact, reporter: Reporter) -> Job:
     """Resolve the configuration for a run and the data set to segment."""
-    values, execution_values = split_table(tables.get("infer", {}), [InferConfig, InferExecution], "infer")
-    config = build(InferConfig, values, "infer")
-    execution = build(InferExecution, execution_values, "infer")
+    config, execution = configure(tables)
     available = check_split(dataset, config.split)
     count = config.scenes or available
     if count > available:
@@ -81,6 +79,8 @@ def plan(tables: Tables, run: Artifact, dataset: Artifact, reporter: Reporter) -
         "steps": trained.get("steps") if config.steps is None else config.steps,
         "scenes": count,
     }
+    info = dataset_info(dataset)
+    plugin.check_image(build(plugin.Config, model_values, "model"), info.height, info.width)
     # Rebuilt with the test-time values, so that what the model forbids is refused before anything runs.
     at_test: dict[str, Any] = {name: resolved[name] for name in ("slots", "steps") if name in trained}
     build(plugin.Config, {**model_values, **at_test}, "infer")
@@ -96,12 +96,18 @@ def plan(tables: Tables, run: Artifact, dataset: Artifact, reporter: Reporter) -
     return Job(identity, lambda out: _make(resolved_config, execution, run, dataset, out, reporter))
 
 
+def configure(tables: Tables) -> tuple[InferConfig, InferExecution]:
+    """Validate the tables."""
+    values, execution_values = split_table(tables.get("infer", {}), [InferConfig, InferExecution], "infer")
+    return build(InferConfig, values, "infer"), build(InferExecution, execution_values, "infer")
+
+
 def _make(
     config: InferConfig, execution: InferExecution, run: Artifact, dataset: Artifact, out: Path, reporter: Reporter
 ) -> Facts:
     import torch
 
-    from iodine_kit.tensors import images_to, pick_device
+    from iodine_kit.tensors import images_to, pick_device, step_generator
 
     if execution.threads:
         torch.set_num_threads(execution.threads)
@@ -116,11 +122,12 @@ def _make(
             images = images_to(device, batch.image)
             tries = (
                 model.infer(
-                    images, _generator(device, config.seed, number, again), slots=config.slots, steps=config.steps
+                    images, step_generator(config.seed, number + (again << 40)), slots=config.slots, steps=config.steps
                 )
                 for again in range(config.restarts)
             )
             inference = reduce(better_of, tries)
+            _check_finite(batch.keys, inference)
             writer.append(to_prediction(batch.keys, inference, config.store))
             advance(len(batch))
     return {"scenes": config.scenes, "split": config.split, "slots": config.slots, "steps": config.steps}
@@ -157,10 +164,11 @@ def to_prediction(keys: tuple[str, ...], inference: Inference, store: tuple[Stor
     return PredictionBatch(keys=keys, mask=_numpy(inference.step_mask_BSHW[:, -1]), **kept)
 
 
-def _generator(device: Any, seed: int, batch: int, again: int) -> Any:
-    from iodine_kit.tensors import step_generator
-
-    return step_generator(device, seed, batch + (again << 40))
+def _check_finite(keys: tuple[str, ...], inference: Inference) -> None:
+    bad = (~inference.nll_BS.add(inference.kl_BS).isfinite()).any(1).nonzero().flatten().tolist()
+    if bad:
+        advice = "fewer infer.steps, or train again"
+        raise DivergedError(f"inference of scene {keys[bad[0]]} gave a loss that is not finite: try {advice}")
 
 
 def _numpy(tensor: Tensor) -> Any:

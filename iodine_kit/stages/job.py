@@ -40,27 +40,40 @@ def obtain(
     Raises:
         ResumeError: if an interrupted run would be lost, or the one to resume has another configuration.
     """
-    existing = None if overwrite else store.find(job.identity)
+    pending = _interrupted(store, job) if job.state and not overwrite else None
+    existing = None if overwrite or (pending and resume != "never") else store.find(job.identity)
     if existing is not None:
         reporter.note(f"up to date: {existing.path}")
         store.touch(existing)
-        return existing
-    going_on = bool(job.state) and not overwrite and _may_resume(store, job, reporter, resume)
+        return store.usable(existing)
+    going_on = bool(job.state) and not overwrite and _may_resume(store, job, pending, reporter, resume)
     started = datetime.now(UTC)
     with store.draft(job.identity, keep=job.state, fresh=not going_on) as draft:
         facts = job.make(draft.path)
         return draft.commit(facts, provenance(started))
 
 
-def _may_resume(store: Store, job: Job, reporter: Reporter, resume: Resume) -> bool:
-    interrupted = store.interrupted(job.identity.kind)
-    same = [path for path, identity in interrupted if identity.key == job.identity.key]
-    if resume == "never" and same:
-        raise ResumeError(f"{same[0]} holds an interrupted run of this configuration: add --resume or --overwrite")
-    if resume == "require" and not same:
-        similar = [identity for _, identity in interrupted if identity.name == job.identity.name]
-        if similar:
-            changed = "; ".join(differences(similar[-1].config, job.identity.config)) or "other data or code"
-            raise ResumeError(f"the interrupted run {similar[-1].name} has another configuration ({changed})")
+def _interrupted(store: Store, job: Job) -> Identity | None:
+    """What an interrupted draft of the same key was to become."""
+    drafts = (identity for _, identity in store.interrupted(job.identity.kind))
+    return next((identity for identity in drafts if identity.key == job.identity.key), None)
+
+
+def _may_resume(store: Store, job: Job, pending: Identity | None, reporter: Reporter, resume: Resume) -> bool:
+    """Whether to go on with what lies there; raises :class:`ResumeError` where that would mix or lose something."""
+    name = job.identity.planned.directory
+    if pending and resume == "never":
+        raise ResumeError(f"an interrupted {name} is there: add --resume or --overwrite")
+    if pending and pending.inputs != job.identity.inputs:
+        raise ResumeError(f"the interrupted {name} was begun on data that was made anew since: add --overwrite")
+    if resume == "require" and not pending:
+        _refuse_another_configuration(store, job)
         reporter.note("nothing to resume: starting at the beginning")
-    return bool(same)
+    return pending is not None
+
+
+def _refuse_another_configuration(store: Store, job: Job) -> None:
+    similar = [i for _, i in store.interrupted(job.identity.kind) if i.name == job.identity.name]
+    if similar:
+        changed = "; ".join(differences(similar[-1].config, job.identity.config)) or "other data or code"
+        raise ResumeError(f"the interrupted {similar[-1].planned.directory} has another configuration ({changed})")

@@ -22,12 +22,12 @@ from iodine_kit.records import Scene
 from iodine_kit.registry import Registry
 from iodine_kit.stages.job import Facts, Job, Tables
 from iodine_kit.stages.source import local_source
+from iodine_kit.stages.split import FORMATS
 from iodine_kit.store import Identity, Store
 
 VERSION = 1
 TABLES = ("prepare", "dataset", "format")
 DATASETS: Registry[SourcePlugin] = Registry("data set", "iodine_kit.datasets")
-FORMATS: Registry[FormatPlugin] = Registry("format", "iodine_kit.formats")
 SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
 """Of a generated data set, where no split is given."""
 
@@ -72,16 +72,8 @@ class _Plan:
 
 def plan(tables: Tables, store: Store, reporter: Reporter, *, overwrite: bool = False, fetch: bool = True) -> Job:
     """Resolve the configuration and identify a published file by its bytes, after downloading it with ``fetch``."""
-    config = build(PrepareConfig, tables.get("prepare", {}), "prepare")
-    source, format_plugin = DATASETS.load(config.dataset), FORMATS.load(config.format)
-    plan = _Plan(
-        config,
-        source,
-        build(source.Config, tables.get("dataset", {}), "dataset"),
-        format_plugin,
-        build(format_plugin.Config, tables.get("format", {}), "format"),
-        _splits(config, source),
-    )
+    plan = configure(tables)
+    config, source, format_plugin = plan.config, plan.source, plan.format
     resolved: dict[str, Any] = {
         "dataset": {"name": config.dataset, **plan.source_config.model_dump(mode="json")},
         "format": {"name": config.format, **plan.format_config.model_dump(mode="json")},
@@ -98,14 +90,28 @@ def plan(tables: Tables, store: Store, reporter: Reporter, *, overwrite: bool = 
     return Job(identity.model_copy(update=published), lambda out: _make(plan, path, out, reporter))
 
 
+def configure(tables: Tables) -> _Plan:
+    """Validate the tables and load the plug-ins they name."""
+    config = build(PrepareConfig, tables.get("prepare", {}), "prepare")
+    source, format_plugin = DATASETS.load(config.dataset), FORMATS.load(config.format)
+    return _Plan(
+        config,
+        source,
+        build(source.Config, tables.get("dataset", {}), "dataset"),
+        format_plugin,
+        build(format_plugin.Config, tables.get("format", {}), "format"),
+        _splits(config, source),
+    )
+
+
 def _splits(config: PrepareConfig, source: SourcePlugin) -> dict[str, int]:
     """The splits to make, in order; raises :class:`CountError` for an empty one."""
     if config.generate is not None and config.source is not None:
         raise ConfigError("--generate and --source exclude each other: scenes are either generated or read")
     splits = dict(config.split)
     if config.generate is not None and not splits:
-        splits = {name: int(config.generate * share) for name, share in SHARES.items()}
-        splits["train"] += config.generate - sum(splits.values())
+        splits = {name: max(int(config.generate * share), 1) for name, share in SHARES.items()}
+        splits["train"] += config.generate - sum(splits.values())  # below 1 if there are too few for three splits
     elif config.generate is not None and sum(splits.values()) != config.generate:
         total = sum(splits.values())
         raise CountError(f"the splits add up to {total} scenes, and --generate says {config.generate}: make them equal")

@@ -43,7 +43,7 @@ class ReportConfig(Config):
 
 def plan(tables: Tables, chain: Mapping[str, Artifact], reporter: Reporter) -> Job:
     """Resolve the configuration; ``chain`` holds dataset, run, predictions and evaluation, in this order."""
-    config = build(ReportConfig, tables.get("report", {}), "report")
+    config = configure(tables)
     evaluation = chain["evaluation"]
     identity = Identity(
         kind="report",
@@ -54,6 +54,11 @@ def plan(tables: Tables, chain: Mapping[str, Artifact], reporter: Reporter) -> J
         inputs={role: artifact.reference for role, artifact in chain.items()},
     )
     return Job(identity, lambda out: _make(config, chain, out, reporter))
+
+
+def configure(tables: Tables) -> ReportConfig:
+    """Validate the tables."""
+    return build(ReportConfig, tables.get("report", {}), "report")
 
 
 def _make(config: ReportConfig, chain: Mapping[str, Artifact], out: Path, reporter: Reporter) -> Facts:
@@ -72,8 +77,7 @@ def gather(config: ReportConfig, chain: Mapping[str, Artifact]) -> ReportContext
     """Collect everything the page may show."""
     evaluation, predictions = chain["evaluation"], chain["predictions"]
     facts, scores = evaluation.facts, read_table(evaluation)
-    reader = PredictionReader(predictions.path / PREDICTIONS)
-    elbo = reader.batch(0, len(reader)).elbo if "elbo" in reader.fields() else None
+    elbo = PredictionReader(predictions.path / PREDICTIONS).column("elbo")
     return ReportContext(
         title=config.title,
         summary=config.summary,
@@ -146,7 +150,8 @@ def _view(truth: SceneBatch, prediction: PredictionBatch, row: int, scores: Mapp
 
 
 def _training_log(run: Artifact) -> list[dict[str, float]]:
-    from iodine_kit.training.log import METRICS, read_metrics
+    from iodine_kit.training.files import METRICS
+    from iodine_kit.training.log import read_metrics
 
     return read_metrics(run.path / METRICS)
 

@@ -64,6 +64,7 @@ def _download(location: str, path: Path, reporter: Reporter) -> Facts:
         filesystem, remote = _filesystem(location)
         size = filesystem.info(remote)["size"]
         done = part.stat().st_size if part.exists() and size else 0
+        done = done if done <= (size or 0) else 0  # more than there is to fetch: another file's beginning
         with filesystem.open(remote, "rb") as source, part.open("ab" if done else "wb") as target:
             if done:
                 source.seek(done)

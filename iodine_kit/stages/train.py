@@ -13,6 +13,7 @@ from iodine_kit.stages.job import Facts, Job, Tables
 from iodine_kit.stages.split import check_split, dataset_info, open_split
 from iodine_kit.store import Artifact, Identity
 from iodine_kit.training.config import TrainConfig, TrainExecution
+from iodine_kit.training.files import CHECKPOINT, WEIGHTS
 
 VERSION = 1
 TABLES = ("train", "model")
@@ -21,11 +22,9 @@ MODELS: Registry[ModelPlugin] = Registry("model", "iodine_kit.models")
 
 def plan(tables: Tables, dataset: Artifact, reporter: Reporter) -> Job:
     """Resolve the configuration and check that the model can take the data set's images."""
+    config, execution = configure(tables)
     values: Values = dict(tables.get("model", {}))
     name = str(values.pop("name", "iodine"))
-    train_values, execution_values = split_table(tables.get("train", {}), [TrainConfig, TrainExecution], "train")
-    config = build(TrainConfig, train_values, "train")
-    execution = build(TrainExecution, execution_values, "train")
     plugin = MODELS.load(name)
     model_config = build(plugin.Config, _with_default_preset(plugin, values, dataset, reporter), "model")
     check_split(dataset, config.split)
@@ -47,12 +46,21 @@ def plan(tables: Tables, dataset: Artifact, reporter: Reporter) -> Job:
         inputs={"dataset": dataset.reference},
     )
     make = lambda out: _make(plugin, model_config, config, execution, dataset, out, reporter)  # noqa: E731
-    return Job(identity, make, state="checkpoint.safetensors")
+    return Job(identity, make, state=CHECKPOINT)
+
+
+def configure(tables: Tables) -> tuple[TrainConfig, TrainExecution]:
+    """Validate the tables and load the model's plug-in."""
+    values: Values = dict(tables.get("model", {}))
+    plugin = MODELS.load(str(values.pop("name", "iodine")))
+    build(plugin.Config, values, "model")
+    train_values, execution_values = split_table(tables.get("train", {}), [TrainConfig, TrainExecution], "train")
+    return build(TrainConfig, train_values, "train"), build(TrainExecution, execution_values, "train")
 
 
 def load_model(run: Artifact) -> tuple[Any, dict[str, Any]]:
     """Rebuild a trained model from its run; return it and its resolved configuration."""
-    from iodine_kit.training.checkpoint import WEIGHTS, load_weights
+    from iodine_kit.training.checkpoint import load_weights
 
     values = dict(run.config["model"])
     plugin = MODELS.load(values.pop("name"))

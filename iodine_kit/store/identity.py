@@ -17,6 +17,10 @@ VOLATILE = "logs/"
 """Folder of an artifact for what differs between two executions: times, speeds, event files."""
 
 
+DOWNLOAD = "download"
+"""Kind of what was fetched as it is: its bytes are named among the sources, so where it came from does not matter."""
+
+
 class Reference(Config):
     """An artifact as another one names it; ``content`` is the hash of its files, "" while it is only planned."""
 
@@ -70,7 +74,7 @@ class Identity(Config):
             "version": self.version,
             "plugins": self.plugins,
             "config": self.config,
-            "inputs": {role: reference.key for role, reference in self.inputs.items()},
+            "inputs": {role: made.key for role, made in self.inputs.items() if made.kind != DOWNLOAD},
             "sources": [{"sha256": source.sha256, "bytes": source.bytes} for source in self.sources],
         }
         return hashlib.sha256(canonical_json(matters)).hexdigest()

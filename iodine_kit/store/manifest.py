@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +12,7 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from iodine_kit.config import Config
 from iodine_kit.errors import ArtifactCorruptError
-from iodine_kit.store.identity import Identity, Reference, content_hash, file_sha256
+from iodine_kit.store.identity import Identity, Reference, canonical_json, content_hash, file_sha256
 
 MANIFEST = "manifest.json"
 
@@ -31,7 +32,7 @@ class Manifest(Config):
         key: of the identity.
         content: hash over ``files``.
         files: every file below the directory but the manifest, by relative path.
-        facts: what the stage found out: counts, metrics.
+        facts: what the stage found out: counts, metrics; ``facts_sha256`` is of their canonical JSON.
         made: when, by which command, code, packages and device; never part of the key.
     """
 
@@ -43,6 +44,7 @@ class Manifest(Config):
     identity: Identity
     files: dict[str, FileRecord]
     facts: dict[str, Any] = {}
+    facts_sha256: str
     made: dict[str, Any] = {}
 
     @property
@@ -51,12 +53,24 @@ class Manifest(Config):
         return Reference(kind=self.identity.kind, name=self.identity.name, key=self.key, content=self.content)
 
 
-def describe(directory: Path, identity: Identity, facts: Mapping[str, Any], made: Mapping[str, Any]) -> Manifest:
-    """Hash every file below ``directory`` and return its manifest."""
-    files = {path: _record(directory / path) for path in files_below(directory)}
+def describe(
+    directory: Path,
+    identity: Identity,
+    facts: Mapping[str, Any],
+    made: Mapping[str, Any],
+    leave_out: Collection[str] = (),
+) -> Manifest:
+    """Hash every file below ``directory`` but those to ``leave_out``, and return its manifest."""
+    files = {path: _record(directory / path) for path in files_below(directory) if path not in leave_out}
     content = content_hash({path: record.sha256 for path, record in files.items()})
     return Manifest(
-        key=identity.key, content=content, identity=identity, files=files, facts=dict(facts), made=dict(made)
+        key=identity.key,
+        content=content,
+        identity=identity,
+        files=files,
+        facts=dict(facts),
+        facts_sha256=_facts_sha256(facts),
+        made=dict(made),
     )
 
 
@@ -81,8 +95,11 @@ def read(directory: Path) -> Manifest:
     return manifest
 
 
-def problems(directory: Path, manifest: Manifest) -> list[str]:
-    """Compare the files with the manifest; one sentence per file that is missing, altered or not listed."""
+def problems(directory: Path, manifest: Manifest, hash_up_to: int | None = None) -> list[str]:
+    """Compare the files with the manifest; one sentence per file that is missing, altered or not listed.
+
+    With ``hash_up_to`` only files of up to so many bytes are hashed.
+    """
     present = set(files_below(directory))
     found = [f"{path} is not listed in the manifest" for path in sorted(present - manifest.files.keys())]
     for path, record in manifest.files.items():
@@ -90,11 +107,13 @@ def problems(directory: Path, manifest: Manifest) -> list[str]:
             found.append(f"{path} is missing")
         elif (directory / path).stat().st_size != record.bytes:
             found.append(f"{path} has {(directory / path).stat().st_size} bytes, not {record.bytes}")
-        elif file_sha256(directory / path) != record.sha256:
+        elif (hash_up_to is None or record.bytes <= hash_up_to) and file_sha256(directory / path) != record.sha256:
             found.append(f"{path} was altered: its sha256 differs from the manifest's")
     content = content_hash({path: record.sha256 for path, record in manifest.files.items()})
     if content != manifest.content:
         found.append("the manifest's list of files was altered")
+    if _facts_sha256(manifest.facts) != manifest.facts_sha256:
+        found.append("the manifest's facts were altered")
     return found
 
 
@@ -102,6 +121,10 @@ def files_below(directory: Path) -> list[str]:
     """Relative paths of all files but the manifest, sorted, with ``/`` between parts."""
     paths = (path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())
     return sorted(path for path in paths if path != MANIFEST)
+
+
+def _facts_sha256(facts: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical_json(dict(facts))).hexdigest()
 
 
 def _record(path: Path) -> FileRecord:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from iodine_kit.errors import ArtifactNotFoundError, ResumeError, StorageError
+from iodine_kit.errors import ArtifactCorruptError, ArtifactNotFoundError, ResumeError, StorageError
 from iodine_kit.store import manifest as manifests
 from iodine_kit.store.identity import KEY_IN_NAME, Identity, Reference
 from iodine_kit.store.manifest import MANIFEST, Manifest
 
 IDENTITY = "identity.json"
 SHORTEST_KEY = 4
+HASHED_ON_USE = 16 << 20
+"""Files up to this size are hashed whenever their artifact is used; of larger ones only the size is checked."""
 
 
 @dataclass(frozen=True)
@@ -48,16 +50,22 @@ class Draft:
     path: Path
     identity: Identity
     final: Path
+    keep: str = ""
 
     def commit(self, facts: Mapping[str, Any], made: Mapping[str, Any]) -> Artifact:
-        """Hash the files, write the manifest, and rename the directory into place."""
-        (self.path / IDENTITY).unlink(missing_ok=True)
-        manifest = manifests.describe(self.path, self.identity, facts, made)
+        """Hash the files, write the manifest, and rename the directory into place.
+
+        What served to resume stays until nothing can go wrong any more, and is no part of the artifact.
+        """
+        scratch = {self.path / IDENTITY, *self.path.glob("*.tmp"), *(self.path.glob(self.keep) if self.keep else ())}
+        manifest = manifests.describe(self.path, self.identity, facts, made, {path.name for path in scratch})
         manifests.write(self.path, manifest)
         _sync(self.path)
-        replaced = self.path.with_suffix(".replaced")
+        replaced = _replaced(self.final)
         if self.final.exists():
             self.final.rename(replaced)
+        for path in scratch:
+            path.unlink(missing_ok=True)
         self.path.rename(self.final)
         shutil.rmtree(replaced, ignore_errors=True)
         return Artifact(self.final, manifest)
@@ -79,10 +87,26 @@ class Store:
         return artifact if same else None
 
     def resolve(self, reference: Reference) -> Artifact:
-        """The artifact that another one names as its input; raises :class:`ArtifactNotFoundError`."""
+        """The artifact that another one names as its input, with the content it had then.
+
+        Raises:
+            ArtifactNotFoundError: if it is not in this store.
+            ArtifactCorruptError: if it was made anew since with other content, or altered.
+        """
         artifact = self._load(self._final(reference))
         if artifact is None:
             raise ArtifactNotFoundError(f"{self.root / reference.directory}: this input is not in the store")
+        if artifact.manifest.content != reference.content:
+            raise ArtifactCorruptError(
+                f"{artifact.path} was made anew since, with other content: make what is based on it again"
+            )
+        return self.usable(artifact)
+
+    def usable(self, artifact: Artifact) -> Artifact:
+        """Return the artifact if its files are there, of the right sizes and, where small, of the right bytes."""
+        found = manifests.problems(artifact.path, artifact.manifest, hash_up_to=HASHED_ON_USE)
+        if found:
+            raise ArtifactCorruptError(f"{artifact.path}: {'; '.join(found)}; make it again with --overwrite")
         return artifact
 
     def open(self, place: str, kind: str | None = None) -> Artifact:
@@ -93,7 +117,7 @@ class Store:
         """
         paths = [path for path in (Path(place), self.root / place) if (path / MANIFEST).is_file()][:1]
         if not paths and len(place) >= SHORTEST_KEY:
-            paths = [p for p in self._finished() if p.name == place or p.name.rpartition("-")[2].startswith(place)]
+            paths = [p for p in self._finished() if p.name == place or self._has_key(p, place)]
         if len(paths) != 1:
             fits = f"it fits {len(paths)} artifacts" if paths else "no such artifact"
             raise ArtifactNotFoundError(f"{place}: {fits} in {self.root}; 'iodine-kit list' shows all")
@@ -107,12 +131,20 @@ class Store:
         artifacts = self.artifacts(kind)
         if not artifacts:
             raise ArtifactNotFoundError(f"{self.root} holds no {kind} yet: make one with '{command}'")
-        return artifacts[-1]
+        return self.usable(artifacts[-1])
 
     def artifacts(self, kind: str = "*") -> list[Artifact]:
-        """All finished artifacts, of a kind if one is given, oldest first."""
-        paths = sorted(self._finished(kind), key=lambda path: (path / MANIFEST).stat().st_mtime_ns)
-        return [Artifact(path, manifests.read(path)) for path in paths]
+        """All finished artifacts, of a kind if one is given, the one used last at the end; without damaged ones."""
+        found = []
+        for path in sorted(self._finished(kind), key=lambda path: (path / MANIFEST).stat().st_mtime_ns):
+            with suppress(ArtifactCorruptError):
+                found.append(Artifact(path, manifests.read(path)))
+        return found
+
+    def damaged(self) -> list[Path]:
+        """Artifacts whose manifest cannot be read."""
+        readable = {artifact.path for artifact in self.artifacts()}
+        return sorted(set(self._finished()) - readable)
 
     def lineage(self, artifact: Artifact, depth: int = 0) -> Iterator[tuple[int, str]]:
         """Lines, each with its depth, on the artifact, the files from outside it was made from, and its inputs."""
@@ -128,12 +160,18 @@ class Store:
 
     def touch(self, artifact: Artifact) -> None:
         """Mark as asked for just now, so that ``newest`` finds it."""
-        os.utime(artifact.path / MANIFEST)
+        with suppress(OSError):  # a store that cannot be written can still be read
+            os.utime(artifact.path / MANIFEST)
 
     def interrupted(self, kind: str = "*") -> list[tuple[Path, Identity]]:
         """Drafts, of a kind if one is given, that were begun and not finished, with what they were to become."""
-        paths = sorted(self.root.glob(f"{kind}/.*.partial/{IDENTITY}"), key=lambda path: path.stat().st_mtime_ns)
-        return [(path.parent, Identity.model_validate_json(path.read_bytes())) for path in paths]
+        found = []
+        for path in sorted(self.root.glob(f"{kind}/.*.partial/{IDENTITY}"), key=lambda path: path.stat().st_mtime_ns):
+            with suppress(ValueError):
+                identity = Identity.model_validate_json(path.read_bytes())
+                if not self._is_locked(self._final(identity.planned)):
+                    found.append((path.parent, identity))
+        return found
 
     @contextmanager
     def draft(self, identity: Identity, *, keep: str = "", fresh: bool = True) -> Iterator[Draft]:
@@ -151,21 +189,22 @@ class Store:
         partial = final.with_name(f".{final.name}.partial")
         try:
             with self._lock(final):
+                _recover(final)
                 if fresh:
                     shutil.rmtree(partial, ignore_errors=True)
                 partial.mkdir(parents=True, exist_ok=True)
                 (partial / IDENTITY).write_text(identity.model_dump_json(), "utf-8")
                 try:
-                    yield Draft(partial, identity, final)
+                    yield Draft(partial, identity, final, keep)
                 finally:
                     if not keep or not any(partial.glob(keep)):
                         shutil.rmtree(partial, ignore_errors=True)
         except OSError as error:
             place = error.filename or partial
-            raise StorageError(f"{place}: {error.strerror or error}; nothing was left half written") from error
+            raise StorageError(f"{place}: {error.strerror or error}; no artifact was left half written") from error
 
     def verify(self, artifact: Artifact) -> list[str]:
-        """Sentences on every file or input that differs from the manifest; empty if all is as it was made."""
+        """Hash the artifact and all it was made from; sentences on what differs, none if all is as it was made."""
         found = manifests.problems(artifact.path, artifact.manifest)
         for role, reference in artifact.manifest.identity.inputs.items():
             given = self._load(self._final(reference))
@@ -173,7 +212,9 @@ class Store:
                 found.append(f"its {role} {reference.directory} is not in {self.root}")
             elif given.manifest.content != reference.content:
                 found.append(f"its {role} {reference.directory} was made anew since, with other content")
-        return found
+            else:
+                found += [f"its {role} {reference.directory}: {problem}" for problem in self.verify(given)]
+        return list(dict.fromkeys(found))
 
     def _final(self, reference: Reference) -> Path:
         return self.root / reference.kind / f"{reference.name}-{reference.key[:KEY_IN_NAME]}"
@@ -184,6 +225,18 @@ class Store:
     def _load(self, path: Path) -> Artifact | None:
         return Artifact(path, manifests.read(path)) if (path / MANIFEST).is_file() else None
 
+    def _has_key(self, path: Path, beginning: str) -> bool:
+        """Whether the artifact's key begins so; its directory's name holds only the first digits."""
+        digits = path.name.rpartition("-")[2]
+        return digits.startswith(beginning[:KEY_IN_NAME]) and manifests.read(path).key.startswith(beginning)
+
+    def _is_locked(self, final: Path) -> bool:
+        try:
+            with self._lock(final):
+                return False
+        except (ResumeError, OSError):
+            return True
+
     @contextmanager
     def _lock(self, final: Path) -> Iterator[None]:
         folder = self.root / ".locks"
@@ -193,6 +246,18 @@ class Store:
                 yield
         except Timeout:
             raise ResumeError(f"{final}: another process is making this artifact; wait for it to end") from None
+
+
+def _replaced(final: Path) -> Path:
+    return final.with_name(f".{final.name}.replaced")
+
+
+def _recover(final: Path) -> None:
+    """Undo or finish a replacement that a crash cut short: the old artifact counts until the new one is in place."""
+    replaced = _replaced(final)
+    if replaced.exists() and not final.exists():
+        replaced.rename(final)
+    shutil.rmtree(replaced, ignore_errors=True)
 
 
 def _sync(directory: Path) -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from iodine_kit.errors import ArtifactCorruptError
 
-CHECKPOINT = "checkpoint.safetensors"
-WEIGHTS = "weights.safetensors"
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
@@ -35,6 +34,8 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Adam) -
     tensors, metadata = _read(path)
     weights = {name.removeprefix("weights/"): value for name, value in tensors.items() if name.startswith("weights/")}
     _load_weights(path, model, weights)
+    if not metadata.get("step", "").isdecimal():
+        raise ArtifactCorruptError(f"{path}: not a checkpoint: it does not say how many steps were done")
     step = int(metadata["step"])
     for name, parameter in model.named_parameters():
         if f"exp_avg/{name}" in tensors:
@@ -56,7 +57,11 @@ def load_weights(path: Path, model: nn.Module) -> None:
 def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     temporary = path.with_suffix(".tmp")
     # safetensors stores rows in order: channels-last weights have to be laid out anew.
-    save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, temporary, metadata)
+    data = save({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, metadata)
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
     temporary.replace(path)
 
 

@@ -22,6 +22,7 @@ class TrainConfig(Config):
         schedule: after ``warmup_steps`` of linear growth, ``exponential`` decays by ``decay_rate`` every
             ``decay_steps`` (continuously), ``cosine`` falls to ``final_fraction`` at the last step.
         clip_norm: largest global norm of the gradient.
+        log_every: steps between rows of the log. Every step's finiteness is checked all the same.
         seed: of the weights, the order of scenes and the noise.
     """
 
@@ -38,6 +39,7 @@ class TrainConfig(Config):
     beta2: Share = 0.999
     epsilon: Annotated[float, Field(gt=0)] = 1e-8
     clip_norm: Annotated[float, Field(gt=0)] = 5.0
+    log_every: Positive = 10
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
     @model_validator(mode="after")
@@ -52,7 +54,6 @@ class TrainExecution(Config):
 
     Attributes:
         checkpoint_every: steps between checkpoints.
-        log_every: steps between rows of the log. Every step's finiteness is checked all the same.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``…
         threads: CPU threads; 0 leaves it to PyTorch.
         max_seconds: save and stop after so long; 0 means no limit.
@@ -60,7 +61,6 @@ class TrainExecution(Config):
     """
 
     checkpoint_every: Positive = 1000
-    log_every: Positive = 10
     device: str = "auto"
     threads: Annotated[int, Field(ge=0)] = 0
     max_seconds: Annotated[float, Field(ge=0)] = 0

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-METRICS = "metrics.jsonl"
-EVENTS = "logs"
-"""Folder for what differs between two executions of the same run; no part of an artifact's content hash."""
+from iodine_kit.store.identity import VOLATILE
+from iodine_kit.training.files import METRICS
 
 
 class TrainingLog:
@@ -25,7 +24,7 @@ class TrainingLog:
         if tensorboard and importlib.util.find_spec("tensorboard"):
             from torch.utils.tensorboard import SummaryWriter
 
-            self._events = SummaryWriter(directory / EVENTS, purge_step=start + 1 if start else None)
+            self._events = SummaryWriter(directory / VOLATILE, purge_step=start + 1 if start else None)
 
     def row(self, step: int, values: Mapping[str, float], speed: Mapping[str, float]) -> None:
         """Write the values after ``step`` steps; ``speed`` goes to TensorBoard only."""

@@ -14,8 +14,9 @@ from iodine_kit.errors import DivergedError, TimeLimitReached
 from iodine_kit.progress import Reporter
 from iodine_kit.records import SceneBatch
 from iodine_kit.tensors import images_to, pick_device, step_generator
-from iodine_kit.training.checkpoint import CHECKPOINT, WEIGHTS, load_checkpoint, save_checkpoint, save_weights
+from iodine_kit.training.checkpoint import load_checkpoint, save_checkpoint, save_weights
 from iodine_kit.training.config import TrainConfig, TrainExecution
+from iodine_kit.training.files import CHECKPOINT, WEIGHTS
 from iodine_kit.training.log import TrainingLog
 from iodine_kit.training.schedule import learning_rate
 from iodine_kit.training.stop import StopRequest
@@ -63,7 +64,6 @@ class Trainer:
         finally:
             log.close()
         save_weights(self.directory / WEIGHTS, self.model)
-        (self.directory / CHECKPOINT).unlink(missing_ok=True)
         seconds = time.monotonic() - started
         return {
             "steps": self.step,
@@ -77,9 +77,10 @@ class Trainer:
         clock, before = time.monotonic(), self.step
         with self.reporter.track("train", self.config.steps, self.step) as advance:
             for batch in batches.prefetched(self.step, self.config.steps):
-                values = self._update(batch)
+                logged = (self.step + 1) % self.config.log_every == 0 or self.step + 1 == self.config.steps
+                values = self._update(batch, logged)
                 self.step += 1
-                if self.step % self.execution.log_every == 0 or self.step == self.config.steps:
+                if logged:
                     seconds = time.monotonic() - clock
                     speed = (self.step - before) * self.config.batch_size / seconds
                     log.row(self.step, values, {"images_per_second": speed})
@@ -87,9 +88,9 @@ class Trainer:
                     clock, before = time.monotonic(), self.step
                 self._save_or_stop(log, stop)
 
-    def _update(self, batch: SceneBatch) -> dict[str, float]:
-        """One step of Adam; returns what is logged."""
-        generator = step_generator(self.device, self.config.seed, self.step)
+    def _update(self, batch: SceneBatch, logged: bool = True) -> dict[str, float]:
+        """One step of Adam; returns what is to be ``logged``."""
+        generator = step_generator(self.config.seed, self.step)
         terms = self.model.loss(images_to(self.device, batch.image), generator)  # type: ignore[operator]
         self.optimizer.zero_grad(set_to_none=True)
         terms.loss.backward()
@@ -100,7 +101,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
-        last = {"nll": terms.nll_T[-1].item(), "kl": terms.kl_T[-1].item()}
+        last = {"nll": terms.nll_T[-1].item(), "kl": terms.kl_T[-1].item()} if logged else {}
         return {"loss": loss, **last, "grad_norm": grad_norm, "learning_rate": rate}
 
     def _check_finite(self, loss: float, grad_norm: float, batch: SceneBatch) -> None:
@@ -113,12 +114,12 @@ class Trainer:
         )
 
     def _save_or_stop(self, log: TrainingLog, stop: StopRequest) -> None:
-        if self.step >= self.config.steps:
-            return
-        stopping = stop.signalled or stop.out_of_time
-        if stopping or self.step % self.execution.checkpoint_every == 0:
+        last, stopping = self.step >= self.config.steps, stop.signalled or stop.out_of_time
+        if last or stopping or self.step % self.execution.checkpoint_every == 0:
+            log.flush()  # before the checkpoint: rows too many are dropped on resuming, missing ones would stay missing
             save_checkpoint(self.directory / CHECKPOINT, self.model, self.optimizer, self.step)
-            log.flush()
+        if last:
+            return
         if stop.signalled:
             raise KeyboardInterrupt(f"stopped after step {self.step}; go on with --resume")
         if stop.out_of_time:

@@ -10,7 +10,7 @@ from typing import Any
 
 
 class StopRequest:
-    """Context in which the first SIGINT or SIGTERM, or ``max_seconds``, only sets ``reason``; a second one ends it."""
+    """Context in which the first SIGINT or SIGTERM only sets ``signalled``; a second one ends the process."""
 
     def __init__(self, max_seconds: float) -> None:
         self._deadline = time.monotonic() + max_seconds if max_seconds else None

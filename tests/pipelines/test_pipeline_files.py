@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,14 @@ from support import TINY, Command
 
 from iodine_kit import pipeline as pipelines
 from iodine_kit.config import build, split_table
-from iodine_kit.errors import ConfigError
+from iodine_kit.errors import ConfigError, IodineKitError
 from iodine_kit.models import iodine
+from iodine_kit.progress import Silent
 from iodine_kit.stages.evaluate import EvalConfig
 from iodine_kit.stages.infer import InferConfig, InferExecution
 from iodine_kit.stages.prepare import PrepareConfig
 from iodine_kit.stages.report import ReportConfig
+from iodine_kit.store import Store
 from iodine_kit.training.config import TrainConfig, TrainExecution
 
 FOLDER = Path(__file__).parents[2] / "pipelines"
@@ -99,3 +102,21 @@ def test_an_unknown_table_or_a_stray_value_is_refused(tmp_path: Path) -> None:
     path.write_text("steps = 3\n")
     with pytest.raises(ConfigError, match="steps"):
         pipelines.load(str(path))
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("eval.metrics=['arii']", "no metric is called 'arii'"),
+        ("report.titel='x'", "did you mean 'title'"),
+        ("infer.split='tset'", "the data set will have no split 'tset'"),
+        ("infer.slots=300", "less than or equal to 255"),
+    ],
+)
+def test_a_mistake_in_a_late_stage_is_found_before_the_first_one_runs(
+    setting: str, told: str, small: Path, tmp_path: Path
+) -> None:
+    tables = pipelines.load(str(small), [setting])
+    with pytest.raises(IodineKitError, match=re.escape(told)):
+        pipelines.run(tables, Store(tmp_path / "data"), Silent())
+    assert not (tmp_path / "data").exists()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from iodine_kit.config import Config, merge
 from iodine_kit.models.iodine.presets import preset
@@ -14,7 +14,8 @@ ScaleName = Literal["sqrt-softplus", "softplus", "log-variance"]
 PriorName = Literal["standard-normal", "zero-parameters"]
 CoordinateName = Literal["linear", "cosine"]
 StepWeightsName = Literal["linear", "linear-from-one", "last", "uniform"]
-Positive = Annotated[int, Field(ge=1)]
+Slots = Annotated[int, Field(ge=1, le=255)]  # masks are stored as uint8
+NoneAsText = BeforeValidator(lambda value: None if value == "none" else value)  # TOML has no null
 Width = Annotated[int, Field(ge=1, le=4096)]
 InputName = Literal[
     "capacity", "components", "coordinates", "counterfactual", "dcomponents", "dmask", "image", "log_prob", "mask",
@@ -42,7 +43,7 @@ class DecoderConfig(Config):
 
     kernel: Annotated[int, Field(ge=1, le=31)] = 3
     channels: tuple[Width, ...] = (64, 64, 64, 64)
-    constant: float | None = 5.0
+    constant: Annotated[float | None, NoneAsText] = 5.0
     coordinates: CoordinateName = "linear"
     rgb: Literal["linear", "sigmoid"] = "linear"
 
@@ -70,7 +71,7 @@ class RefinementConfig(Config):
     channels: Annotated[tuple[Width, ...], Field(min_length=1)] = (64, 64, 64, 64)
     stride: Annotated[int, Field(ge=1, le=4)] = 2
     mlp: Annotated[tuple[Width, ...], Field(min_length=1)] = (256, 256)
-    lstm: Width | None = 256
+    lstm: Annotated[Width | None, NoneAsText] = 256
     coordinates: CoordinateName = "linear"
 
 
@@ -97,7 +98,7 @@ class IodineConfig(Config):
             through the layer norm's ε) or ``per-image`` (independent of the batch).
     """
 
-    slots: Positive = 7
+    slots: Slots = 7
     steps: Annotated[int, Field(ge=0)] = 5
     latent: Width = 64
     likelihood: LikelihoodName = "mixture-logistic"

@@ -120,10 +120,9 @@ class Iodine(nn.Module):
             decode = self._decode(image_BCHW, zp_NL, generator, slots)
             yield decode
             if step < steps:
-                update_NL, state = self._refine(image_BCHW, decode, state, keep_graph)
+                with torch.set_grad_enabled(keep_graph):
+                    update_NL, state = self._refine(image_BCHW, decode, state, keep_graph)
                 zp_NL = (zp_NL.detach() if self.config.truncate else zp_NL) + update_NL
-                if state is not None and not keep_graph:
-                    state = (state[0].detach(), state[1].detach())
 
     def _decode(self, image_BCHW: Tensor, zp_NL: Tensor, generator: Generator | None, slots: int) -> Decode:
         config, (height, width) = self.config, image_BCHW.shape[-2:]

@@ -32,9 +32,13 @@ def prior_scale(prior: PriorName, name: ScaleName) -> float:
 
 
 def sample(loc: Tensor, scale: Tensor, generator: torch.Generator | None) -> Tensor:
-    """One reparametrised sample z = loc + scale · ε, with ε drawn from ``generator``."""
-    noise = torch.randn(loc.shape, generator=generator, device=loc.device, dtype=loc.dtype)
-    return loc + scale * noise
+    """One reparametrised sample z = loc + scale · ε, with ε drawn from ``generator``, on its device, and moved.
+
+    Devices have generators of their own kind; drawing on the CPU gives every device the same noise.
+    """
+    source = generator.device if generator is not None else loc.device
+    noise = torch.randn(loc.shape, generator=generator, device=source, dtype=loc.dtype)
+    return loc + scale * noise.to(loc.device)
 
 
 def kl_to_prior(loc: Tensor, scale: Tensor, prior: float) -> Tensor:

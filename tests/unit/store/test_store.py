@@ -93,8 +93,70 @@ def test_a_kept_draft_is_there_for_the_next_time_and_listed_as_interrupted(store
     assert [i for _, i in store.interrupted("dataset")] == [identity()]
     with store.draft(identity(), keep="state", fresh=False) as draft:
         assert (draft.path / "state").read_text() == "step 3"
+        (draft.path / "result").touch()
+        (draft.path / "half.tmp").touch()
         artifact = draft.commit({}, {})
-    assert store.interrupted() == [] and list(artifact.manifest.files) == ["state"]
+    assert store.interrupted() == []
+    # What served to resume, and what a crash left half written, is no part of the artifact.
+    assert list(artifact.manifest.files) == ["result"] and not (artifact.path / "state").exists()
+
+
+def test_what_cannot_be_hashed_and_listed_is_not_lost(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("iodine_kit.store.manifest.describe", interrupt)
+    with pytest.raises(KeyboardInterrupt), store.draft(identity(), keep="state") as draft:
+        (draft.path / "state").touch()
+        draft.commit({}, {})
+    assert [i for _, i in store.interrupted()] == [identity()]
+
+
+def test_a_replacement_cut_short_is_undone_or_finished(store: Store) -> None:
+    artifact = make(store, identity(), "old")
+    replaced = artifact.path.with_name(f".{artifact.path.name}.replaced")
+    artifact.path.rename(replaced)
+    with pytest.raises(RuntimeError), store.draft(identity()):
+        raise RuntimeError
+    assert (artifact.path / "deep" / "a.txt").read_text() == "old" and not replaced.exists()
+    (replaced / "leftover").mkdir(parents=True)
+    make(store, identity(), "new")
+    assert (artifact.path / "deep" / "a.txt").read_text() == "new" and not replaced.exists()
+
+
+def test_what_another_process_is_making_is_not_called_interrupted(store: Store) -> None:
+    with store.draft(identity(), keep="*"):
+        assert Store(store.root).interrupted() == []
+
+
+def test_an_input_that_was_made_anew_or_altered_is_refused(store: Store) -> None:
+    parent = make(store, identity())
+    make(store, identity(), "other bytes")
+    with pytest.raises(ArtifactCorruptError, match="made anew since"):
+        store.resolve(parent.reference)
+    current = store.artifacts("dataset")[-1]
+    (current.path / "deep" / "a.txt").write_text("other bytez")
+    with pytest.raises(ArtifactCorruptError, match="was altered"):
+        store.resolve(current.reference)
+
+
+def test_a_damaged_manifest_does_not_stand_in_the_way_of_the_others(store: Store) -> None:
+    good, bad = make(store, identity()), make(store, identity("bad", version=2))
+    (bad.path / MANIFEST).write_text("{")
+    assert store.artifacts() == [good] and store.damaged() == [bad.path]
+
+
+def test_facts_that_were_edited_are_told(store: Store) -> None:
+    artifact = make(store, identity())
+    path = artifact.path / MANIFEST
+    path.write_text(path.read_text().replace('"count": 1', '"count": 2'))
+    assert store.verify(store.open(str(artifact.path))) == ["the manifest's facts were altered"]
+
+
+def test_the_same_bytes_are_the_same_source_however_they_came() -> None:
+    source = SourceFile(name="f", sha256="00", bytes=1)
+    fetched = Reference(kind="download", name="f", key="ab")
+    assert identity(sources=(source,)).key == identity(sources=(source,), inputs={"download": fetched}).key
 
 
 def test_a_draft_without_the_state_to_keep_is_not_kept(store: Store) -> None:
