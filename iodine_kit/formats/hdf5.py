@@ -7,7 +7,7 @@ Layout: ``image u8[N, H, W, 3]``, ``mask u8[N, H, W]`` (entity index, 0 = backgr
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +22,8 @@ from iodine_kit.records import Array, Scene, SceneBatch
 
 VERSION = 1
 SCHEMA = "iodine-kit/hdf5/1"
+BLOCK = 256
+"""Scenes written at a time: every write to HDF5 costs as much as a few hundred small scenes."""
 
 
 class Config(configuration.Config):
@@ -38,7 +40,8 @@ def write(directory: Path, split: str, scenes: Iterable[Scene], count: int, conf
     """Write ``<split>.h5``. All scenes have the first one's shapes. See :class:`iodine_kit.formats.FormatPlugin`."""
     scenes = iter(scenes)
     first = next(scenes)
-    columns = {"image": first.image, "mask": first.mask, **_factor_columns(first)}
+    names = ["image", "mask", *(f"factors/{name}" for name in first.factors)]
+    columns = {name: _column(first, name) for name in names}
     if config.compression == "none":
         require_space(directory, count * sum(value.nbytes for value in columns.values()))
     # track_order and track_times are off by default: nothing but the scenes decides the bytes.
@@ -46,10 +49,13 @@ def write(directory: Path, split: str, scenes: Iterable[Scene], count: int, conf
         file.attrs["schema"] = SCHEMA
         datasets = {name: _create(file, name, value, count, config) for name, value in columns.items()}
         keys = file.create_dataset("key", (count,), h5py.string_dtype())
-        for row, scene in enumerate(chain([first], scenes)):
-            keys[row] = scene.key
-            for name, value in {"image": scene.image, "mask": scene.mask, **_factor_columns(scene)}.items():
-                datasets[name][row] = value
+        stream, row = chain([first], scenes), 0
+        while block := list(islice(stream, BLOCK)):
+            rows = slice(row, row + len(block))
+            keys[rows] = [scene.key for scene in block]
+            for name, dataset in datasets.items():
+                dataset[rows] = np.stack([_column(scene, name) for scene in block])
+            row = rows.stop
 
 
 def open_split(directory: Path, split: str) -> Hdf5Reader:
@@ -91,8 +97,11 @@ class Hdf5Reader:
         self._file.close()
 
 
-def _factor_columns(scene: Scene) -> dict[str, Array]:
-    return {f"factors/{name}": value for name, value in scene.factors.items()}
+def _column(scene: Scene, name: str) -> Array:
+    """What a scene puts into the data set called ``name``."""
+    if name == "image":
+        return scene.image
+    return scene.mask if name == "mask" else scene.factors[name.removeprefix("factors/")]
 
 
 def _create(file: Any, name: str, example: Array, count: int, config: Config) -> Any:

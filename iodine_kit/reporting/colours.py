@@ -34,14 +34,18 @@ def overlap(true_mask: Bytes, predicted_mask: Bytes, slots: int) -> NDArray[np.i
 def match_slots(shared: NDArray[np.int64]) -> NDArray[np.int64]:
     """Entity of each slot, ``int64[K]``, −1 for none, from the shared pixels ``int64[K, N]``.
 
-    One slot per entity, so that together they share the most pixels. A pair counts only if the pixels shared are half
-    of the slot or half of the entity: otherwise the slot has not found it.
+    Objects come first, one slot each, so that together they share the most pixels: a slot may well hold an object and
+    the background around it. A slot has found an object only if it holds a third of it. Of the slots that are left, the
+    one with the most background is the background's.
     """
     match = np.full(len(shared), -1, np.int64)
-    for slot, entity in zip(*linear_sum_assignment(shared, maximize=True), strict=True):
-        pixels = shared[slot, entity]
-        if pixels and 2 * pixels >= min(shared[slot].sum(), shared[:, entity].sum()):
-            match[slot] = entity
+    objects = shared[:, 1:]
+    for slot, index in zip(*linear_sum_assignment(objects, maximize=True), strict=True):
+        if objects[slot, index] and 3 * objects[slot, index] >= objects[:, index].sum():
+            match[slot] = index + 1
+    background = np.where(match < 0, shared[:, 0], 0)
+    if background.any():
+        match[background.argmax()] = 0
     return match
 
 

@@ -44,13 +44,18 @@ def test_second_piece_of_an_object_has_a_colour_of_its_own() -> None:
     assert slot_colours(shared, match)[2].tolist() == PALETTE[1].tolist()
 
 
-def test_a_chance_pixel_is_no_match() -> None:
+def test_a_slot_with_an_object_and_more_background_around_it_is_the_object_s() -> None:
     # Entity 1 lies in slot 0 but for one pixel; slot 1 is background with that pixel.
     true = np.array([[0] * 10, [0] * 6 + [1] * 4], np.uint8)
     predicted = np.array([[0] * 9 + [1], [1] * 5 + [0] * 4 + [1]], np.uint8)
     shared = overlap(true, predicted, 2)
     assert shared.tolist() == [[10, 3], [6, 1]]
-    assert match_slots(shared).tolist() == [0, -1]
+    assert match_slots(shared).tolist() == [1, 0]
+
+
+def test_a_chance_pixel_is_no_match() -> None:
+    # Slot 0 holds both objects, slot 1 background and one pixel of the second.
+    assert match_slots(np.array([[4, 9, 8], [20, 0, 1]])).tolist() == [1, 0]
 
 
 @given(st.integers(1, 9), st.integers(1, 20), st.integers(0, 2**32 - 1))
