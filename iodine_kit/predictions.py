@@ -63,7 +63,8 @@ class PredictionReader:
         try:
             self._file = h5py.File(path, "r")
             self.keys = [key.decode() for key in self._file["key"][:]]
-            self._columns: dict[str, Any] = {n: self._file[n] for n in ("mask", *OPTIONAL) if n in self._file}
+            optional = {name: self._file[name] for name in OPTIONAL if name in self._file}
+            self._columns: dict[str, Any] = {"mask": self._file["mask"], **optional}
             for name, column in self._columns.items():
                 if column.shape[:1] != (len(self.keys),):
                     raise KeyError(f"{name} has another number of rows than key")

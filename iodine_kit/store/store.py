@@ -130,7 +130,9 @@ class Store:
         """The artifact of a kind that was made or asked for last; ``command`` says how to make one."""
         artifacts = self.artifacts(kind)
         if not artifacts:
-            raise ArtifactNotFoundError(f"{self.root} holds no {kind} yet: make one with '{command}'")
+            damaged = sum(path.parent.name == kind for path in self.damaged())
+            note = f" ({damaged} cannot be read: see 'iodine-kit list')" if damaged else ""
+            raise ArtifactNotFoundError(f"{self.root} holds no {kind} yet{note}: make one with '{command}'")
         return self.usable(artifacts[-1])
 
     def artifacts(self, kind: str = "*") -> list[Artifact]:

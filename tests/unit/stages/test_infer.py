@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from iodine_kit.config import build
+from iodine_kit.errors import DivergedError
 from iodine_kit.models import Inference, iodine
-from iodine_kit.stages.infer import ALL_FIELDS, better_of, to_prediction
+from iodine_kit.stages.infer import ALL_FIELDS, _check_finite, better_of, to_prediction
 
 
 def infer(seed: int) -> tuple[Inference, torch.Tensor]:
@@ -49,3 +51,15 @@ def test_a_prediction_holds_what_was_asked_for_and_its_parts_agree() -> None:
     blended = torch.einsum("bkhw,bkchw->bhwc", inference.mask_BKHW, inference.mean_BKCHW)
     np.testing.assert_allclose(full.reconstruction, blended.numpy(), atol=1e-5)
     assert images.shape == (6, 3, 8, 8)
+
+
+def test_a_loss_that_is_not_finite_is_an_error_not_a_score() -> None:
+    inference, _ = infer(0)
+    inference.nll_BS[2, 0] = float("nan")
+    with pytest.raises(DivergedError, match="scene c gave a loss that is not finite"):
+        _check_finite(tuple("abcdef"), inference)
+
+
+def test_the_chosen_noise_is_the_same_for_every_restart_of_the_same_seed() -> None:
+    first, again = infer(3)[0], infer(3)[0]
+    assert torch.equal(first.nll_BS, again.nll_BS) and not torch.equal(first.nll_BS, infer(4)[0].nll_BS)

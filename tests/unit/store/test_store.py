@@ -144,6 +144,9 @@ def test_a_damaged_manifest_does_not_stand_in_the_way_of_the_others(store: Store
     good, bad = make(store, identity()), make(store, identity("bad", version=2))
     (bad.path / MANIFEST).write_text("{")
     assert store.artifacts() == [good] and store.damaged() == [bad.path]
+    (good.path / MANIFEST).write_text("{")
+    with pytest.raises(ArtifactNotFoundError, match="2 cannot be read"):
+        store.newest("dataset", "prepare")
 
 
 def test_facts_that_were_edited_are_told(store: Store) -> None:
