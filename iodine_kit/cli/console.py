@@ -51,7 +51,8 @@ def show_metrics(facts: Mapping[str, Any]) -> None:
     """Show the summary of an evaluation as a table."""
     height, width = facts["resolution"]
     where = f"{facts['dataset']} {facts['split']}, {facts['scenes']} scenes at {height}×{width}"
-    table = Table(title=f"{where}, K={facts['slots']}, T={facts['steps']}", title_justify="left")
+    chosen = f", best ELBO of {facts['restarts']}" if facts["restarts"] > 1 else ""
+    table = Table(title=f"{where}, K={facts['slots']}, T={facts['steps']}{chosen}", title_justify="left")
     for name in ("metric", "mean", "sd", "median", "n", "undefined"):
         table.add_column(name, justify="left" if name == "metric" else "right")
     for metric in facts["metrics"].values():

@@ -85,7 +85,7 @@ class ReportContext:
     Attributes:
         title, summary: heading and one paragraph of plain text.
         dataset, split, resolution: what was evaluated; resolution as (height, width).
-        slots, steps: K and T at test time.
+        slots, steps: K and T at test time; ``restarts``: inferences per scene, of which the best by ELBO was kept.
         metrics: by name, the most important first.
         scenes: to picture, in the data set's order.
         training: rows of the training log: ``step, loss, nll, kl`` (of the last decode), ``grad_norm, learning_rate``.
@@ -107,3 +107,4 @@ class ReportContext:
     elbo_by_step: Sequence[float]
     lineage: Sequence[LineageItem]
     command: str
+    restarts: int = 1

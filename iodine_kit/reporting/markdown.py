@@ -46,6 +46,7 @@ def _fenced(command: str) -> str:
 def _facts(context: ReportContext) -> str:
     height, width = context.resolution
     size = f"{height} × {width} pixels, K = {context.slots} slots, T = {context.steps} refinement steps"
+    size += f", best ELBO of {context.restarts} inferences per scene" if context.restarts > 1 else ""
     return f"{text(context.dataset)}, split {text(context.split)}, {size}."
 
 

@@ -108,6 +108,7 @@ def _make(
         "resize": "none: masks are compared at the resolution of the model and the data set",
         "slots": predictions.facts["slots"],
         "steps": predictions.facts["steps"],
+        "restarts": predictions.facts["restarts"],
     }
     (out / "summary.json").write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", "utf-8")
     return facts

@@ -130,7 +130,7 @@ def _make(
             _check_finite(batch.keys, inference)
             writer.append(to_prediction(batch.keys, inference, config.store))
             advance(len(batch))
-    return {"scenes": config.scenes, "split": config.split, "slots": config.slots, "steps": config.steps}
+    return config.model_dump(include={"scenes", "split", "slots", "steps", "restarts"})
 
 
 def better_of(first: Inference, second: Inference) -> Inference:

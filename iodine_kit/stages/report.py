@@ -86,6 +86,7 @@ def gather(config: ReportConfig, chain: Mapping[str, Artifact]) -> ReportContext
         resolution=(facts["resolution"][0], facts["resolution"][1]),
         slots=facts["slots"],
         steps=facts["steps"],
+        restarts=facts["restarts"],
         metrics={name: _metric(name, facts["metrics"][name], scores, config) for name in facts["metrics"]},
         scenes=_scenes(config.scenes, chain, scores),
         training=_training_log(chain["run"]),

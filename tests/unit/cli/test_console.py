@@ -25,6 +25,6 @@ def test_an_undefined_metric_is_a_dash_not_a_number(monkeypatch: pytest.MonkeyPa
     screen = io.StringIO()
     monkeypatch.setattr(console, "err", Console(file=screen, width=150))
     metric = {"title": "FG-ARI", "mean": None, "std": None, "median": None, "n": 0, "undefined": 3}
-    facts = {"dataset": "d", "split": "test", "scenes": 3, "resolution": [2, 4], "slots": 4, "steps": 5}
+    facts = {"dataset": "d", "split": "test", "scenes": 3, "resolution": [2, 4], "slots": 4, "steps": 5, "restarts": 3}
     console.show_metrics({**facts, "metrics": {"ari": metric}})
-    assert "3 scenes at 2×4, K=4, T=5" in screen.getvalue() and "–" in screen.getvalue()
+    assert "3 scenes at 2×4, K=4, T=5, best ELBO of 3" in screen.getvalue() and "–" in screen.getvalue()

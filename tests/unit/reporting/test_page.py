@@ -112,3 +112,8 @@ def test_new_section_is_found(context: ReportContext, tmp_path: Path, monkeypatc
     page = PageParser(render_page(context, registry))
     assert page.errors == []
     assert "<b>test" in page.text  # plain text from a section is escaped
+
+
+def test_a_choice_among_several_inferences_is_stated(context: ReportContext) -> None:
+    assert "best ELBO of 5" in render_page(replace(context, restarts=5))
+    assert "best ELBO" not in render_page(context)
