@@ -52,7 +52,8 @@ def show_metrics(facts: Mapping[str, Any]) -> None:
     height, width = facts["resolution"]
     where = f"{facts['dataset']} {facts['split']}, {facts['scenes']} scenes at {height}×{width}"
     chosen = f", best ELBO of {facts['restarts']}" if facts["restarts"] > 1 else ""
-    table = Table(title=f"{where}, K={facts['slots']}, T={facts['steps']}{chosen}", title_justify="left")
+    err.print(f"{where}, K={facts['slots']}, T={facts['steps']}{chosen}", markup=False)
+    table = Table()
     for name in ("metric", "mean", "sd", "median", "n", "undefined"):
         table.add_column(name, justify="left" if name == "metric" else "right")
     for metric in facts["metrics"].values():
