@@ -122,6 +122,8 @@ class Store:
             fits = f"it fits {len(paths)} artifacts" if paths else "no such artifact"
             raise ArtifactNotFoundError(f"{place}: {fits} in {self.root}; 'iodine-kit list' shows all")
         artifact = Artifact(paths[0], manifests.read(paths[0]))
+        if not artifact.path.resolve().is_relative_to(self.root.resolve()):
+            raise ArtifactNotFoundError(f"{place} lies outside the store {self.root}: name its store with --store")
         if kind not in (None, artifact.reference.kind):
             raise ArtifactNotFoundError(f"{paths[0]} is a {artifact.reference.kind}, and a {kind} is needed here")
         return artifact

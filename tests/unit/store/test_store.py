@@ -207,8 +207,11 @@ def test_an_artifact_is_opened_by_path_directory_name_or_beginning_of_its_key(st
         assert store.open(place).path == artifact.path
     with pytest.raises(ArtifactNotFoundError, match="is a dataset, and a run is needed"):
         store.open(artifact.path.name, "run")
+    assert store.open(artifact.manifest.key).path == artifact.path
     with pytest.raises(ArtifactNotFoundError, match="no such artifact"):
         store.open("nothing")
+    with pytest.raises(ArtifactNotFoundError, match="outside the store .* --store"):
+        Store(store.root.with_name("other")).open(str(artifact.path))
 
 
 @pytest.mark.parametrize(
