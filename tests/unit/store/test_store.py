@@ -210,7 +210,7 @@ def test_an_artifact_is_opened_by_path_directory_name_or_beginning_of_its_key(st
     assert store.open(artifact.manifest.key).path == artifact.path
     with pytest.raises(ArtifactNotFoundError, match="no such artifact"):
         store.open("nothing")
-    with pytest.raises(ArtifactNotFoundError, match="outside the store .* --store"):
+    with pytest.raises(ArtifactNotFoundError, match=r"outside the store .* --store"):
         Store(store.root.with_name("other")).open(str(artifact.path))
 
 
