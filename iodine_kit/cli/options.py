@@ -62,13 +62,13 @@ def store_at(path: Path) -> Store:
     return Store(path)
 
 
-def input_artifact(store: Store, place: str | None, kind: str, command: str) -> Artifact:
-    """The artifact that was named, or the newest of its kind, which is then said; ``command`` makes one."""
+def input_artifact(store: Store, place: str | None, kind: str, command: str, split: str | None = None) -> Artifact:
+    """The artifact that was named, or the newest of its kind, with ``split`` if one has it; ``command`` makes one."""
     from iodine_kit.cli.console import Terminal
 
     if place:
         return store.usable(store.open(place, kind))
-    artifact = store.newest(kind, command)
+    artifact = store.newest(kind, command, lambda a: split is None or split in a.facts["splits"])
     Terminal().note(f"using {kind} {artifact.path}")
     return artifact
 

@@ -93,7 +93,8 @@ def train(
     if model is not None:
         tables["model"]["name"] = model
     place, reporter = store_at(store), Terminal()
-    data = input_artifact(place, dataset, "dataset", "iodine-kit prepare tetrominoes --generate 2000")
+    split = str(tables["train"].get("split", "train"))
+    data = input_artifact(place, dataset, "dataset", "iodine-kit prepare tetrominoes --generate 2000", split)
     job = stage.plan(tables, data, reporter)
     artifact = obtain(place, job, reporter, overwrite=overwrite, resume="require" if resume else "never")
     emit(artifact, as_json, **{name: artifact.facts[name] for name in ("steps", "parameters", "device")})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,14 +128,14 @@ class Store:
             raise ArtifactNotFoundError(f"{paths[0]} is a {artifact.reference.kind}, and a {kind} is needed here")
         return artifact
 
-    def newest(self, kind: str, command: str) -> Artifact:
-        """The artifact of a kind that was made or asked for last; ``command`` says how to make one."""
+    def newest(self, kind: str, command: str, fits: Callable[[Artifact], bool] = lambda artifact: True) -> Artifact:
+        """The artifact of a kind made or asked for last, one that ``fits`` if there is; ``command`` makes one."""
         artifacts = self.artifacts(kind)
         if not artifacts:
             damaged = sum(path.parent.name == kind for path in self.damaged())
             note = f" ({damaged} cannot be read: see 'iodine-kit list')" if damaged else ""
             raise ArtifactNotFoundError(f"{self.root} holds no {kind} yet{note}: make one with '{command}'")
-        return self.usable(artifacts[-1])
+        return self.usable(next(filter(fits, reversed(artifacts)), artifacts[-1]))
 
     def artifacts(self, kind: str = "*") -> list[Artifact]:
         """All finished artifacts, of a kind if one is given, the one used last at the end; without damaged ones."""

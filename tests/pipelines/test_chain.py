@@ -137,3 +137,10 @@ def test_the_command_in_a_report_makes_the_same_report(iodine_kit: Command, tmp_
     command = next(line.strip() for line in lineage.splitlines() if line.strip().startswith("iodine-kit report"))
     again = iodine_kit(*shlex.split(command)[1:])
     assert again.stdout.strip() == first and "up to date" in again.stderr
+
+
+@pytest.mark.slow
+def test_train_takes_the_newest_data_set_that_fits(iodine_kit: Command) -> None:
+    fitting = iodine_kit("prepare", "tetrominoes", "--generate", 20, "--set", "dataset.cell=2").stdout.strip()
+    iodine_kit("prepare", "tetrominoes", "--generate", 4, "--set", "dataset.cell=2", "--split", "only=4")
+    assert f"using dataset {fitting}" in iodine_kit("train", *TINY, "--set", "train.steps=1").stderr

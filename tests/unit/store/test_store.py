@@ -191,6 +191,8 @@ def test_newest_is_the_one_made_or_asked_for_last(store: Store) -> None:
     first, second = make(store, identity("first")), make(store, identity("second", version=2))
     os.utime(first.path / MANIFEST, (1, 1))
     assert store.newest("dataset", "prepare").path == second.path
+    assert store.newest("dataset", "prepare", lambda artifact: artifact == first).path == first.path
+    assert store.newest("dataset", "prepare", lambda artifact: False).path == second.path
     store.touch(first)
     os.utime(second.path / MANIFEST, (1, 1))
     assert store.newest("dataset", "prepare").path == first.path
