@@ -18,7 +18,7 @@ from iodine_kit.progress import Reporter
 from iodine_kit.records import PredictionBatch
 from iodine_kit.stages.job import Facts, Job, Tables
 from iodine_kit.stages.split import check_split, dataset_info, open_split
-from iodine_kit.stages.train import MODELS, load_model
+from iodine_kit.stages.train import load_model, model_of
 from iodine_kit.store import Artifact, Identity
 
 if TYPE_CHECKING:
@@ -70,20 +70,18 @@ def plan(tables: Tables, run: Artifact, dataset: Artifact, reporter: Reporter) -
     count = config.scenes or available
     if count > available:
         raise CountError(f"{dataset.path}: split '{config.split}' has {available} scenes, not {count}")
-    model_values = dict(run.config["model"])
-    plugin = MODELS.load(model_values.pop("name"))
-    trained = build(plugin.Config, model_values, "model").model_dump()
+    plugin, model_config = model_of(run)
+    info, trained = dataset_info(dataset), model_config.model_dump()
+    plugin.check_image(model_config, info.height, info.width)
     resolved: dict[str, Any] = {
         **config.model_dump(mode="json"),
         "slots": config.slots or trained.get("slots"),
         "steps": trained.get("steps") if config.steps is None else config.steps,
         "scenes": count,
     }
-    info = dataset_info(dataset)
-    plugin.check_image(build(plugin.Config, model_values, "model"), info.height, info.width)
     # Rebuilt with the test-time values, so that what the model forbids is refused before anything runs.
     at_test: dict[str, Any] = {name: resolved[name] for name in ("slots", "steps") if name in trained}
-    build(plugin.Config, {**model_values, **at_test}, "infer")
+    build(plugin.Config, {**trained, **at_test}, "infer")
     identity = Identity(
         kind="predictions",
         name=run.manifest.identity.name,
@@ -112,8 +110,7 @@ def _make(
     if execution.threads:
         torch.set_num_threads(execution.threads)
     device = pick_device(execution.device)
-    model, _ = load_model(run)
-    model = model.to(device).eval().requires_grad_(False)
+    model = load_model(run).to(device).eval().requires_grad_(False)
     reader = open_split(dataset, config.split)
     assert config.scenes is not None
     writing, tracking = PredictionWriter(out / PREDICTIONS, config.scenes), reporter.track("infer", config.scenes)

@@ -58,15 +58,21 @@ def configure(tables: Tables) -> tuple[TrainConfig, TrainExecution]:
     return build(TrainConfig, train_values, "train"), build(TrainExecution, execution_values, "train")
 
 
-def load_model(run: Artifact) -> tuple[Any, dict[str, Any]]:
-    """Rebuild a trained model from its run; return it and its resolved configuration."""
-    from iodine_kit.training.checkpoint import load_weights
-
+def model_of(run: Artifact) -> tuple[ModelPlugin, Config]:
+    """The plug-in and the configuration of the model that a run trained."""
     values = dict(run.config["model"])
     plugin = MODELS.load(values.pop("name"))
-    model = plugin.build(build(plugin.Config, values, "model"), seed=0)
+    return plugin, build(plugin.Config, values, "model")
+
+
+def load_model(run: Artifact) -> Any:
+    """Rebuild a trained model from its run."""
+    from iodine_kit.training.checkpoint import load_weights
+
+    plugin, config = model_of(run)
+    model = plugin.build(config, seed=0)
     load_weights(run.path / WEIGHTS, model)
-    return model, values
+    return model
 
 
 def _with_default_preset(plugin: ModelPlugin, values: Values, dataset: Artifact, reporter: Reporter) -> Values:
