@@ -52,13 +52,13 @@ def load(place: str, settings: Sequence[str] = ()) -> dict[str, Values]:
 
 def check(tables: Mapping[str, Values]) -> None:
     """Find every mistake in the tables before anything runs: what is wrong with a report must not show after days."""
-    splits = prepare.configure(tables).splits
+    splits = prepare.choose(tables).splits
     training, _ = train.configure(tables)
     inference, _ = infer.configure(tables)
     evaluate.configure(tables)
     report.configure(tables)
     for table, split in {"train": training.split, "infer": inference.split}.items():
-        if split not in splits:
+        if splits and split not in splits:
             raise CountError(f"{table}.split: the data set will have no split '{split}'{did_you_mean(split, splits)}")
 
 
@@ -82,7 +82,7 @@ def plan(tables: Mapping[str, Values], store: Store, reporter: Reporter) -> list
             planned.append(Planned(role, "waiting", f"for {planned[len(chain)].stage}"))
             continue
         try:
-            job = _plan(role, tables, chain, store, reporter, fetch=False)
+            job = _plan(role, tables, chain, store, reporter, download=False)
         except SourceError as error:
             planned.append(Planned(role, "missing", str(error)))
             continue

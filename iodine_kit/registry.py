@@ -2,6 +2,9 @@
 
 ``iodine_kit/metrics/ari_all.py`` is the metric ``ari-all``; names that start with ``_`` are helpers. Nothing is
 imported before it is asked for, so a plug-in's dependencies cost nothing to those who do not use it.
+
+Other packages bring plug-ins too: a name with a dot is a module's path (``my_lab.datasets.blocks``), and what a package
+declares as an entry point of the group ``iodine_kit.datasets`` (and so on) is found by its name.
 """
 
 from __future__ import annotations
@@ -9,7 +12,10 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
-from typing import Generic, TypeVar, cast
+import sys
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Generic, TypeVar, cast
 
 from iodine_kit.errors import UnknownNameError, did_you_mean
 
@@ -19,19 +25,58 @@ PluginT = TypeVar("PluginT")
 class Registry(Generic[PluginT]):
     """The plug-ins of one family, for example ``Registry[MetricPlugin]("metric", "iodine_kit.metrics")``."""
 
-    def __init__(self, family: str, package: str) -> None:
+    def __init__(self, family: str, package: str, contract: type | None = None) -> None:
+        """``contract`` is the protocol that plug-ins of other packages are held to."""
         self.family = family
         self.package = package
+        self.contract = contract
 
     def names(self) -> list[str]:
-        """All plug-in names, sorted."""
+        """All plug-in names, sorted; modules that nobody declared can only be asked for by their path."""
+        return sorted({*self._own(), *self._declared()})
+
+    def load(self, name: str) -> PluginT:
+        """Import and return the plug-in.
+
+        Raises:
+            UnknownNameError: with the nearest known name; or if a module is not there or not a plug-in.
+        """
+        if name in self._own():
+            return cast(PluginT, importlib.import_module(f"{self.package}.{name.replace('-', '_')}"))
+        declared = self._declared()
+        if name in declared:
+            return self._checked(declared[name].value, declared[name].load())
+        if "." in name:
+            return self._checked(name, self._module(name))
+        raise UnknownNameError(f"no {self.family} is called '{name}'{did_you_mean(name, self.names())}")
+
+    def _own(self) -> list[str]:
         spec = importlib.util.find_spec(self.package)
         folders = spec.submodule_search_locations if spec else None
         modules = pkgutil.iter_modules(folders or [])
-        return sorted(module.name.replace("_", "-") for module in modules if not module.name.startswith("_"))
+        return [module.name.replace("_", "-") for module in modules if not module.name.startswith("_")]
 
-    def load(self, name: str) -> PluginT:
-        """Import and return the plug-in; raises :class:`UnknownNameError` with the nearest known name."""
-        if name not in self.names():
-            raise UnknownNameError(f"no {self.family} is called '{name}'{did_you_mean(name, self.names())}")
-        return cast(PluginT, importlib.import_module(f"{self.package}.{name.replace('-', '_')}"))
+    def _declared(self) -> dict[str, EntryPoint]:
+        return {point.name: point for point in entry_points(group=self.package)}
+
+    def _module(self, path: str) -> Any:
+        here = str(Path.cwd())
+        if here not in sys.path:
+            sys.path.append(here)  # where a person keeps the module they are working on
+        try:
+            return importlib.import_module(path)
+        except ImportError as error:
+            raise UnknownNameError(f"{self.family} '{path}' cannot be imported: {error}") from None
+
+    def _checked(self, path: str, plugin: Any) -> PluginT:
+        missing = sorted(offer for offer in offers(self.contract) if not hasattr(plugin, offer))
+        if missing:
+            raise UnknownNameError(f"{path} is no {self.family}: it lacks {', '.join(missing)}")
+        return cast(PluginT, plugin)
+
+
+def offers(contract: type | None) -> set[str]:
+    """The names that a contract asks of its plug-ins."""
+    if contract is None:
+        return set()
+    return {name for name in {*contract.__annotations__, *vars(contract)} if not name.startswith("_")}

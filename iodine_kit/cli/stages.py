@@ -41,34 +41,58 @@ def prepare(
     dataset: Annotated[str | None, typer.Argument(help="Name of the data set; a wrong one lists all.")] = None,
     generate: Annotated[int | None, typer.Option(metavar="N", help="Generate N scenes.")] = None,
     source: Annotated[
-        str | None, typer.Option(metavar="FILE|URL", help="Published file; left out, its public address.")
+        list[str] | None,
+        typer.Option(metavar="PATH|URL", help="Published files, folder or pattern (repeatable); else downloaded."),
+    ] = None,
+    layout: Annotated[str | None, typer.Option(help="How the source is laid out; left out, it is recognised.")] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="Splits, filter and crop as in: see iodine-kit protocols.")
     ] = None,
     split: Annotated[
         list[str] | None, typer.Option(metavar="NAME=N", help="Scenes per split (repeatable); else sensible shares.")
     ] = None,
+    no_crop: Annotated[bool, typer.Option("--no-crop", help="Keep the published size.")] = False,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave damaged records out, and say which.")] = False,
+    sprites: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="dSprites' npz, for multi-dsprites made of its sprites.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the generator.")] = None,
     format: Annotated[str | None, typer.Option(help="hdf5 (default) or webdataset.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", help="Processes; the result does not depend on it.")
+    ] = None,
     settings: SetOption = None,
     pipeline: PipelineOption = None,
     store: StoreOption = DEFAULT_STORE,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Turn a published data set, or a generated one, into sharded WebDataset or HDF5."""
+    """Turn a published data set, or a generated one, into sharded WebDataset or HDF5.
+
+    What is finished stays when it is interrupted: the same command goes on, and the result is the same to the byte.
+    Keys to --set: dataset.…, preprocess.crop, preprocess.size, preprocess.max_objects, format.image_codec, …
+    """
     from iodine_kit.cli.console import Terminal, emit
     from iodine_kit.stages import prepare as stage
     from iodine_kit.stages.job import obtain
 
     tables = tables_of(pipeline, settings, stage.TABLES)
-    given = {"dataset": dataset, "generate": generate, "source": source, "seed": seed, "format": format}
+    given = {
+        "dataset": dataset, "generate": generate, "source": source, "layout": layout, "protocol": protocol,
+        "seed": seed, "format": format, "workers": workers, "skip_bad": skip_bad or None,
+    }  # fmt: skip
     tables["prepare"] |= {key: value for key, value in given.items() if value is not None}
+    if no_crop:
+        tables["preprocess"] |= {"crop": "none", "size": None}
+    if sprites is not None:
+        tables["dataset"]["sprites"] = sprites
     if split:
         tables["prepare"]["split"] = splits_of(split)
     if "dataset" not in tables["prepare"]:
         raise typer.BadParameter(f"name a data set: {', '.join(stage.DATASETS.names())}", param_hint="DATASET")
     place, reporter = store_at(store), Terminal()
     job = stage.plan(tables, place, reporter, overwrite=overwrite)
-    artifact = obtain(place, job, reporter, overwrite=overwrite)
+    artifact = obtain(place, job, reporter, overwrite=overwrite, resume="auto")
     emit(artifact, as_json, splits=artifact.facts["splits"])
 
 

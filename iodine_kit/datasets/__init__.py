@@ -1,19 +1,22 @@
-"""Data sets: each module of this folder is one and offers what :class:`SourcePlugin` says."""
+"""Data sets: each module of this folder is one and offers what :class:`DatasetPlugin` says."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
 
 from iodine_kit.config import Config
 from iodine_kit.records import DatasetInfo, Scene
+from iodine_kit.tfrecord import FieldSpec
+
+Generate = Callable[[Any, np.random.Generator, str], Scene]
+"""``generate(config, rng, key)`` samples one scene; everything random comes from ``rng``."""
 
 
-class SourcePlugin(Protocol):
-    """What a module of this folder offers."""
+class DatasetPlugin(Protocol):
+    """What a module of this folder offers. How published bytes are read is told by ``iodine_kit.layouts``."""
 
     VERSION: int
     """Raised whenever the same configuration would give other scenes."""
@@ -21,24 +24,29 @@ class SourcePlugin(Protocol):
     SUMMARY: str
     """One line for lists."""
 
-    URL: str
-    """Address of the published file."""
-
     SPLITS: Mapping[str, int]
-    """The usual splits of the published file, in the order in which they take its records."""
+    """The usual splits of the published files: they take so many of its records each, in this order."""
+
+    PREPROCESS: Mapping[str, Any]
+    """Values of ``[preprocess]`` that published scenes of this data set get unless told otherwise."""
+
+    SCHEMAS: Mapping[str, Mapping[str, FieldSpec]]
+    """The features of each published TFRecord file, by a name that a person understands; empty if there is none."""
+
+    PUBLISHED_KEYS: tuple[str, ...]
+    """Keys of ``Config`` that choose among published files; all others shape generated scenes only."""
 
     Config: type[Config]
+    """A field of type ``Path`` is a file that the generator reads: it counts by its bytes, not by its name."""
+
+    generate: Generate | None
+    """The generator; ``None`` where the data set can only be read."""
 
     def info(self, config: Any) -> DatasetInfo:
         """What is true of every scene."""
 
-    def generate(self, config: Any, rng: np.random.Generator, key: str) -> Scene:
-        """Sample one scene; everything random comes from ``rng``."""
+    def fields(self, config: Any) -> Mapping[str, FieldSpec]:
+        """The one of ``SCHEMAS`` that the configuration asks for; empty if there is none."""
 
-    def read(self, config: Any, path: Path) -> Iterator[Scene]:
-        """Read the published file, in its order.
-
-        Raises:
-            iodine_kit.errors.CorruptDataError: if its bytes are damaged.
-            iodine_kit.errors.SchemaError: if it holds another data set.
-        """
+    def urls(self, config: Any) -> tuple[str, ...]:
+        """Public addresses of the files that the configuration asks for; empty if they must be fetched by hand."""

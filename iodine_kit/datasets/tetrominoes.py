@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 
 from iodine_kit import config as configuration
-from iodine_kit.datasets._multi_object import index_mask
 from iodine_kit.datasets._tetromino_shapes import COLOURS, NAMES, brightness, silhouette
-from iodine_kit.errors import ConfigError
 from iodine_kit.records import Array, Bytes, DatasetInfo, Scene
-from iodine_kit.tfrecord import FieldSpec, check_features, decode, read_examples
+from iodine_kit.tfrecord import FieldSpec
 
 VERSION = 1
 SUMMARY = "three tetromino pieces in six colours on black, 35×35; published file or exact generator"
-URL = "https://storage.googleapis.com/multi-object-datasets/tetrominoes/tetrominoes_train.tfrecords"
 SPLITS = {"train": 60_000, "val": 320, "test": 320}
+PREPROCESS: dict[str, object] = {}
+PUBLISHED_KEYS: tuple[str, ...] = ()
 CITATION = "Kabra et al., Multi-Object Datasets, github.com/google-deepmind/multi_object_datasets, 2019"
 LICENCE = "Apache-2.0"
 
 _ENTITIES = 4
-_FIELDS = {
-    "image": FieldSpec(np.uint8, (35, 35, 3)),
-    "mask": FieldSpec(np.uint8, (_ENTITIES, 35, 35, 1)),
-    "x": FieldSpec(np.float32, (_ENTITIES,)),
-    "y": FieldSpec(np.float32, (_ENTITIES,)),
-    "shape": FieldSpec(np.float32, (_ENTITIES,)),
-    "color": FieldSpec(np.float32, (_ENTITIES, 3)),
-    "visibility": FieldSpec(np.float32, (_ENTITIES,)),
+SCHEMAS = {
+    "tetrominoes": {
+        "image": FieldSpec(np.uint8, (35, 35, 3)),
+        "mask": FieldSpec(np.uint8, (_ENTITIES, 35, 35, 1)),
+        "x": FieldSpec(np.float32, (_ENTITIES,)),
+        "y": FieldSpec(np.float32, (_ENTITIES,)),
+        "shape": FieldSpec(np.float32, (_ENTITIES,)),
+        "color": FieldSpec(np.float32, (_ENTITIES, 3)),
+        "visibility": FieldSpec(np.float32, (_ENTITIES,)),
+    }
 }
 
 
@@ -54,15 +53,14 @@ def info(config: Config) -> DatasetInfo:
     return DatasetInfo("tetrominoes", size, size, config.pieces + 1, (0,), classes, CITATION, LICENCE)
 
 
-def read(config: Config, path: Path) -> Iterator[Scene]:
-    """Read DeepMind's TFRecord file. See :class:`iodine_kit.datasets.SourcePlugin`."""
-    if config != Config():
-        raise ConfigError("dataset.cell and dataset.pieces shape generated scenes only: add --generate N")
-    for raw in read_examples(path):
-        check_features(raw, _FIELDS)
-        arrays = decode(raw, _FIELDS)
-        mask = index_mask(raw, arrays.pop("mask"))
-        yield Scene(f"tetrominoes-{raw.index:08d}", arrays.pop("image"), mask, arrays)
+def fields(config: Config) -> dict[str, FieldSpec]:
+    """The features of the published file."""
+    return SCHEMAS["tetrominoes"]
+
+
+def urls(config: Config) -> tuple[str, ...]:
+    """The address of the published file."""
+    return ("https://storage.googleapis.com/multi-object-datasets/tetrominoes/tetrominoes_train.tfrecords",)
 
 
 def generate(config: Config, rng: np.random.Generator, key: str) -> Scene:

@@ -1,61 +1,85 @@
 """HDF5: one file per split, ``<split>.h5``.
 
 Layout: ``image u8[N, H, W, 3]``, ``mask u8[N, H, W]`` (entity index, 0 = background), ``key`` (UTF-8 strings), and
-``factors/<name> [N, entities, …]``. Uncompressed data sets are contiguous and are read through a memory map.
+``factors/<name> [N, entities, …]``. Uncompressed data is contiguous and is read through a memory map; compressed
+images and masks have one chunk per scene. A split of several shards lies in ``<split>-000000.h5``, …; ``<split>.h5``
+then shows them as one through virtual data sets.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Sequence
-from itertools import chain, islice
+from itertools import islice
+from math import prod
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from iodine_kit import config as configuration
 from iodine_kit.disk import require_space
-from iodine_kit.errors import CorruptDataError
+from iodine_kit.errors import ConfigError, CorruptDataError
+from iodine_kit.formats import Columns, Sample, arrays_of
 from iodine_kit.records import Array, Scene, SceneBatch
 
-VERSION = 1
-SCHEMA = "iodine-kit/hdf5/1"
+VERSION = 2
+SCHEMA = "iodine-kit/hdf5/2"
 BLOCK = 256
 """Scenes written at a time: every write to HDF5 costs as much as a few hundred small scenes."""
+_GZIP_LEVEL = 4
+_BLOSC = 32001
+"""Its number among HDF5's registered filters."""
+_PIXELS = ("image", "mask")
 
 
 class Config(configuration.Config):
     """How to store.
 
     Attributes:
-        compression: ``none`` (contiguous, fastest to train from) or ``gzip`` (one chunk per scene, read anywhere).
+        compression: of images and masks: ``none`` (contiguous, fastest to train from), ``gzip`` (read anywhere), or
+            ``blosc`` (as small, three times faster to read; needs the extra ``blosc`` wherever it is read).
+        scenes_per_shard: scenes in every file but the last.
     """
 
-    compression: Literal["none", "gzip"] = "none"
+    compression: Literal["none", "gzip", "blosc"] = "none"
+    scenes_per_shard: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
 
 
-def write(directory: Path, split: str, scenes: Iterable[Scene], count: int, config: Config) -> None:
-    """Write ``<split>.h5``. All scenes have the first one's shapes. See :class:`iodine_kit.formats.FormatPlugin`."""
-    scenes = iter(scenes)
-    first = next(scenes)
-    names = ["image", "mask", *(f"factors/{name}" for name in first.factors)]
-    columns = {name: _column(first, name) for name in names}
+def encode(scene: Scene, config: Config) -> dict[str, bytes]:
+    """Every column's bytes, compressed as HDF5 stores them. See :class:`iodine_kit.formats.FormatPlugin`."""
+    return {name: _encode(name, value, config) for name, value in arrays_of(scene).items()}
+
+
+def write_shard(
+    directory: Path, split: str, number: int, samples: Iterable[Sample], count: int, columns: Columns, config: Config
+) -> None:
+    """Write ``<split>-NNNNNN.h5``."""
     if config.compression == "none":
-        require_space(directory, count * sum(value.nbytes for value in columns.values()))
+        require_space(directory, count * sum(_bytes(*column) for column in columns.values()))
     # track_order and track_times are off by default: nothing but the scenes decides the bytes.
-    with h5py.File(directory / f"{split}.h5", "w", libver=("v108", "v108")) as file:
+    with h5py.File(directory / _shard_name(split, number), "w", libver=("v108", "v108")) as file:
         file.attrs["schema"] = SCHEMA
-        datasets = {name: _create(file, name, value, count, config) for name, value in columns.items()}
+        datasets = {name: _create(file, name, count, column, config) for name, column in columns.items()}
         keys = file.create_dataset("key", (count,), h5py.string_dtype())
-        stream, row = chain([first], scenes), 0
+        stream, row = iter(samples), 0
         while block := list(islice(stream, BLOCK)):
-            rows = slice(row, row + len(block))
-            keys[rows] = [scene.key for scene in block]
+            keys[row : row + len(block)] = [sample.key for sample in block]
             for name, dataset in datasets.items():
-                dataset[rows] = np.stack([_column(scene, name) for scene in block])
-            row = rows.stop
+                _write_rows(dataset, row, [sample.parts[name] for sample in block])
+            row += len(block)
+
+
+def finish(directory: Path, split: str, shards: Sequence[int], config: Config) -> None:
+    """Name the only shard ``<split>.h5``, or show several as one under that name."""
+    names = [_shard_name(split, number) for number in range(len(shards))]
+    if len(names) > 1:
+        _join(directory / f"{split}.h5", names)
+    elif (directory / names[0]).exists():
+        (directory / names[0]).rename(directory / f"{split}.h5")
 
 
 def open_split(directory: Path, split: str) -> Hdf5Reader:
@@ -64,20 +88,12 @@ def open_split(directory: Path, split: str) -> Hdf5Reader:
 
 
 class Hdf5Reader:
-    """Reads a split written by :func:`write`, or by anyone in the same layout."""
+    """Reads a split written by :func:`finish`, or by anyone in the same layout."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            self._file = h5py.File(path, "r")
-            self._image, self._mask = (_rows(self._file[name], path) for name in ("image", "mask"))
-            self._keys = [key.decode() for key in self._file["key"][:]]
-            self._factors: dict[str, Any] = dict(self._file.get("factors", {}).items())
-            for name, rows in {"image": self._image, "mask": self._mask, **self._factors}.items():
-                if rows.shape[:1] != (len(self._keys),):
-                    raise KeyError(f"{name} has another number of rows than key")
-        except (OSError, KeyError, AttributeError, TypeError, ValueError) as error:
-            raise CorruptDataError(f"{path}: not a data set in the HDF5 layout of iodine-kit: {error}") from None
+        self._shards = [_Shard(shard) for shard in _shards_of(path)]
+        self._starts = np.cumsum([0, *(len(shard.keys) for shard in self._shards)])
+        self._keys = [key for shard in self._shards for key in shard.keys]
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -86,40 +102,175 @@ class Hdf5Reader:
         return self._keys
 
     def batch(self, indices: Sequence[int] | NDArray[Any]) -> SceneBatch:
-        keys = tuple(self._keys[index] for index in indices)
-        return SceneBatch(keys, _take(self._image, indices), _take(self._mask, indices))
+        places = np.asarray(indices, np.int64)
+        keys = tuple(self._keys[index] for index in places.tolist())
+        if len(self._shards) == 1:
+            return SceneBatch(keys, self._shards[0].take("image", places), self._shards[0].take("mask", places))
+        return SceneBatch(keys, self._gather("image", places), self._gather("mask", places))
 
     def scene(self, index: int) -> Scene:
-        factors = {name: dataset[index] for name, dataset in self._factors.items()}
-        return Scene(self._keys[index], np.array(self._image[index]), np.array(self._mask[index]), factors)
+        number, row = self._locate(range(len(self))[index])
+        return self._shards[number].scene(row)
+
+    def close(self) -> None:
+        for shard in self._shards:
+            shard.close()
+
+    def _locate(self, index: int) -> tuple[int, int]:
+        number = int(np.searchsorted(self._starts, index, side="right")) - 1
+        return number, index - int(self._starts[number])
+
+    def _gather(self, name: str, places: NDArray[np.int64]) -> Array:
+        """Rows that may lie in several shards, in the order asked for."""
+        numbers = np.searchsorted(self._starts, places, side="right") - 1
+        result = np.empty((len(places), *self._shards[0].shape(name)), np.uint8)
+        for number in np.unique(numbers):
+            here = numbers == number
+            result[here] = self._shards[number].take(name, places[here] - self._starts[number])
+        return result
+
+
+class _Shard:
+    """One file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._file = h5py.File(path, "r")
+            self._rows = {name: _rows(self._file[name], path) for name in _PIXELS}
+            self.keys = [key.decode() for key in self._file["key"][:]]
+            self._factors: dict[str, Any] = dict(self._file.get("factors", {}).items())
+            for name, rows in {**self._rows, **self._factors}.items():
+                if rows.shape[:1] != (len(self.keys),):
+                    raise KeyError(f"{name} has another number of rows than key")
+        except (OSError, KeyError, AttributeError, TypeError, ValueError, RuntimeError) as error:
+            raise CorruptDataError(f"{path}: not a data set in the HDF5 layout of iodine-kit: {error}") from None
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return tuple(self._rows[name].shape[1:])
+
+    def take(self, name: str, places: NDArray[np.int64]) -> Array:
+        rows = self._rows[name]
+        if isinstance(rows, np.ndarray):
+            return np.asarray(rows[places])
+        return np.stack([self._row(rows, int(place)) for place in places])
+
+    def scene(self, row: int) -> Scene:
+        image, mask = (np.array(self._row(self._rows[name], row)) for name in _PIXELS)
+        factors = {name: self._row(rows, row) for name, rows in self._factors.items()}
+        return Scene(self.keys[row], image, mask, factors)
 
     def close(self) -> None:
         self._file.close()
 
+    def _row(self, rows: Any, row: int) -> Array:
+        try:
+            found: Array = rows[row]
+            return found
+        except OSError as error:
+            raise CorruptDataError(f"{self._path}: scene {self.keys[row]} cannot be read: {error}") from None
 
-def _column(scene: Scene, name: str) -> Array:
-    """What a scene puts into the data set called ``name``."""
-    if name == "image":
-        return scene.image
-    return scene.mask if name == "mask" else scene.factors[name.removeprefix("factors/")]
 
-
-def _create(file: Any, name: str, example: Array, count: int, config: Config) -> Any:
-    shape = (count, *example.shape)
+def _encode(name: str, value: Array, config: Config) -> bytes:
+    if name not in _PIXELS or config.compression == "none":
+        return value.tobytes()
     if config.compression == "gzip":
-        return file.create_dataset(name, shape, example.dtype, chunks=(1, *example.shape), compression="gzip")
-    return file.create_dataset(name, shape, example.dtype)
+        return zlib.compress(value.tobytes(), _GZIP_LEVEL)
+    # Only the library knows blosc's frame, so one chunk is written into memory and taken out again.
+    with h5py.File("chunk", "w", driver="core", backing_store=False) as file:
+        dataset = _create(file, name, 1, (value.dtype.str, value.shape), config)
+        dataset[0] = value
+        chunk: bytes = dataset.id.read_direct_chunk((0,) * dataset.ndim)[1]
+        return chunk
+
+
+def _write_rows(dataset: Any, row: int, encoded: list[bytes]) -> None:
+    if dataset.chunks is None:
+        rows = np.frombuffer(b"".join(encoded), dataset.dtype).reshape(len(encoded), *dataset.shape[1:])
+        dataset[row : row + len(encoded)] = rows
+        return
+    for place, chunk in enumerate(encoded, row):
+        dataset.id.write_direct_chunk((place, *(0,) * (dataset.ndim - 1)), chunk)
+
+
+def _create(file: Any, name: str, count: int, column: tuple[str, tuple[int, ...]], config: Config) -> Any:
+    dtype, shape = column
+    if name not in _PIXELS or config.compression == "none":
+        return file.create_dataset(name, (count, *shape), dtype)
+    filters = {"compression": "gzip", "compression_opts": _GZIP_LEVEL}
+    if config.compression == "blosc":
+        filters = dict(_plugins().Blosc(cname="zstd", clevel=5, shuffle=0))
+    return file.create_dataset(name, (count, *shape), dtype, chunks=(1, *shape), **filters)
+
+
+def _join(path: Path, names: Sequence[str]) -> None:
+    """Write virtual data sets over the shards, which any HDF5 reader follows."""
+    with h5py.File(path, "w", libver=("v110", "v110")) as joined:
+        joined.attrs["schema"] = SCHEMA
+        joined.attrs["shards"] = list(names)
+        with h5py.File(path.with_name(names[0]), "r") as first:
+            columns = [*_PIXELS, "key", *(f"factors/{name}" for name in first.get("factors", {}))]
+        for column in columns:
+            _join_column(joined, column, path, names)
+
+
+def _join_column(joined: Any, column: str, path: Path, names: Sequence[str]) -> None:
+    """One virtual data set; h5py's own call for it would store the time."""
+    shapes = []
+    for name in names:
+        with h5py.File(path.with_name(name), "r") as shard:
+            shapes.append(shard[column].shape)
+            kind = shard[column].id.get_type()
+    whole = h5py.h5s.create_simple((sum(shape[0] for shape in shapes), *shapes[0][1:]))
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_obj_track_times(False)
+    start = 0
+    for name, shape in zip(names, shapes, strict=True):
+        part = whole.copy()
+        part.select_hyperslab((start, *(0,) * (len(shape) - 1)), shape)
+        properties.set_virtual(part, name.encode(), column.encode(), h5py.h5s.create_simple(shape))
+        start += shape[0]
+    group, _, last = column.rpartition("/")
+    parent = joined.require_group(group) if group else joined
+    h5py.h5d.create(parent.id, last.encode(), kind, whole, properties)
+
+
+def _shards_of(path: Path) -> list[Path]:
+    """The files that hold a split's bytes; names beside it, never paths."""
+    try:
+        with h5py.File(path, "r") as file:
+            names = [str(name) for name in file.attrs.get("shards", ())]
+    except OSError as error:
+        raise CorruptDataError(f"{path}: not a data set in the HDF5 layout of iodine-kit: {error}") from None
+    for name in names:
+        if Path(name).name != name:
+            raise CorruptDataError(f"{path}: its shard '{name}' is not a file beside it")
+    return [path.with_name(name) for name in names] or [path]
 
 
 def _rows(dataset: Any, path: Path) -> Any:
     """The data set as an array: mapped into memory where its bytes lie in one piece, else as h5py gives it."""
     offset = dataset.id.get_offset()
-    if dataset.chunks is not None or offset is None:
-        return dataset
-    return np.memmap(path, dataset.dtype, "r", offset, dataset.shape)
+    if dataset.chunks is None and offset is not None:
+        return np.memmap(path, dataset.dtype, "r", offset, dataset.shape)
+    pipeline = dataset.id.get_create_plist()
+    if any(pipeline.get_filter(place)[0] == _BLOSC for place in range(pipeline.get_nfilters())):
+        _plugins()
+    return dataset
 
 
-def _take(rows: Any, indices: Sequence[int] | NDArray[Any]) -> Array:
-    if isinstance(rows, np.ndarray):
-        return np.asarray(rows[np.asarray(indices, np.int64)])
-    return np.stack([rows[int(index)] for index in indices])
+def _plugins() -> Any:
+    """The package that knows blosc; importing it teaches HDF5 to read it."""
+    try:
+        import hdf5plugin
+    except ImportError:
+        raise ConfigError("blosc needs one more package: pip install 'iodine-kit[blosc]'") from None
+    return hdf5plugin
+
+
+def _bytes(dtype: str, shape: tuple[int, ...]) -> int:
+    return np.dtype(dtype).itemsize * prod(shape)
+
+
+def _shard_name(split: str, number: int) -> str:
+    return f"{split}-{number:06d}.h5"

@@ -1,8 +1,11 @@
-"""Where published data comes from: a file on this machine, or an address that is downloaded once into the store."""
+"""Where published data comes from: files on this machine, or addresses that are downloaded once into the store."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from glob import glob, has_magic
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,40 +13,97 @@ from urllib.parse import urlsplit
 import fsspec
 
 from iodine_kit.errors import SourceError
-from iodine_kit.progress import Reporter
+from iodine_kit.progress import Advance, Reporter
 from iodine_kit.stages.job import Facts, Job, obtain
-from iodine_kit.store import Identity, Reference, SourceFile, Store, file_sha256
+from iodine_kit.store import Artifact, FileHashes, Identity, Reference, SourceFile, Store
 
 VERSION = 1
 BLOCK = 1 << 20
+LISTED_FILES = 128
+"""More files than this are identified together: a manifest should not list a hundred thousand pictures."""
 
 
-def local_source(
-    store: Store, location: str, reporter: Reporter, *, overwrite: bool = False, fetch: bool = True
-) -> tuple[Path, SourceFile, dict[str, Reference]]:
-    """Return the file's path, what identifies its bytes, and the download it belongs to, if it is one.
+@dataclass(frozen=True)
+class Fetched:
+    """What a person named as the source, on this machine.
+
+    Attributes:
+        paths: files and folders, in the order in which they were named.
+        locations: where each came from.
+        downloads: the artifacts that hold those which were downloaded, by role.
+    """
+
+    paths: tuple[Path, ...]
+    locations: tuple[str, ...]
+    downloads: dict[str, Reference]
+
+
+def fetch(
+    store: Store, locations: Sequence[str], reporter: Reporter, *, overwrite: bool = False, download: bool = True
+) -> Fetched:
+    """Expand patterns and download addresses.
 
     Raises:
-        SourceError: if the file is missing, or the address cannot be reached or, without ``fetch``, was not yet.
+        SourceError: if something is missing, or an address cannot be reached or, without ``download``, was not yet.
     """
+    paths: list[Path] = []
+    downloads: dict[str, Reference] = {}
+    found = [one for location in locations for one in _expand(location)]
+    for location in found:
+        if "://" not in location:
+            paths.append(Path(location))
+        else:
+            artifact = _downloaded(store, location, reporter, overwrite=overwrite, download=download)
+            downloads["download" + (f"-{len(downloads)}" if downloads else "")] = artifact.reference
+            paths.append(artifact.path / _file_name(location))
+    return Fetched(tuple(paths), tuple(found), downloads)
+
+
+def identify(store: Store, files: Sequence[Path], fetched: Fetched, reporter: Reporter) -> tuple[SourceFile, ...]:
+    """What identifies the bytes of files: each by its hash, or many together by one."""
+    total = sum(file.stat().st_size for file in files)
+    reporter.note(f"reading {_counted(files)} ({total:,} bytes)")
+    hashes = FileHashes(store.root / ".cache" / "hashes.sqlite")
+    with reporter.track("identify", total) as advance:
+        found = [_source_file(file, hashes, fetched, advance) for file in files]
+    if len(found) <= LISTED_FILES:
+        return tuple(found)
+    combined = hashlib.sha256("".join(f"{file.sha256} {file.bytes}\n" for file in found).encode()).hexdigest()
+    return (SourceFile(name=f"{len(found)} files", sha256=combined, bytes=total, location=fetched.locations[0]),)
+
+
+def _expand(location: str) -> list[str]:
+    """The files that a pattern fits, sorted; anything else is itself."""
+    if not has_magic(location):
+        if "://" not in location and not Path(location).exists():
+            raise SourceError(f"{location}: no such file or folder; give --source PATH or an address, or --generate N")
+        return [location]
     if "://" not in location:
-        path = Path(location)
-        if not path.is_file():
-            raise SourceError(f"{location}: no such file; give --source FILE or an address, or --generate N")
-        reporter.note(f"reading {path} ({path.stat().st_size:,} bytes)")
-        return path, _source_file(path, str(path)), {}
+        found = [location] if Path(location).exists() else sorted(glob(location, recursive=True))  # noqa: PTH207
+    else:
+        filesystem, pattern = _filesystem(location)
+        found = [filesystem.unstrip_protocol(name) for name in sorted(filesystem.glob(pattern))]
+    if not found:
+        raise SourceError(f"{location}: no file fits this pattern")
+    return found
+
+
+def _downloaded(store: Store, location: str, reporter: Reporter, *, overwrite: bool, download: bool) -> Artifact:
     job = _download_job(location, reporter)
-    if not fetch and store.find(job.identity) is None:
+    if not download and store.find(job.identity) is None:
         raise SourceError(f"{location}: not downloaded yet")
-    artifact = obtain(store, job, reporter, overwrite=overwrite, resume="auto")
-    path = artifact.path / _file_name(location)
-    record = artifact.manifest.files[path.name]
-    source = SourceFile(name=path.name, sha256=record.sha256, bytes=record.bytes, location=location)
-    return path, source, {"download": artifact.reference}
+    return obtain(store, job, reporter, overwrite=overwrite, resume="auto")
 
 
-def _source_file(path: Path, location: str) -> SourceFile:
-    return SourceFile(name=path.name, sha256=file_sha256(path), bytes=path.stat().st_size, location=location)
+def _source_file(path: Path, hashes: FileHashes, fetched: Fetched, advance: Advance) -> SourceFile:
+    digest = hashes.sha256(path)
+    advance(path.stat().st_size)
+    location = dict(zip(fetched.paths, fetched.locations, strict=True)).get(path, str(path))
+    return SourceFile(name=path.name, sha256=digest, bytes=path.stat().st_size, location=location)
+
+
+def _counted(files: Sequence[Path]) -> str:
+    return str(files[0]) if len(files) == 1 else f"{len(files)} files from {files[0]}"
 
 
 def _file_name(location: str) -> str:

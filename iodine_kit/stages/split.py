@@ -10,7 +10,7 @@ from iodine_kit.records import DatasetInfo
 from iodine_kit.registry import Registry
 from iodine_kit.store import Artifact
 
-FORMATS: Registry[FormatPlugin] = Registry("format", "iodine_kit.formats")
+FORMATS: Registry[FormatPlugin] = Registry("format", "iodine_kit.formats", FormatPlugin)
 
 
 def dataset_info(dataset: Artifact) -> DatasetInfo:

@@ -17,7 +17,7 @@ from iodine_kit.training.files import CHECKPOINT, WEIGHTS
 
 VERSION = 1
 TABLES = ("train", "model")
-MODELS: Registry[ModelPlugin] = Registry("model", "iodine_kit.models")
+MODELS: Registry[ModelPlugin] = Registry("model", "iodine_kit.models", ModelPlugin)
 
 
 def plan(tables: Tables, dataset: Artifact, reporter: Reporter) -> Job:

@@ -1,5 +1,6 @@
 """The artifact store: directories named by what they were made from, hashed, and renamed into place when complete."""
 
+from iodine_kit.store.hashes import FileHashes
 from iodine_kit.store.identity import Identity, Reference, SourceFile, content_hash, file_sha256
 from iodine_kit.store.manifest import FileRecord, Manifest
 from iodine_kit.store.store import Artifact, Draft, Store
@@ -7,6 +8,7 @@ from iodine_kit.store.store import Artifact, Draft, Store
 __all__ = [
     "Artifact",
     "Draft",
+    "FileHashes",
     "FileRecord",
     "Identity",
     "Manifest",

@@ -28,6 +28,30 @@ def read_records(path: Path) -> Iterator[tuple[int, int, bytes]]:
     Yields:
         The record's number from 0, the byte of the inflated stream at which it begins, and its payload.
 
+    Raises:
+        SourceError, StorageError, CorruptDataError: as :func:`read_frames` and :func:`verify`.
+    """
+    for index, offset, payload, checksum in read_frames(path):
+        verify(path, index, offset, payload, checksum)
+        yield index, offset, payload
+
+
+def verify(path: Path, index: int, offset: int, payload: bytes, checksum: int) -> None:
+    """Raise CorruptDataError, naming record and byte, if a payload does not have the checksum stored beside it."""
+    found = masked_crc32c(payload)
+    if found != checksum:
+        raise corrupt_record(path, index, offset, _mismatch("data", found, checksum))
+
+
+def read_frames(path: Path) -> Iterator[tuple[int, int, bytes, int]]:
+    """Yield the records of a TFRecord file (GZIP, ZLIB or plain), only their lengths verified.
+
+    A record whose payload is altered can be left out this way, as the next one is still found.
+
+    Yields:
+        The record's number from 0, the byte of the inflated stream at which it begins, its payload, and the checksum
+        that :func:`verify` compares it with.
+
     Source: TensorFlow's TFRecord framing.
 
     Raises:
@@ -39,16 +63,17 @@ def read_records(path: Path) -> Iterator[tuple[int, int, bytes]]:
         index = offset = 0
         while True:
             try:
-                payload = _read_record(stream)
+                record = _read_record(stream)
             except InflateError as error:
                 raise corrupt_record(path, index, offset, error.problem) from error
             except _FramingError as error:
                 raise corrupt_record(path, index, offset, str(error)) from error
             except OSError as error:
                 raise StorageError(f"{path}: cannot be read ({error.strerror or error}); check the disk") from error
-            if payload is None:
+            if record is None:
                 return
-            yield index, offset, payload
+            payload, checksum = record
+            yield index, offset, payload, checksum
             index += 1
             offset += HEADER_BYTES + len(payload) + _FOOTER_BYTES
 
@@ -57,13 +82,15 @@ class _FramingError(Exception):
     """What is wrong with a record, without its place."""
 
 
-def _read_record(stream: io.BufferedReader) -> bytes | None:
-    """Return the next payload, or None at the end of the stream."""
+def _read_record(stream: io.BufferedReader) -> tuple[bytes, int] | None:
+    """Return the next payload and its checksum, or None at the end of the stream."""
     header = stream.read(HEADER_BYTES)
     if not header:
         return None
     _check_complete(header, HEADER_BYTES, "length")
-    _check_sum(header[:8], header[8:], "length")
+    found, wanted = masked_crc32c(header[:8]), int.from_bytes(header[8:], "little")
+    if found != wanted:
+        raise _FramingError(_mismatch("length", found, wanted))
     (length,) = struct.unpack_from("<Q", header)
     if length > MAX_PAYLOAD_BYTES:
         raise _FramingError(f"its length of {length} bytes is above the limit of {MAX_PAYLOAD_BYTES}")
@@ -71,8 +98,7 @@ def _read_record(stream: io.BufferedReader) -> bytes | None:
     _check_complete(payload, length, "payload")
     footer = stream.read(_FOOTER_BYTES)
     _check_complete(footer, _FOOTER_BYTES, "data checksum")
-    _check_sum(payload, footer, "data")
-    return payload
+    return payload, int.from_bytes(footer, "little")
 
 
 def _check_complete(found: bytes, wanted: int, part: str) -> None:
@@ -81,8 +107,6 @@ def _check_complete(found: bytes, wanted: int, part: str) -> None:
         raise _FramingError(f"{missing}; the file is incomplete, fetch it again")
 
 
-def _check_sum(data: bytes, stored: bytes, part: str) -> None:
-    found, wanted = masked_crc32c(data), int.from_bytes(stored, "little")
-    if found != wanted:
-        mismatch = f"bad {part} CRC: {found:08x}, stored is {wanted:08x}"
-        raise _FramingError(f"{mismatch}; the file is altered or no TFRecord file, fetch it again")
+def _mismatch(part: str, found: int, wanted: int) -> str:
+    mismatch = f"bad {part} CRC: {found:08x}, stored is {wanted:08x}"
+    return f"{mismatch}; the file is altered or no TFRecord file, fetch it again"

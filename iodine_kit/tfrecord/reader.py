@@ -68,12 +68,21 @@ def read_examples(path: Path) -> Iterator[RawExample]:
         CorruptDataError: it is truncated, altered or holds other messages; the message names record and byte.
     """
     for index, offset, payload in read_records(path):
-        try:
-            features = parse_example(payload)
-        except WireError as error:
-            problem = f"no tf.train.Example ({error.problem}); the file was written wrongly or is of another kind"
-            raise corrupt_record(path, index, offset + HEADER_BYTES + error.at, problem) from error
-        yield RawExample(path, index, offset, features)
+        yield parse_record(path, index, offset, payload)
+
+
+def parse_record(path: Path, index: int, offset: int, payload: bytes) -> RawExample:
+    """Parse record ``index`` of ``path``, which begins at byte ``offset`` of the inflated stream.
+
+    Raises:
+        CorruptDataError: it is no ``tf.train.Example``; the message names record and byte.
+    """
+    try:
+        features = parse_example(payload)
+    except WireError as error:
+        problem = f"no tf.train.Example ({error.problem}); the file was written wrongly or is of another kind"
+        raise corrupt_record(path, index, offset + HEADER_BYTES + error.at, problem) from error
+    return RawExample(path, index, offset, features)
 
 
 def decode(raw: RawExample, fields: Mapping[str, FieldSpec]) -> dict[str, Array]:

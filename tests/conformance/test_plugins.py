@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any
 
 import pytest
 
 from iodine_kit.config import Config
-from iodine_kit.datasets import SourcePlugin
+from iodine_kit.datasets import DatasetPlugin
 from iodine_kit.formats import FormatPlugin
+from iodine_kit.layouts import LayoutPlugin
 from iodine_kit.metrics import MetricPlugin
 from iodine_kit.models import ModelPlugin
-from iodine_kit.registry import Registry
+from iodine_kit.protocols import ProtocolPlugin
+from iodine_kit.registry import Registry, offers
 from iodine_kit.reporting.sections import SectionPlugin
 
 FAMILIES = {
-    "datasets": SourcePlugin, "formats": FormatPlugin, "models": ModelPlugin, "metrics": MetricPlugin,
-    "reporting.sections": SectionPlugin,
+    "datasets": DatasetPlugin, "layouts": LayoutPlugin, "protocols": ProtocolPlugin, "formats": FormatPlugin,
+    "models": ModelPlugin, "metrics": MetricPlugin, "reporting.sections": SectionPlugin,
 }  # fmt: skip
 
 
@@ -27,14 +28,10 @@ def _plugins() -> list[tuple[str, str]]:
     ]
 
 
-def _offered(contract: Any) -> set[str]:
-    return {name for name in {*contract.__annotations__, *vars(contract)} if not name.startswith("_")}
-
-
 @pytest.mark.parametrize(("family", "name"), _plugins())
 def test_a_plugin_offers_all_that_its_contract_says(family: str, name: str) -> None:
     plugin = Registry[ModuleType](family, f"iodine_kit.{family}").load(name)
-    missing = {offer for offer in _offered(FAMILIES[family]) if not hasattr(plugin, offer)}
+    missing = {offer for offer in offers(FAMILIES[family]) if not hasattr(plugin, offer)}
     assert not missing
     assert plugin.__doc__
     if hasattr(plugin, "Config"):

@@ -41,7 +41,7 @@ def empty(path: Path, mini: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "status", "told"),
     [
-        (lambda path, mini: None, 5, "no such file; give --source FILE or an address, or --generate N"),
+        (lambda path, mini: None, 5, "no such file or folder; give --source PATH or an address, or --generate N"),
         (text, 6, "not a TFRecord file"),
         (empty, 6, "not a TFRecord file"),
         (truncated, 6, "record"),
@@ -109,7 +109,7 @@ def test_a_file_with_fewer_scenes_than_asked(iodine_kit: Command, tmp_path: Path
     arguments = ["prepare", "tetrominoes", "--source", mini, "--split", "train=8", "--split", "test=5"]
     for format in ("hdf5", "webdataset"):
         done = iodine_kit(*arguments, "--format", format, status=8)
-        _one_sentence(done.stderr, "holds 10 scenes", "split 'test', which asks for 5", "--split NAME=N")
+        _one_sentence(done.stderr, "holds 10 records", "it lacks 3 of 5 for 'test'", "--split NAME=N")
     _nothing_left(tmp_path / "data")
 
 
@@ -190,5 +190,5 @@ def _one_sentence(stderr: str, *parts: str) -> None:
 
 
 def _nothing_left(store: Path) -> None:
-    left = [path for path in store.rglob("*") if path.is_file() and path.parent.name != ".locks"]
+    left = [path for path in store.rglob("*") if path.is_file() and path.parent.name not in (".locks", ".cache")]
     assert left == []

@@ -8,12 +8,19 @@ import pytest
 
 from iodine_kit.datasets import tetrominoes
 from iodine_kit.datasets._tetromino_shapes import PICTURES, brightness, cell_shading, silhouette
-from iodine_kit.errors import ConfigError, SchemaError
-from iodine_kit.tfrecord import serialize_example, write_records
+from iodine_kit.layouts import Expected, multi_object_datasets
+from iodine_kit.records import Scene
+
+
+def genuine(path: Path) -> list[Scene]:
+    config, layout = tetrominoes.Config(), multi_object_datasets
+    expected = Expected("tetrominoes", tetrominoes.info(config), tetrominoes.fields(config), tetrominoes.SCHEMAS)
+    items = layout.items([path], expected, layout.Config())
+    return [layout.scenes(item, str(i), expected, layout.Config())[0] for i, item in enumerate(items)]
 
 
 def test_the_ten_genuine_scenes_are_redrawn_from_their_factors_byte_for_byte(mini: Path) -> None:
-    scenes = list(tetrominoes.read(tetrominoes.Config(), mini))
+    scenes = genuine(mini)
     assert len(scenes) == 10
     for scene in scenes:
         pieces = (scene.factors[name][1:] for name in ("shape", "x", "y", "color"))
@@ -24,7 +31,7 @@ def test_the_ten_genuine_scenes_are_redrawn_from_their_factors_byte_for_byte(min
 
 def test_the_first_genuine_scene_is_what_another_parser_read(mini: Path) -> None:
     """Values found with protobuf's own parser, so that reader and drawing cannot err together."""
-    first = next(tetrominoes.read(tetrominoes.Config(), mini))
+    first = genuine(mini)[0]
     assert first.image.shape == (35, 35, 3) and first.mask.max() == 3
     assert np.bincount(first.mask.ravel()).tolist() == [925, 100, 100, 100]
 
@@ -67,30 +74,3 @@ def test_generated_scenes_obey_the_published_law() -> None:
 def test_a_scene_depends_on_its_stream_only() -> None:
     first, second = (tetrominoes.generate(tetrominoes.Config(), np.random.default_rng(3), "k") for _ in range(2))
     assert (first.image == second.image).all() and (first.mask == second.mask).all()
-
-
-def test_options_of_the_generator_are_refused_for_the_published_file(mini: Path) -> None:
-    with pytest.raises(ConfigError, match="generated scenes only"):
-        next(tetrominoes.read(tetrominoes.Config(cell=2), mini))
-
-
-def test_another_data_set_s_file_is_named_by_what_it_has(tmp_path: Path) -> None:
-    path = tmp_path / "sprites.tfrecords"
-    write_records(
-        path, [serialize_example({"image": np.zeros(64 * 64 * 3, np.uint8), "scale": np.zeros(5, np.float32)})]
-    )
-    with pytest.raises(SchemaError, match=r"sprites\.tfrecords: record 0: .*'scale'"):
-        next(tetrominoes.read(tetrominoes.Config(), path))
-
-
-def test_masks_that_overlap_are_refused(tmp_path: Path) -> None:
-    features = {
-        "image": np.zeros(3675, np.uint8),
-        "mask": np.full(4900, 255, np.uint8),
-        "color": np.zeros(12, np.float32),
-    }
-    features |= {name: np.zeros(4, np.float32) for name in ("x", "y", "shape", "visibility")}
-    path = tmp_path / "overlap.tfrecords"
-    write_records(path, [serialize_example(features)])
-    with pytest.raises(SchemaError, match=r"pixel \(0, 0\) belongs to 4 entities"):
-        next(tetrominoes.read(tetrominoes.Config(), path))

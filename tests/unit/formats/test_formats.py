@@ -10,7 +10,7 @@ import pytest
 
 from iodine_kit.datasets import tetrominoes
 from iodine_kit.errors import CorruptDataError
-from iodine_kit.formats import FormatPlugin
+from iodine_kit.formats import FormatPlugin, write_split
 from iodine_kit.records import Scene
 from iodine_kit.registry import Registry
 
@@ -26,7 +26,7 @@ def scenes(count: int) -> list[Scene]:
 def written(name: str, directory: Path, given: list[Scene], **options: object) -> Path:
     plugin = FORMATS.load(name)
     directory.mkdir(exist_ok=True)
-    plugin.write(directory, "train", iter(given), len(given), plugin.Config(**options))
+    write_split(plugin, directory, "train", iter(given), plugin.Config(**options))
     return directory
 
 
@@ -70,14 +70,71 @@ def test_damaged_files_end_in_a_sentence_with_their_name(name: str, tmp_path: Pa
 
 
 @each_format
-def test_too_few_scenes_are_never_a_finished_split(name: str, tmp_path: Path) -> None:
-    def ends_early() -> object:
-        yield from scenes(2)
-        raise RuntimeError("the source ended")
+def test_a_split_of_several_shards_reads_as_one(name: str, tmp_path: Path) -> None:
+    given = scenes(8)
+    reader = FORMATS.load(name).open_split(written(name, tmp_path, given, scenes_per_shard=3), "train")
+    assert len(list(tmp_path.glob("train-0*"))) == 3 and reader.keys() == [scene.key for scene in given]
+    assert all(same(reader.scene(i), scene) for i, scene in enumerate(given))
+    order = [7, 0, 3, 3, 2, 6]
+    batch = reader.batch(order)
+    assert batch.keys == tuple(given[i].key for i in order)
+    assert (batch.image == np.stack([given[i].image for i in order])).all()
+    assert (batch.mask == np.stack([given[i].mask for i in order])).all()
+    reader.close()
 
+
+@each_format
+def test_finishing_twice_changes_nothing(name: str, tmp_path: Path) -> None:
     plugin = FORMATS.load(name)
-    with pytest.raises(RuntimeError, match="the source ended"):
-        plugin.write(tmp_path, "train", ends_early(), 5, plugin.Config())  # type: ignore[arg-type]
+    directory = written(name, tmp_path, scenes(5))
+    before = {path.name: path.read_bytes() for path in directory.iterdir()}
+    plugin.finish(directory, "train", [5], plugin.Config())
+    assert {path.name: path.read_bytes() for path in directory.iterdir()} == before
+
+
+def test_any_hdf5_reader_sees_the_shards_as_one_file(tmp_path: Path) -> None:
+    import h5py
+
+    given = scenes(5)
+    written("hdf5", tmp_path, given, scenes_per_shard=2)
+    with h5py.File(tmp_path / "train.h5") as file:
+        assert (file["image"][:] == np.stack([scene.image for scene in given])).all()
+        assert (file["factors/shape"][:] == np.stack([scene.factors["shape"] for scene in given])).all()
+        assert [key.decode() for key in file["key"][:]] == [scene.key for scene in given]
+
+
+def test_a_shard_s_name_cannot_lead_out_of_its_folder(tmp_path: Path) -> None:
+    import h5py
+
+    written("hdf5", tmp_path, scenes(5), scenes_per_shard=2)
+    with h5py.File(tmp_path / "train.h5", "a") as file:
+        file.attrs["shards"] = ["../elsewhere.h5"]
+    with pytest.raises(CorruptDataError, match="not a file beside it"):
+        FORMATS.load("hdf5").open_split(tmp_path, "train")
+
+
+@pytest.mark.parametrize("codec", ["png", "webp-lossless"])
+def test_lossless_codecs_keep_every_pixel(codec: str, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    given = Scene("k", noise, noise[..., 0] % 7)
+    directory = written("webdataset", tmp_path, [given], image_codec=codec)
+    assert same(FORMATS.load("webdataset").open_split(directory, "train").scene(0), given)
+
+
+def test_jpeg_is_near_and_its_masks_are_exact(tmp_path: Path) -> None:
+    y, x = np.mgrid[:64, :64]
+    smooth = np.stack([2 * x, 2 * y, x + y], -1).astype(np.uint8)
+    given = Scene("k", smooth, ((x > 20) & (y > 9)).astype(np.uint8))
+    directory = written("webdataset", tmp_path, [given], image_codec="jpeg")
+    read = FORMATS.load("webdataset").open_split(directory, "train").scene(0)
+    assert np.abs(read.image.astype(int) - smooth).mean() < 1 and (read.mask == given.mask).all()
+
+
+def test_blosc_holds_the_same(tmp_path: Path) -> None:
+    pytest.importorskip("hdf5plugin")
+    given = scenes(4)
+    reader = FORMATS.load("hdf5").open_split(written("hdf5", tmp_path, given, compression="blosc"), "train")
+    assert all(same(reader.scene(i), scene) for i, scene in enumerate(given))
 
 
 def test_hdf5_has_the_documented_layout(tmp_path: Path) -> None:

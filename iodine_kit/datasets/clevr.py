@@ -1,0 +1,110 @@
+"""CLEVR with masks (multi_object_datasets, Kabra et al. 2019; Johnson et al. 2017): 3 to 10 solids on a table."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from iodine_kit import config as configuration
+from iodine_kit.datasets._clevr_blender.client import Renderer, find_python
+from iodine_kit.datasets._clevr_scenes import COLOURS, MATERIALS, SHAPES, SIZES
+from iodine_kit.records import DatasetInfo, Scene
+from iodine_kit.tfrecord import FieldSpec
+
+VERSION = 1
+SUMMARY = "3 to 10 solids on a table, 240×320; published with masks, without, or rendered by Blender"
+SPLITS = {"train": 70_000, "val": 15_000, "test": 15_000}
+PREPROCESS = {"crop": "iodine", "size": 128}
+PUBLISHED_KEYS: tuple[str, ...] = ()
+CITATION = "Johnson et al., CLEVR: A Diagnostic Dataset, CVPR 2017; masks: Kabra et al., Multi-Object Datasets, 2019"
+LICENCE = "CC-BY-4.0 (CLEVR); Apache-2.0 (masks)"
+
+_ENTITIES = 11
+SCHEMAS = {
+    "clevr": {
+        "image": FieldSpec(np.uint8, (240, 320, 3)),
+        "mask": FieldSpec(np.uint8, (_ENTITIES, 240, 320, 1)),
+        "x": FieldSpec(np.float32, (_ENTITIES,)),
+        "y": FieldSpec(np.float32, (_ENTITIES,)),
+        "z": FieldSpec(np.float32, (_ENTITIES,)),
+        "rotation": FieldSpec(np.float32, (_ENTITIES,)),
+        "visibility": FieldSpec(np.float32, (_ENTITIES,)),
+        "pixel_coords": FieldSpec(np.float32, (_ENTITIES, 3)),
+        "size": FieldSpec(np.uint8, (_ENTITIES,)),
+        "material": FieldSpec(np.uint8, (_ENTITIES,)),
+        "shape": FieldSpec(np.uint8, (_ENTITIES,)),
+        "color": FieldSpec(np.uint8, (_ENTITIES,)),
+    }
+}
+
+Size = Literal["large", "small"]
+Material = Literal["rubber", "metal"]
+Shape = Literal["sphere", "cylinder", "cube"]
+Colour = Literal["red", "cyan", "green", "blue", "brown", "gray", "purple", "yellow"]
+
+
+class Config(configuration.Config):
+    """How scenes are rendered (with ``--generate``); published scenes are as they are.
+
+    Attributes:
+        min_objects, max_objects: drawn uniformly from this range. Published: 3 to 10.
+        view: ``crop``, the part of the view that IODINE sees, rendered directly; or ``full``, 240×320 pixels.
+        size: side of the crop in pixels.
+        sizes, materials, shapes, colors: what objects are drawn from; empty means all that were published.
+        samples: light paths per pixel. Published: 512; with the denoiser 16 look the same.
+        denoise: remove the noise of few samples.
+        jitter: move camera and lamps a little from scene to scene, as published.
+        device: ``cpu`` or ``gpu``; pictures differ in noise between them.
+    """
+
+    min_objects: Annotated[int, Field(ge=1, le=20)] = 3
+    max_objects: Annotated[int, Field(ge=1, le=20)] = 10
+    view: Literal["crop", "full"] = "crop"
+    size: Annotated[int, Field(ge=16, le=1024)] = 128
+    sizes: tuple[Size, ...] = ()
+    materials: tuple[Material, ...] = ()
+    shapes: tuple[Shape, ...] = ()
+    colors: tuple[Colour, ...] = ()
+    samples: Annotated[int, Field(ge=1, le=4096)] = 16
+    denoise: bool = True
+    jitter: bool = True
+    device: Literal["cpu", "gpu"] = "cpu"
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Config:
+        if self.min_objects > self.max_objects:
+            raise ValueError(f"min_objects {self.min_objects} is above max_objects {self.max_objects}")
+        return self
+
+
+def info(config: Config) -> DatasetInfo:
+    """What is true of every scene as published."""
+    classes = {"size": SIZES, "material": MATERIALS, "shape": SHAPES, "color": COLOURS}
+    entities = max(_ENTITIES, config.max_objects + 1)
+    return DatasetInfo("clevr", 240, 320, entities, (0,), classes, CITATION, LICENCE)
+
+
+def fields(config: Config) -> dict[str, FieldSpec]:
+    """The features of the published file."""
+    return SCHEMAS["clevr"]
+
+
+def urls(config: Config) -> tuple[str, ...]:
+    """The address of the published file."""
+    return ("https://storage.googleapis.com/multi-object-datasets/clevr_with_masks/clevr_with_masks_train.tfrecords",)
+
+
+def generate(config: Config, rng: np.random.Generator, key: str) -> Scene:
+    """Place and render one scene by the published law, in another process: see ``_clevr_blender``."""
+    settings = {name: value for name, value in config.model_dump(mode="json").items() if value != []}
+    arrays = _renderer().render(int(rng.integers(2**31)), settings)
+    return Scene(key, arrays.pop("image"), arrays.pop("mask"), arrays)
+
+
+@lru_cache(maxsize=1)
+def _renderer() -> Renderer:
+    """The one of this process: starting Blender takes as long as drawing a scene."""
+    return Renderer(find_python())

@@ -1,0 +1,52 @@
+"""CLEVRTex (Karazija et al. 2021): 3 to 10 textured objects on a textured ground, and five test variants of it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from iodine_kit import config as configuration
+from iodine_kit.records import DatasetInfo
+from iodine_kit.tfrecord import FieldSpec
+
+VERSION = 1
+SUMMARY = "3 to 10 textured objects on a textured ground, 240×320; published files, fetched by hand"
+SPLITS: dict[str, int] = {}
+PREPROCESS = {"crop": "centre:192", "size": 128}
+SCHEMAS: dict[str, dict[str, FieldSpec]] = {}
+CITATION = (
+    "Karazija et al., ClevrTex: A Texture-Rich Benchmark for Unsupervised Multi-Object Segmentation, "
+    "NeurIPS Datasets and Benchmarks 2021"
+)
+LICENCE = "CC-BY-4.0"
+PUBLISHED_KEYS = ("variant",)
+generate = None
+
+Variant = Literal["full", "pbg", "vbg", "grassbg", "camo", "outd"]
+
+
+class Config(configuration.Config):
+    """Which of the published variants.
+
+    Attributes:
+        variant: ``full``; ``pbg``, plain background; ``vbg``, plain objects on a varied background; ``grassbg``,
+            grass as background; ``camo``, objects and ground of one material; ``outd``, shapes and materials that
+            the others do not have.
+    """
+
+    variant: Variant = "full"
+
+
+def info(config: Config) -> DatasetInfo:
+    """What is true of every scene as published. The variant is a class that all its scenes share."""
+    classes = {"variant": (config.variant,)}
+    return DatasetInfo("clevrtex", 240, 320, 11, (0,), classes, CITATION, LICENCE)
+
+
+def fields(config: Config) -> dict[str, FieldSpec]:
+    """None: it was not published as TFRecord files."""
+    return {}
+
+
+def urls(config: Config) -> tuple[str, ...]:
+    """None: the authors' page, robots.ox.ac.uk/~vgg/data/clevrtex, hands the archives out."""
+    return ()

@@ -1,0 +1,83 @@
+"""EfficientMORL (Emami et al. 2021): one HDF5 file per data set, a group per split with imgs, masks and factors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from iodine_kit import config as configuration
+from iodine_kit.errors import SchemaError
+from iodine_kit.layouts import Expected, Item
+from iodine_kit.layouts._arrays import as_image, as_mask, check_size
+from iodine_kit.layouts._hdf5 import columns, entity_factors, hdf5_files, names, reading, recognised, shapes
+from iodine_kit.records import Array, Scene
+
+VERSION = 1
+SUMMARY = "EfficientMORL (Emami et al. 2021): HDF5 with groups train, val and test"
+DATASETS = ("clevr", "multi-dsprites", "tetrominoes")
+PREPROCESS: dict[str, dict[str, object]] = {}
+OWN_SPLITS = True
+
+_SPLITS = ("train", "val", "test")
+_CROPPED = {"clevr": [(192, 192), (128, 128), (96, 96)]}
+"""Sizes in which files of this layout are passed on besides the published one; --no-crop takes them as they are."""
+# The order of the columns in which its evaluation (eval.py) reads CLEVR's factors.
+_CLEVR = ("x", "y", "z", "rotation", "size", "material", "shape", "color", "visibility")
+
+
+class Config(configuration.Config):
+    """Nothing to choose: shapes and values say how images and masks are stored."""
+
+
+def recognises(path: Path) -> bool:
+    """Whether it is an HDF5 file with a split's ``imgs``, or a folder with one. Never raises."""
+    return recognised(path, lambda file: any("imgs" in names(file, split) for split in _splits(file)))
+
+
+def files(paths: Sequence[Path], config: Config) -> list[Path]:
+    """The files themselves, or the only one in a folder."""
+    return hdf5_files(paths)
+
+
+def items(paths: Sequence[Path], expected: Expected, config: Config) -> Iterator[Item]:
+    """The rows of train, val and test of one file after the other."""
+    for path in files(paths, config):
+        splits = _splits(path)
+        if not splits or len(splits) < len(names(path)):
+            found = ", ".join(names(path)) or "none"
+            raise SchemaError(f"{path}: groups are called {found}, and not train, val and test only")
+        for split in splits:
+            shape = shapes(path, ("imgs", "masks"), split)["imgs"]
+            sizes = [(expected.info.height, expected.info.width), *_CROPPED.get(expected.dataset, ())]
+            check_size(shape[1:], sizes, expected.dataset, f"{path}: {split}")
+            for row in range(shape[0]):
+                yield Item(f"{path}: {split} row {row}", (path, split, row), split)
+
+
+def scenes(item: Item, key: str, expected: Expected, config: Config) -> list[Scene]:
+    """Read and check one row: images are bytes or from 0 to 1, masks one per entity."""
+    path, split, row = item.payload
+    table = columns(path, split)
+    with reading(item.place):
+        pixels, owned = table["imgs"][row], table["masks"][row]
+        factors = entity_factors(table, row, len(table["imgs"]), len(owned), ("imgs", "masks"))
+    image = as_image(pixels, item.place)
+    if owned.ndim == 4:
+        owned = owned[..., 0]  # stored once for each of the image's channels, or once
+    mask = as_mask(owned, image.shape[:2], expected.info.entities, item.place)
+    return [Scene(key, image, mask, _named(factors) if expected.dataset == "clevr" else factors)]
+
+
+def _splits(path: Path) -> list[str]:
+    found = names(path)
+    return [split for split in _SPLITS if split in found]
+
+
+def _named(factors: dict[str, Array]) -> dict[str, Array]:
+    """CLEVR's factors by their names, where they are the columns of one array."""
+    values = factors.get("factors")
+    if values is None or values.ndim != 2 or values.shape[1] != len(_CLEVR):
+        return factors
+    return {name: values[:, column].astype(np.float32) for column, name in enumerate(_CLEVR)}

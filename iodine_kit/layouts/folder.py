@@ -1,0 +1,211 @@
+"""A folder of a person's own images, with or without masks.
+
+Masks lie in a folder ``masks`` beside or below the images under the same names (``images/a.jpg``, ``masks/a.png``),
+or next to each image as ``a_mask.png``. If every image lies in a folder called ``train``, ``val`` or ``test``, at any
+depth, that is its split. Without masks every mask is 0. Links to folders are not followed; files that are links may
+not lead out of the folder.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from iodine_kit import config as configuration
+from iodine_kit.errors import SchemaError, SourceError
+from iodine_kit.layouts import Expected, Item
+from iodine_kit.layouts._pictures import SUFFIXES, read_index, read_index_or_rgb, read_rgb
+from iodine_kit.records import Bytes, Scene
+
+VERSION = 1
+SUMMARY = "a folder of your own images (PNG, JPEG, WebP, BMP, TIFF), with masks or without"
+DATASETS = ("folder",)
+PREPROCESS: dict[str, dict[str, object]] = {}
+OWN_SPLITS = False  # only where all images lie in folders called train, val and test
+
+_SPLITS = ("train", "val", "test")
+_MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
+_PUBLISHED = re.compile(r"CLEVR(TEX)?_[a-z]+_\d{6}")
+_MASKS, _MARK = "masks", "_mask"
+
+
+class Config(configuration.Config):
+    """Where the masks are and what their pixels mean.
+
+    Attributes:
+        masks: a folder, absolute or relative to the source; ``none`` ignores masks; empty looks for folders called
+            ``masks`` and for files next to the images.
+        mask_values: ``index``, the value of a grey or the index of a palette picture is the entity, 0 the background;
+            ``colour``, every colour but ``background`` is an entity, numbered from 1 as they first appear, row by
+            row from the top left; ``auto``, indices of grey and palette pictures and colours of others, where grey
+            pictures of nothing but 0 and 255 count as two colours.
+        background: the background's colour.
+    """
+
+    masks: str = ""
+    mask_values: Literal["auto", "index", "colour"] = "auto"
+    background: Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")] = "#000000"
+
+
+def recognises(path: Path) -> bool:
+    """Whether it is a folder with a picture anywhere below. See :class:`iodine_kit.layouts.LayoutPlugin`."""
+    try:
+        return path.is_dir() and any(_is_own(file) for file in path.rglob("*"))
+    except OSError:
+        return False
+
+
+def files(paths: Sequence[Path], config: Config) -> list[Path]:
+    """Every image, followed by its mask if it has one."""
+    pairs = [pair for path in paths for pair in _pairs(path, config)]
+    return [file for pair in pairs for file in pair if file is not None]
+
+
+def items(paths: Sequence[Path], expected: Expected, config: Config) -> Iterator[Item]:
+    """The images in the order of their paths."""
+    found = [(path, *pair) for path in paths for pair in _pairs(path, config)]
+    splits = [_split(image.relative_to(path)) for path, image, _ in found]
+    for (_, image, mask), split in zip(found, splits, strict=True):
+        yield Item(str(image), (image, mask), split if all(splits) else "")
+
+
+def scenes(item: Item, key: str, expected: Expected, config: Config) -> list[Scene]:
+    """Decode one image and its mask."""
+    path, mask_path = item.payload
+    image = read_rgb(path, item.place)
+    if mask_path is None:
+        return [Scene(key, image, np.zeros(image.shape[:2], np.uint8))]
+    mask = _read_mask(mask_path, config)
+    if mask.shape != image.shape[:2]:
+        sizes = f"{mask.shape[0]}×{mask.shape[1]} pixels, and its image {path} {image.shape[0]}×{image.shape[1]}"
+        raise SchemaError(f"{mask_path}: has {sizes}; they must have the same size")
+    return [Scene(key, image, mask)]
+
+
+def _is_own(file: Path) -> bool:
+    """Whether it is a picture other than of a data set that has a layout of its own."""
+    return file.suffix.lower() in SUFFIXES and not _PUBLISHED.match(file.name)
+
+
+def _split(relative: Path) -> str:
+    return next((part for part in relative.parts[:-1] if part in _SPLITS), "")
+
+
+def _pairs(root: Path, config: Config) -> list[tuple[Path, Path | None]]:
+    """Every image with its mask: of all images, or of none."""
+    pictures = _pictures(root)
+    folders, beside = _mask_folders(root, pictures, config), _masks_beside(pictures)
+    masks = {} if config.masks == "none" else _lossless(beside | _masks_in(folders))
+    others = {*beside.values(), *(file for file in pictures if _is_below(file, root, folders))}
+    images = [file for file in pictures if file not in others]
+    if not images:
+        raise SourceError(f"{root}: this folder has no images ({', '.join(sorted(SUFFIXES))}); give the one that has")
+    pairs = [(image, masks.get(image.with_suffix(""))) for image in images]
+    if config.masks != "none" and (folders or beside):
+        _require_all(pairs, masks.values())
+    return pairs
+
+
+def _require_all(pairs: Sequence[tuple[Path, Path | None]], masks: Collection[Path]) -> None:
+    """Refuse images without a mask of their own, and masks without images: a mistaken name is the likely reason."""
+    first: dict[Path, Path] = {}
+    for image, mask in pairs:
+        if mask and first.setdefault(mask, image) != image:
+            raise SchemaError(f"{image}: {first[mask]} has the same mask, {mask}; give every image a name of its own")
+    advice = "mend its name, add what is missing, or ignore masks with --set layout.masks=none"
+    lacking = [image for image, mask in pairs if mask is None]
+    if lacking:
+        problem = f"has no mask (PNG, BMP or TIFF), like {len(lacking)} of {len(pairs)} images"
+        raise SourceError(f"{lacking[0]}: {problem}; {advice}")
+    spare = sorted({*masks} - {mask for _, mask in pairs if mask})
+    if spare:
+        raise SourceError(f"{spare[0]}: is the mask of no image, like {len(spare)} of {len(set(masks))}; {advice}")
+
+
+def _pictures(root: Path) -> list[Path]:
+    """All pictures below a folder, sorted, but hidden ones; never one outside of it."""
+    if not root.is_dir():
+        raise SourceError(f"{root}: no such folder; check the path")
+    found = []
+    for file in sorted(root.rglob("*")):
+        hidden = any(part.startswith(".") for part in file.relative_to(root).parts)
+        if hidden or file.suffix.lower() not in SUFFIXES or not file.is_file():
+            continue
+        if file.is_symlink() and not file.resolve().is_relative_to(root.resolve()):
+            raise SourceError(f"{file}: is a link that leads out of {root}; put the file itself there")
+        found.append(file)
+    return found
+
+
+def _mask_folders(root: Path, pictures: Sequence[Path], config: Config) -> dict[Path, Path]:
+    """Folders of masks, each with the folder in which the images' names begin."""
+    if config.masks == "none":
+        return {}
+    if config.masks:
+        return {root / os.path.relpath(root / config.masks, root): root}
+    below = {folder for file in pictures for folder in file.parents if folder.name == _MASKS and root in folder.parents}
+    if below:
+        return {folder: folder.parent for folder in sorted(below)}
+    sibling = root.absolute().parent / _MASKS
+    return {sibling: root} if sibling.is_dir() and not sibling.samefile(root) else {}
+
+
+def _is_below(file: Path, root: Path, folders: Collection[Path]) -> bool:
+    """Whether a picture lies in a folder of masks, in use or not."""
+    return _MASKS in file.relative_to(root).parts[:-1] or any(file.is_relative_to(folder) for folder in folders)
+
+
+def _masks_beside(pictures: Sequence[Path]) -> dict[Path, Path]:
+    """``a_mask.png``, where there is an image ``a``: by the image, without its suffix."""
+    names = {file.with_suffix("") for file in pictures}
+    marked = [(_owner(file), file) for file in pictures if file.stem.endswith(_MARK)]
+    return {owner: file for owner, file in marked if owner in names and owner.name != file.stem}
+
+
+def _masks_in(folders: Mapping[Path, Path]) -> dict[Path, Path]:
+    """All that lies in folders of masks, by the image without its suffix."""
+    found = {}
+    for folder, start in folders.items():
+        for file in _pictures(folder):
+            name = _owner(file.relative_to(folder))
+            found[start / name] = found[start / "images" / name] = file
+    return found
+
+
+def _owner(mask: Path) -> Path:
+    """``a`` for ``a_mask.png``, and for ``a.png``."""
+    return mask.with_name(mask.stem.removesuffix(_MARK) or mask.stem)
+
+
+def _lossless(masks: Mapping[Path, Path]) -> dict[Path, Path]:
+    """Without those whose format would invent entities."""
+    return {owner: file for owner, file in masks.items() if file.suffix.lower() in _MASK_SUFFIXES}
+
+
+def _read_mask(path: Path, config: Config) -> Bytes:
+    place = str(path)
+    if config.mask_values == "index":
+        return read_index(path, place)
+    pixels = read_rgb(path, place) if config.mask_values == "colour" else read_index_or_rgb(path, place)
+    if pixels.ndim == 3:
+        return _number_colours(pixels, int(config.background[1:], 16), place)
+    return (pixels > 0).astype(np.uint8) if np.isin(pixels, (0, 255)).all() else pixels
+
+
+def _number_colours(colours: Bytes, background: int, place: str) -> Bytes:
+    """Turn ``uint8[H, W, 3]`` into an index mask: 0 for the background, the others from 1 as they first appear."""
+    codes = colours.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+    values, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
+    others = np.flatnonzero(values != background)
+    if len(others) > 255:
+        problem = f"has {len(others)} colours, and there can be 255 entities at most; it must have no smooth edges"
+        raise SchemaError(f"{place}: {problem}")
+    numbers = np.zeros(len(values), np.uint8)
+    numbers[others[np.argsort(first[others])]] = np.arange(1, len(others) + 1)
+    return numbers[inverse].reshape(codes.shape)

@@ -1,0 +1,115 @@
+"""DeepMind's multi_object_datasets (Kabra et al. 2019): TFRecord files, one scene or one video per record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from iodine_kit import config as configuration
+from iodine_kit.errors import CorruptDataError, IodineKitError, SchemaError
+from iodine_kit.layouts import Expected, Item
+from iodine_kit.layouts._files import files_below
+from iodine_kit.layouts._masks import exclusive_index
+from iodine_kit.layouts._schema import other_dataset
+from iodine_kit.records import Array, Bytes, Scene
+from iodine_kit.tfrecord import (
+    FieldSpec,
+    RawExample,
+    check_features,
+    decode,
+    parse_record,
+    read_frames,
+    read_records,
+    sniff,
+    verify,
+)
+
+VERSION = 1
+SUMMARY = "DeepMind's multi_object_datasets: TFRecord files, GZIP, ZLIB or plain"
+DATASETS = ("clevr", "multi-dsprites", "tetrominoes", "objects-room", "cater")
+PREPROCESS: dict[str, dict[str, object]] = {}
+OWN_SPLITS = False
+
+
+class Config(configuration.Config):
+    """Nothing to choose: files say themselves how they are compressed."""
+
+
+def recognises(path: Path) -> bool:
+    """Whether it is a TFRecord file, or a folder with some. See :class:`iodine_kit.layouts.LayoutPlugin`."""
+    if path.is_dir():
+        return any(path.glob("*.tfrecord*"))
+    try:
+        sniff(path)
+    except IodineKitError:
+        return ".tfrecord" in path.name
+    # GZIP and ZLIB say nothing of what is inside, so the name or the content must.
+    return ".tfrecord" in path.name or _holds_records(path)
+
+
+def files(paths: Sequence[Path], config: Config) -> list[Path]:
+    """The files themselves, and those in folders by name."""
+    return files_below(paths, "*.tfrecord*")
+
+
+def items(paths: Sequence[Path], expected: Expected, config: Config) -> Iterator[Item]:
+    """The records of one file after the other."""
+    for path in files(paths, config):
+        for index, offset, payload, checksum in read_frames(path):
+            yield Item(f"{path}: record {index}", (path, index, offset, payload, checksum))
+
+
+def scenes(item: Item, key: str, expected: Expected, config: Config) -> list[Scene]:
+    """Verify, parse and shape one record; a video gives a scene per frame."""
+    verify(*item.payload)
+    raw = parse_record(*item.payload[:-1])
+    arrays = _arrays(raw, expected)
+    image, mask = arrays.pop("image"), arrays.pop("mask")
+    if image.ndim == 4:
+        return _frames(key, image, mask, arrays, item.place)
+    owned = mask[..., 0] > 127
+    if mask.shape[:2] == image.shape[:2]:
+        owned = np.moveaxis(owned, -1, 0)
+    if image.shape[2] == 1:
+        image = np.repeat(image, 3, axis=2)
+    return [Scene(key, image, exclusive_index(owned, item.place), arrays)]
+
+
+def _arrays(raw: RawExample, expected: Expected) -> dict[str, Array]:
+    """The record's features in the expected shapes; if they differ, say whose they are."""
+    try:
+        check_features(raw, expected.fields)
+        return decode(raw, expected.fields)
+    except SchemaError as error:
+        if other := other_dataset(expected, lambda fields: _fits(raw, fields)):
+            raise SchemaError(f"{raw.path}: record {raw.index} is of {other}, not of {expected.dataset}") from error
+        raise
+
+
+def _fits(raw: RawExample, fields: Mapping[str, FieldSpec]) -> bool:
+    try:
+        check_features(raw, fields)
+        decode(raw, fields)
+    except SchemaError:
+        return False
+    return True
+
+
+def _frames(key: str, image: Bytes, mask: Bytes, factors: Mapping[str, Array], place: str) -> list[Scene]:
+    """CATER: ``image[T, H, W, 3]``, ``mask[T, N, H, W, 1]``; factors of a frame where they vary with time."""
+    positions = np.moveaxis(factors["object_positions"], 1, 0)  # published as [N, T, 3]
+    found = []
+    for frame in range(len(image)):
+        own = {"camera_matrix": factors["camera_matrix"][frame], "object_positions": positions[frame]}
+        owned = exclusive_index(mask[frame, ..., 0] > 127, f"{place}, frame {frame}")
+        found.append(Scene(f"{key}-{frame:02d}", image[frame], owned, own))
+    return found
+
+
+def _holds_records(path: Path) -> bool:
+    try:
+        return next(read_records(path), None) is not None
+    except CorruptDataError:
+        return False

@@ -1,0 +1,133 @@
+"""Multi-dSprites as GENESIS (Engelcke et al. 2020) generates it: NumPy arrays of images and of masks, per split.
+
+GENESIS writes ``training_images_rand4.npy``, float32[N, 64, 64, 3] from 0 to 1, and ``training_masks_rand4.npy``,
+float64[N, 64, 64, 1] with indices; likewise for validation and test. Other arrays are read as well if their names pair
+up so: ``images``, ``imgs`` or ``data`` in the one is ``masks`` in the other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from iodine_kit import config as configuration
+from iodine_kit.errors import IodineKitError, SchemaError, SourceError
+from iodine_kit.layouts import Expected, Item
+from iodine_kit.layouts._arrays import as_image, as_mask, check_size
+from iodine_kit.layouts._files import files_below
+from iodine_kit.layouts._npy import file_header, mapped
+from iodine_kit.layouts._splits import split_name
+from iodine_kit.records import Scene
+
+VERSION = 1
+SUMMARY = "NumPy arrays *images*.npy and *masks*.npy, such as GENESIS writes for Multi-dSprites"
+DATASETS = ("multi-dsprites",)
+PREPROCESS: dict[str, dict[str, object]] = {}
+OWN_SPLITS = True
+
+_IMAGES = re.compile(r"images?|imgs?|(?<![a-z])data(?![a-z])", re.IGNORECASE)
+_MASKS = re.compile(r"masks?", re.IGNORECASE)
+_Pair = tuple[Path, Path | None]
+
+
+class Config(configuration.Config):
+    """What there is; names and shapes say which array is which.
+
+    Attributes:
+        masks: whether there are masks. Without them, all is background, and scores of segmentation mean nothing.
+    """
+
+    masks: bool = True
+
+
+def recognises(path: Path) -> bool:
+    """Whether it is an array of images, or a folder with one. Never raises."""
+    inside = [*path.glob("*.npy"), *path.glob("*/*.npy")] if path.is_dir() else [path]
+    return any(file.suffix == ".npy" and _are_images(file) and _is_stack(file) for file in inside)
+
+
+def files(paths: Sequence[Path], config: Config) -> list[Path]:
+    """Each array of images, and after it its masks, which lie beside it even if they are not given."""
+    return [file for pair in _pairs(paths, config) for file in pair if file is not None]
+
+
+def items(paths: Sequence[Path], expected: Expected, config: Config) -> Iterator[Item]:
+    """The rows of one array after the other; a name's beginning is the split."""
+    for images, masks in _pairs(paths, config):
+        shape = file_header(images).shape
+        check_size(shape[1:], [(expected.info.height, expected.info.width)], expected.dataset, str(images))
+        if masks and file_header(masks).shape[:1] != shape[:1]:
+            raise SchemaError(f"{masks}: an array {list(file_header(masks).shape)} for {shape[0]} images")
+        for row in range(shape[0]):
+            yield Item(f"{images}: row {row}", (images, masks, row), split_name(images.name))
+
+
+def scenes(item: Item, key: str, expected: Expected, config: Config) -> list[Scene]:
+    """Read and check one row."""
+    images, masks, row = item.payload
+    image = as_image(np.array(mapped(images)[row]), item.place)
+    mask = np.zeros(image.shape[:2], np.uint8)
+    if masks:
+        place = f"{masks}: row {row}"
+        mask = as_mask(np.array(mapped(masks)[row]), image.shape[:2], expected.info.entities, place)
+    return [Scene(key, image, mask)]
+
+
+def _pairs(paths: Sequence[Path], config: Config) -> list[_Pair]:
+    """Arrays of images with their masks.
+
+    Raises:
+        SourceError: if there are no images or several of one split, or images or masks without the other.
+    """
+    given = files_below(paths, "*.npy")
+    images = [file for file in given if _are_images(file) or (file in paths and not _are_masks(file))]
+    _check_splits(images)
+    pairs: list[_Pair] = [(file, _masks_of(file) if config.masks else None) for file in images]
+    used = [masks for _, masks in pairs]
+    for file in given:
+        if config.masks and _are_masks(file) and file not in used:
+            raise SourceError(f"{file}: no images beside it; there should be {_MASKS.sub('images', file.name)}")
+    if not images:
+        raise SourceError(f"{paths[0]}: no .npy file has 'images', 'imgs' or 'data' in its name; give the images' file")
+    return pairs
+
+
+def _masks_of(images: Path) -> Path:
+    for file in sorted(images.parent.glob("*.npy")):
+        if _are_masks(file) and _kind(file) == _kind(images):
+            return file
+    name = _IMAGES.sub("masks", images.name)
+    raise SourceError(f"{images}: no masks beside it; add {name}, or say --set layout.masks=false if there are none")
+
+
+def _check_splits(images: Sequence[Path]) -> None:
+    known: dict[str, Path] = {}
+    for file in images:
+        split = split_name(file.name)
+        if split in known:
+            raise SourceError(f"{file} and {known[split].name} are both of {split}; give the files of one data set")
+        if split:
+            known[split] = file
+
+
+def _are_images(file: Path) -> bool:
+    return _IMAGES.search(file.stem) is not None and not _are_masks(file)
+
+
+def _are_masks(file: Path) -> bool:
+    return _MASKS.search(file.stem) is not None
+
+
+def _kind(file: Path) -> str:
+    """What the names of images and their masks have in common."""
+    return _MASKS.sub("*", _IMAGES.sub("*", file.stem))
+
+
+def _is_stack(file: Path) -> bool:
+    try:
+        return len(file_header(file).shape) == 4
+    except IodineKitError:
+        return False

@@ -1,0 +1,48 @@
+"""The ``[preprocess]`` table."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from iodine_kit.config import Config
+
+_CROP = re.compile(r"none|iodine|centre:[1-9]\d*|\d+:\d+,\d+:\d+")
+
+
+class PreprocessConfig(Config):
+    """What is done to published scenes; a data set or a protocol may give other defaults.
+
+    Attributes:
+        crop: ``none``; ``iodine`` (rows 29:221, columns 64:256, of CLEVR's 240×320); ``centre:192`` (a square of so
+            many pixels); or ``29:221,64:256`` (rows, columns).
+        size: side of the square that the crop is resized to, in pixels; none keeps its size. As TensorFlow 1 did it:
+            bilinear without half-pixel centres or antialiasing for images, nearest for masks.
+        min_objects, max_objects: scenes with fewer or more objects are left out.
+        count: what an object is: ``factors``, a row of the factors that is visible (of data sets without factors: an
+            index of the mask), or ``pixels``, an index of the mask that is left after the crop.
+        repair_background: of Objects Room: some rooms show one wall only, and their objects start at index 3 rather
+            than 4; move them to where they belong, as far as can be told from the mask.
+    """
+
+    crop: str = "none"
+    size: Annotated[int, Field(ge=1, le=4096)] | None = None
+    min_objects: Annotated[int, Field(ge=0)] | None = None
+    max_objects: Annotated[int, Field(ge=0)] | None = None
+    count: Literal["factors", "pixels"] = "factors"
+    repair_background: bool = False
+
+    @field_validator("crop")
+    @classmethod
+    def _is_a_crop(cls, crop: str) -> str:
+        if not _CROP.fullmatch(crop):
+            raise ValueError(f"'{crop}' is no crop: use none, iodine, centre:SIDE or TOP:BOTTOM,LEFT:RIGHT")
+        return crop
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> PreprocessConfig:
+        if self.min_objects is not None and self.max_objects is not None and self.min_objects > self.max_objects:
+            raise ValueError(f"min_objects {self.min_objects} is above max_objects {self.max_objects}")
+        return self

@@ -1,0 +1,82 @@
+"""Crop and resize, as published."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iodine_kit.errors import ImageSizeError
+from iodine_kit.preprocessing.config import PreprocessConfig
+from iodine_kit.records import Bytes, Scene
+
+Box = tuple[int, int, int, int]
+_IODINE: Box = (29, 221, 64, 256)
+"""deepmind-research/iodine, modules/data.py: the middle of the table, without the empty margin."""
+
+
+def preprocess(scene: Scene, config: PreprocessConfig) -> Scene:
+    """Return the scene with its image and mask cropped and resized.
+
+    Raises:
+        ImageSizeError: if the crop reaches beyond the image.
+    """
+    height, width = scene.mask.shape
+    top, bottom, left, right = _box(config.crop, height, width, scene.key)
+    image, mask = scene.image[top:bottom, left:right], scene.mask[top:bottom, left:right]
+    if config.size is not None and mask.shape != (config.size, config.size):
+        image, mask = resize_bilinear(image, config.size), resize_nearest(mask, config.size)
+    return Scene(scene.key, np.ascontiguousarray(image), np.ascontiguousarray(mask), scene.factors)
+
+
+def resize_bilinear(image: Bytes, size: int) -> Bytes:
+    """Resize ``uint8[H, W, 3]`` to a square as ``tf.compat.v1.image.resize_bilinear`` did, rounded to 8 bits.
+
+    Pixel i of the result samples position i·H/size of the image: no half-pixel centres, no antialiasing.
+    """
+    (y0, y1, fy), (x0, x1, fx) = (_taps(length, size) for length in image.shape[:2])
+    columns = image.astype(np.float32)
+    left, right = columns[:, x0], columns[:, x1]
+    rows = left + (right - left) * fx[:, None]
+    values = rows[y0] + (rows[y1] - rows[y0]) * fy[:, None, None]
+    rounded: Bytes = (values + np.float32(0.5)).astype(np.uint8)
+    return rounded
+
+
+def resize_nearest(mask: Bytes, size: int) -> Bytes:
+    """Resize ``uint8[H, W]`` to a square as ``tf.compat.v1.image.resize_nearest_neighbor`` did: pixel ⌊i·H/size⌋."""
+    (y, _, _), (x, _, _) = (_taps(length, size) for length in mask.shape)
+    return mask[y[:, None], x[None, :]]
+
+
+@lru_cache(maxsize=16)
+def _taps(length: int, size: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """Per output pixel the two pixels it lies between and how far from the first, in single precision as in TF."""
+    position = np.arange(size, dtype=np.float32) * (np.float32(length) / np.float32(size))
+    lower = np.minimum(np.floor(position).astype(np.int64), length - 1)
+    upper = np.minimum(lower + 1, length - 1)
+    return lower, upper, position - np.floor(position)
+
+
+def _box(crop: str, height: int, width: int, key: str) -> Box:
+    """The crop as rows ``top:bottom`` and columns ``left:right``."""
+    if crop == "none":
+        return 0, height, 0, width
+    box = _IODINE if crop == "iodine" else _parse(crop, height, width)
+    top, bottom, left, right = box
+    if not (0 <= top < bottom <= height and 0 <= left < right <= width):
+        raise ImageSizeError(
+            f"{key}: crop {top}:{bottom},{left}:{right} does not fit into an image of {height}×{width}; "
+            "choose another with --set preprocess.crop=… or take --no-crop"
+        )
+    return box
+
+
+def _parse(crop: str, height: int, width: int) -> Box:
+    if crop.startswith("centre:"):
+        side = int(crop.removeprefix("centre:"))
+        top, left = (height - side) // 2, (width - side) // 2
+        return top, top + side, left, left + side
+    top, bottom, left, right = (int(number) for part in crop.split(",") for number in part.split(":"))
+    return top, bottom, left, right

@@ -1,0 +1,208 @@
+"""Which record of a source goes into which split: the rules, as data."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+Kept = Mapping[str, int]
+"""Records that were kept so far, by split; a record is a scene, or a video of several."""
+
+UNNAMED = "train"
+"""The split of records that nobody assigned to another."""
+
+
+class SplitRule(Protocol):
+    """How records become splits. Records are numbered from 0 in the order of the source."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All splits, in order; empty if only the source knows."""
+
+    def candidate(self, record: int, own: str) -> bool:
+        """Whether a record can belong to a split at all; ``own`` is the split in which it was published."""
+
+    def assign(self, record: int, own: str, kept: Kept) -> str:
+        """The split of a candidate that passed all filters; empty if it belongs to none."""
+
+    def complete(self, record: int, kept: Kept) -> bool:
+        """Whether no record from ``record`` on is needed."""
+
+    def shortage(self, records: int, kept: Kept) -> str:
+        """Why a source of so many records is too small; empty if it is not."""
+
+    @property
+    def total(self) -> int:
+        """Records that belong to a split, before any filter; 0 if only the source knows."""
+
+    def describe(self) -> dict[str, Any]:
+        """The rule in JSON's types, for keys and manifests."""
+
+
+@dataclass(frozen=True)
+class Own:
+    """Every record stays in the split in which it was published.
+
+    Attributes:
+        names: the splits that are taken; empty takes all.
+        most: largest number of kept records of some splits.
+    """
+
+    names: tuple[str, ...] = ()
+    most: tuple[tuple[str, int], ...] = ()
+    total: int = 0
+
+    def candidate(self, record: int, own: str) -> bool:
+        return not self.names or not own or own in self.names
+
+    def assign(self, record: int, own: str, kept: Kept) -> str:
+        split = own or (self.names[0] if self.names else UNNAMED)
+        return "" if kept.get(split, 0) >= dict(self.most).get(split, math.inf) else split
+
+    def complete(self, record: int, kept: Kept) -> bool:
+        return False
+
+    def shortage(self, records: int, kept: Kept) -> str:
+        lacking = [f"'{name}'" for name in self.names if name not in kept]
+        return f"it has nothing for split {' and '.join(lacking)}" if lacking else ""
+
+    def describe(self) -> dict[str, Any]:
+        return {"rule": "as published", "splits": list(self.names), "most": dict(self.most)}
+
+
+@dataclass(frozen=True)
+class Counts:
+    """So many kept records for the first split, so many for the next, in the order of the source."""
+
+    counts: tuple[tuple[str, int], ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for name, _ in self.counts)
+
+    def candidate(self, record: int, own: str) -> bool:
+        return True
+
+    def assign(self, record: int, own: str, kept: Kept) -> str:
+        return next((name for name, count in self.counts if kept.get(name, 0) < count), "")
+
+    def complete(self, record: int, kept: Kept) -> bool:
+        return all(kept.get(name, 0) >= count for name, count in self.counts)
+
+    def shortage(self, records: int, kept: Kept) -> str:
+        lacking = [f"{count - kept.get(name, 0)} of {count} for '{name}'" for name, count in self.counts
+                   if kept.get(name, 0) < count]  # fmt: skip
+        return f"it lacks {' and '.join(lacking)}" if lacking else ""
+
+    @property
+    def total(self) -> int:
+        return sum(count for _, count in self.counts)
+
+    def describe(self) -> dict[str, Any]:
+        return {"rule": "kept records in order", "splits": [list(pair) for pair in self.counts]}
+
+
+@dataclass(frozen=True)
+class Range:
+    """Records ``start`` to ``stop - 1``, before any filter; of those that are kept at most the first ``most``."""
+
+    split: str
+    start: int
+    stop: int
+    most: int = 0
+
+    def is_full(self, kept: Kept) -> bool:
+        return 0 < self.most <= kept.get(self.split, 0)
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Ranges of record numbers."""
+
+    ranges: tuple[Range, ...]
+
+    @classmethod
+    def of_counts(cls, counts: Mapping[str, int]) -> Ranges:
+        """Consecutive ranges, the first of which starts at 0."""
+        ranges, start = [], 0
+        for split, count in counts.items():
+            ranges.append(Range(split, start, start + count))
+            start += count
+        return cls(tuple(ranges))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(part.split for part in self.ranges)
+
+    def candidate(self, record: int, own: str) -> bool:
+        return any(part.start <= record < part.stop for part in self.ranges)
+
+    def assign(self, record: int, own: str, kept: Kept) -> str:
+        fits = (p.split for p in self.ranges if p.start <= record < p.stop and not p.is_full(kept))
+        return next(fits, "")
+
+    def complete(self, record: int, kept: Kept) -> bool:
+        return all(record >= part.stop or part.is_full(kept) for part in self.ranges)
+
+    def shortage(self, records: int, kept: Kept) -> str:
+        lacking = [
+            f"'{part.split}' takes records {part.start} to {part.stop - 1}"
+            for part in self.ranges
+            if records < part.stop and not part.is_full(kept)
+        ]
+        return f"split {' and '.join(lacking)}, and it has {records}" if lacking else ""
+
+    @property
+    def total(self) -> int:
+        return sum(part.most or part.stop - part.start for part in self.ranges)
+
+    def describe(self) -> dict[str, Any]:
+        return {"rule": "ranges of records", "splits": [[p.split, p.start, p.stop, p.most] for p in self.ranges]}
+
+
+@dataclass(frozen=True)
+class Shuffled:
+    """A random division of ``total`` records, as Python's ``random.Random(seed).shuffle`` of their numbers gives it.
+
+    ``shares`` are cumulative: the shuffled numbers from one bound to the next belong to the split.
+    """
+
+    total: int
+    seed: int
+    shares: tuple[tuple[str, float], ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for name, _ in self.shares)
+
+    def candidate(self, record: int, own: str) -> bool:
+        return record < self.total
+
+    def assign(self, record: int, own: str, kept: Kept) -> str:
+        return self._split_of[record] if record < self.total else ""
+
+    def complete(self, record: int, kept: Kept) -> bool:
+        return record >= self.total
+
+    def shortage(self, records: int, kept: Kept) -> str:
+        return f"the division is of {self.total} records, and it has {records}" if records < self.total else ""
+
+    def describe(self) -> dict[str, Any]:
+        shares = [list(pair) for pair in self.shares]
+        return {"rule": "shuffled records", "total": self.total, "seed": self.seed, "splits": shares}
+
+    @cached_property
+    def _split_of(self) -> list[str]:
+        numbers = list(range(self.total))
+        random.Random(self.seed).shuffle(numbers)
+        split_of, start = [""] * self.total, 0
+        for name, share in self.shares:
+            stop = int(share * self.total)
+            for number in numbers[start:stop]:
+                split_of[number] = name
+            start = stop
+        return split_of

@@ -1,0 +1,107 @@
+"""Deals outcomes out to splits, and turns what waits into shards."""
+
+from __future__ import annotations
+
+from itertools import chain
+from pathlib import Path
+from time import perf_counter
+
+from iodine_kit.disk import require_space
+from iodine_kit.errors import CountError
+from iodine_kit.formats import FormatPlugin
+from iodine_kit.progress import Reporter
+from iodine_kit.splits import SplitRule
+from iodine_kit.stages.prepare.journal import Journal, State
+from iodine_kit.stages.prepare.recipe import Outcome, require_same
+from iodine_kit.stages.prepare.work import Work
+from iodine_kit.stages.split import FORMATS
+
+
+class Assembly:
+    """A data set that grows in ``directory``, record by record in their order."""
+
+    def __init__(self, directory: Path, work: Work, journal: Journal, reporter: Reporter) -> None:
+        """Go on with what the journal tells of."""
+        self._directory, self._rule, self._journal, self._reporter = directory, work.rule, journal, reporter
+        self._plugin: FormatPlugin = FORMATS.load(work.recipe.format)
+        self._config = work.recipe.format_config
+        self._shard_size: int = getattr(self._config, "scenes_per_shard")  # noqa: B009
+        filtered = {work.recipe.preprocess.min_objects, work.recipe.preprocess.max_objects} != {None}
+        self._foreseen = 0 if filtered else work.rule.total
+        self._since = perf_counter()
+
+    @property
+    def state(self) -> State:
+        """Where the work stands."""
+        return self._journal.state
+
+    @property
+    def complete(self) -> bool:
+        """Whether no further record is needed."""
+        return self._rule.complete(self.state.next_record, self.state.kept)
+
+    def take(self, outcome: Outcome) -> bool:
+        """Count in what came of the next record; returns whether any of its scenes were kept."""
+        state = self.state
+        split = self._rule.assign(outcome.record, outcome.split, state.kept)
+        state.next_record = outcome.record + 1
+        state.dropped += outcome.dropped
+        if outcome.bad:
+            state.bad.append((outcome.record, outcome.bad))
+            self._reporter.note(f"left out: {outcome.bad}")
+        if split and outcome.samples:
+            self._check(outcome)
+            state.kept[split] = state.kept.get(split, 0) + 1
+            state.entities = max(state.entities, outcome.entities)
+            self._journal.append(split, outcome.samples)
+            self._write_full_shards(split)
+        return bool(split and outcome.samples)
+
+    def finish(self) -> dict[str, int]:
+        """Write what still waits, and make every split ready; returns the number of scenes per split."""
+        self._journal.write()
+        for split in self._splits():
+            while self._journal.waiting(split):
+                self._write_shard(split)
+        shards = self.state.shards
+        for split in shards:
+            self._plugin.finish(self._directory, split, shards[split], self._config)
+        return {split: sum(shards[split]) for split in self._splits() if split in shards}
+
+    def _write_full_shards(self, split: str) -> None:
+        while self._journal.waiting(split) >= self._shard_size:
+            self._write_shard(split)
+
+    def _splits(self) -> list[str]:
+        """All splits, in the rule's order if it has one."""
+        return list(dict.fromkeys(chain(self._rule.names, self.state.kept)))
+
+    def _check(self, outcome: Outcome) -> None:
+        assert outcome.columns is not None
+        if not self.state.columns:
+            self.state.columns = outcome.columns
+            scene = sum(len(part) for part in outcome.samples[0].parts.values())
+            require_space(self._directory, self._foreseen * scene * len(outcome.samples))
+        require_same(self.state.columns, outcome.columns, outcome.samples[0].key)
+
+    def _write_shard(self, split: str) -> None:
+        number = len(self.state.shards.get(split, ()))
+        count = min(self._journal.waiting(split), self._shard_size)
+        samples = self._journal.samples(split, 0, count)
+        self._plugin.write_shard(self._directory, split, number, samples, count, self.state.columns, self._config)
+        self._journal.shard_is_finished(split, count)
+        rate = count / max(perf_counter() - self._since, 1e-9)
+        self._since = perf_counter()
+        self._reporter.note(f"{split}: shard {number} of {count:,} scenes, {rate:,.0f} per second")
+
+
+def require_complete(records: int, rule: SplitRule, state: State, source: str) -> None:
+    """Raise :class:`CountError` if a source of so many records does not give what the rule asks for."""
+    shortage = rule.shortage(records, state.kept)
+    if shortage:
+        dropped = f" ({state.dropped} were left out by the filter)" if state.dropped else ""
+        raise CountError(
+            f"{source}: holds {records} records{dropped}: {shortage}; give smaller splits with --split NAME=N"
+        )
+    if not state.kept:
+        raise CountError(f"{source}: no scene is left of its {records} records")

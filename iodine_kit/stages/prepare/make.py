@@ -1,0 +1,90 @@
+"""Carrying a plan out: records in, shards and facts out, going on where an interruption left off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from iodine_kit.errors import CorruptDataError, IodineKitError, StorageError
+from iodine_kit.layouts import Item
+from iodine_kit.progress import Reporter
+from iodine_kit.stages.job import Facts
+from iodine_kit.stages.prepare.assembly import Assembly, require_complete
+from iodine_kit.stages.prepare.journal import NAME, Journal, State
+from iodine_kit.stages.prepare.outcome import describe, write_contact_sheet, write_description
+from iodine_kit.stages.prepare.work import Work
+from iodine_kit.stages.prepare.workers import carried_out
+
+
+def make(work: Work, out: Path, reporter: Reporter) -> Facts:
+    """Fill ``out``. Where the system refused, what is done is kept for the next time; else a mistake begins anew."""
+    journal = Journal(out / NAME)
+    try:
+        return _fill(work, journal, out, reporter)
+    except IodineKitError as error:
+        if not isinstance(error, StorageError):
+            journal.remove()
+        raise
+    finally:
+        journal.close()
+
+
+def _fill(work: Work, journal: Journal, out: Path, reporter: Reporter) -> Facts:
+    format_name = work.recipe.format
+    assembly = Assembly(out, work, journal, reporter)
+    records = _Candidates(work, journal.state)
+    if journal.state.next_record:
+        reporter.note(f"going on after {journal.state.next_record:,} records")
+    with reporter.track(f"prepare {work.recipe.dataset}", work.rule.total, sum(journal.state.kept.values())) as advance:
+        for outcome in carried_out(work.recipe, records, work.workers):
+            advance(int(assembly.take(outcome)))
+            if assembly.complete:
+                break
+    state = journal.state
+    _check_bad(work, state)
+    require_complete(records.seen, work.rule, state, work.source)
+    facts = describe(work.recipe.expected.info, assembly.finish(), format_name, state)
+    facts |= {"origin": work.origin, "expected": dict(work.expected)}
+    _compare(facts["splits"], work, reporter)
+    write_description(out, facts)
+    write_contact_sheet(out, facts)
+    return facts
+
+
+class _Candidates:
+    """The records that are still to be done, numbered; ``seen`` counts all that the source gave so far."""
+
+    def __init__(self, work: Work, state: State) -> None:
+        self._work, self._start = work, state.next_record
+        self._kept = dict(state.kept)
+        self.seen = state.next_record
+
+    def __iter__(self) -> Iterator[tuple[int, Item]]:
+        rule = self._work.rule
+        if rule.complete(self._start, self._kept):
+            return
+        for record, item in enumerate(self._work.items()):
+            self.seen = max(self.seen, record + 1)
+            if record >= self._start and rule.candidate(record, item.split):
+                yield record, item
+            if rule.complete(record + 1, {}):
+                return
+
+
+def _check_bad(work: Work, state: State) -> None:
+    """Raise :class:`CorruptDataError` if more than the stated share of records had to be left out."""
+    bad = len(state.bad)
+    if bad > work.max_bad * state.next_record:
+        raise CorruptDataError(
+            f"{work.source}: {bad} of {state.next_record} records are bad, more than the share of {work.max_bad:g} "
+            f"that prepare.max_bad allows; the first: {state.bad[0][1]}"
+        )
+
+
+def _compare(splits: dict[str, int], work: Work, reporter: Reporter) -> None:
+    """Say where a protocol's published counts are not met."""
+    for split, count in work.expected.items():
+        if splits.get(split, 0) != count:
+            reporter.note(
+                f"note: split '{split}' has {splits.get(split, 0):,} scenes, and the protocol's authors had {count:,}"
+            )

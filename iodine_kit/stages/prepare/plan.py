@@ -1,0 +1,134 @@
+"""From a configuration to a job: what the data set will be, and how it is made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from iodine_kit.config import Config, build
+from iodine_kit.errors import SourceError
+from iodine_kit.layouts import Expected
+from iodine_kit.preprocessing import PreprocessConfig
+from iodine_kit.progress import Reporter
+from iodine_kit.splits import Counts
+from iodine_kit.stages.job import Job, Tables
+from iodine_kit.stages.prepare.choice import Choice, choose
+from iodine_kit.stages.prepare.journal import NAME as JOURNAL
+from iodine_kit.stages.prepare.make import make
+from iodine_kit.stages.prepare.recipe import DATASETS, LAYOUTS, Recipe
+from iodine_kit.stages.prepare.work import Work
+from iodine_kit.stages.source import Fetched, fetch, identify
+from iodine_kit.store import Identity, Store
+
+VERSION = 2
+
+
+def plan(tables: Tables, store: Store, reporter: Reporter, *, overwrite: bool = False, download: bool = True) -> Job:
+    """Resolve the configuration and identify published files by their bytes, after downloading them if need be."""
+    choice = choose(tables)
+    if choice.config.generate is not None:
+        return _generated(choice, store, reporter)
+    locations = choice.config.source or choice.dataset.urls(choice.dataset_config)
+    fetched = fetch(store, locations, reporter, overwrite=overwrite, download=download)
+    return _published(choice, fetched, store, reporter)
+
+
+def _generated(choice: Choice, store: Store, reporter: Reporter) -> Job:
+    preprocess = build(PreprocessConfig, choice.preprocess, "preprocess")
+    work = Work(
+        recipe=_recipe(choice, "", Config(), preprocess),
+        rule=Counts(tuple(choice.counts.items())),
+        source=f"{choice.config.dataset}, generated",
+        generated=choice.counts,
+        workers=choice.execution.workers,
+        origin={"kind": "generated", "seed": choice.config.seed},
+    )
+    files = _files_of(choice.dataset_config)
+    fetched = fetch(store, [str(path) for path in files.values()], reporter)
+    sources = identify(store, fetched.paths, fetched, reporter) if files else ()
+    identity = _identity(choice, work, {"seed": choice.config.seed})
+    return _job(identity.model_copy(update={"sources": sources}), work, reporter)
+
+
+def _published(choice: Choice, fetched: Fetched, store: Store, reporter: Reporter) -> Job:
+    name = choice.config.layout or _recognise(fetched, choice.config.dataset)
+    layout = LAYOUTS.load(name)
+    reporter.note(f"layout: {name} ({layout.SUMMARY})")
+    layout_config = build(layout.Config, choice.layout_values, "layout")
+    files = identify(store, layout.files(fetched.paths, layout_config), fetched, reporter)
+    protocol = choice.protocol
+    work = Work(
+        recipe=_recipe(choice, name, layout_config, choice.preprocessing(layout)),
+        rule=choice.rule(layout),
+        source=", ".join(fetched.locations[:3]),
+        paths=fetched.paths,
+        max_bad=choice.config.max_bad,
+        workers=choice.execution.workers,
+        origin={"kind": "published", "layout": name, "protocol": choice.config.protocol},
+        expected=protocol.expected if protocol else {},
+    )
+    chosen = choice.config.model_dump(mode="json", include={"protocol", "skip_bad", "max_bad"})
+    config = {**chosen, "layout": {"name": name, **layout_config.model_dump(mode="json")}}
+    identity = _identity(choice, work, config, {f"layout/{name}": layout.VERSION, **choice.protocol_version})
+    return _job(identity.model_copy(update={"sources": files, "inputs": fetched.downloads}), work, reporter)
+
+
+def _recognise(fetched: Fetched, dataset: str) -> str:
+    """The layout of the first path, among those in which the data set was published."""
+    known = [name for name in LAYOUTS.names() if dataset in (LAYOUTS.load(name).DATASETS or (dataset,))]
+    for name in known:
+        if LAYOUTS.load(name).recognises(fetched.paths[0]):
+            return name
+    raise SourceError(
+        f"{fetched.locations[0]}: does not look like a published layout of {dataset}, which are {', '.join(known)}; "
+        "choose one with --layout to learn what is missing"
+    )
+
+
+def _recipe(choice: Choice, layout: str, layout_config: Config, preprocess: PreprocessConfig) -> Recipe:
+    name, config = choice.config.dataset, choice.dataset_config
+    known = DATASETS.names() if layout else []
+    others = {title: fields for other in known for title, fields in DATASETS.load(other).SCHEMAS.items()}
+    expected = Expected(name, choice.dataset.info(config), choice.dataset.fields(config), others)
+    return Recipe(
+        dataset=name,
+        dataset_config=config,
+        layout=layout,
+        layout_config=layout_config,
+        expected=expected,
+        preprocess=preprocess,
+        format=choice.config.format,
+        format_config=choice.format_config,
+        seed=choice.config.seed,
+        skip_bad=choice.config.skip_bad,
+    )
+
+
+def _identity(choice: Choice, work: Work, config: dict[str, Any], plugins: dict[str, int] | None = None) -> Identity:
+    dataset, format_name = choice.config.dataset, choice.config.format
+    # What shapes generated scenes only cannot change published ones; a file counts by its bytes, not by its path.
+    keys = set(choice.dataset.PUBLISHED_KEYS) if work.paths else None
+    options = choice.dataset_config.model_dump(mode="json", include=keys, exclude=set(_files_of(choice.dataset_config)))
+    resolved: dict[str, Any] = {
+        "dataset": {"name": dataset, **options},
+        "format": {"name": format_name, **choice.format_config.model_dump(mode="json")},
+        "preprocess": work.recipe.preprocess.model_dump(mode="json"),
+        "split": work.rule.describe(),
+        "origin": work.origin["kind"],
+        **config,
+    }
+    versions = {f"dataset/{dataset}": choice.dataset.VERSION, f"format/{format_name}": choice.format.VERSION}
+    name = dataset.rpartition(".")[2].replace("_", "-")
+    return Identity(
+        kind="dataset", name=name, stage="prepare", version=VERSION, plugins={**versions, **(plugins or {})},
+        config=resolved,
+    )  # fmt: skip
+
+
+def _files_of(config: Config) -> dict[str, Path]:
+    """The files that a generator reads, by key of its configuration."""
+    return {key: value for key, value in config if isinstance(value, Path)}
+
+
+def _job(identity: Identity, work: Work, reporter: Reporter) -> Job:
+    return Job(identity, lambda out: make(work, out, reporter), state=JOURNAL)

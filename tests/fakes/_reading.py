@@ -1,0 +1,182 @@
+"""Reads a source with a layout as the package does, and compares what came of it with the truth."""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+import resource
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+
+from fakes import Array, Fake, Truth
+from iodine_kit.datasets import DatasetPlugin
+from iodine_kit.errors import IodineKitError
+from iodine_kit.layouts import Expected, Item, LayoutPlugin
+from iodine_kit.records import Scene
+from iodine_kit.registry import Registry
+
+LAYOUTS: Registry[LayoutPlugin] = Registry("layout", "iodine_kit.layouts")
+DATASETS: Registry[DatasetPlugin] = Registry("data set", "iodine_kit.datasets")
+Found = list[tuple[str, Scene]]
+UNCHECKED = {".hdf5", ".h5", ".npy", ".json"}
+"""Files without checksums: an altered byte may be read as another number."""
+
+
+def expected(fake: Fake) -> Expected:
+    """What the package would say of the data set."""
+    plugin = DATASETS.load(fake.dataset)
+    config = plugin.Config(**fake.config)
+    others = {title: fields for name in DATASETS.names() for title, fields in DATASETS.load(name).SCHEMAS.items()}
+    return Expected(fake.dataset, plugin.info(config), plugin.fields(config), others)
+
+
+def items(layout: str, fake: Fake, told: Expected | None = None) -> Iterator[Item]:
+    """The records of the fake's source; ``told`` if it is said to be something else."""
+    plugin = LAYOUTS.load(layout)
+    plugin.files([fake.source], plugin.Config())
+    yield from plugin.items([fake.source], told or expected(fake), plugin.Config())
+
+
+def read(layout: str, fake: Fake, told: Expected | None = None) -> Found:
+    """All scenes with their splits; items are sent through a pickle, as to another process."""
+    plugin, told = LAYOUTS.load(layout), told or expected(fake)
+    found = []
+    for number, item in enumerate(items(layout, fake, told)):
+        key = f"{number:08d}"
+        scenes = plugin.scenes(pickle.loads(pickle.dumps(item)), key, told, plugin.Config())
+        video = [f"{key}-{frame:02d}" for frame in range(len(scenes))]
+        assert [scene.key for scene in scenes] == (video if fake.dataset == "cater" else [key])
+        found += [(item.split, scene) for scene in scenes]
+    return found
+
+
+def difference(found: Found, fake: Fake) -> str:
+    """What is not as the truth says; empty if all is. Scenes are in order within each split."""
+    for split in sorted({split for split, _ in found} | {one.split for one in fake.truth}):
+        scenes = [scene for name, scene in found if name == split]
+        truth = [one for one in fake.truth if one.split == split]
+        if len(scenes) != len(truth):
+            return f"split '{split}' has {len(scenes)} scenes, not {len(truth)}"
+        for index, (scene, true) in enumerate(zip(scenes, truth, strict=True)):
+            if wrong := _different(scene, true):
+                return f"split '{split}', scene {index}: {wrong}"
+    return ""
+
+
+def _different(scene: Scene, true: Truth) -> str:
+    if not np.array_equal(scene.image, true.image):
+        return f"another image: {scene.image.shape}, not {true.image.shape}, or other values"
+    if not np.array_equal(scene.mask, true.mask):
+        return f"another mask: indices {np.unique(scene.mask)}, not {np.unique(true.mask)}, or elsewhere"
+    wrong = [name for name, values in true.factors.items() if not _same(scene, name, values)]
+    return f"other factors {wrong} of {sorted(scene.factors)}" if wrong else ""
+
+
+def _same(scene: Scene, name: str, true: Array) -> bool:
+    if name not in scene.factors or len(scene.factors[name]) < len(true):
+        return False
+    rows = np.asarray(scene.factors[name]).reshape(len(scene.factors[name]), -1)
+    true = true.reshape(len(true), -1).astype(np.float32)
+    return np.array_equal(rows[: len(true)].astype(np.float32), true) and not rows[len(true) :].any()
+
+
+@dataclass(frozen=True)
+class Damage:
+    """One way to damage a file: keep ``at`` bytes, or alter the byte there by ``flip``."""
+
+    path: Path
+    at: int
+    flip: int = 0
+
+    def apply(self, data: bytes) -> bytes:
+        """The damaged bytes."""
+        if not self.flip:
+            return data[: self.at]
+        return data[: self.at] + bytes([data[self.at] ^ self.flip]) + data[self.at + 1 :]
+
+
+def damages(fake: Fake, seed: int, reads: int) -> list[Damage]:
+    """Truncations and altered bytes for every file, about so many in all, the ends and the middle among them."""
+    rng = np.random.default_rng(seed)
+    files, result = fake.files(), []
+    each = max(2, reads // len(files) // 2 - 4)
+    for path in files:
+        size = path.stat().st_size
+        cuts = {0, 1, size // 2, size - 1, *rng.integers(0, size, each).tolist()}
+        flips = {0, size - 1, *rng.integers(0, size, each).tolist(), *rng.integers(0, min(size, 512), 2).tolist()}
+        result += [Damage(path, at) for at in sorted(cuts)]
+        result += [Damage(path, at, 1 << int(rng.integers(8))) for at in sorted(flips)]
+    return result
+
+
+def judge(layout: str, fake: Fake, damage: Damage) -> str:
+    """Why reading the damaged source did not end as it should; empty if it did."""
+    intact = damage.path.read_bytes()
+    damage.path.write_bytes(damage.apply(intact))
+    try:
+        found = read(layout, fake)
+    except IodineKitError as error:
+        return "" if damage.path.name in str(error) else f"the message does not name the file: {error}"
+    except Exception as error:  # the point of the test
+        return f"{type(error).__name__}: {error}"
+    finally:
+        damage.path.write_bytes(intact)
+    unchecked = damage.path.suffix in UNCHECKED and damage.flip and shapes(found) == shapes(_as_found(fake))
+    return "" if unchecked else difference(found, fake)
+
+
+def refused(layout: str, fake: Fake) -> str:
+    """Why reading did not end in an error for people that names a file; empty if it did."""
+    try:
+        found = read(layout, fake)
+    except IodineKitError as error:
+        named = any(path.name in str(error) for path in fake.files())
+        return "" if named else f"the message names no file: {error}"
+    except Exception as error:  # the point of the test
+        return f"{type(error).__name__}: {error}"
+    return f"was read as {[(split, scene.image.shape) for split, scene in found]}"
+
+
+def shapes(found: Found) -> list[tuple[int, ...]]:
+    """The shapes of all images; a scene's mask has the same."""
+    return sorted(scene.image.shape for _, scene in found)
+
+
+def _as_found(fake: Fake) -> Found:
+    return [(one.split, Scene("", np.asarray(one.image), one.mask)) for one in fake.truth]
+
+
+def in_child(labels: list[str], work: Callable[[int], str], patience: float = 20, memory: int = 0) -> list[str]:
+    """Do ``work(index)`` for each label in another process, which may crash or hang; return the complaints.
+
+    ``memory`` limits how many bytes of address space the process may add to what it has.
+    """
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe(duplex=False)
+    child = context.Process(target=_work, args=(theirs, len(labels), work, memory), daemon=True)
+    child.start()
+    theirs.close()
+    complaints = []
+    for label in labels:
+        try:
+            told = ours.recv() if ours.poll(patience) else f"still not read after {patience} s"
+        except EOFError:
+            child.join()
+            return [*complaints, f"{label}: the process ended with {child.exitcode}"]
+        complaints += [f"{label}: {told}"] if told else []
+    child.kill()
+    child.join()
+    return complaints
+
+
+def _work(pipe: Connection, count: int, work: Callable[[int], str], memory: int) -> None:
+    if memory and sys.platform == "linux":
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + memory, used + memory))
+    for index in range(count):
+        pipe.send(work(index))

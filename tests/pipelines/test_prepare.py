@@ -1,0 +1,237 @@
+"""Preparing from the command line: what is interrupted goes on, and nothing but the configuration decides the bytes."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support import Command
+
+from iodine_kit.registry import Registry
+from iodine_kit.tfrecord import read_examples, serialize_example, write_records
+
+FORMATS = Registry("format", "iodine_kit.formats")  # type: ignore[var-annotated]
+SMALL = ["--set", "dataset.cell=2", "--set", "format.scenes_per_shard=40"]
+
+
+def digests(directory: Path) -> dict[str, str]:
+    files = (path for path in directory.iterdir() if path.name != "manifest.json")
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def only(store: Path) -> Path:
+    (path,) = (path for path in (store / "dataset").iterdir() if not path.name.startswith("."))
+    return path
+
+
+def facts(store: Path) -> dict[str, object]:
+    return json.loads((only(store) / "dataset.json").read_text())  # type: ignore[no-any-return]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format_name", ["webdataset", "hdf5"])
+def test_interrupted_at_any_moment_it_goes_on_to_the_same_bytes(
+    format_name: str, iodine_kit: Command, tmp_path: Path
+) -> None:
+    arguments = ["prepare", "tetrominoes", "--generate", "4000", "--format", format_name, *SMALL]
+    iodine_kit(*arguments, "--store", "whole")
+    rng, ends = np.random.default_rng(0), []
+    for kind in [signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGINT]:
+        command = [sys.executable, "-m", "iodine_kit", *arguments, "--store", "torn"]
+        process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+        _await_shards(process, int(rng.integers(1, 6)))
+        process.send_signal(kind)
+        process.communicate()
+        ends.append(process.returncode)
+    told = iodine_kit(*arguments, "--store", "torn").stderr
+    assert set(ends) == {-signal.SIGKILL, 130, -signal.SIGTERM} and "going on after" in told
+    assert digests(only(tmp_path / "torn")) == digests(only(tmp_path / "whole"))
+
+
+def _await_shards(process: subprocess.Popen[str], count: int) -> None:
+    """Read what the process tells until it wrote so many shards; where exactly it is then, is chance."""
+    assert process.stderr is not None
+    while count and (line := process.stderr.readline()):
+        count -= "shard" in line
+
+
+@pytest.mark.slow
+def test_the_number_of_workers_changes_nothing(iodine_kit: Command, tmp_path: Path) -> None:
+    for workers in (1, 3):
+        arguments = ["--generate", 120, "--format", "webdataset", "--set", "format.scenes_per_shard=25"]
+        iodine_kit("prepare", "multi-dsprites", *arguments, "--workers", workers, "--store", f"w{workers}")
+    assert digests(only(tmp_path / "w1")) == digests(only(tmp_path / "w3"))
+    assert only(tmp_path / "w1").name == only(tmp_path / "w3").name
+
+
+def test_shards_and_hdf5_hold_the_same(iodine_kit: Command, tmp_path: Path, mini: Path) -> None:
+    source = ["prepare", "tetrominoes", "--source", mini, "--split", "train=7", "--split", "test=3"]
+    for name in ("hdf5", "webdataset"):
+        iodine_kit(*source, "--format", name, "--set", "format.scenes_per_shard=4", "--store", name)
+    for split, count in {"train": 7, "test": 3}.items():
+        first, second = (FORMATS.load(name).open_split(only(tmp_path / name), split) for name in ("hdf5", "webdataset"))
+        assert len(first) == len(second) == count and first.keys() == second.keys()
+        for index in range(count):
+            a, b = first.scene(index), second.scene(index)
+            assert (a.image == b.image).all() and (a.mask == b.mask).all() and a.factors.keys() == b.factors.keys()
+            assert all((a.factors[name] == b.factors[name]).all() for name in a.factors)
+
+
+def test_a_data_set_shows_its_first_scenes(iodine_kit: Command, tmp_path: Path, mini: Path) -> None:
+    from PIL import Image
+
+    iodine_kit("prepare", "tetrominoes", "--source", mini, "--split", "train=10")
+    with Image.open(only(tmp_path / "data") / "contact-sheet.png") as sheet:
+        pixels = np.asarray(sheet)
+    scene = FORMATS.load("hdf5").open_split(only(tmp_path / "data"), "train").scene(0)
+    factor = round(96 / 35)
+    assert (pixels[4 : 4 + 35 * factor : factor, 4 : 4 + 35 * factor : factor] == scene.image).all()
+    shown = pixels[4 : 4 + 35 * factor : factor, 4 + 35 * factor : 4 + 70 * factor : factor]
+    for index in range(4):
+        assert len(np.unique(shown[scene.mask == index], axis=0)) == 1
+
+
+def broken(mini: Path, path: Path, records: set[int]) -> Path:
+    """The genuine file with some records whose masks are not exclusive."""
+    payloads = []
+    for raw in read_examples(mini):
+        features = {name: np.asarray(feature.values) for name, feature in raw.features.items()}
+        if raw.index in records:
+            features["mask"] = np.full(4900, 255, np.uint8)
+        payloads.append(serialize_example(features))
+    write_records(path, payloads)
+    return path
+
+
+def test_bad_records_are_left_out_and_told_of_if_asked(iodine_kit: Command, tmp_path: Path, mini: Path) -> None:
+    broken(mini, tmp_path / "b.tfrecords", {3, 8})
+    source = ["prepare", "tetrominoes", "--source", "b.tfrecords", "--split", "train=8"]
+    told = iodine_kit(*source, status=7).stderr
+    assert "b.tfrecords: record 3" in told and "belongs to 4 entities" in told
+    told = iodine_kit(*source, "--skip-bad", status=6).stderr
+    assert "2 of 10 records are bad" in told and "prepare.max_bad" in told
+    iodine_kit(*source, "--skip-bad", "--set", "prepare.max_bad=0.2")
+    found = facts(tmp_path / "data")
+    assert found["splits"] == {"train": 8} and found["records"] == {"read": 10, "filtered_scenes": 0, "bad": 2}
+    assert [bad["record"] for bad in found["bad"]] == [3, 8]  # type: ignore[attr-defined]
+    keys = FORMATS.load("hdf5").open_split(only(tmp_path / "data"), "train").keys()
+    assert [int(key[-2:]) for key in keys] == [0, 1, 2, 4, 5, 6, 7, 9]
+
+
+def test_a_protocol_that_the_file_cannot_meet_says_so(iodine_kit: Command, tmp_path: Path, mini: Path) -> None:
+    told = iodine_kit("prepare", "tetrominoes", "--source", mini, "--protocol", "slot-attention", status=8).stderr
+    assert "'train' takes records 0 to 59999" in told and "it has 10" in told
+    told = iodine_kit("prepare", "tetrominoes", "--source", mini, "--protocol", "oclf", status=7).stderr
+    assert "says nothing of tetrominoes" in told
+    iodine_kit("prepare", "tetrominoes", "--source", mini, "--protocol", "iodine-release")
+    assert facts(tmp_path / "data")["origin"]["protocol"] == "iodine-release"  # type: ignore[index]
+
+
+def test_sources_may_be_folders_patterns_and_addresses(iodine_kit: Command, tmp_path: Path, mini: Path) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    for name in ("b.tfrecords", "a.tfrecords"):
+        (folder / name).write_bytes(mini.read_bytes())
+    for store, source in {"f": "files", "p": "files/*.tfrecords", "u": f"file://{folder}/[ab].tfrecords"}.items():
+        iodine_kit("prepare", "tetrominoes", "--source", source, "--split", "train=20", "--store", store)
+    several = ["--source", "files/a.tfrecords", "--source", "files/b.tfrecords"]
+    iodine_kit("prepare", "tetrominoes", *several, "--split", "train=20", "--store", "s")
+    names = {only(tmp_path / store).name for store in "fps"}
+    assert len(names) == 1  # the same bytes: the same data set
+    assert digests(only(tmp_path / "u")) == digests(only(tmp_path / "f"))
+
+
+def test_the_compression_does_not_matter_and_its_bytes_do(iodine_kit: Command, tmp_path: Path, mini: Path) -> None:
+    (tmp_path / "plain.tfrecords").write_bytes(gzip.decompress(mini.read_bytes()))
+    for store, source in {"a": mini, "b": "plain.tfrecords"}.items():
+        iodine_kit("prepare", "tetrominoes", "--source", source, "--split", "train=10", "--store", store)
+    assert digests(only(tmp_path / "a")) == digests(only(tmp_path / "b"))
+    assert only(tmp_path / "a").name != only(tmp_path / "b").name
+
+
+PLUGIN = '''
+"""Discs: a data set from outside."""
+import numpy as np
+from iodine_kit.config import Config as Base
+from iodine_kit.records import DatasetInfo, Scene
+
+VERSION, SUMMARY = 1, "one disc"
+SPLITS, PREPROCESS, SCHEMAS, PUBLISHED_KEYS = {}, {}, {}, ()
+
+
+class Config(Base):
+    """How large.
+
+    Attributes:
+        radius: in pixels.
+    """
+
+    radius: int = 5
+
+
+def info(config):
+    return DatasetInfo("discs", 16, 16, 2)
+
+
+def fields(config):
+    return {}
+
+
+def urls(config):
+    return ()
+
+
+def generate(config, rng, key):
+    y, x = np.mgrid[:16, :16]
+    top, left = rng.integers(4, 12, 2)
+    mask = ((y - top) ** 2 + (x - left) ** 2 < config.radius**2).astype(np.uint8)
+    return Scene(key, np.repeat(mask[..., None] * np.uint8(200), 3, 2), mask)
+'''
+
+
+def test_a_data_set_from_outside_the_package(iodine_kit: Command, tmp_path: Path) -> None:
+    package = tmp_path / "my_lab"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "discs.py").write_text(PLUGIN)
+    command = ["prepare", "my_lab.discs", "--generate", 30, "--set", "dataset.radius=3", "--format", "webdataset"]
+    done = iodine_kit(*command)
+    assert "dataset/discs-" in done.stdout and facts(tmp_path / "data")["splits"]
+    iodine_kit(*command, "--workers", 2, "--store", "two")
+    assert digests(only(tmp_path / "two")) == digests(only(tmp_path / "data"))
+    (package / "half.py").write_text("VERSION = 1\n")
+    told = iodine_kit("prepare", "my_lab.half", "--generate", 3, status=4).stderr
+    assert "my_lab.half is no data set: it lacks" in told and "generate" in told
+    assert "cannot be imported" in iodine_kit("prepare", "my_lab.none", "--generate", 3, status=4).stderr
+
+
+def test_an_entry_point_is_found_by_its_name(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    metadata = site / "my_lab-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (site / "my_discs.py").write_text(PLUGIN)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: my-lab\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[iodine_kit.datasets]\ndiscs = my_discs\n")
+    command = [
+        sys.executable,
+        "-m",
+        "iodine_kit",
+        "prepare",
+        "discs",
+        "--generate",
+        "30",
+        "--store",
+        str(tmp_path / "d"),
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert facts(tmp_path / "d")["info"]["dataset"] == "discs"  # type: ignore[index]
