@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 import iodine_kit
-from iodine_kit.cli import artifacts, stages
+from iodine_kit.cli import artifacts, data, stages
 from iodine_kit.errors import IodineKitError, StorageError
 
 INTERRUPTED = 130
@@ -65,6 +65,7 @@ def _root(
 
 
 stages.register(app)
+data.register(app)
 artifacts.register(app)
 
 

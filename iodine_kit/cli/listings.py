@@ -1,0 +1,153 @@
+"""What the commands on data sets list and show."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from iodine_kit.cli.console import err
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def datasets() -> list[dict[str, Any]]:
+    """Every data set: name, summary, whether it has a generator or can be downloaded, layouts that can hold it."""
+    from iodine_kit.stages.prepare import DATASETS, LAYOUTS
+
+    layouts = {name: LAYOUTS.load(name).DATASETS for name in LAYOUTS.names()}
+    return [
+        {
+            "name": name,
+            "summary": plugin.SUMMARY,
+            "generator": plugin.generate is not None,
+            "download": bool(plugin.urls(plugin.Config())),
+            "layouts": [layout for layout, holds in layouts.items() if not holds or name in holds],
+        }
+        for name, plugin in ((name, DATASETS.load(name)) for name in DATASETS.names())
+    ]
+
+
+def formats() -> list[dict[str, str]]:
+    """Every storage format with the first sentence that it says of itself."""
+    from iodine_kit.stages.split import FORMATS
+
+    told = {name: (FORMATS.load(name).__doc__ or "").strip() for name in FORMATS.names()}
+    return [{"name": name, "summary": " ".join(text.split("\n\n")[0].split())} for name, text in told.items()]
+
+
+def protocols(name: str | None) -> list[dict[str, Any]]:
+    """Every protocol, or the one named, with its rules by data set."""
+    from iodine_kit.stages.prepare import PROTOCOLS
+
+    found = [(one, PROTOCOLS.load(one)) for one in ([name] if name else PROTOCOLS.names())]
+    return [
+        {
+            "name": one,
+            "version": plugin.VERSION,
+            "summary": plugin.SUMMARY,
+            "source": plugin.SOURCE,
+            "rules": {
+                dataset: {
+                    "summary": rule.summary,
+                    "splits": rule.splits.describe(),
+                    "preprocess": dict(rule.preprocess),
+                    "expected": dict(rule.expected),
+                }
+                for dataset, rule in plugin.RULES.items()
+            },
+        }
+        for one, plugin in found
+    ]
+
+
+def show_datasets(found: Rows, formats: Rows) -> None:
+    """A table of data sets, and one of formats."""
+    table = _table("data set", "what", "from", "layouts")
+    for row in found:
+        origins = ["generator"] * row["generator"] + ["download"] * row["download"]
+        table.add_row(row["name"], row["summary"], "\n".join(origins or ["your files"]), "\n".join(row["layouts"]))
+    _console().print(table)
+    table = _table("format", "what")
+    for row in formats:
+        table.add_row(row["name"], row["summary"])
+    _console().print(table)
+
+
+def show_protocols(found: Rows) -> None:
+    """A row for every data set of every protocol."""
+    table = _table("protocol", "data set", "rule", "expected")
+    for row in found:
+        names = [row["name"], *[""] * len(row["rules"])]
+        for name, (dataset, rule) in zip(names, row["rules"].items(), strict=False):
+            table.add_row(name, dataset, rule["summary"], _counts(rule["expected"]))
+        table.add_section()
+    _console().print(table)
+
+
+def show_protocol(protocol: Mapping[str, Any]) -> None:
+    """One protocol in full."""
+    console = _console()
+    console.print(f"{protocol['name']}: {protocol['summary']}\nsource: {protocol['source']}")
+    for dataset, rule in protocol["rules"].items():
+        table = _table(dataset, "")
+        table.add_row("rule", rule["summary"])
+        table.add_row("splits", _words(rule["splits"]))
+        table.add_row("preprocess", _words(rule["preprocess"]) or "as the data set says")
+        table.add_row("expected", _counts(rule["expected"]))
+        console.print(table)
+
+
+def show_statistics(facts: Mapping[str, Any]) -> None:
+    """The most important figures of every split, on standard error."""
+    heads = ("split", "scenes", "objects per scene", "without", "median px", "background", "repeated")
+    table = Table(*(heads[:1]))
+    for head in heads[1:]:
+        table.add_column(head, justify="right")
+    for name, split in facts["splits"].items():
+        table.add_row(*_figures(name, split))
+    if len(facts["splits"]) > 1:
+        table.add_section()
+        table.add_row(*_figures("all", facts["all"]))
+    err.print(table)
+    leaking = facts["images_in_several_splits"]
+    if leaking:
+        err.print(f"{leaking:,} images occur in more than one split: see the page", markup=False, style="bold")
+
+
+def _figures(name: str, split: Mapping[str, Any]) -> tuple[str, ...]:
+    median = "–" if split["median_pixels"] is None else f"{split['median_pixels']:,.0f}"
+    objects = f"{split['objects_mean']:.2f} ± {split['objects_std']:.2f}"
+    return (name, f"{split['scenes']:,}", objects, f"{split['without_objects']:,}", median,
+            f"{100 * split['background_share']:.1f} %", f"{split['repeated_images']:,}")  # fmt: skip
+
+
+def _table(*heads: str) -> Table:
+    """All columns but those of sentences keep their words whole."""
+    table = Table(show_lines=True)
+    for head in heads:
+        table.add_column(head, no_wrap=head not in ("what", "rule", ""))
+    return table
+
+
+def _console() -> Console:
+    return Console(file=sys.stdout, highlight=False, markup=False)
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return "\n".join(f"{split} {count:,}" for split, count in counts.items()) or "–"
+
+
+def _words(values: Mapping[str, Any]) -> str:
+    """``"rule ranges of records, splits train 0–70000"``."""
+    return ", ".join(f"{key.replace('_', ' ')} {_value(value)}" for key, value in values.items())
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list):
+        return "; ".join(f"{part[0]} {'–'.join(map(str, part[1:]))}" if isinstance(part, list) else str(part)
+                         for part in value)  # fmt: skip
+    return str(value)

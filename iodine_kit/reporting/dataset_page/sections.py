@@ -1,0 +1,142 @@
+"""The page's sections: each is a function from the page's material to HTML, "" if there is nothing to show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from markupsafe import Markup
+
+from iodine_kit.reporting.charts.counts import class_chart, count_chart
+from iodine_kit.reporting.dataset_page import tables
+from iodine_kit.reporting.dataset_page.context import DatasetPage
+from iodine_kit.reporting.dataset_page.words import figure, findings, interval, percent
+from iodine_kit.reporting.templating import fill
+from iodine_kit.statistics import Distribution, Factor, SplitStatistics
+
+_RGB = ("red", "green", "blue")
+
+
+def overview(page: DatasetPage) -> Markup:
+    """How much there is, and what one has to know of it."""
+    of, height, width = page.overall, *page.resolution
+    objects = of.objects_per_scene
+    headline = [
+        ("Resolution", f"{height} × {width}"),
+        ("Objects per scene", interval(objects.minimum, objects.maximum)),
+        ("Objects with pixels", f"{of.pixels_per_object.n:,}"),
+        ("Median pixels per object", figure(of.pixels_per_object.quantiles.get(0.5, float("nan")))),
+        ("Background", percent(of.background_share.mean)),
+        ("Different images", f"{page.duplicates.distinct:,}"),
+    ]
+    return fill(
+        "dataset_overview.html", page=page, headline=headline, findings=findings(page), splits=tables.splits_table(page)
+    )
+
+
+def scenes(page: DatasetPage) -> Markup:
+    """The first scenes of every split with their masks."""
+    return fill("dataset_scenes.html", page=page) if any(page.scenes.values()) else Markup()
+
+
+def objects(page: DatasetPage) -> Markup:
+    """How many objects scenes have."""
+    of = page.overall.objects_per_scene
+    text = "Counted are objects that the factors call visible; without factors, those that own a pixel."
+    if of.minimum == of.maximum:
+        return _section({}, text=f"Every scene has {figure(of.mean)} object{'' if of.mean == 1 else 's'}. {text}")
+    charts = [
+        count_chart(split.objects_per_scene.histogram, title=name, x_label="", unit="scenes")
+        for name, split in page.parts.items()
+    ]
+    return _section({"fours": charts}, text=text)
+
+
+def pixels(page: DatasetPage) -> Markup:
+    """How large objects and background are, and how bright."""
+    of = page.overall
+    charts = [
+        _chart(of.pixels_per_object, title="Pixels per object", x_label="pixels", unit="objects"),
+        _chart(of.background_share, title="Background", x_label="share of the image", unit="scenes"),
+    ]
+    varied = of.pixels_per_object.std > 0
+    return _section({"": charts}, [tables.areas_table(page)] * varied + [tables.channels_table(page)])
+
+
+def factors(page: DatasetPage) -> Markup:
+    """What the factors of visible objects are: by class first, then numbers."""
+    by_class = {name: factor for name, factor in page.overall.factors.items() if factor.classes}
+    numbers = [
+        (name, index, _component(name, index, factor))
+        for name, factor in page.overall.factors.items()
+        for index in range(len(factor.components))
+    ]
+    groups = {
+        "threes classes": [
+            class_chart(factor.classes, title=name, unit="objects") for name, factor in by_class.items()
+        ],
+        "threes": [
+            _chart(_pick(page.overall, name, index), title=label, x_label="", unit="objects")
+            for name, index, label in numbers
+        ],
+    }
+    details = [tables.class_table(page, name) for name in by_class]
+    details += [tables.number_table(page, label, partial(_pick, name=name, index=i)) for name, i, label in numbers]
+    text = "Of visible objects only, all splits together; the background has no part in it."
+    return _section(groups, text=text, details=details) if details else Markup()
+
+
+def duplicates(page: DatasetPage) -> Markup:
+    """Images that occur more than once."""
+    found = page.duplicates
+    if found.distinct == page.overall.scenes:
+        sentence = "Every scene has an image of its own: nothing of one split occurs in another."
+        return _section({}, text=sentence)
+    text = (
+        f"Compared by a hash of all pixels, there are {found.distinct:,} different images in {page.overall.scenes:,} "
+        f"scenes. {found.leaking:,} of them occur in more than one split."
+    )
+    return _section({}, [tables.shared_table(page), tables.examples_table(page)], text=text)
+
+
+def provenance(page: DatasetPage) -> Markup:
+    """How the data set was made, of what, and the command for this page."""
+    return fill("dataset_provenance.html", context=page)
+
+
+def _section(
+    groups: Mapping[str, Sequence[Markup]],
+    below: Sequence[tables.Table] = (),
+    *,
+    text: str = "",
+    details: Sequence[tables.Table] = (),
+) -> Markup:
+    """Text, groups of charts by their style, tables, and tables that are shown when asked for."""
+    drawn = {style: [chart for chart in group if chart] for style, group in groups.items()}
+    return fill(
+        "dataset_charts.html",
+        text=text,
+        groups={style: group for style, group in drawn.items() if group},
+        tables=below,
+        details=details,
+    )
+
+
+def _chart(numbers: Distribution, *, title: str, x_label: str, unit: str) -> Markup:
+    """A histogram, or the number itself where it is always the same."""
+    if numbers.n and numbers.minimum == numbers.maximum:
+        value = percent(numbers.mean) if x_label.startswith("share") else figure(numbers.mean)
+        return fill("constant.html", title=title, unit=unit, value=value, n=numbers.n)
+    return count_chart(numbers.histogram, title=title, x_label=x_label, unit=unit)
+
+
+def _component(name: str, index: int, factor: Factor) -> str:
+    if len(factor.components) == 1:
+        return name
+    colour = "colo" in name and len(factor.components) == len(_RGB)
+    return f"{name}, {_RGB[index] if colour else f'component {index}'}"
+
+
+def _pick(split: SplitStatistics, name: str, index: int) -> Distribution:
+    factor = split.factors.get(name)
+    return factor.components[index] if factor and index < len(factor.components) else Distribution()

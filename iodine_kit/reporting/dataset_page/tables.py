@@ -1,0 +1,122 @@
+"""The page's tables: one row per split, and one for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from iodine_kit.reporting.dataset_page.context import DatasetPage
+from iodine_kit.reporting.dataset_page.words import NOTHING, figure, percent, spread
+from iodine_kit.statistics import Distribution, SplitStatistics
+
+Row = tuple[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a table shows; ``heads`` name all columns, and with ``total`` the last row is set apart."""
+
+    caption: str
+    heads: Sequence[str]
+    rows: Sequence[Row]
+    total: bool = False
+
+
+def splits_table(page: DatasetPage) -> Table:
+    """The most important figures of every split."""
+    heads = ("Split", "Scenes", "Objects per scene", "Without objects", "Pixels per object", "Background", "At border",
+             "Repeated images")  # fmt: skip
+
+    def row(name: str, split: SplitStatistics) -> Row:
+        at_border = split.at_border / split.pixels_per_object.n if split.pixels_per_object.n else float("nan")
+        return name, (
+            f"{split.scenes:,}",
+            spread(split.objects_per_scene),
+            f"{split.without_objects:,}",
+            figure(split.pixels_per_object.quantiles.get(0.5, float("nan"))),
+            percent(split.background_share.mean),
+            percent(at_border),
+            f"{page.repeats[name]:,}",
+        )
+
+    caption = (
+        "Objects per scene as mean ± standard deviation, pixels per object as median, background as mean share. "
+        "Repeated images are counted within a split; of all together, across them too."
+    )
+    return _table(page, caption, heads, row)
+
+
+def areas_table(page: DatasetPage) -> Table:
+    """Quantiles of objects' sizes in pixels, and as a share of the image."""
+    at = (0.05, 0.25, 0.5, 0.75, 0.95)
+    heads = ("Split", "Objects", "Smallest", "5 %", "25 %", "Median", "75 %", "95 %", "Largest")
+
+    def row(name: str, split: SplitStatistics) -> Row:
+        pixels, share = split.pixels_per_object, split.share_per_object
+        ends = [(pixels.minimum, share.minimum), (pixels.maximum, share.maximum)]
+        between = [(pixels.quantiles.get(q, ends[0][0]), share.quantiles.get(q, ends[0][1])) for q in at]
+        told = [f"{figure(value)} ({percent(part)})" for value, part in (ends[0], *between, ends[1])]
+        return name, (f"{pixels.n:,}", *(told if pixels.n else [NOTHING] * len(told)))
+
+    return _table(page, "Pixels per object, and as a share of the image, by quantile.", heads, row)
+
+
+def channels_table(page: DatasetPage) -> Table:
+    """Mean and standard deviation of each channel, in 8 bits and in [0, 1]."""
+    heads = ("Split", "Red", "Green", "Blue", "Red in [0, 1]", "Green in [0, 1]", "Blue in [0, 1]")
+
+    def row(name: str, split: SplitStatistics) -> Row:
+        unit = [channel.scaled(1 / 255) for channel in split.channels]
+        eight = [f"{channel.mean:.2f} ± {channel.std:.2f}" for channel in split.channels]
+        return name, (*eight, *(f"{channel.mean:.4f} ± {channel.std:.4f}" for channel in unit))
+
+    return _table(page, "Image values over all pixels: mean ± standard deviation.", heads, row)
+
+
+def class_table(page: DatasetPage, name: str) -> Table:
+    """A categorical factor: objects and their share by split."""
+    parts = page.parts
+    classes = list(page.overall.factors[name].classes)
+
+    def cell(split: SplitStatistics, kind: str) -> str:
+        counts = split.factors[name].classes if name in split.factors else {}
+        total = sum(counts.values())
+        return f"{counts.get(kind, 0):,} ({percent(counts.get(kind, 0) / total)})" if total else NOTHING
+
+    rows = [(kind, [cell(split, kind) for split in parts.values()]) for kind in classes]
+    return Table(f"{name}: visible objects, and their share of the split's.", (name, *parts), rows)
+
+
+def number_table(page: DatasetPage, label: str, pick: Callable[[SplitStatistics], Distribution]) -> Table:
+    """A numerical factor's figures by split."""
+    heads = ("Split", "Objects", "Least", "Mean ± sd", "Greatest", "Not finite")
+
+    def row(name: str, split: SplitStatistics) -> Row:
+        n = pick(split)
+        return name, (f"{n.n:,}", figure(n.minimum), spread(n), figure(n.maximum), f"{n.undefined:,}")
+
+    return _table(page, f"{label}: visible objects.", heads, row)
+
+
+def shared_table(page: DatasetPage) -> Table:
+    """Which scenes of a split have an image that another split has too."""
+    names, found = page.split_names, page.duplicates
+    rows = [
+        (split, [f"{found.repeats[split] if other == split else found.shared[split][other]:,}" for other in names])
+        for split in names
+    ]
+    caption = (
+        "Scenes of a row's split whose image a column's has too; in its own column, those that repeat an earlier one."
+    )
+    return Table(caption, ("Scenes of", *(f"also in {name}" for name in names)), rows)
+
+
+def examples_table(page: DatasetPage) -> Table:
+    """The first few scenes that repeat an image."""
+    rows = [(first, [again]) for first, again in page.examples]
+    return Table("The first of them.", ("First occurs as", "and again as"), rows)
+
+
+def _table(page: DatasetPage, caption: str, heads: Sequence[str], row: Callable[[str, SplitStatistics], Row]) -> Table:
+    parts = page.parts
+    return Table(caption, heads, [row(name, split) for name, split in parts.items()], total=len(parts) > 1)

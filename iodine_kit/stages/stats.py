@@ -1,0 +1,172 @@
+"""stats: what a data set holds, as figures and as one page."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from iodine_kit.config import Config, build, flatten
+from iodine_kit.preprocessing import count_objects
+from iodine_kit.progress import Advance, Reporter
+from iodine_kit.records import DatasetInfo
+from iodine_kit.reporting.dataset_page import OVERALL, DatasetPage, ScenePicture, picture, render_dataset_page
+from iodine_kit.stages.job import Facts, Job, Tables
+from iodine_kit.stages.provenance import dataset_provenance, lineage_of
+from iodine_kit.stages.split import dataset_info, open_split
+from iodine_kit.statistics import Duplicates, Fingerprints, SplitCounts, SplitStatistics, as_json, find_duplicates
+from iodine_kit.store import Artifact, Identity
+
+VERSION = 1
+TABLES = ("stats",)
+PAGE, STATISTICS = "index.html", "statistics.json"
+
+
+class StatsConfig(Config):
+    """What is looked at and shown.
+
+    Attributes:
+        limit: scenes of every split to look at, the first ones; none is all.
+        scenes: scenes of every split to picture.
+        title: heading of the page; empty is the data set's name.
+    """
+
+    limit: Annotated[int, Field(ge=1)] | None = None
+    scenes: Annotated[int, Field(ge=0, le=200)] = 12
+    title: str = ""
+
+
+def plan(tables: Tables, dataset: Artifact, reporter: Reporter) -> Job:
+    """Resolve the configuration."""
+    config = configure(tables)
+    identity = Identity(
+        kind="statistics",
+        name=dataset.manifest.identity.name,
+        stage="stats",
+        version=VERSION,
+        config={"stats": config.model_dump(mode="json")},
+        inputs={"dataset": dataset.reference},
+    )
+    return Job(identity, lambda out: _make(config, dataset, out, reporter))
+
+
+def configure(tables: Tables) -> StatsConfig:
+    """Validate the tables."""
+    return build(StatsConfig, tables.get("stats", {}), "stats")
+
+
+class _Split:
+    """A split that is being looked at: what was counted, and what is shown of it."""
+
+    def __init__(self, dataset: Artifact, name: str, info: DatasetInfo, config: StatsConfig) -> None:
+        self._dataset, self._name, self._info, self._config = dataset, name, info, config
+        self.counts = SplitCounts(info.background, info.classes)
+        self.prints = Fingerprints()
+        self.pictures: list[ScenePicture] = []
+        self.keys: list[str] = []
+
+    def read(self, advance: Advance) -> None:
+        """Look at all scenes, or at the first ones."""
+        reader = open_split(self._dataset, self._name)
+        try:
+            self.keys = reader.keys()[: self._config.limit]
+            for index in range(len(self.keys)):
+                scene = reader.scene(index)
+                objects = count_objects(scene, self._info.background)
+                self.counts.add(scene, objects)
+                self.prints.add(scene.image)
+                if index < self._config.scenes:
+                    self.pictures.append(picture(scene, objects, self._info.background))
+                advance(1)
+        finally:
+            reader.close()
+
+
+def _make(config: StatsConfig, dataset: Artifact, out: Path, reporter: Reporter) -> Facts:
+    info = dataset_info(dataset)
+    sizes: Mapping[str, int] = dataset.facts["splits"]
+    splits = {name: _Split(dataset, name, info, config) for name in sizes}
+    overall = SplitCounts(info.background, info.classes)
+    with reporter.track("stats", sum(min(count, config.limit or count) for count in sizes.values())) as advance:
+        for split in splits.values():
+            split.read(advance)
+            overall.merge(split.counts)
+    found = find_duplicates({name: split.prints for name, split in splits.items()})
+    page = _page(config, dataset, info, splits, overall.statistics(), found)
+    (out / PAGE).write_text(render_dataset_page(page), "utf-8")
+    _write_json(out / STATISTICS, page)
+    return _facts(page)
+
+
+def _page(
+    config: StatsConfig,
+    dataset: Artifact,
+    info: DatasetInfo,
+    splits: Mapping[str, _Split],
+    overall: SplitStatistics,
+    found: Duplicates,
+) -> DatasetPage:
+    keys = {name: split.keys for name, split in splits.items()}
+    examples = [tuple(f"{name}/{keys[name][row]}" for name, row in pair) for pair in found.examples]
+    several = f"{len(splits)} splits" if len(splits) > 1 else "one split"
+    return DatasetPage(
+        title=config.title or info.dataset,
+        summary=f"What the {overall.scenes:,} scenes of {dataset.reference.directory} hold, in {several}.",
+        resolution=(info.height, info.width),
+        limit=config.limit,
+        overall=overall,
+        splits={name: split.counts.statistics() for name, split in splits.items()},
+        duplicates=found,
+        examples=[(first, again) for first, again in examples],
+        scenes={name: split.pictures for name, split in splits.items()},
+        provenance=dataset_provenance(dataset),
+        lineage=[lineage_of(dataset)],
+        command=_command(config, dataset),
+    )
+
+
+def _command(config: StatsConfig, dataset: Artifact) -> str:
+    """The shell command that makes this page again; JSON's spelling of a value is TOML's too."""
+    leaves = flatten(config.model_dump(exclude_defaults=True))
+    settings = [f"stats.{name}={json.dumps(value, ensure_ascii=False)}" for name, value in leaves.items()]
+    options = [part for setting in settings for part in ("--set", setting)]
+    return shlex.join(["iodine-kit", "stats", dataset.reference.directory, *options])
+
+
+def _write_json(path: Path, page: DatasetPage) -> None:
+    content = {
+        "all": as_json(page.overall),
+        "splits": {name: as_json(split) for name, split in page.splits.items()},
+        "duplicates": {**as_json(page.duplicates), "examples": as_json(page.examples)},
+        "limit": page.limit,
+    }
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+
+
+def _facts(page: DatasetPage) -> dict[str, Any]:
+    """The figures of a short table."""
+    return {
+        "page": PAGE,
+        "statistics": STATISTICS,
+        "limit": page.limit,
+        "splits": {name: _short(split, page.repeats[name]) for name, split in page.splits.items()},
+        "all": _short(page.overall, page.repeats[OVERALL]),
+        "images_in_several_splits": page.duplicates.leaking,
+    }
+
+
+def _short(split: SplitStatistics, repeats: int) -> dict[str, Any]:
+    figures = {
+        "scenes": split.scenes,
+        "objects_mean": split.objects_per_scene.mean,
+        "objects_std": split.objects_per_scene.std,
+        "without_objects": split.without_objects,
+        "median_pixels": split.pixels_per_object.quantiles.get(0.5),
+        "background_share": split.background_share.mean,
+        "repeated_images": repeats,
+    }
+    return {name: as_json(value) for name, value in figures.items()}

@@ -1,0 +1,22 @@
+"""What a data set holds, counted scene by scene: exact, and in memory that hardly grows with the number of scenes.
+
+`tally` counts whole numbers and `binned` numbers of an unknown range; both give a `distribution`. `factors` and
+`split` gather them over the scenes of a split, and splits can be merged. `duplicates` finds images that occur twice.
+"""
+
+from iodine_kit.statistics.distribution import Distribution, Histogram, as_json
+from iodine_kit.statistics.duplicates import Duplicates, Fingerprints, find_duplicates
+from iodine_kit.statistics.factors import Factor
+from iodine_kit.statistics.split import SplitCounts, SplitStatistics
+
+__all__ = [
+    "Distribution",
+    "Duplicates",
+    "Factor",
+    "Fingerprints",
+    "Histogram",
+    "SplitCounts",
+    "SplitStatistics",
+    "as_json",
+    "find_duplicates",
+]

@@ -1,0 +1,34 @@
+"""Data set artifacts made of scenes at hand, without the stage that prepares published ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from iodine_kit.formats import hdf5, write_split
+from iodine_kit.records import DatasetInfo, Scene
+from iodine_kit.store import Artifact, Identity, Store
+from iodine_kit.store.provenance import provenance
+
+
+def store_scenes(
+    root: Path,
+    splits: Mapping[str, Sequence[Scene]],
+    info: DatasetInfo,
+    config: Mapping[str, Any] | None = None,
+    preprocess: Mapping[str, Any] | None = None,
+) -> Artifact:
+    """Store scenes of one size as a data set artifact in HDF5, of the plug-in that ``info`` names."""
+    scene = next(iter(splits.values()))[0]
+    stored = vars(info) | {"height": scene.mask.shape[0], "width": scene.mask.shape[1]}
+    factors = {name: {"dtype": str(v.dtype), "shape": list(v.shape)} for name, v in scene.factors.items()}
+    counts = {name: len(scenes) for name, scenes in splits.items()}
+    facts = {"info": stored | {"background": list(info.background)}, "splits": counts, "format": "hdf5"}
+    tables = {"dataset": {"name": info.dataset, **(config or {})}, "preprocess": dict(preprocess or {}), "split": {}}
+    identity = Identity(kind="dataset", name=info.dataset, stage="prepare", version=1, config=tables)
+    with Store(root).draft(identity) as draft:
+        for name, scenes in splits.items():
+            write_split(hdf5, draft.path, name, scenes, hdf5.Config())
+        return draft.commit(facts | {"factors": factors}, provenance(datetime.now(UTC)))

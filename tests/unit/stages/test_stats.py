@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from unit.reporting.page_parser import PageParser
+from unit.stages.handmade import store_scenes
+
+from iodine_kit.errors import ConfigError
+from iodine_kit.progress import Silent
+from iodine_kit.records import DatasetInfo, Scene
+from iodine_kit.stages import stats
+from iodine_kit.stages.job import obtain
+from iodine_kit.store import Artifact, Store
+
+SIDE, ROWS = 12, 6
+INFO = DatasetInfo("folder", SIDE, SIDE, ROWS, (0, 1), {"kind": ("none", "disc", "box", "star")})
+
+
+def draw(rng: np.random.Generator, key: str) -> Scene:
+    """Boxes on two pieces of background; some are hidden by others, some rows are not visible."""
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    mask[: SIDE // 3] = 1
+    visibility = np.ones(ROWS, np.float32)
+    visibility[2 + rng.integers(0, 5) :] = 0
+    for index in range(2, int(visibility.sum())):
+        top, left = rng.integers(0, SIDE - 4, 2)
+        mask[top : top + 5, left : left + 5] = index
+    factors = {
+        "visibility": visibility,
+        "kind": rng.integers(1, 3, ROWS).astype(np.float32),
+        "x": rng.normal(5, 40, ROWS),
+        "place": rng.integers(0, 9, (ROWS, 2)),
+        "camera": rng.normal(size=(2, 2)),
+    }
+    return Scene(key, rng.integers(0, 256, (SIDE, SIDE, 3)).astype(np.uint8), mask, factors)
+
+
+def again(scene: Scene, key: str) -> Scene:
+    return Scene(key, scene.image, scene.mask, scene.factors)
+
+
+@pytest.fixture(scope="module")
+def scenes() -> dict[str, list[Scene]]:
+    rng = np.random.default_rng(3)
+    made = {"train": [draw(rng, f"a{i}") for i in range(40)], "test": [draw(rng, f"b{i}") for i in range(15)]}
+    made["train"][31] = again(made["train"][4], "a31")
+    made["train"][32] = again(made["train"][4], "a32")
+    made["test"][7] = again(made["train"][4], "b7")
+    made["test"][8] = again(made["train"][9], "b8")
+    return made
+
+
+@pytest.fixture(scope="module")
+def dataset(scenes: dict[str, list[Scene]], tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    return store_scenes(tmp_path_factory.mktemp("store"), scenes, INFO)
+
+
+def run(dataset: Artifact, **config: Any) -> Artifact:
+    return obtain(Store(dataset.path.parents[1]), stats.plan({"stats": config}, dataset, Silent()), Silent())
+
+
+@pytest.fixture(scope="module")
+def made(dataset: Artifact) -> Artifact:
+    return run(dataset)
+
+
+@pytest.fixture(scope="module")
+def figures(made: Artifact) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((made.path / "statistics.json").read_text("utf-8"))
+    return content
+
+
+def table_of(scenes: list[Scene]) -> pd.DataFrame:
+    """Every entity of every scene in a row, the long way round."""
+    rows = []
+    for scene in scenes:
+        border = np.ones_like(scene.mask, bool)
+        border[1:-1, 1:-1] = False
+        for index in range(ROWS):
+            inside = scene.mask == index
+            place = {"key": scene.key, "index": index, "pixels": inside.sum(), "border": (inside & border).any()}
+            values = {name: scene.factors[name][index] for name in ("x", "kind")}
+            seen = scene.factors["visibility"][index] > 0
+            rows.append(place | values | {"seen": seen, "place": scene.factors["place"][index, 1]})
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize("split", ["train", "test", "all"])
+def test_figures_are_those_that_pandas_finds(
+    scenes: dict[str, list[Scene]], figures: dict[str, Any], split: str
+) -> None:
+    of = scenes["train"] + scenes["test"] if split == "all" else scenes[split]
+    found = figures["all"] if split == "all" else figures["splits"][split]
+    table = table_of(of)
+    objects = table[(table["index"] > 1) & table["seen"]]
+    per_scene = objects.groupby("key").size().reindex([scene.key for scene in of], fill_value=0)
+    drawn = table[(table["index"] > 1) & (table["pixels"] > 0)]
+    background = table[table["index"] <= 1].groupby("key")["pixels"].sum() / SIDE**2
+
+    assert found["scenes"] == len(of)
+    assert found["objects_per_scene"]["mean"] == pytest.approx(per_scene.mean())
+    assert found["objects_per_scene"]["std"] == pytest.approx(per_scene.std(ddof=0))
+    assert bars(found["objects_per_scene"]) == per_scene.value_counts().to_dict()
+    assert found["without_objects"] == (per_scene == 0).sum() > 0
+    assert found["unseen_objects"] == (objects["pixels"] == 0).sum()
+    assert found["at_border"] == drawn["border"].sum()
+    assert found["pixels_per_object"]["n"] == len(drawn)
+    for at, value in found["pixels_per_object"]["quantiles"].items():
+        assert value == pytest.approx(drawn["pixels"].quantile(float(at)))
+        assert found["share_per_object"]["quantiles"][at] == pytest.approx(value / SIDE**2)
+    assert found["background_share"]["mean"] == pytest.approx(background.mean())
+    assert (found["background_share"]["minimum"], found["background_share"]["maximum"]) == pytest.approx(
+        (background.min(), background.max())
+    )
+
+
+def bars(distribution: dict[str, Any]) -> dict[int, int]:
+    """A histogram over whole numbers as value → count, without empty ones."""
+    shown = distribution["histogram"]
+    assert shown["whole"]
+    return {int(edge): count for edge, count in zip(shown["edges"], shown["counts"], strict=False) if count}
+
+
+def test_channels_are_those_that_numpy_finds(scenes: dict[str, list[Scene]], figures: dict[str, Any]) -> None:
+    pixels = np.stack([scene.image for scene in scenes["train"]]).reshape(-1, 3).astype(np.float64)
+    found = figures["splits"]["train"]["channels"]
+    np.testing.assert_allclose([channel["mean"] for channel in found], pixels.mean(0))
+    np.testing.assert_allclose([channel["std"] for channel in found], pixels.std(0))
+
+
+def test_factors_are_of_visible_objects_only(scenes: dict[str, list[Scene]], figures: dict[str, Any]) -> None:
+    table = table_of(scenes["train"] + scenes["test"])
+    objects = table[(table["index"] > 1) & table["seen"]]
+    found = figures["all"]["factors"]
+    assert set(found) == {"kind", "x", "place"}  # neither visibility nor what has no row per entity
+    counts = objects["kind"].value_counts()
+    assert found["kind"]["classes"] == {"disc": counts[1], "box": counts[2], "star": 0}
+    (x,) = found["x"]["components"]
+    assert (x["n"], x["mean"], x["std"]) == pytest.approx((len(objects), objects["x"].mean(), objects["x"].std(ddof=0)))
+    expected, _ = np.histogram(objects["x"], x["histogram"]["edges"])
+    assert x["histogram"]["counts"] == expected.tolist() and sum(expected) == len(objects)
+    assert bars(found["place"]["components"][1]) == objects["place"].value_counts().to_dict()
+
+
+def test_images_that_occur_twice_are_found_within_and_across_splits(figures: dict[str, Any]) -> None:
+    found = figures["duplicates"]
+    assert found["repeats"] == {"train": 2, "test": 0}
+    assert found["shared"] == {"train": {"test": 4}, "test": {"train": 2}}
+    assert (found["distinct"], found["leaking"]) == (55 - 4, 2)
+    assert found["examples"] == [
+        ["train/a4", "test/b7"], ["train/a9", "test/b8"], ["train/a4", "train/a31"], ["train/a4", "train/a32"],
+    ]  # fmt: skip
+
+
+def test_the_page_is_whole_loads_nothing_and_says_what_matters(made: Artifact, dataset: Artifact) -> None:
+    text = (made.path / "index.html").read_text("utf-8")
+    page = PageParser(text)
+    assert page.errors == [] and len(page.ids()) == len(set(page.ids()))
+    sources = [image["src"] or "" for image in page.of("img")]
+    assert len(sources) == 2 * 2 * 12 and all(source.startswith("data:image/png;base64,") for source in sources)
+    assert "http" not in text.replace('"http-equiv', "").replace("http-equiv=", "")
+    assert page.of("script") == [] and all(image["alt"] for image in page.of("img"))
+    told = " ".join(page.text)
+    assert "2 images occur in more than one split." in told and "2 scenes repeat an earlier image of its split." in told
+    assert dataset.reference.directory in told and f"iodine-kit stats {dataset.reference.directory}" in told
+
+
+def test_a_limit_looks_at_the_first_scenes_of_every_split(scenes: dict[str, list[Scene]], dataset: Artifact) -> None:
+    limited = run(dataset, limit=7, scenes=0)
+    figures = json.loads((limited.path / "statistics.json").read_text("utf-8"))
+    assert (figures["limit"], figures["all"]["scenes"]) == (7, 14)
+    pixels = np.concatenate([scene.image.ravel() for split in scenes.values() for scene in split[:7]])
+    assert np.mean([c["mean"] for c in figures["all"]["channels"]]) == pytest.approx(pixels.mean())
+    page = (limited.path / "index.html").read_text("utf-8")
+    assert "the first 7 of every split" in page and "--set stats.limit=7 --set stats.scenes=0" in page
+    assert PageParser(page).of("img") == []
+
+
+def test_the_same_data_set_gives_the_same_bytes_and_is_not_looked_at_twice(made: Artifact, dataset: Artifact) -> None:
+    assert run(dataset).manifest.made == made.manifest.made
+    job = stats.plan({}, dataset, Silent())
+    anew = obtain(Store(dataset.path.parents[1]), job, Silent(), overwrite=True)
+    assert anew.manifest.content == made.manifest.content
+
+
+def test_scenes_without_masks_or_factors_have_a_page_too(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    scenes = [
+        Scene(f"s{i}", rng.integers(0, 256, (4, 6, 3)).astype(np.uint8), np.zeros((4, 6), np.uint8)) for i in range(3)
+    ]
+    made = run(store_scenes(tmp_path, {"train": scenes}, DatasetInfo("folder", 0, 0, 1)))
+    text = (made.path / "index.html").read_text("utf-8")
+    assert "No mask shows an object" in text and PageParser(text).errors == []
+    assert made.facts["all"]["without_objects"] == 3 and made.facts["all"]["median_pixels"] is None
+    assert made.facts["splits"].keys() == {"train"}
+
+
+def test_a_mistyped_key_is_refused() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'limit'"):
+        stats.configure({"stats": {"limits": 3}})
