@@ -16,7 +16,11 @@ Generate = Callable[[Any, np.random.Generator, str], Scene]
 
 
 class DatasetPlugin(Protocol):
-    """What a module of this folder offers. How published bytes are read is told by ``iodine_kit.layouts``."""
+    """What a module of this folder offers. How published bytes are read is told by ``iodine_kit.layouts``.
+
+    A generator that relies on programs from outside also offers ``made_with(config)``, their names and versions, which
+    go into the manifest.
+    """
 
     VERSION: int
     """Raised whenever the same configuration would give other scenes."""

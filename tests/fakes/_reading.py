@@ -63,12 +63,12 @@ def difference(found: Found, fake: Fake) -> str:
         if len(scenes) != len(truth):
             return f"split '{split}' has {len(scenes)} scenes, not {len(truth)}"
         for index, (scene, true) in enumerate(zip(scenes, truth, strict=True)):
-            if wrong := _different(scene, true):
+            if wrong := different(scene, true):
                 return f"split '{split}', scene {index}: {wrong}"
     return ""
 
 
-def _different(scene: Scene, true: Truth) -> str:
+def different(scene: Scene, true: Truth) -> str:
     if not np.array_equal(scene.image, true.image):
         return f"another image: {scene.image.shape}, not {true.image.shape}, or other values"
     if not np.array_equal(scene.mask, true.mask):

@@ -30,22 +30,21 @@ _PROGRAM = Path(__file__).with_name("render.py")
 _PATIENCE = 5  # seconds an idle renderer has to end once its input is closed
 
 
-def find_python(setting: str = "") -> str:
-    """Choose the Python that runs Blender: the setting, else ``$IODINE_KIT_BLENDER``, else our own if it has ``bpy``.
+def find_python() -> str:
+    """Choose the Python that runs Blender: ``$IODINE_KIT_BLENDER`` if it is set, else our own if it has ``bpy``.
 
     Raises:
         SourceError: if the one named does not exist, or none is named and our own has no ``bpy``.
     """
-    for origin, name in (("dataset.blender", setting), (VARIABLE, os.environ.get(VARIABLE, ""))):
-        if name:
-            if shutil.which(name) is None:
-                raise SourceError(f"{origin}: {name!r} is not a program: give the path of a Python 3.11 that has bpy")
-            return name
+    if named := os.environ.get(VARIABLE, ""):
+        if shutil.which(named) is None:
+            raise SourceError(f"{VARIABLE}: {named!r} is not a program: give the path of a Python 3.11 that has bpy")
+        return named
     if importlib.util.find_spec("bpy") is None:
         raise SourceError(
             "drawing CLEVR scenes needs Blender's module bpy, which needs Python 3.11: there, pip install "
             "'iodine-kit[blender]'; elsewhere, make an environment for it with python3.11 -m venv blender && "
-            f"blender/bin/pip install bpy=={BPY}, and pass --set dataset.blender=blender/bin/python (or set {VARIABLE})"
+            f"blender/bin/pip install bpy=={BPY}, and set {VARIABLE}=blender/bin/python"
         )
     return sys.executable
 
@@ -96,6 +95,12 @@ class Renderer:
             self.close()
             raise
 
+    def versions(self) -> dict[str, str]:
+        """Blender's version and the device it draws on; starts the process if need be."""
+        if self._process is None:
+            self._start()
+        return {"blender": self.blender, "device": self.device}
+
     def close(self) -> None:
         """End the process; the next scene starts another."""
         process, self._process = self._process, None
@@ -133,7 +138,7 @@ class Renderer:
         try:
             ready = self._answer(process)
         except _Refused as refusal:
-            hint = f"install bpy=={BPY} for it (Python 3.11), or choose another by dataset.blender"
+            hint = f"install bpy=={BPY} for it (Python 3.11), or choose another by {VARIABLE}"
             raise SourceError(f"{self._command[0]} cannot run Blender ({refusal}): {hint}") from None
         self.blender, self.device = str(ready.get("blender", "")), str(ready.get("device", ""))
         return process

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from iodine_kit.errors import CorruptDataError, IodineKitError, StorageError
 from iodine_kit.layouts import Item
@@ -12,6 +13,7 @@ from iodine_kit.stages.job import Facts
 from iodine_kit.stages.prepare.assembly import Assembly, require_complete
 from iodine_kit.stages.prepare.journal import NAME, Journal, State
 from iodine_kit.stages.prepare.outcome import describe, write_contact_sheet, write_description
+from iodine_kit.stages.prepare.recipe import DATASETS
 from iodine_kit.stages.prepare.work import Work
 from iodine_kit.stages.prepare.workers import carried_out
 
@@ -44,11 +46,17 @@ def _fill(work: Work, journal: Journal, out: Path, reporter: Reporter) -> Facts:
     _check_bad(work, state)
     require_complete(records.seen, work.rule, state, work.source)
     facts = describe(work.recipe.expected.info, assembly.finish(), format_name, state)
-    facts |= {"origin": work.origin, "expected": dict(work.expected)}
+    facts |= {"origin": {**work.origin, **_made_with(work)}, "expected": dict(work.expected)}
     _compare(facts["splits"], work, reporter)
     write_description(out, facts)
     write_contact_sheet(out, facts)
     return facts
+
+
+def _made_with(work: Work) -> dict[str, Any]:
+    """Programs from outside that made generated scenes, with their versions."""
+    tell = getattr(DATASETS.load(work.recipe.dataset), "made_with", None)
+    return {"made_with": tell(work.recipe.dataset_config)} if work.generated and tell else {}
 
 
 class _Candidates:
