@@ -36,7 +36,7 @@ def formats() -> list[dict[str, str]]:
     from iodine_kit.stages.split import FORMATS
 
     told = {name: (FORMATS.load(name).__doc__ or "").strip() for name in FORMATS.names()}
-    return [{"name": name, "summary": " ".join(text.split("\n\n")[0].split())} for name, text in told.items()]
+    return [{"name": name, "summary": " ".join(text.split("\n\n")[0].replace("``", "").split())} for name, text in told.items()]
 
 
 def protocols(name: str | None) -> list[dict[str, Any]]:

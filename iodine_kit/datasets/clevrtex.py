@@ -37,9 +37,8 @@ class Config(configuration.Config):
 
 
 def info(config: Config) -> DatasetInfo:
-    """What is true of every scene as published. The variant is a class that all its scenes share."""
-    classes = {"variant": (config.variant,)}
-    return DatasetInfo("clevrtex", 240, 320, 11, (0,), classes, CITATION, LICENCE)
+    """What is true of every scene as published."""
+    return DatasetInfo("clevrtex", 240, 320, 11, (0,), {}, CITATION, LICENCE)
 
 
 def fields(config: Config) -> dict[str, FieldSpec]:

@@ -7,7 +7,7 @@ so that scenes can be made in other processes, skipped after an interruption, an
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,12 +25,14 @@ class Expected:
         info: what is true of its scenes as published.
         fields: the features of its TFRecord file; empty if none was published.
         others: the features of every known TFRecord file, to name the one that a file turns out to be.
+        options: the data set's configuration, such as which of its variants is wanted.
     """
 
     dataset: str
     info: DatasetInfo
     fields: Mapping[str, FieldSpec]
     others: Mapping[str, Mapping[str, FieldSpec]]
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

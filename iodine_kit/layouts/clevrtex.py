@@ -52,7 +52,7 @@ def files(paths: Sequence[Path], config: Config) -> list[Path]:
 
 def items(paths: Sequence[Path], expected: Expected, config: Config) -> Iterator[Item]:
     """The images in the order of their numbers, all of the variant that the data set is configured as."""
-    (variant,) = expected.info.classes["variant"]
+    variant = str(expected.options["variant"])
     pairs = _numbered(_pairs(paths), variant)
     for number in range(len(pairs)):
         split = "test" if variant == "outd" else _split(number, len(pairs))

@@ -77,8 +77,9 @@ def load_model(run: Artifact) -> Any:
 
 def _with_default_preset(plugin: ModelPlugin, values: Values, dataset: Artifact, reporter: Reporter) -> Values:
     """Where nothing is said of the net, take the one that was published for this data set, if there is one."""
-    default = f"release-{dataset_info(dataset).dataset}"
-    if "preset" in values or default not in plugin.PRESETS:
+    fitting = (name for name in plugin.PRESETS if name.startswith(f"release-{dataset_info(dataset).dataset}"))
+    default = next(fitting, None)
+    if "preset" in values or default is None:
         return values
     reporter.note(f"model: preset {default} (choose with --set model.preset=NAME)")
     return {"preset": default, **values}

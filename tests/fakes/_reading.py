@@ -32,7 +32,7 @@ def expected(fake: Fake) -> Expected:
     plugin = DATASETS.load(fake.dataset)
     config = plugin.Config(**fake.config)
     others = {title: fields for name in DATASETS.names() for title, fields in DATASETS.load(name).SCHEMAS.items()}
-    return Expected(fake.dataset, plugin.info(config), plugin.fields(config), others)
+    return Expected(fake.dataset, plugin.info(config), plugin.fields(config), others, config.model_dump())
 
 
 def items(layout: str, fake: Fake, told: Expected | None = None) -> Iterator[Item]:

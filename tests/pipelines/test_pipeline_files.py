@@ -36,6 +36,7 @@ def test_every_value_of_a_pipeline_file_is_a_known_one(path: Path) -> None:
     build(EvalConfig, tables["eval"], "eval")
     build(ReportConfig, tables["report"], "report")
     assert tables["pipeline"]["summary"]
+    pipelines.check(tables)
 
 
 @pytest.mark.parametrize(("name", "figure"), PUBLISHED.items())

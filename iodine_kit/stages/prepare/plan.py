@@ -89,7 +89,8 @@ def _recipe(choice: Choice, layout: str, layout_config: Config, preprocess: Prep
     name, config = choice.config.dataset, choice.dataset_config
     known = DATASETS.names() if layout else []
     others = {title: fields for other in known for title, fields in DATASETS.load(other).SCHEMAS.items()}
-    expected = Expected(name, choice.dataset.info(config), choice.dataset.fields(config), others)
+    fields, options = choice.dataset.fields(config), config.model_dump()
+    expected = Expected(name, choice.dataset.info(config), fields, others, options)
     return Recipe(
         dataset=name,
         dataset_config=config,

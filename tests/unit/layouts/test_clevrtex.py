@@ -17,7 +17,7 @@ CONFIG = clevrtex.Config()
 
 
 def expected(variant: dataset.Variant = "full") -> Expected:
-    return Expected("clevrtex", dataset.info(dataset.Config(variant=variant)), {}, {})
+    return Expected("clevrtex", dataset.info(dataset.Config(variant=variant)), {}, {}, {"variant": variant})
 
 
 def index_mask(highest: int = 10) -> Bytes:
