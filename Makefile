@@ -31,7 +31,7 @@ $(VENV)/.core: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.test: $(VENV)/.core
-	$(INSTALL) --editable ".[tensorboard,test]"
+	$(INSTALL) --editable ".[blosc,tensorboard,test]"
 	touch $@
 
 clean:

@@ -35,8 +35,12 @@ def formats() -> list[dict[str, str]]:
     """Every storage format with the first sentence that it says of itself."""
     from iodine_kit.stages.split import FORMATS
 
-    told = {name: (FORMATS.load(name).__doc__ or "").strip() for name in FORMATS.names()}
-    return [{"name": name, "summary": " ".join(text.split("\n\n")[0].replace("``", "").split())} for name, text in told.items()]
+    return [{"name": name, "summary": _first_paragraph(FORMATS.load(name).__doc__)} for name in FORMATS.names()]
+
+
+def _first_paragraph(text: str | None) -> str:
+    """A docstring's first paragraph as plain text."""
+    return " ".join((text or "").strip().split("\n\n")[0].replace("``", "").split())
 
 
 def protocols(name: str | None) -> list[dict[str, Any]]:

@@ -18,6 +18,9 @@ from support import Command
 from iodine_kit.registry import Registry
 from iodine_kit.tfrecord import read_examples, serialize_example, write_records
 
+GUIDE = (Path(__file__).parents[2] / "docs" / "data.md").read_text("utf-8")
+PLUGIN = GUIDE.split("```python\n")[1].split("```")[0]
+"""The guide's own example of a data set from outside."""
 FORMATS = Registry("format", "iodine_kit.formats")  # type: ignore[var-annotated]
 SMALL = ["--set", "dataset.cell=2", "--set", "format.scenes_per_shard=40"]
 
@@ -157,44 +160,32 @@ def test_the_compression_does_not_matter_and_its_bytes_do(iodine_kit: Command, t
     assert only(tmp_path / "a").name != only(tmp_path / "b").name
 
 
-PLUGIN = '''
-"""Discs: a data set from outside."""
-import numpy as np
-from iodine_kit.config import Config as Base
-from iodine_kit.records import DatasetInfo, Scene
-
-VERSION, SUMMARY = 1, "one disc"
-SPLITS, PREPROCESS, SCHEMAS, PUBLISHED_KEYS = {}, {}, {}, ()
-
-
-class Config(Base):
-    """How large.
-
-    Attributes:
-        radius: in pixels.
-    """
-
-    radius: int = 5
-
-
-def info(config):
-    return DatasetInfo("discs", 16, 16, 2)
-
-
-def fields(config):
-    return {}
-
-
-def urls(config):
-    return ()
+STUBBORN = """
+from pathlib import Path
+from discs import *
+from discs import generate as draw
+from iodine_kit.errors import SourceError
 
 
 def generate(config, rng, key):
-    y, x = np.mgrid[:16, :16]
-    top, left = rng.integers(4, 12, 2)
-    mask = ((y - top) ** 2 + (x - left) ** 2 < config.radius**2).astype(np.uint8)
-    return Scene(key, np.repeat(mask[..., None] * np.uint8(200), 3, 2), mask)
-'''
+    if not Path("repaired").exists() and key.endswith("99"):
+        raise SourceError("the renderer died")
+    return draw(config, rng, key)
+"""
+
+
+def test_a_generator_that_fails_may_be_repaired_without_losing_what_it_made(
+    iodine_kit: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "discs.py").write_text(PLUGIN)
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "stubborn.py").write_text(STUBBORN)
+    command = ["prepare", "plugins.stubborn", "--generate", 200]
+    assert "the renderer died" in iodine_kit(*command, status=5).stderr
+    (tmp_path / "repaired").touch()
+    assert "going on after" in iodine_kit(*command).stderr
+    iodine_kit(*command, "--store", "whole")
+    assert digests(only(tmp_path / "whole")) == digests(only(tmp_path / "data"))
 
 
 def test_a_data_set_from_outside_the_package(iodine_kit: Command, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from iodine_kit.errors import CorruptDataError, IodineKitError, StorageError
+from iodine_kit.errors import ConfigError, CorruptDataError, CountError, ImageSizeError, SchemaError
 from iodine_kit.layouts import Item
 from iodine_kit.progress import Reporter
 from iodine_kit.stages.job import Facts
@@ -18,15 +18,20 @@ from iodine_kit.stages.prepare.work import Work
 from iodine_kit.stages.prepare.workers import carried_out
 
 
+FINAL = (ConfigError, CorruptDataError, CountError, ImageSizeError, SchemaError)
+"""Errors that the same command would meet again: nothing is gained by keeping what was done before them."""
+
+
 def make(work: Work, out: Path, reporter: Reporter) -> Facts:
-    """Fill ``out``. Where the system refused, what is done is kept for the next time; else a mistake begins anew."""
+    """Fill ``out``; what is done is kept for the next time, unless there cannot be one."""
     journal = Journal(out / NAME)
     try:
         return _fill(work, journal, out, reporter)
-    except IodineKitError as error:
-        if not isinstance(error, StorageError):
-            journal.remove()
+    except FINAL:
+        journal.remove()
         raise
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("what is finished stays, and the same command goes on") from None
     finally:
         journal.close()
 
