@@ -13,6 +13,7 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
+from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
@@ -33,7 +34,7 @@ class Registry(Generic[PluginT]):
 
     def names(self) -> list[str]:
         """All plug-in names, sorted; modules that nobody declared can only be asked for by their path."""
-        return sorted({*self._own(), *self._declared()})
+        return sorted({*self.own(), *self._declared()})
 
     def load(self, name: str) -> PluginT:
         """Import and return the plug-in.
@@ -41,16 +42,17 @@ class Registry(Generic[PluginT]):
         Raises:
             UnknownNameError: with the nearest known name; or if a module is not there or not a plug-in.
         """
-        if name in self._own():
+        if name in self.own():
             return cast(PluginT, importlib.import_module(f"{self.package}.{name.replace('-', '_')}"))
         declared = self._declared()
         if name in declared:
-            return self._checked(declared[name].value, declared[name].load())
+            return self._checked(declared[name].value, lambda: declared[name].load())
         if "." in name:
-            return self._checked(name, self._module(name))
+            return self._checked(name, lambda: _module_from_here(name))
         raise UnknownNameError(f"no {self.family} is called '{name}'{did_you_mean(name, self.names())}")
 
-    def _own(self) -> list[str]:
+    def own(self) -> list[str]:
+        """The names of this package's own plug-ins."""
         spec = importlib.util.find_spec(self.package)
         folders = spec.submodule_search_locations if spec else None
         modules = pkgutil.iter_modules(folders or [])
@@ -59,20 +61,24 @@ class Registry(Generic[PluginT]):
     def _declared(self) -> dict[str, EntryPoint]:
         return {point.name: point for point in entry_points(group=self.package)}
 
-    def _module(self, path: str) -> Any:
-        here = str(Path.cwd())
-        if here not in sys.path:
-            sys.path.append(here)  # where a person keeps the module they are working on
+    def _checked(self, path: str, load: Callable[[], Any]) -> PluginT:
         try:
-            return importlib.import_module(path)
-        except ImportError as error:
-            raise UnknownNameError(f"{self.family} '{path}' cannot be imported: {error}") from None
-
-    def _checked(self, path: str, plugin: Any) -> PluginT:
+            plugin = load()
+        except Exception as error:  # whatever the code of strangers may raise while it is imported
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise UnknownNameError(f"{self.family} '{path}' cannot be imported: {reason}") from error
         missing = sorted(offer for offer in offers(self.contract) if not hasattr(plugin, offer))
         if missing:
             raise UnknownNameError(f"{path} is no {self.family}: it lacks {', '.join(missing)}")
         return cast(PluginT, plugin)
+
+
+def _module_from_here(path: str) -> Any:
+    """Import a module, be it from the working directory: where a person keeps what they are working on."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+    return importlib.import_module(path)
 
 
 def offers(contract: type | None) -> set[str]:

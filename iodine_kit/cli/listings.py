@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from iodine_kit.cli.console import err
+from iodine_kit.errors import UnknownNameError
+from iodine_kit.registry import PluginT, Registry
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -18,7 +20,7 @@ def datasets() -> list[dict[str, Any]]:
     """Every data set: name, summary, whether it has a generator or can be downloaded, layouts that can hold it."""
     from iodine_kit.stages.prepare import DATASETS, LAYOUTS
 
-    layouts = {name: LAYOUTS.load(name).DATASETS for name in LAYOUTS.names()}
+    layouts = {name: layout.DATASETS for name, layout in _working(LAYOUTS)}
     return [
         {
             "name": name,
@@ -27,7 +29,7 @@ def datasets() -> list[dict[str, Any]]:
             "download": bool(plugin.urls(plugin.Config())),
             "layouts": [layout for layout, holds in layouts.items() if not holds or name in holds],
         }
-        for name, plugin in ((name, DATASETS.load(name)) for name in DATASETS.names())
+        for name, plugin in _working(DATASETS)
     ]
 
 
@@ -35,7 +37,18 @@ def formats() -> list[dict[str, str]]:
     """Every storage format with the first sentence that it says of itself."""
     from iodine_kit.stages.split import FORMATS
 
-    return [{"name": name, "summary": _first_paragraph(FORMATS.load(name).__doc__)} for name in FORMATS.names()]
+    return [{"name": name, "summary": _first_paragraph(plugin.__doc__)} for name, plugin in _working(FORMATS)]
+
+
+def _working(registry: Registry[PluginT]) -> list[tuple[str, PluginT]]:
+    """Every plug-in that can be imported; of others' broken ones a word."""
+    found = []
+    for name in registry.names():
+        try:
+            found.append((name, registry.load(name)))
+        except UnknownNameError as error:
+            err.print(f"left out: {error}", markup=False, style="dim")
+    return found
 
 
 def _first_paragraph(text: str | None) -> str:
@@ -47,7 +60,7 @@ def protocols(name: str | None) -> list[dict[str, Any]]:
     """Every protocol, or the one named, with its rules by data set."""
     from iodine_kit.stages.prepare import PROTOCOLS
 
-    found = [(one, PROTOCOLS.load(one)) for one in ([name] if name else PROTOCOLS.names())]
+    found = [(name, PROTOCOLS.load(name))] if name else _working(PROTOCOLS)
     return [
         {
             "name": one,

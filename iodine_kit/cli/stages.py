@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -22,9 +22,7 @@ from iodine_kit.cli.options import (
     store_at,
     tables_of,
 )
-
-if TYPE_CHECKING:
-    from iodine_kit.store import Artifact
+from iodine_kit.cli.pages import check_output, hand_over
 
 
 def register(app: typer.Typer) -> None:
@@ -191,7 +189,7 @@ def report(
     from iodine_kit.stages import report as stage
     from iodine_kit.stages.job import obtain
 
-    _check_output(output)
+    check_output(output)
     tables = tables_of(pipeline, settings, stage.TABLES)
     place, reporter = store_at(store), Terminal()
     evaluated = input_artifact(place, evaluation, "evaluation", "iodine-kit eval")
@@ -199,7 +197,7 @@ def report(
     trained = parent(place, predicted, "run")
     chain = {"dataset": data, "run": trained, "predictions": predicted, "evaluation": evaluated}
     artifact = obtain(place, stage.plan(tables, chain, reporter), reporter, overwrite=overwrite)
-    emit(artifact, as_json, page=_page(artifact, output))
+    emit(artifact, as_json, page=hand_over(artifact.path / stage.PAGE, output))
 
 
 def run(
@@ -214,8 +212,9 @@ def run(
     """Bring everything a pipeline file describes up to date, from data to report."""
     from iodine_kit import pipeline as pipelines
     from iodine_kit.cli.console import Terminal, emit, show_metrics
+    from iodine_kit.stages.report import PAGE
 
-    _check_output(output)
+    check_output(output)
     tables, place, reporter = pipelines.load(pipeline, settings or []), store_at(store), Terminal()
     if dry_run:
         for planned in pipelines.plan(tables, place, reporter):
@@ -225,25 +224,10 @@ def run(
     metrics = chain["evaluation"].facts
     show_metrics(metrics)
     facts: dict[str, Any] = {"artifacts": {role: str(artifact.path) for role, artifact in chain.items()}}
-    emit(chain["report"], as_json, **facts, metrics=metrics["metrics"], page=_page(chain["report"], output))
-
-
-def _check_output(output: Path | None) -> None:
-    """Before work that takes long, not after it."""
-    if output is not None and output.is_dir():
-        raise typer.BadParameter(f"{output} is a directory: name a file", param_hint="--output")
-
-
-def _page(report: Artifact, output: Path | None) -> str:
-    """Where the page lies, after copying it to ``output`` if that was asked for."""
-    import shutil
-
-    from iodine_kit.cli.console import Terminal
-    from iodine_kit.stages.report import PAGE
-
-    page = report.path / PAGE
-    if output is not None:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        page = Path(shutil.copyfile(page, output))
-    Terminal().note(f"open {page.resolve().as_uri()}")
-    return str(page)
+    emit(
+        chain["report"],
+        as_json,
+        **facts,
+        metrics=metrics["metrics"],
+        page=hand_over(chain["report"].path / PAGE, output),
+    )

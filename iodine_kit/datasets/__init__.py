@@ -18,8 +18,7 @@ Generate = Callable[[Any, np.random.Generator, str], Scene]
 class DatasetPlugin(Protocol):
     """What a module of this folder offers. How published bytes are read is told by ``iodine_kit.layouts``.
 
-    A generator that relies on programs from outside also offers ``made_with(config)``, their names and versions, which
-    go into the manifest.
+    Two offers are optional, and asked for through the functions below: ``made_with`` and ``repair``.
     """
 
     VERSION: int
@@ -27,9 +26,6 @@ class DatasetPlugin(Protocol):
 
     SUMMARY: str
     """One line for lists."""
-
-    SPLITS: Mapping[str, int]
-    """The usual splits of the published files: they take so many of its records each, in this order."""
 
     PREPROCESS: Mapping[str, Any]
     """Values of ``[preprocess]`` that published scenes of this data set get unless told otherwise."""
@@ -52,5 +48,20 @@ class DatasetPlugin(Protocol):
     def fields(self, config: Any) -> Mapping[str, FieldSpec]:
         """The one of ``SCHEMAS`` that the configuration asks for; empty if there is none."""
 
+    def splits(self, config: Any) -> Mapping[str, int]:
+        """The usual splits of the published files, each of so many records, in this order; empty if there are none."""
+
     def urls(self, config: Any) -> tuple[str, ...]:
         """Public addresses of the files that the configuration asks for; empty if they must be fetched by hand."""
+
+
+def made_with(plugin: DatasetPlugin, config: Any) -> Mapping[str, str]:
+    """Programs from outside that generate scenes, and their versions: what ``made_with(config)`` of a plug-in says."""
+    tell = getattr(plugin, "made_with", None)
+    return tell(config) if tell else {}
+
+
+def repaired(plugin: DatasetPlugin, config: Any, scene: Scene) -> Scene:
+    """A published scene as it should have been, if the configuration asks for it: ``repair(config, scene)``."""
+    mend = getattr(plugin, "repair", None)
+    return mend(config, scene) if mend else scene

@@ -12,7 +12,6 @@ from iodine_kit.tfrecord import FieldSpec
 
 VERSION = 1
 SUMMARY = "frames of videos of moving CLEVR-like objects, 64×64; published files"
-SPLITS = {"train": 39_364}
 PREPROCESS: dict[str, object] = {}
 PUBLISHED_KEYS = ("part",)
 CITATION = "Kabra et al., Multi-Object Datasets, github.com/google-deepmind/multi_object_datasets, 2019"
@@ -48,6 +47,11 @@ def info(config: Config) -> DatasetInfo:
 def fields(config: Config) -> dict[str, FieldSpec]:
     """The features of the published files."""
     return SCHEMAS["cater"]
+
+
+def splits(config: Config) -> dict[str, int]:
+    """All videos of the published files."""
+    return {"train": 39_364} if config.part == "train" else {"test": 17_100}
 
 
 def urls(config: Config) -> tuple[str, ...]:

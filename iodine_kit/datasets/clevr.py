@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from typing import Annotated, Literal
 
@@ -16,7 +17,6 @@ from iodine_kit.tfrecord import FieldSpec
 
 VERSION = 1
 SUMMARY = "3 to 10 solids on a table, 240×320; published with masks, without, or rendered by Blender"
-SPLITS = {"train": 70_000, "val": 15_000, "test": 15_000}
 PREPROCESS = {"crop": "iodine", "size": 128}
 PUBLISHED_KEYS: tuple[str, ...] = ()
 CITATION = "Johnson et al., CLEVR: A Diagnostic Dataset, CVPR 2017; masks: Kabra et al., Multi-Object Datasets, 2019"
@@ -92,6 +92,11 @@ def fields(config: Config) -> dict[str, FieldSpec]:
     return SCHEMAS["clevr"]
 
 
+def splits(config: Config) -> dict[str, int]:
+    """All scenes of the published file, divided as CLEVR itself is."""
+    return {"train": 70_000, "val": 15_000, "test": 15_000}
+
+
 def urls(config: Config) -> tuple[str, ...]:
     """The address of the published file."""
     return ("https://storage.googleapis.com/multi-object-datasets/clevr_with_masks/clevr_with_masks_train.tfrecords",)
@@ -99,14 +104,15 @@ def urls(config: Config) -> tuple[str, ...]:
 
 def generate(config: Config, rng: np.random.Generator, key: str) -> Scene:
     """Place and render one scene by the published law, in another process: see ``_clevr_blender``."""
-    settings = {name: value for name, value in config.model_dump(mode="json").items() if value != []}
-    arrays = _renderer().render(int(rng.integers(2**31)), settings)
+    settings = config.model_dump(mode="json") | {"threads": int(os.environ.get("IODINE_KIT_THREADS", 0))}
+    arrays = _renderer().render(int(rng.integers(2**63)), settings)
     return Scene(key, arrays.pop("image"), arrays.pop("mask"), arrays)
 
 
 def made_with(config: Config) -> dict[str, str]:
     """Versions of Blender render a little differently: 44 to 48 dB between 4.2 and 5.0."""
-    return _renderer().versions()
+    with Renderer(find_python()) as renderer:
+        return renderer.versions()
 
 
 @lru_cache(maxsize=1)

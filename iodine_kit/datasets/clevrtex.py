@@ -10,7 +10,6 @@ from iodine_kit.tfrecord import FieldSpec
 
 VERSION = 1
 SUMMARY = "3 to 10 textured objects on a textured ground, 240×320; published files, fetched by hand"
-SPLITS: dict[str, int] = {}
 PREPROCESS = {"crop": "centre:192", "size": 128}
 SCHEMAS: dict[str, dict[str, FieldSpec]] = {}
 CITATION = (
@@ -43,6 +42,11 @@ def info(config: Config) -> DatasetInfo:
 
 def fields(config: Config) -> dict[str, FieldSpec]:
     """None: it was not published as TFRecord files."""
+    return {}
+
+
+def splits(config: Config) -> dict[str, int]:
+    """None: its layout says."""
     return {}
 
 

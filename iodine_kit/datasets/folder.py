@@ -8,7 +8,6 @@ from iodine_kit.tfrecord import FieldSpec
 
 VERSION = 1
 SUMMARY = "your own images, of any size, with masks or without"
-SPLITS: dict[str, int] = {}
 PREPROCESS: dict[str, object] = {}
 SCHEMAS: dict[str, dict[str, FieldSpec]] = {}
 PUBLISHED_KEYS: tuple[str, ...] = ()
@@ -26,6 +25,11 @@ def info(config: Config) -> DatasetInfo:
 
 def fields(config: Config) -> dict[str, FieldSpec]:
     """None: these are no TFRecord files."""
+    return {}
+
+
+def splits(config: Config) -> dict[str, int]:
+    """None: its layout says."""
     return {}
 
 

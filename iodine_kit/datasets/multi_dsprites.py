@@ -8,9 +8,7 @@ one pixel has to show, and whether orientations were continuous, as here, or the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -18,7 +16,8 @@ import numpy as np
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from iodine_kit import config as configuration
-from iodine_kit.datasets._dsprites import GENUINE, NAMES, SIZE, Outline, load_sprites, outline
+from iodine_kit.datasets._dsprites import GENUINE, NAMES, SIZE
+from iodine_kit.datasets._sprite_law import FACTORS, Law, between, sprite_law
 from iodine_kit.errors import ConfigError, did_you_mean
 from iodine_kit.records import Bytes, DatasetInfo, Floats, Scene
 from iodine_kit.tfrecord import FieldSpec
@@ -30,7 +29,6 @@ CITATION = (
     "Matthey et al., dSprites, github.com/google-deepmind/dsprites-dataset, 2017"
 )
 LICENCE = "Apache-2.0"
-SPLITS = {"train": 60_000, "val": 320, "test": 320}
 PREPROCESS: dict[str, object] = {}
 PUBLISHED_KEYS = ("variant",)
 
@@ -43,9 +41,6 @@ _COUNTS: Mapping[Variant, tuple[int, int]] = {
     "colored_on_colored": (1, 4),
 }
 """Fewest and most objects of a published scene; a record has room for the most and the background."""
-
-_FACTORS = ("shape", "x", "y", "scale", "orientation")
-"""Of a sprite's outline, as :func:`iodine_kit.datasets._dsprites.outline` takes them."""
 
 _ATTEMPTS = 100
 """Places tried for one object before the scene is drawn anew, and scenes tried before the configuration is refused."""
@@ -146,6 +141,11 @@ def fields(config: Config) -> dict[str, FieldSpec]:
     return SCHEMAS[f"multi-dsprites {config.variant}"]
 
 
+def splits(config: Config) -> dict[str, int]:
+    """The first scenes of the published file."""
+    return {"train": 60_000, "val": 320, "test": 320}
+
+
 def urls(config: Config) -> tuple[str, ...]:
     """Addresses of the published file."""
     return (_URL.format(config.variant),)
@@ -163,7 +163,7 @@ def generate(config: Config, rng: np.random.Generator, key: str) -> Scene:
     low, high = _counts(config)
     count = int(rng.integers(low, high + 1))
     background, colours = _paint(config, rng, count)
-    law = _law(config.sprites, config.shapes, config.scale or (0.5, 1.0))
+    law = sprite_law(config.sprites, config.shapes, config.scale or (0.5, 1.0))
     sprites, mask = _compose(config, law, rng, count)
     palette = np.rint(255 * np.concatenate([background[None], colours])).astype(np.uint8)
     sprites["color"] = colours[:, :1] if config.variant == "binarized" else colours
@@ -174,46 +174,9 @@ def generate(config: Config, rng: np.random.Generator, key: str) -> Scene:
     return Scene(key, palette.take(mask, axis=0), mask, factors)
 
 
-@dataclass(frozen=True, eq=False)
-class _Law:
-    """What a sprite's factors are drawn from, and how one is drawn on the image.
-
-    Attributes:
-        values: by factor, either an interval ``(low, high)`` or an array of equally likely values.
-        outline: as :func:`iodine_kit.datasets._dsprites.outline`.
-    """
-
-    values: Mapping[str, tuple[float, float] | Floats]
-    outline: Callable[..., Outline]
-
-    def sample(self, rng: np.random.Generator, name: str, count: int) -> Floats:
-        """``float32[count]``: the precision that factors are stored in, so that they redraw the very same image."""
-        values = self.values[name]
-        if isinstance(values, tuple):
-            return _between(rng, values, count)
-        return values[rng.integers(0, len(values), count)]
-
-
-@lru_cache(maxsize=1)
-def _law(sprites: str | None, shapes: tuple[str, ...], scale: tuple[float, float]) -> _Law:
-    ids = np.array([NAMES.index(shape) for shape in shapes or GENUINE], np.float32)
-    if sprites is None:
-        whole = (0.0, 1.0)
-        return _Law({"shape": ids, "scale": scale, "orientation": (0, 2 * np.pi), "x": whole, "y": whole}, outline)
-    loaded = load_sprites(sprites)
-    values = {name: loaded.axes[name].astype(np.float32) for name in _FACTORS}
-    if not np.isin(ids, values["shape"]).all():
-        raise ConfigError(f"{sprites}: holds shapes {values['shape']} only; name some of them in dataset.shapes")
-    # A little wider than asked for: the file's scales carry the rounding of a linear space.
-    scales = values["scale"][(values["scale"] > scale[0] - 1e-4) & (values["scale"] < scale[1] + 1e-4)]
-    if not len(scales):
-        raise ConfigError(f"{sprites}: has scales {values['scale']}, none within dataset.scale = {list(scale)}")
-    return _Law({**values, "shape": ids, "scale": scales}, loaded.outline)
-
-
-def _compose(config: Config, law: _Law, rng: np.random.Generator, count: int) -> tuple[dict[str, Floats], Bytes]:
+def _compose(config: Config, law: Law, rng: np.random.Generator, count: int) -> tuple[dict[str, Floats], Bytes]:
     for _ in range(_ATTEMPTS):
-        sprites = {name: law.sample(rng, name, count) for name in _FACTORS}
+        sprites = {name: law.sample(rng, name, count) for name in FACTORS}
         mask = _place(config, law, rng, sprites)
         if mask is not None:
             return sprites, mask
@@ -223,7 +186,7 @@ def _compose(config: Config, law: _Law, rng: np.random.Generator, count: int) ->
     )
 
 
-def _place(config: Config, law: _Law, rng: np.random.Generator, sprites: dict[str, Floats]) -> Bytes | None:
+def _place(config: Config, law: Law, rng: np.random.Generator, sprites: dict[str, Floats]) -> Bytes | None:
     """Lay sprites on top of each other in a mask; one that hides too much gets a new ``x`` and ``y`` in ``sprites``.
 
     Only positions are drawn anew, so that all other factors keep their law. None: no place was found.
@@ -233,7 +196,7 @@ def _place(config: Config, law: _Law, rng: np.random.Generator, sprites: dict[st
     visible, needed = np.zeros(entities, np.int64), np.zeros(entities, np.int64)
     for index in range(1, entities):
         for _ in range(_ATTEMPTS):
-            rows, columns, inside = law.outline(*(sprites[name][index - 1].item() for name in _FACTORS))
+            rows, columns, inside = law.outline(*(sprites[name][index - 1].item() for name in FACTORS))
             covered = mask[rows, columns][inside]
             left = visible - np.bincount(covered, minlength=entities)
             left[0], left[index] = 0, covered.size
@@ -260,7 +223,7 @@ def _paint(config: Config, rng: np.random.Generator, count: int) -> tuple[Floats
     if config.variant == "colored_on_colored" and not _by_hsv(config):
         return background, rng.random((count, 3), np.float32)
     hue, saturation, value = (
-        _between(rng, interval, count)
+        between(rng, interval, count)
         for interval in (config.hue or (0, 1), config.saturation or (0.5, 1), config.value or (0.5, 1))
     )
     return background, _rgb(hue, saturation, value)
@@ -272,11 +235,6 @@ def _rgb(hue: Floats, saturation: Floats, value: Floats) -> Floats:
     dip = np.clip(np.minimum(sector, 4 - sector), 0, 1)
     colours: Floats = value[:, None] * (1 - saturation[:, None] * dip)
     return colours
-
-
-def _between(rng: np.random.Generator, interval: tuple[float, float], count: int) -> Floats:
-    low, high = np.float32(interval[0]), np.float32(interval[1])
-    return low + (high - low) * rng.random(count, np.float32)
 
 
 def _rows(values: Floats, entities: int) -> Floats:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from iodine_kit import config as configuration
-from iodine_kit.records import DatasetInfo
+from iodine_kit.records import Bytes, DatasetInfo, Scene
 from iodine_kit.tfrecord import FieldSpec
 
 VERSION = 1
 SUMMARY = "one to six shapes in a room, 64×64; published files: train and three tests of generalisation"
-SPLITS = {"train": 60_000, "val": 320, "test": 320}
 PREPROCESS: dict[str, object] = {}
-PUBLISHED_KEYS = ("part",)
+PUBLISHED_KEYS = ("part", "repair_background")
 CITATION = "Kabra et al., Multi-Object Datasets, github.com/google-deepmind/multi_object_datasets, 2019"
 LICENCE = "Apache-2.0"
 
@@ -29,15 +29,22 @@ SCHEMAS = {
 }
 generate = None
 
+_SKY_AND_FLOOR, _WALL, _DOUBTFUL = 2, 2, 3
+_CONTACT = 3
+"""Pixels of a border that are no accident."""
+
 
 class Config(configuration.Config):
     """Which of the published files.
 
     Attributes:
         part: ``train`` (1,000,000 scenes), or a test of 922: ``empty_room``, ``identical_color``, ``six_objects``.
+        repair_background: some rooms show one wall only, and their objects start at index 3 rather than 4; move them
+            to where they belong, as far as can be told from the mask.
     """
 
     part: Part = "train"
+    repair_background: bool = False
 
 
 def info(config: Config) -> DatasetInfo:
@@ -50,7 +57,38 @@ def fields(config: Config) -> dict[str, FieldSpec]:
     return SCHEMAS[f"objects-room {config.part}"]
 
 
+def splits(config: Config) -> dict[str, int]:
+    """The first scenes of the large file, or all of a test."""
+    return {"train": 60_000, "val": 320, "test": 320} if config.part == "train" else {"test": 922}
+
+
 def urls(config: Config) -> tuple[str, ...]:
     """The address of the published file."""
     name = "train" if config.part == "train" else f"test_{config.part}"
     return (f"https://storage.googleapis.com/multi-object-datasets/objects_room/objects_room_{name}.tfrecords",)
+
+
+def repair(config: Config, scene: Scene) -> Scene:
+    """Return the scene with its objects at index 4 and above, where a mask ``uint8[H, W]`` has them from 3 on.
+
+    Judged by geometry, as the data set says nothing: the two walls of a room meet in a vertical edge and reach the
+    picture's sides, so what lies above or below a wall, or stands free between sky and floor, is an object. Where the
+    last index is taken, nothing can have been left out.
+    """
+    taken = scene.mask.max() >= _ENTITIES[config.part] - 1
+    if not config.repair_background or taken or not _is_object(scene.mask == _DOUBTFUL, scene.mask):
+        return scene
+    mask = scene.mask + (scene.mask >= _DOUBTFUL).astype(np.uint8)
+    return Scene(scene.key, scene.image, mask, scene.factors)
+
+
+def _is_object(doubtful: NDArray[np.bool_], mask: Bytes) -> bool:
+    """Whether the entity at index 3 cannot be a wall."""
+    wall, open_space = mask == _WALL, mask < _SKY_AND_FLOOR
+    above = np.count_nonzero((wall[:-1] & doubtful[1:]).any(0))
+    below = np.count_nonzero((wall[1:] & doubtful[:-1]).any(0))
+    left = np.count_nonzero((open_space[:, :-1] & doubtful[:, 1:]).any(1)) >= _CONTACT
+    right = np.count_nonzero((open_space[:, 1:] & doubtful[:, :-1]).any(1)) >= _CONTACT
+    reaches_left, reaches_right = doubtful[:, 0].any(), doubtful[:, -1].any()
+    free = (left and right) or (left and not reaches_right) or (right and not reaches_left)
+    return bool(max(above, below) >= _CONTACT or free)

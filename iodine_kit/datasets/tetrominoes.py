@@ -14,7 +14,6 @@ from iodine_kit.tfrecord import FieldSpec
 
 VERSION = 1
 SUMMARY = "three tetromino pieces in six colours on black, 35×35; published file or exact generator"
-SPLITS = {"train": 60_000, "val": 320, "test": 320}
 PREPROCESS: dict[str, object] = {}
 PUBLISHED_KEYS: tuple[str, ...] = ()
 CITATION = "Kabra et al., Multi-Object Datasets, github.com/google-deepmind/multi_object_datasets, 2019"
@@ -56,6 +55,11 @@ def info(config: Config) -> DatasetInfo:
 def fields(config: Config) -> dict[str, FieldSpec]:
     """The features of the published file."""
     return SCHEMAS["tetrominoes"]
+
+
+def splits(config: Config) -> dict[str, int]:
+    """The first scenes of the published file."""
+    return {"train": 60_000, "val": 320, "test": 320}
 
 
 def urls(config: Config) -> tuple[str, ...]:

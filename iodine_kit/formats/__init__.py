@@ -11,15 +11,26 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 from numpy.typing import NDArray
+from pydantic import Field
 
 from iodine_kit.config import Config
 from iodine_kit.records import Array, Scene, SceneBatch
 
 Columns = Mapping[str, tuple[str, tuple[int, ...]]]
 """Dtype and shape of what every scene of a split has: ``image``, ``mask`` and ``factors/<name>``."""
+
+
+class ShardedConfig(Config):
+    """How to store: base of every format's configuration.
+
+    Attributes:
+        scenes_per_shard: scenes in every shard but the last.
+    """
+
+    scenes_per_shard: Annotated[int, Field(ge=1, le=1_000_000)] = 5000
 
 
 @dataclass(frozen=True)
@@ -55,8 +66,7 @@ class FormatPlugin(Protocol):
     VERSION: int
     """Raised whenever the same scenes would be written as other bytes."""
 
-    Config: type[Config]
-    """Has ``scenes_per_shard``, the number of scenes of every shard but the last."""
+    Config: type[ShardedConfig]
 
     def encode(self, scene: Scene, config: Any) -> dict[str, bytes]:
         """A scene as named bytes; the same scene gives the same bytes."""
@@ -64,8 +74,8 @@ class FormatPlugin(Protocol):
     def write_shard(
         self, directory: Path, split: str, number: int, samples: Iterable[Sample], count: int, columns: Columns,
         config: Any,
-    ) -> None:  # fmt: skip
-        """Write shard ``number`` (from 0) of a split, of exactly ``count`` samples; overwrites what is there."""
+    ) -> Path:  # fmt: skip
+        """Write shard ``number`` (from 0), of exactly ``count`` samples, over what is there; return its path."""
 
     def finish(self, directory: Path, split: str, shards: Sequence[int], config: Any) -> None:
         """Make a split of finished shards, of so many scenes each, ready for reading; harmless when repeated."""

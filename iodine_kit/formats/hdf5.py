@@ -20,23 +20,23 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from iodine_kit import config as configuration
 from iodine_kit.disk import require_space
 from iodine_kit.errors import ConfigError, CorruptDataError
-from iodine_kit.formats import Columns, Sample, arrays_of
+from iodine_kit.formats import Columns, Sample, ShardedConfig, arrays_of
 from iodine_kit.records import Array, Scene, SceneBatch
 
 VERSION = 2
 SCHEMA = "iodine-kit/hdf5/2"
 BLOCK = 256
 """Scenes written at a time: every write to HDF5 costs as much as a few hundred small scenes."""
+BLOCK_BYTES = 32 << 20
 _GZIP_LEVEL = 4
 _BLOSC = 32001
 """Its number among HDF5's registered filters."""
 _PIXELS = ("image", "mask")
 
 
-class Config(configuration.Config):
+class Config(ShardedConfig):
     """How to store.
 
     Attributes:
@@ -56,21 +56,24 @@ def encode(scene: Scene, config: Config) -> dict[str, bytes]:
 
 def write_shard(
     directory: Path, split: str, number: int, samples: Iterable[Sample], count: int, columns: Columns, config: Config
-) -> None:
+) -> Path:
     """Write ``<split>-NNNNNN.h5``."""
+    path, scene_bytes = directory / _shard_name(split, number), sum(_bytes(*column) for column in columns.values())
     if config.compression == "none":
-        require_space(directory, count * sum(_bytes(*column) for column in columns.values()))
+        require_space(directory, count * scene_bytes)
+    together = max(1, min(BLOCK, BLOCK_BYTES // scene_bytes))
     # track_order and track_times are off by default: nothing but the scenes decides the bytes.
-    with h5py.File(directory / _shard_name(split, number), "w", libver=("v108", "v108")) as file:
+    with h5py.File(path, "w", libver=("v108", "v108")) as file:
         file.attrs["schema"] = SCHEMA
         datasets = {name: _create(file, name, count, column, config) for name, column in columns.items()}
         keys = file.create_dataset("key", (count,), h5py.string_dtype())
         stream, row = iter(samples), 0
-        while block := list(islice(stream, BLOCK)):
+        while block := list(islice(stream, together)):
             keys[row : row + len(block)] = [sample.key for sample in block]
             for name, dataset in datasets.items():
                 _write_rows(dataset, row, [sample.parts[name] for sample in block])
             row += len(block)
+    return path
 
 
 def finish(directory: Path, split: str, shards: Sequence[int], config: Config) -> None:

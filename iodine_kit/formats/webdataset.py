@@ -22,9 +22,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field
 
-from iodine_kit import config as configuration
 from iodine_kit.errors import CorruptDataError
-from iodine_kit.formats import Columns, Sample
+from iodine_kit.formats import Columns, Sample, ShardedConfig
 from iodine_kit.records import Array, Bytes, Scene, SceneBatch
 
 VERSION = 2
@@ -34,7 +33,7 @@ _EXTENSIONS = {"png": "image.png", "webp-lossless": "image.webp", "jpeg": "image
 _READABLE = ("PNG", "WEBP", "JPEG")
 
 
-class Config(configuration.Config):
+class Config(ShardedConfig):
     """How to store.
 
     Attributes:
@@ -58,7 +57,7 @@ def encode(scene: Scene, config: Config) -> dict[str, bytes]:
 
 def write_shard(
     directory: Path, split: str, number: int, samples: Iterable[Sample], count: int, columns: Columns, config: Config
-) -> None:
+) -> Path:
     """Write ``<split>-NNNNNN.tar``."""
     import webdataset  # here, because it loads torch, which takes seconds
 
@@ -66,17 +65,15 @@ def write_shard(
     with path.open("wb") as file, webdataset.TarWriter(file, encoder=False, mtime=0, user="", group="") as tar:
         for sample in samples:
             tar.write({"__key__": sample.key, **sample.parts})
+    return path
 
 
 def finish(directory: Path, split: str, shards: Sequence[int], config: Config) -> None:
     """Write the index of all shards."""
     members = (_EXTENSIONS[config.image_codec], MASK, META)
-    rows: list[tuple[str, int, list[int]]] = []
-    for number in range(len(shards)):
-        rows += [(key, number, places) for key, places in _index_shard(directory / _shard_name(split, number), members)]
-    # Two numbers, offset and size, for each of the three members of a sample.
-    place = np.array([places for _, _, places in rows], np.int64).reshape(-1, _MEMBERS, 2)
-    key, shard = np.array([key for key, _, _ in rows], np.str_), np.array([number for _, number, _ in rows], np.int32)
+    parts = [_index_shard(directory / _shard_name(split, number), members) for number in range(len(shards))]
+    key, place = (np.concatenate([part[column] for part in parts]) for column in (0, 1))
+    shard = np.repeat(np.arange(len(parts), dtype=np.int32), [len(part[0]) for part in parts])
     np.savez(directory / f"{split}.index.npz", key=key, shard=shard, place=place)
 
 
@@ -152,14 +149,15 @@ def _shard_name(split: str, number: int) -> str:
     return f"{split}-{number:06d}.tar"
 
 
-def _index_shard(path: Path, members: Sequence[str]) -> list[tuple[str, list[int]]]:
-    """Every sample's key with offset and size of its members, in their order."""
+def _index_shard(path: Path, members: Sequence[str]) -> tuple[Array, Array]:
+    """The samples' keys, and ``[n, 3, 2]``, offset and size of their members: arrays, as long lists cost much."""
     found: dict[str, dict[str, list[int]]] = {}
     with tarfile.open(path) as tar:
         for member in tar:
             key, _, kind = member.name.partition(".")
             found.setdefault(key, {})[kind] = [member.offset_data, member.size]
-    return [(key, [number for kind in members for number in places[kind]]) for key, places in found.items()]
+    rows = [[places[kind] for kind in members] for places in found.values()]
+    return np.array(list(found), np.str_), np.array(rows, np.int64).reshape(-1, _MEMBERS, 2)
 
 
 def _image(pixels: Array, config: Config) -> bytes:

@@ -68,6 +68,9 @@ class LayoutPlugin(Protocol):
     OWN_SPLITS: bool
     """Whether every record comes with the split in which it was published."""
 
+    NAMES_MATTER: bool
+    """Whether splits, masks or the order of records depend on the names of files, so that those count too."""
+
     Config: type[Config]
 
     def recognises(self, path: Path) -> bool:

@@ -9,17 +9,20 @@ from iodine_kit.records import Array, Bytes
 
 
 def exclusive_index(owned: Array, place: str) -> Bytes:
-    """Turn one mask per entity, ``bool[N, H, W]``, into an index mask ``uint8[H, W]``.
+    """Turn one mask per entity, ``bool[N, H, W]`` with N ≤ 256, into an index mask ``uint8[H, W]``.
 
     Raises:
         SchemaError: if a pixel belongs to no entity, or to several, so that an index would lose something.
     """
-    owners = np.count_nonzero(owned, axis=0)
-    if owners.min() != 1 or owners.max() != 1:
+    # Sums of bytes over whole planes: many times as fast as argmax, which walks across them pixel by pixel.
+    ones = np.ascontiguousarray(owned).view(np.uint8)
+    owners = np.add.reduce(ones, 0, np.uint8)
+    if np.count_nonzero(owners == 1) < owners.size:
         y, x = np.argwhere(owners != 1)[0]
-        problem = f"pixel ({y}, {x}) belongs to {owners[y, x]} entities; masks must be exclusive"
+        problem = f"pixel ({y}, {x}) belongs to {np.count_nonzero(owned[:, y, x])} entities; masks must be exclusive"
         raise SchemaError(f"{place}: {problem}")
-    index: Bytes = owned.argmax(0).astype(np.uint8)
+    numbers = np.arange(len(ones), dtype=np.uint8)
+    index: Bytes = np.add.reduce(ones * numbers[:, None, None], 0, np.uint8)
     return index
 
 

@@ -29,6 +29,7 @@ PREPROCESS: dict[str, dict[str, object]] = {
     "clevrtex": {"crop": "none", "size": None},
 }
 OWN_SPLITS = False
+NAMES_MATTER = False
 _RESIZED = (128, 128)
 _COUNT = "num_actual_objects"
 

@@ -28,6 +28,7 @@ DATASETS = ("clevr",)
 # top and at the bottom: row r of it is row 1.5 r - 20 here.
 PREPROCESS: dict[str, dict[str, object]] = {"clevr": {"crop": "24:312,96:384", "size": 128}}
 OWN_SPLITS = True
+NAMES_MATTER = True
 
 _SPLITS = ("train", "val", "test")
 _FOLDER = "CLEVR_v1.0"

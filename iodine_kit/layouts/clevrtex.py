@@ -24,6 +24,7 @@ SUMMARY = "CLEVRTex's folders of PNG images and palette masks, without their oth
 DATASETS = ("clevrtex",)
 PREPROCESS: dict[str, dict[str, object]] = {}
 OWN_SPLITS = True
+NAMES_MATTER = True
 
 _PATTERN = "CLEVRTEX_*.png"
 _NAME = re.compile(r"CLEVRTEX_([a-z]+)_(\d{6})\.png")

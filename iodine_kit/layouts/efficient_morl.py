@@ -19,6 +19,7 @@ SUMMARY = "EfficientMORL (Emami et al. 2021): HDF5 with groups train, val and te
 DATASETS = ("clevr", "multi-dsprites", "tetrominoes")
 PREPROCESS: dict[str, dict[str, object]] = {}
 OWN_SPLITS = True
+NAMES_MATTER = False
 
 _SPLITS = ("train", "val", "test")
 _CROPPED = {"clevr": [(192, 192), (128, 128), (96, 96)]}

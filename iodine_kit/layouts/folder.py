@@ -28,6 +28,7 @@ SUMMARY = "a folder of your own images (PNG, JPEG, WebP, BMP, TIFF), with masks 
 DATASETS = ("folder",)
 PREPROCESS: dict[str, dict[str, object]] = {}
 OWN_SPLITS = False  # only where all images lie in folders called train, val and test
+NAMES_MATTER = True
 
 _SPLITS = ("train", "val", "test")
 _MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")

@@ -31,6 +31,7 @@ SUMMARY = "DeepMind's multi_object_datasets: TFRecord files, GZIP, ZLIB or plain
 DATASETS = ("clevr", "multi-dsprites", "tetrominoes", "objects-room", "cater")
 PREPROCESS: dict[str, dict[str, object]] = {}
 OWN_SPLITS = False
+NAMES_MATTER = False
 
 
 class Config(configuration.Config):

@@ -27,6 +27,7 @@ SUMMARY = "NumPy arrays *images*.npy and *masks*.npy, such as GENESIS writes for
 DATASETS = ("multi-dsprites",)
 PREPROCESS: dict[str, dict[str, object]] = {}
 OWN_SPLITS = True
+NAMES_MATTER = True
 
 _IMAGES = re.compile(r"images?|imgs?|(?<![a-z])data(?![a-z])", re.IGNORECASE)
 _MASKS = re.compile(r"masks?", re.IGNORECASE)

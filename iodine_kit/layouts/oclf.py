@@ -31,6 +31,7 @@ SUMMARY = "OCLF: WebDataset shards in train, val and test with DeepMind's featur
 DATASETS = ("clevr", "multi-dsprites", "tetrominoes", "objects-room")
 PREPROCESS: dict[str, dict[str, object]] = {}
 OWN_SPLITS = True
+NAMES_MATTER = True
 
 _MEMBER = re.compile(r"([\w-]+)\.(\w+)\.npy\.gz")
 _SLACK = 1 << 20  # bytes that a sample's members may take beyond their arrays: headers, and what gzip adds

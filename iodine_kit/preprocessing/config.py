@@ -23,8 +23,6 @@ class PreprocessConfig(Config):
         min_objects, max_objects: scenes with fewer or more objects are left out.
         count: what an object is: ``factors``, a row of the factors that is visible (of data sets without factors: an
             index of the mask), or ``pixels``, an index of the mask that is left after the crop.
-        repair_background: of Objects Room: some rooms show one wall only, and their objects start at index 3 rather
-            than 4; move them to where they belong, as far as can be told from the mask.
     """
 
     crop: str = "none"
@@ -32,7 +30,6 @@ class PreprocessConfig(Config):
     min_objects: Annotated[int, Field(ge=0)] | None = None
     max_objects: Annotated[int, Field(ge=0)] | None = None
     count: Literal["factors", "pixels"] = "factors"
-    repair_background: bool = False
 
     @field_validator("crop")
     @classmethod

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from iodine_kit.errors import ImageSizeError
 from iodine_kit.preprocessing.config import PreprocessConfig
-from iodine_kit.records import Bytes, Scene
+from iodine_kit.records import Array, Bytes, Floats, Scene
 
 Box = tuple[int, int, int, int]
 _IODINE: Box = (29, 221, 64, 256)
@@ -36,12 +36,22 @@ def resize_bilinear(image: Bytes, size: int) -> Bytes:
     Pixel i of the result samples position i·H/size of the image: no half-pixel centres, no antialiasing.
     """
     (y0, y1, fy), (x0, x1, fx) = (_taps(length, size) for length in image.shape[:2])
-    columns = image.astype(np.float32)
-    left, right = columns[:, x0], columns[:, x1]
-    rows = left + (right - left) * fx[:, None]
-    values = rows[y0] + (rows[y1] - rows[y0]) * fy[:, None, None]
-    rounded: Bytes = (values + np.float32(0.5)).astype(np.uint8)
-    return rounded
+    # Rows of bytes rather than of pixels: gathering from a last axis of three is several times as slow.
+    flat, channel = image.reshape(len(image), -1), np.arange(3)
+    left, right = (flat.take((3 * x[:, None] + channel).ravel(), axis=1) for x in (x0, x1))
+    rows = _between(left, right, np.repeat(fx, 3))
+    values = _between(rows.take(y0, axis=0), rows.take(y1, axis=0), fy[:, None])
+    values += np.float32(0.5)
+    return values.astype(np.uint8).reshape(size, size, 3)
+
+
+def _between(first: Array, second: Array, fraction: Floats) -> Floats:
+    """``first + (second - first) · fraction`` in single precision; may overwrite its arguments."""
+    start, values = first.astype(np.float32, copy=False), second.astype(np.float32, copy=False)
+    values -= start
+    values *= fraction
+    values += start
+    return values
 
 
 def resize_nearest(mask: Bytes, size: int) -> Bytes:
@@ -51,7 +61,7 @@ def resize_nearest(mask: Bytes, size: int) -> Bytes:
 
 
 @lru_cache(maxsize=16)
-def _taps(length: int, size: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+def _taps(length: int, size: int) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
     """Per output pixel the two pixels it lies between and how far from the first, in single precision as in TF."""
     position = np.arange(size, dtype=np.float32) * (np.float32(length) / np.float32(size))
     lower = np.minimum(np.floor(position).astype(np.int64), length - 1)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from iodine_kit.config import differences
 from iodine_kit.errors import ResumeError
 from iodine_kit.progress import Reporter
-from iodine_kit.store import Artifact, Identity, Store
+from iodine_kit.store import Artifact, Identity, Store, contents
 from iodine_kit.store.provenance import provenance
 
 Resume = Literal["never", "require", "auto"]
@@ -64,7 +64,7 @@ def _may_resume(store: Store, job: Job, pending: Identity | None, reporter: Repo
     name = job.identity.planned.directory
     if pending and resume == "never":
         raise ResumeError(f"an interrupted {name} is there: add --resume or --overwrite")
-    if pending and pending.inputs != job.identity.inputs:
+    if pending and contents(pending.inputs) != contents(job.identity.inputs):
         raise ResumeError(f"the interrupted {name} was begun on data that was made anew since: add --overwrite")
     if resume == "require" and not pending:
         _refuse_another_configuration(store, job)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
@@ -63,13 +64,27 @@ def identify(store: Store, files: Sequence[Path], fetched: Fetched, reporter: Re
     """What identifies the bytes of files: each by its hash, or many together by one."""
     total = sum(file.stat().st_size for file in files)
     reporter.note(f"reading {_counted(files)} ({total:,} bytes)")
-    hashes = FileHashes(store.root / ".cache" / "hashes.sqlite")
-    with reporter.track("identify", total) as advance:
-        found = [_source_file(file, hashes, fetched, advance) for file in files]
+    _refuse_repeated(files)
+    origin = dict(zip(fetched.paths, fetched.locations, strict=True))
+    with (
+        closing(FileHashes(store.root / ".cache" / "hashes.sqlite")) as hashes,
+        reporter.track("identify", total) as advance,
+    ):
+        found = [_source_file(file, hashes, origin.get(file, str(file)), advance) for file in files]
     if len(found) <= LISTED_FILES:
         return tuple(found)
     combined = hashlib.sha256("".join(f"{file.sha256} {file.bytes}\n" for file in found).encode()).hexdigest()
     return (SourceFile(name=f"{len(found)} files", sha256=combined, bytes=total, location=fetched.locations[0]),)
+
+
+def names_hash(files: Sequence[Path], fetched: Fetched) -> str:
+    """One hash over the files' places below the folders that were named, wherever those lie."""
+    return hashlib.sha256("\n".join(_below(file, fetched.paths) for file in files).encode()).hexdigest()
+
+
+def _below(file: Path, paths: Sequence[Path]) -> str:
+    folder = next((path for path in paths if path.is_dir() and file.is_relative_to(path)), file.parent)
+    return file.relative_to(folder).as_posix()
 
 
 def _expand(location: str) -> list[str]:
@@ -95,10 +110,18 @@ def _downloaded(store: Store, location: str, reporter: Reporter, *, overwrite: b
     return obtain(store, job, reporter, overwrite=overwrite, resume="auto")
 
 
-def _source_file(path: Path, hashes: FileHashes, fetched: Fetched, advance: Advance) -> SourceFile:
+def _refuse_repeated(files: Sequence[Path]) -> None:
+    """Raise :class:`SourceError` if a file is named twice, which would double its scenes."""
+    seen: set[Path] = set()
+    for file in files:
+        if file.resolve() in seen:
+            raise SourceError(f"{file}: this file is named twice, by itself and by a folder or pattern; name it once")
+        seen.add(file.resolve())
+
+
+def _source_file(path: Path, hashes: FileHashes, location: str, advance: Advance) -> SourceFile:
     digest = hashes.sha256(path)
     advance(path.stat().st_size)
-    location = dict(zip(fetched.paths, fetched.locations, strict=True)).get(path, str(path))
     return SourceFile(name=path.name, sha256=digest, bytes=path.stat().st_size, location=location)
 
 

@@ -76,7 +76,7 @@ class _Split:
             self.keys = reader.keys()[: self._config.limit]
             for index in range(len(self.keys)):
                 scene = reader.scene(index)
-                objects = count_objects(scene, self._info.background)
+                objects = count_objects(scene, self._info.background) or 0
                 self.counts.add(scene, objects)
                 self.prints.add(scene.image)
                 if index < self._config.scenes:

@@ -1,7 +1,7 @@
 """The artifact store: directories named by what they were made from, hashed, and renamed into place when complete."""
 
 from iodine_kit.store.hashes import FileHashes
-from iodine_kit.store.identity import Identity, Reference, SourceFile, content_hash, file_sha256
+from iodine_kit.store.identity import Identity, Reference, SourceFile, content_hash, contents, file_sha256
 from iodine_kit.store.manifest import FileRecord, Manifest
 from iodine_kit.store.store import Artifact, Draft, Store
 
@@ -16,5 +16,6 @@ __all__ = [
     "SourceFile",
     "Store",
     "content_hash",
+    "contents",
     "file_sha256",
 ]

@@ -85,6 +85,11 @@ class Identity(Config):
         return Reference(kind=self.kind, name=self.name, key=self.key)
 
 
+def contents(inputs: Mapping[str, Reference]) -> dict[str, str]:
+    """What inputs hold, by role. A download's bytes are named among the sources: it matters no more than a path."""
+    return {role: made.content for role, made in inputs.items() if made.kind != DOWNLOAD}
+
+
 def canonical_json(value: object) -> bytes:
     """The one spelling of a JSON value: sorted keys, no spaces, UTF-8, no NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()

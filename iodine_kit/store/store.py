@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from iodine_kit.errors import ArtifactCorruptError, ArtifactNotFoundError, ResumeError, StorageError
 from iodine_kit.store import manifest as manifests
-from iodine_kit.store.identity import KEY_IN_NAME, Identity, Reference
+from iodine_kit.store.identity import KEY_IN_NAME, Identity, Reference, contents
 from iodine_kit.store.manifest import MANIFEST, Manifest
 
 IDENTITY = "identity.json"
@@ -83,8 +83,7 @@ class Store:
         if artifact is None or artifact.manifest.key != identity.key:
             return None
         made_from = artifact.manifest.identity.inputs
-        same = all(made_from[role].content == given.content for role, given in identity.inputs.items())
-        return artifact if same else None
+        return artifact if contents(made_from) == contents(identity.inputs) else None
 
     def resolve(self, reference: Reference) -> Artifact:
         """The artifact that another one names as its input, with the content it had then.

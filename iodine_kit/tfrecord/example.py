@@ -15,10 +15,13 @@ from typing import Final
 import numpy as np
 
 from iodine_kit.tfrecord.feature import Bytes, Feature, Floats, Ints, Kind
-from iodine_kit.tfrecord.wire import FIXED32, LENGTH, VARINT, Span, WireError, fields, varint
+from iodine_kit.tfrecord.wire import FIXED32, LENGTH, VARINT, Span, WireError, fields, sole_field, varint
 
 _KINDS: Final[dict[int, Kind]] = {1: "bytes", 2: "float", 3: "int64"}
+_FLOAT: Final = np.dtype("<f4")
 _KEY, _VALUE = 1, 2  # field numbers of a map's entry
+_KEY_TAG: Final = _KEY << 3 | LENGTH
+_ONE_BYTE: Final = frozenset({1})
 _ONE_BYTE_ENTRY: Final = 0x010A  # the tag 0a of field 1 and the length 1, as a little-endian number
 
 
@@ -31,10 +34,9 @@ def parse_example(payload: bytes) -> dict[str, Feature]:
         WireError: the payload is malformed; a CorruptDataError that names the byte within the record.
     """
     features: dict[str, Feature] = {}
-    for message in _submessages(payload, [(0, len(payload))]):
-        for entry in _submessages(payload, [message]):
-            feature = _map_entry(payload, entry)
-            features[feature.name] = feature
+    for entry in _submessages(payload, _submessages(payload, [(0, len(payload))])):
+        feature = _map_entry(payload, entry)
+        features[feature.name] = feature
     return features
 
 
@@ -47,21 +49,45 @@ def _submessages(payload: bytes, spans: Iterable[Span]) -> Iterator[Span]:
 
 
 def _map_entry(payload: bytes, entry: Span) -> Feature:
+    start, end = entry
+    # Nearly all: a short key, and behind it the value. Nothing but the time depends on this being tried first.
+    if start + 1 < end and payload[start] == _KEY_TAG and payload[start + 1] < 0x80:
+        behind_key = start + 2 + payload[start + 1]
+        number, first = sole_field(payload, behind_key, end)
+        if number == _VALUE:
+            return _feature(payload, _name(payload, start + 2, behind_key), [(first, end)])
     name = ""
     values: list[Span] = []
-    for number, wire, start, end in fields(payload, *entry):
+    for number, wire, first, behind in fields(payload, start, end):
         if wire == LENGTH and number == _KEY:
-            try:
-                name = payload[start:end].decode()
-            except UnicodeDecodeError as error:
-                raise WireError(start + error.start, "a feature's name is not UTF-8") from error
+            name = _name(payload, first, behind)
         elif wire == LENGTH and number == _VALUE:
-            values.append((start, end))
+            values.append((first, behind))
     return _feature(payload, name, values)
+
+
+def _name(payload: bytes, start: int, end: int) -> str:
+    try:
+        return payload[start:end].decode()
+    except UnicodeDecodeError as error:
+        raise WireError(start + error.start, "a feature's name is not UTF-8") from error
 
 
 def _feature(payload: bytes, name: str, messages: list[Span]) -> Feature:
     """Read a Feature given in parts: protobuf merges lists of one kind, and of several kinds the last one counts."""
+    kind, lists = _lists(payload, messages)
+    if kind == "float":
+        return Feature(name, kind, _floats(payload, lists))
+    if kind == "int64":
+        return Feature(name, kind, _ints(payload, lists))
+    return Feature(name, kind, *_bytes(payload, lists))
+
+
+def _lists(payload: bytes, messages: list[Span]) -> tuple[Kind, list[Span]]:
+    if len(messages) == 1:
+        number, first = sole_field(payload, *messages[0])
+        if number in _KINDS:
+            return _KINDS[number], [(first, messages[0][1])]
     kind: Kind = "empty"
     lists: list[Span] = []
     for message in messages:
@@ -70,16 +96,12 @@ def _feature(payload: bytes, name: str, messages: list[Span]) -> Feature:
                 lists = lists if kind == _KINDS[number] else []
                 kind = _KINDS[number]
                 lists.append((start, end))
-    if kind == "float":
-        return Feature(name, kind, _floats(payload, lists))
-    if kind == "int64":
-        return Feature(name, kind, _ints(payload, lists))
-    return Feature(name, kind, *_bytes(payload, lists))
+    return kind, lists
 
 
 def _bytes(payload: bytes, lists: list[Span]) -> tuple[Bytes, frozenset[int]]:
     if len(lists) == 1 and (column := _one_byte_entries(payload, *lists[0])) is not None:
-        return column, frozenset({1})
+        return column, _ONE_BYTE
     entries = list(_submessages(payload, lists))
     joined = b"".join(payload[start:end] for start, end in entries)
     return np.frombuffer(joined, dtype=np.uint8), frozenset(end - start for start, end in entries)
@@ -92,12 +114,17 @@ def _one_byte_entries(payload: bytes, start: int, end: int) -> Bytes | None:
         return None
     # Tag and length are compared as one unaligned 16-bit number, five times as fast as two columns of bytes.
     prefixes = np.ndarray((count,), dtype="<u2", buffer=payload, offset=start, strides=(3,))
-    if not (prefixes == _ONE_BYTE_ENTRY).all():
+    if np.count_nonzero(prefixes == _ONE_BYTE_ENTRY) < count:  # a third of the time of all() for a short list
         return None
     return np.frombuffer(payload, dtype=np.uint8, count=3 * count, offset=start)[2::3]
 
 
 def _floats(payload: bytes, lists: list[Span]) -> Floats:
+    if len(lists) == 1:
+        start, end = lists[0]
+        number, first = sole_field(payload, start, end)
+        if number == 1 and (end - first) % 4 == 0:
+            return np.frombuffer(payload, _FLOAT, (end - first) // 4, first).astype(np.float32, copy=False)
     parts = []
     for start, end in lists:
         for number, wire, first, behind in fields(payload, start, end):
@@ -105,7 +132,7 @@ def _floats(payload: bytes, lists: list[Span]) -> Floats:
                 if (behind - first) % 4:
                     raise WireError(first, f"packed floats of {behind - first} bytes, no multiple of 4")
                 parts.append(payload[first:behind])
-    return np.frombuffer(b"".join(parts), dtype="<f4").astype(np.float32, copy=False)
+    return np.frombuffer(b"".join(parts), _FLOAT).astype(np.float32, copy=False)
 
 
 def _ints(payload: bytes, lists: list[Span]) -> Ints:

@@ -106,12 +106,13 @@ def check_features(raw: RawExample, expected: Collection[str]) -> None:
     Raises:
         SchemaError: some are missing or unknown; the message names file, record and all features it has.
     """
+    if raw.features.keys() == set(expected):
+        return
     missing = [name for name in expected if name not in raw.features]
     unknown = [name for name in raw.features if name not in expected]
     differences = [f"lacks {_names(missing)}"] * bool(missing) + [f"has unknown {_names(unknown)}"] * bool(unknown)
-    if differences:
-        found = f"it has features {_names(raw.features)}"
-        raise _schema_error(raw, f"{' and '.join(differences)}; this looks like another data set's file: {found}")
+    found = f"it has features {_names(raw.features)}"
+    raise _schema_error(raw, f"{' and '.join(differences)}; this looks like another data set's file: {found}")
 
 
 def _decode_field(raw: RawExample, feature: Feature, spec: FieldSpec) -> Array:

@@ -58,10 +58,28 @@ def fields(buffer: bytes, start: int, end: int) -> Iterator[tuple[int, int, int,
     """
     at = start
     while at < end:
-        number, wire, content = _tag(buffer, at, end)
-        first, behind = _content(buffer, content, end, number, wire)
+        tag = buffer[at]
+        if tag > 7 and tag & 0x87 == LENGTH:  # nearly all: one byte that says a length follows
+            number, wire = tag >> 3, LENGTH
+            length, first = varint(buffer, at + 1, end)
+            behind = _inside(first, length, end)
+        else:
+            number, wire, content = _tag(buffer, at, end)
+            first, behind = _content(buffer, content, end, number, wire)
         yield number, wire, first, behind
         at = behind
+
+
+def sole_field(buffer: bytes, start: int, end: int) -> tuple[int, int]:
+    """Return the number of the one field that fills ``buffer[start:end]``, and where its content begins.
+
+    Both are 0 if it is not one field with a length; then :func:`fields` tells what it is, three times as slowly.
+    """
+    if start < end and (tag := buffer[start]) & 0x87 == LENGTH:
+        length, first = varint(buffer, start + 1, end)
+        if first + length == end:
+            return tag >> 3, first
+    return 0, 0
 
 
 def _tag(buffer: bytes, at: int, end: int) -> tuple[int, int, int]:

@@ -123,7 +123,12 @@ def test_bad_records_are_left_out_and_told_of_if_asked(iodine_kit: Command, tmp_
     assert "2 of 10 records are bad" in told and "prepare.max_bad" in told
     iodine_kit(*source, "--skip-bad", "--set", "prepare.max_bad=0.2")
     found = facts(tmp_path / "data")
-    assert found["splits"] == {"train": 8} and found["records"] == {"read": 10, "filtered_scenes": 0, "bad": 2}
+    assert found["splits"] == {"train": 8} and found["records"] == {
+        "read": 10,
+        "filtered_scenes": 0,
+        "surplus_scenes": 0,
+        "bad": 2,
+    }
     assert [bad["record"] for bad in found["bad"]] == [3, 8]  # type: ignore[attr-defined]
     keys = FORMATS.load("hdf5").open_split(only(tmp_path / "data"), "train").keys()
     assert [int(key[-2:]) for key in keys] == [0, 1, 2, 4, 5, 6, 7, 9]
@@ -226,3 +231,104 @@ def test_an_entry_point_is_found_by_its_name(tmp_path: Path) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert facts(tmp_path / "d")["info"]["dataset"] == "discs"  # type: ignore[index]
+
+
+def picture(path: Path, shade: int) -> None:
+    from PIL import Image
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((8, 8, 3), shade, np.uint8)).save(path)
+
+
+def test_names_that_decide_splits_and_masks_make_another_data_set(iodine_kit: Command, tmp_path: Path) -> None:
+    picture(tmp_path / "own" / "train" / "a.png", 10)
+    picture(tmp_path / "own" / "val" / "b.png", 20)
+    first = iodine_kit("prepare", "folder", "--source", "own").stdout
+    (tmp_path / "own" / "train").rename(tmp_path / "own" / "test")
+    (tmp_path / "own" / "val").rename(tmp_path / "own" / "train")
+    done = iodine_kit("prepare", "folder", "--source", "own", "--json")
+    assert json.loads(done.stdout)["splits"] == {"test": 1, "train": 1} and first.strip() not in done.stdout
+    (tmp_path / "own").rename(tmp_path / "moved")
+    assert "up to date" in iodine_kit("prepare", "folder", "--source", "moved").stderr
+
+
+def test_a_file_named_twice_is_refused(iodine_kit: Command, tmp_path: Path, mini: Path) -> None:
+    (tmp_path / "f").mkdir()
+    (tmp_path / "f" / "t.tfrecords").write_bytes(mini.read_bytes())
+    for source in (["--source", "f/**"], ["--source", "f", "--source", "f/t.tfrecords"]):
+        told = iodine_kit("prepare", "tetrominoes", *source, "--split", "train=10", status=5).stderr
+        assert "t.tfrecords: this file is named twice" in told
+
+
+def test_a_file_and_then_its_address_are_the_same_data_set(iodine_kit: Command, tmp_path: Path, mini: Path) -> None:
+    split = ["--split", "train=10"]
+    first = iodine_kit("prepare", "tetrominoes", "--source", mini, *split).stdout
+    done = iodine_kit("prepare", "tetrominoes", "--source", mini.as_uri(), *split)
+    assert done.stdout == first and "up to date" in done.stderr
+
+
+def test_a_shard_that_is_lost_between_two_runs_is_noticed(iodine_kit: Command, tmp_path: Path) -> None:
+    (tmp_path / "discs.py").write_text(PLUGIN)
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "stubborn.py").write_text(STUBBORN)
+    command = ["prepare", "plugins.stubborn", "--generate", 200, "--set", "format.scenes_per_shard=40"]
+    iodine_kit(*command, status=5)
+    (shard,) = (tmp_path / "data" / "dataset").glob(".*/train-000000.h5")
+    shard.write_bytes(shard.read_bytes()[:-1])
+    (tmp_path / "repaired").touch()
+    assert "train-000000.h5: this finished shard was altered" in iodine_kit(*command, status=11).stderr
+    iodine_kit(*command, "--overwrite")
+
+
+def test_other_programs_do_not_go_on_with_what_some_began(iodine_kit: Command, tmp_path: Path) -> None:
+    (tmp_path / "discs.py").write_text(PLUGIN)
+    (tmp_path / "plugins").mkdir()
+    told = "\n\ndef made_with(config):\n    return {'renderer': Path('version').read_text()}\n"
+    (tmp_path / "plugins" / "stubborn.py").write_text(STUBBORN + told)
+    (tmp_path / "version").write_text("1.0")
+    command = ["prepare", "plugins.stubborn", "--generate", 200]
+    iodine_kit(*command, status=5)
+    (tmp_path / "repaired").touch()
+    (tmp_path / "version").write_text("2.0")
+    assert 'renderer: "1.0" -> "2.0"' in iodine_kit(*command, status=12).stderr
+    (tmp_path / "version").write_text("1.0")
+    iodine_kit(*command)
+    assert facts(tmp_path / "data")["origin"]["made_with"] == {"renderer": "1.0"}  # type: ignore[index]
+
+
+def test_what_a_plugin_raises_in_a_worker_is_told_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "discs.py").write_text(PLUGIN)
+    (tmp_path / "odd.py").write_text(
+        "from discs import *\n\n\nclass Odd(Exception):\n    def __init__(self, what, why):\n"
+        "        super().__init__(f'{what}: {why}')\n\n\n"
+        "def generate(config, rng, key):\n    raise Odd('lamp', 'broken')\n"
+    )
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "odd.py").write_text((tmp_path / "odd.py").read_text())
+    command = [sys.executable, "-m", "iodine_kit", "prepare", "here.odd", "--generate", "20", "--workers", "2"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "lamp: broken" in done.stderr and "memory" not in done.stderr
+
+
+def test_a_dotted_data_set_may_read_pictures_into_shards(iodine_kit: Command, tmp_path: Path) -> None:
+    (tmp_path / "birds").mkdir()
+    (tmp_path / "birds" / "garden.py").write_text(PLUGIN)
+    for shade in (3, 4):
+        picture(tmp_path / "own" / f"{shade}.png", shade)
+    command = ["prepare", "birds.garden", "--layout", "folder", "--source", "own", "--format", "webdataset"]
+    iodine_kit(*command)
+    keys = FORMATS.load("webdataset").open_split(only(tmp_path / "data"), "train").keys()
+    assert keys == ["garden-00000000", "garden-00000001"]
+
+
+def test_a_broken_package_of_others_spoils_nothing(tmp_path: Path, mini: Path) -> None:
+    metadata = tmp_path / "site" / "broken-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[iodine_kit.datasets]\nbroken = not_there\n")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    run = [sys.executable, "-m", "iodine_kit"]
+    prepare = [*run, "prepare", "tetrominoes", "--source", str(mini), "--split", "train=10", "--store", str(tmp_path)]
+    for command, status in ((prepare, 0), ([*run, "datasets"], 0), ([*run, "prepare", "broken"], 4)):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == status and "Traceback" not in done.stderr, done.stderr

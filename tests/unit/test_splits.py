@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 
@@ -60,9 +61,16 @@ def test_shuffled_is_python_s_own_shuffle(total: int, seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "rule", [Own(), Counts((("a", 1),)), Ranges.of_counts({"a": 3}), Shuffled(5, 1, (("a", 1.0),))]
+    ("rule", "described"),
+    [
+        (Own(("a",), (("a", 2),)), '{"rule": "as published", "splits": ["a"], "most": {"a": 2}}'),
+        (Counts((("a", 1),)), '{"rule": "kept records in order", "splits": [["a", 1]]}'),
+        (Ranges((Range("a", 1, 5, 2),)), '{"rule": "ranges of records", "splits": [["a", 1, 5, 2]]}'),
+        (
+            Shuffled(5, 1, (("a", 1.0),)),
+            '{"rule": "shuffled records", "total": 5, "seed": 1, "splits": [["a", 1.0]]}',
+        ),
+    ],
 )
-def test_rules_describe_themselves_in_json(rule: SplitRule) -> None:
-    import json
-
-    assert json.loads(json.dumps(rule.describe()))["rule"]
+def test_rules_have_one_description_as_it_is_part_of_keys(rule: SplitRule, described: str) -> None:
+    assert json.dumps(rule.describe()) == described

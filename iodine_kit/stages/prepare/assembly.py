@@ -6,8 +6,8 @@ from itertools import chain
 from pathlib import Path
 from time import perf_counter
 
-from iodine_kit.disk import require_space
-from iodine_kit.errors import CountError
+from iodine_kit.disk import require_space, sync
+from iodine_kit.errors import ArtifactCorruptError, CountError
 from iodine_kit.formats import FormatPlugin
 from iodine_kit.progress import Reporter
 from iodine_kit.splits import SplitRule
@@ -25,10 +25,11 @@ class Assembly:
         self._directory, self._rule, self._journal, self._reporter = directory, work.rule, journal, reporter
         self._plugin: FormatPlugin = FORMATS.load(work.recipe.format)
         self._config = work.recipe.format_config
-        self._shard_size: int = getattr(self._config, "scenes_per_shard")  # noqa: B009
+        self._shard_size = work.recipe.format_config.scenes_per_shard
         filtered = {work.recipe.preprocess.min_objects, work.recipe.preprocess.max_objects} != {None}
         self._foreseen = 0 if filtered else work.rule.total
         self._since = perf_counter()
+        self._check_shards()
 
     @property
     def state(self) -> State:
@@ -55,6 +56,8 @@ class Assembly:
             state.entities = max(state.entities, outcome.entities)
             self._journal.append(split, outcome.samples)
             self._write_full_shards(split)
+        else:
+            state.surplus += len(outcome.samples)
         return bool(split and outcome.samples)
 
     def finish(self) -> dict[str, int]:
@@ -67,6 +70,13 @@ class Assembly:
         for split in shards:
             self._plugin.finish(self._directory, split, shards[split], self._config)
         return {split: sum(shards[split]) for split in self._splits() if split in shards}
+
+    def _check_shards(self) -> None:
+        """Raise :class:`ArtifactCorruptError` if a shard is not what an interrupted run left."""
+        for name, size in self.state.files.items():
+            path = self._directory / name
+            if not path.is_file() or path.stat().st_size != size:
+                raise ArtifactCorruptError(f"{path}: this finished shard was altered or removed; add --overwrite")
 
     def _write_full_shards(self, split: str) -> None:
         while self._journal.waiting(split) >= self._shard_size:
@@ -88,7 +98,10 @@ class Assembly:
         number = len(self.state.shards.get(split, ()))
         count = min(self._journal.waiting(split), self._shard_size)
         samples = self._journal.samples(split, 0, count)
-        self._plugin.write_shard(self._directory, split, number, samples, count, self.state.columns, self._config)
+        columns = self.state.columns
+        path = self._plugin.write_shard(self._directory, split, number, samples, count, columns, self._config)
+        sync(path)  # before the journal forgets what is in it
+        self.state.files[path.name] = path.stat().st_size
         self._journal.shard_is_finished(split, count)
         rate = count / max(perf_counter() - self._since, 1e-9)
         self._since = perf_counter()

@@ -9,7 +9,7 @@ from typing import Any
 from iodine_kit.config import Config, build, split_table
 from iodine_kit.datasets import DatasetPlugin
 from iodine_kit.errors import ConfigError, CountError, SchemaError, SourceError, did_you_mean
-from iodine_kit.formats import FormatPlugin
+from iodine_kit.formats import FormatPlugin, ShardedConfig
 from iodine_kit.layouts import LayoutPlugin
 from iodine_kit.preprocessing import PreprocessConfig
 from iodine_kit.protocols import ProtocolPlugin, Rule
@@ -40,7 +40,7 @@ class Choice:
     dataset: DatasetPlugin
     dataset_config: Config
     format: FormatPlugin
-    format_config: Config
+    format_config: ShardedConfig
     protocol: Rule | None
     protocol_version: dict[str, int]
     preprocess: Mapping[str, Any]
@@ -53,15 +53,21 @@ class Choice:
             return self.protocol.splits.names
         if self.counts:
             return tuple(self.counts)
-        return () if self.config.source else tuple(self.dataset.SPLITS)
+        return () if self.config.source else tuple(self.dataset.splits(self.dataset_config))
 
     def rule(self, layout: LayoutPlugin) -> SplitRule:
         """Which record of published files goes where."""
         if self.protocol:
+            if layout.OWN_SPLITS and not isinstance(self.protocol.splits, Own):
+                raise SchemaError(
+                    f"protocol {self.config.protocol} goes by the numbers of records in the one published file, and "
+                    "this source comes divided into splits: leave --protocol out, filter with --set preprocess.…"
+                )
             return self.protocol.splits
         if self.counts:
             return Counts(tuple(self.counts.items()))
-        return Own() if layout.OWN_SPLITS or not self.dataset.SPLITS else Ranges.of_counts(self.dataset.SPLITS)
+        usual = self.dataset.splits(self.dataset_config)
+        return Own() if layout.OWN_SPLITS or not usual else Ranges.of_counts(usual)
 
     def preprocessing(self, layout: LayoutPlugin) -> PreprocessConfig:
         """What is done to published scenes: as the data set says, or the protocol, or the layout, or the user."""
@@ -110,8 +116,6 @@ def _check_exclusive(config: PrepareConfig, tables: Tables) -> None:
         raise ConfigError("--generate and --protocol exclude each other: a protocol divides published files")
     if config.protocol and config.split:
         raise ConfigError("--protocol and --split exclude each other: the protocol says which record goes where")
-    if tables.get("preprocess", {}).get("repair_background") and config.dataset != "objects-room":
-        raise ConfigError("preprocess.repair_background is about objects-room; leave it out")
     filters = {"min_objects", "max_objects"} & tables.get("preprocess", {}).keys()
     if config.generate is not None and filters:
         raise ConfigError(f"preprocess.{min(filters)} leaves out published scenes; generated ones take --set dataset.…")

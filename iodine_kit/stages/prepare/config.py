@@ -23,7 +23,6 @@ class PrepareConfig(Config):
         split: scenes per split, in the order of the source. A generated split does not depend on the others.
         seed: of the generator.
         skip_bad: leave damaged records out rather than stop at the first one.
-        max_bad: share of bad records above which it fails nevertheless.
     """
 
     dataset: str
@@ -35,7 +34,6 @@ class PrepareConfig(Config):
     split: dict[str, Annotated[int, Field(ge=0)]] = {}
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     skip_bad: bool = False
-    max_bad: Annotated[float, Field(ge=0, le=1)] = 0.01
 
     @field_validator("source", mode="before")
     @classmethod
@@ -56,6 +54,8 @@ class PrepareExecution(Config):
 
     Attributes:
         workers: processes that decode, render, resize and encode.
+        max_bad: share of bad records above which ``skip_bad`` fails nevertheless.
     """
 
     workers: Annotated[int, Field(ge=1, le=256)] = 1
+    max_bad: Annotated[float, Field(ge=0, le=1)] = 0.01

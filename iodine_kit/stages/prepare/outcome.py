@@ -33,7 +33,12 @@ def describe(info: DatasetInfo, splits: Mapping[str, int], format_name: str, sta
         "splits": dict(splits),
         "format": format_name,
         "factors": factors,
-        "records": {"read": state.next_record, "filtered_scenes": state.dropped, "bad": len(state.bad)},
+        "records": {
+            "read": state.next_record,
+            "filtered_scenes": state.dropped,
+            "surplus_scenes": state.surplus,
+            "bad": len(state.bad),
+        },
         "bad": [{"record": record, "reason": reason} for record, reason in state.bad],
     }
 

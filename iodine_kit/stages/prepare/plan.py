@@ -17,7 +17,7 @@ from iodine_kit.stages.prepare.journal import NAME as JOURNAL
 from iodine_kit.stages.prepare.make import make
 from iodine_kit.stages.prepare.recipe import DATASETS, LAYOUTS, Recipe
 from iodine_kit.stages.prepare.work import Work
-from iodine_kit.stages.source import Fetched, fetch, identify
+from iodine_kit.stages.source import Fetched, fetch, identify, names_hash
 from iodine_kit.store import Identity, Store
 
 VERSION = 2
@@ -55,22 +55,26 @@ def _published(choice: Choice, fetched: Fetched, store: Store, reporter: Reporte
     layout = LAYOUTS.load(name)
     reporter.note(f"layout: {name} ({layout.SUMMARY})")
     layout_config = build(layout.Config, choice.layout_values, "layout")
-    files = identify(store, layout.files(fetched.paths, layout_config), fetched, reporter)
+    files = layout.files(fetched.paths, layout_config)
+    sources = identify(store, files, fetched, reporter)
     protocol = choice.protocol
+    rule = choice.rule(layout)
     work = Work(
         recipe=_recipe(choice, name, layout_config, choice.preprocessing(layout)),
-        rule=choice.rule(layout),
+        rule=rule,
         source=", ".join(fetched.locations[:3]),
         paths=fetched.paths,
-        max_bad=choice.config.max_bad,
+        max_bad=choice.execution.max_bad,
         workers=choice.execution.workers,
         origin={"kind": "published", "layout": name, "protocol": choice.config.protocol},
         expected=protocol.expected if protocol else {},
     )
-    chosen = choice.config.model_dump(mode="json", include={"protocol", "skip_bad", "max_bad"})
+    chosen = choice.config.model_dump(mode="json", include={"protocol", "skip_bad"})
     config = {**chosen, "layout": {"name": name, **layout_config.model_dump(mode="json")}}
+    if layout.NAMES_MATTER:
+        config["names"] = names_hash(files, fetched)
     identity = _identity(choice, work, config, {f"layout/{name}": layout.VERSION, **choice.protocol_version})
-    return _job(identity.model_copy(update={"sources": files, "inputs": fetched.downloads}), work, reporter)
+    return _job(identity.model_copy(update={"sources": sources, "inputs": fetched.downloads}), work, reporter)
 
 
 def _recognise(fetched: Fetched, dataset: str) -> str:
@@ -87,7 +91,7 @@ def _recognise(fetched: Fetched, dataset: str) -> str:
 
 def _recipe(choice: Choice, layout: str, layout_config: Config, preprocess: PreprocessConfig) -> Recipe:
     name, config = choice.config.dataset, choice.dataset_config
-    known = DATASETS.names() if layout else []
+    known = DATASETS.own() if layout else []
     others = {title: fields for other in known for title, fields in DATASETS.load(other).SCHEMAS.items()}
     fields, options = choice.dataset.fields(config), config.model_dump()
     expected = Expected(name, choice.dataset.info(config), fields, others, options)

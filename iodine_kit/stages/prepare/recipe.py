@@ -5,21 +5,24 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from iodine_kit.config import Config
-from iodine_kit.datasets import DatasetPlugin
+from iodine_kit.datasets import DatasetPlugin, repaired
 from iodine_kit.errors import CorruptDataError, SchemaError
-from iodine_kit.formats import Columns, FormatPlugin, Sample, columns_of
+from iodine_kit.formats import Columns, Sample, ShardedConfig, columns_of
 from iodine_kit.layouts import Expected, Item, LayoutPlugin
-from iodine_kit.preprocessing import PreprocessConfig, is_kept, preprocess, repair_background
+from iodine_kit.preprocessing import PreprocessConfig, is_kept, preprocess
 from iodine_kit.records import Scene
 from iodine_kit.registry import Registry
 from iodine_kit.stages.split import FORMATS
 
 DATASETS: Registry[DatasetPlugin] = Registry("data set", "iodine_kit.datasets", DatasetPlugin)
 LAYOUTS: Registry[LayoutPlugin] = Registry("layout", "iodine_kit.layouts", LayoutPlugin)
+# A registry looks into its folder whenever it is asked, which takes longer than the work on a small scene.
+_dataset, _layout, _format = lru_cache(DATASETS.load), lru_cache(LAYOUTS.load), lru_cache(FORMATS.load)
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class Recipe:
     expected: Expected
     preprocess: PreprocessConfig
     format: str
-    format_config: Config
+    format_config: ShardedConfig
     seed: int
     skip_bad: bool
 
@@ -80,15 +83,13 @@ class Recipe:
 
     def _scenes(self, record: int, item: Item) -> Sequence[Scene]:
         if self.layout:
-            key = f"{self.dataset}-{record:08d}"
-            scenes = LAYOUTS.load(self.layout).scenes(item, key, self.expected, self.layout_config)
-            if self.preprocess.repair_background:
-                return [repair_background(scene, self.expected.info.entities) for scene in scenes]
-            return scenes
+            key = f"{self.dataset.rpartition('.')[2]}-{record:08d}"
+            scenes = _layout(self.layout).scenes(item, key, self.expected, self.layout_config)
+            return [repaired(_dataset(self.dataset), self.dataset_config, scene) for scene in scenes]
         # Every scene has its own stream of random numbers: the same whatever else is generated.
         spawn_key = (zlib.crc32(item.split.encode()), item.payload)
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=spawn_key))
-        generate = DATASETS.load(self.dataset).generate
+        generate = _dataset(self.dataset).generate
         assert generate is not None  # the plan has seen to that
         return [generate(self.dataset_config, rng, f"{item.split}-{item.payload:08d}")]
 
@@ -103,7 +104,7 @@ class Recipe:
         columns = columns_of(kept[0])
         for scene in kept[1:]:
             require_same(columns, columns_of(scene), scene.key)
-        plugin: FormatPlugin = FORMATS.load(self.format)
+        plugin = _format(self.format)
         samples = tuple(Sample(scene.key, plugin.encode(scene, self.format_config)) for scene in kept)
         entities = max(int(scene.mask.max()) for scene in kept) + 1
         return Outcome(record, split, samples, len(scenes) - len(kept), entities, columns)

@@ -6,22 +6,29 @@ import multiprocessing
 import os
 import signal
 import threading
+import traceback
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
+from time import perf_counter
 
-from iodine_kit.errors import StorageError
+from iodine_kit.errors import IodineKitError, StorageError
 from iodine_kit.layouts import Item
 from iodine_kit.stages.prepare.recipe import Outcome, Recipe
 
-BATCH = 8
-"""Records per task: few enough to lose nothing of note, enough to make sending them cheap."""
+TASK_SECONDS = 0.2
+"""A task should take so long: little is lost with it, and sending it costs little."""
+LARGEST_TASK = 64
 AHEAD = 3
 """Tasks per worker that may wait: bounds memory, whatever the length of the source."""
+THREADS = "IODINE_KIT_THREADS"
+"""Environment variable that tells programs started by a worker how many threads are theirs."""
 
 Numbered = tuple[int, Item]
+Done = tuple[list[Outcome], float]
+"""Outcomes of a task, and the seconds it took."""
 
 
 def carried_out(recipe: Recipe, items: Iterable[Numbered], workers: int) -> Iterator[Outcome]:
@@ -34,32 +41,59 @@ def carried_out(recipe: Recipe, items: Iterable[Numbered], workers: int) -> Iter
 def _in_processes(recipe: Recipe, items: Iterator[Numbered], workers: int) -> Iterator[Outcome]:
     # Spawned, not forked: a fork would copy the locks of the threads that show progress.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, _start, (recipe,))
-    waiting: deque[Future[list[Outcome]]] = deque()
+    pool = ProcessPoolExecutor(workers, context, _start, (recipe, workers))
+    waiting: deque[Future[Done]] = deque()
+    size, begun = 1, False
     try:
-        while batch := list(islice(items, BATCH)):
+        while batch := list(islice(items, size)):
             waiting.append(pool.submit(_carry_out, batch))
             if len(waiting) > AHEAD * workers:
-                yield from waiting.popleft().result()
+                outcomes, seconds = waiting.popleft().result()
+                yield from outcomes
+                size, begun = _task_size(len(outcomes), seconds), True
         while waiting:
-            yield from waiting.popleft().result()
-    except BrokenProcessPool:
-        raise StorageError(
-            "a worker process was ended from outside, perhaps because memory ran out; "
-            "run the command again to go on, with fewer --workers"
-        ) from None
+            yield from waiting.popleft().result()[0]
+    except BrokenProcessPool as error:
+        raise StorageError(_broken(begun)) from error
+    except BaseException:
+        _terminate()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _task_size(records: int, seconds: float) -> int:
+    """How many records the next task should have."""
+    return max(1, min(LARGEST_TASK, int(TASK_SECONDS * records / max(seconds, 1e-6))))
+
+
+def _broken(begun: bool) -> str:
+    if begun:
+        return (
+            "a worker process was ended from outside, perhaps because memory ran out; "
+            "run the command again to go on, with fewer --workers"
+        )
+    return (
+        "worker processes cannot be started or ended at once: call this from a module that is guarded by "
+        'if __name__ == "__main__", or take --workers 1'
+    )
+
+
+def _terminate() -> None:
+    """End the workers at once, rather than wait for work that nobody will ask for."""
+    for process in multiprocessing.active_children():
+        process.terminate()
 
 
 _recipe: Recipe
 """Of a worker process."""
 
 
-def _start(recipe: Recipe) -> None:
+def _start(recipe: Recipe, workers: int) -> None:
     global _recipe
     _recipe = recipe
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and ends its workers in good order
+    os.environ[THREADS] = str(max(1, (os.cpu_count() or 1) // workers))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and ends its workers
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -70,5 +104,12 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _carry_out(batch: Sequence[Numbered]) -> list[Outcome]:
-    return [_recipe.carry_out(record, item) for record, item in batch]
+def _carry_out(batch: Sequence[Numbered]) -> Done:
+    begun = perf_counter()
+    try:
+        return [_recipe.carry_out(record, item) for record, item in batch], perf_counter() - begun
+    except IodineKitError:
+        raise
+    except Exception:
+        # As text, for exceptions of strangers need not survive the way to the parent.
+        raise RuntimeError(f"in a worker process:\n{traceback.format_exc()}") from None

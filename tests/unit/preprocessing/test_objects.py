@@ -5,7 +5,7 @@ import pytest
 
 from iodine_kit.config import build
 from iodine_kit.errors import ConfigError
-from iodine_kit.preprocessing import PreprocessConfig, count_objects, is_kept, preprocess, repair_background
+from iodine_kit.preprocessing import PreprocessConfig, count_objects, is_kept, preprocess
 from iodine_kit.records import Scene
 
 
@@ -58,22 +58,8 @@ def test_bad_values_are_refused(values: dict[str, object]) -> None:
         build(PreprocessConfig, values, "preprocess")
 
 
-def room(second_wall: bool) -> np.ndarray:
-    """Sky above, floor below, one or two walls between, and an object on the floor before the wall."""
-    mask = np.zeros((20, 20), np.uint8)
-    mask[12:] = 1
-    mask[6:12] = 2
-    if second_wall:
-        mask[6:12, 11:] = 3
-    mask[9:15, 4:8] = 4 if second_wall else 3
-    return mask
-
-
-def test_an_object_that_took_the_second_wall_s_index_is_moved() -> None:
-    image = np.zeros((20, 20, 3), np.uint8)
-    one_wall, two_walls = (Scene("k", image, room(second)) for second in (False, True))
-    repaired = repair_background(one_wall, 7)
-    assert np.unique(repaired.mask).tolist() == [0, 1, 2, 4]
-    assert ((repaired.mask == 4) == (one_wall.mask == 3)).all()
-    assert repair_background(two_walls, 7).mask is two_walls.mask
-    assert repair_background(one_wall, 4).mask is one_wall.mask  # no room for another index: nothing can be amiss
+def test_a_scene_of_which_nothing_is_known_fits_no_filter() -> None:
+    unknown = Scene("k", np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), np.uint8), {"visibility": np.zeros(11)})
+    for count in ("factors", "pixels"):
+        assert not is_kept(unknown, unknown, (0,), PreprocessConfig(max_objects=6, count=count))
+    assert is_kept(unknown, unknown, (0,), PreprocessConfig())
