@@ -31,7 +31,7 @@ $(VENV)/.core: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.test: $(VENV)/.core
-	$(INSTALL) --editable ".[blosc,tensorboard,test]"
+	$(INSTALL) --editable ".[blosc,fast,tensorboard,test]"
 	touch $@
 
 clean:

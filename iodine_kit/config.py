@@ -137,6 +137,8 @@ def _explain(model: type[Config], table: str, error: Mapping[str, Any]) -> str:
     if error["type"] == "extra_forbidden":
         return f"{place} is not a known key{did_you_mean(location[-1], _known_keys(model, location[:-1]))}"
     message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] in ("tuple_type", "list_type"):
+        message = 'Should be a list, such as ["a", "b"] or [0, 0.5]'
     given = error.get("input")
     shown = "" if isinstance(given, Mapping) or not location else f" (given: {given!r})"
     return f"{place}: {message[0].lower()}{message[1:]}{shown}"

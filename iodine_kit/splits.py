@@ -76,7 +76,10 @@ class Own:
 
 @dataclass(frozen=True)
 class Counts:
-    """So many kept records for the first split, so many for the next, in the order of the source."""
+    """So many kept records for the first split, so many for the next, in the order of the source.
+
+    Where records were published in splits, each split takes its records from the one of the same name.
+    """
 
     counts: tuple[tuple[str, int], ...]
 
@@ -85,10 +88,11 @@ class Counts:
         return tuple(name for name, _ in self.counts)
 
     def candidate(self, record: int, own: str) -> bool:
-        return True
+        return not own or own in self.names
 
     def assign(self, record: int, own: str, kept: Kept) -> str:
-        return next((name for name, count in self.counts if kept.get(name, 0) < count), "")
+        lacking = (name for name, count in self.counts if kept.get(name, 0) < count and own in ("", name))
+        return next(lacking, "")
 
     def complete(self, record: int, kept: Kept) -> bool:
         return all(kept.get(name, 0) >= count for name, count in self.counts)
@@ -154,7 +158,7 @@ class Ranges:
             for part in self.ranges
             if records < part.stop and not part.is_full(kept)
         ]
-        return f"split {' and '.join(lacking)}, and it has {records}" if lacking else ""
+        return f"split {' and '.join(lacking)}" if lacking else ""
 
     @property
     def total(self) -> int:
@@ -189,7 +193,7 @@ class Shuffled:
         return record >= self.total
 
     def shortage(self, records: int, kept: Kept) -> str:
-        return f"the division is of {self.total} records, and it has {records}" if records < self.total else ""
+        return f"the division is of {self.total} records" if records < self.total else ""
 
     def describe(self) -> dict[str, Any]:
         shares = [list(pair) for pair in self.shares]

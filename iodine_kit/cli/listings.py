@@ -112,7 +112,6 @@ def show_protocol(protocol: Mapping[str, Any]) -> None:
     for dataset, rule in protocol["rules"].items():
         table = _table(dataset, "")
         table.add_row("rule", rule["summary"])
-        table.add_row("splits", _words(rule["splits"]))
         table.add_row("preprocess", _words(rule["preprocess"]) or "as the data set says")
         table.add_row("expected", _counts(rule["expected"]))
         console.print(table)
@@ -159,12 +158,5 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 
 def _words(values: Mapping[str, Any]) -> str:
-    """``"rule ranges of records, splits train 0–70000"``."""
-    return ", ".join(f"{key.replace('_', ' ')} {_value(value)}" for key, value in values.items())
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, list):
-        return "; ".join(f"{part[0]} {'–'.join(map(str, part[1:]))}" if isinstance(part, list) else str(part)
-                         for part in value)  # fmt: skip
-    return str(value)
+    """``"crop iodine, size 128"``."""
+    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in values.items())

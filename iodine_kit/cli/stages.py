@@ -80,6 +80,10 @@ def prepare(
         "seed": seed, "format": format, "workers": workers, "skip_bad": skip_bad or None,
     }  # fmt: skip
     tables["prepare"] |= {key: value for key, value in given.items() if value is not None}
+    if no_crop and ({"crop", "size"} & tables["preprocess"].keys()):
+        raise typer.BadParameter("it excludes preprocess.crop and preprocess.size", param_hint="--no-crop")
+    if sprites is not None and tables["prepare"].get("dataset") != "multi-dsprites":
+        raise typer.BadParameter("it is for multi-dsprites", param_hint="--sprites")
     if no_crop:
         tables["preprocess"] |= {"crop": "none", "size": None}
     if sprites is not None:

@@ -21,6 +21,7 @@ Columns = Mapping[str, Any]
 """Data sets by name, one row per scene."""
 
 _PATTERN = "*.h*5"
+_MAGIC = b"\x89HDF\r\n\x1a\n"
 _ERRORS = (OSError, KeyError, IndexError, RuntimeError, TypeError, ValueError)
 _CACHE = 32 << 20  # bytes for each data set, lest a chunk of many rows be inflated again for every row
 _LARGEST = 1 << 30  # bytes of a row or a chunk; far above those of any published file
@@ -29,6 +30,17 @@ _LARGEST = 1 << 30  # bytes of a row or a chunk; far above those of any publishe
 def recognised(path: Path, test: Callable[[Path], bool]) -> bool:
     """Whether a file, or one in a folder, passes a test that may raise what this module raises."""
     return any(_passes(file, test) for file in (sorted(path.glob(_PATTERN)) if path.is_dir() else [path]))
+
+
+def is_broken(path: Path) -> bool:
+    """Whether a file says that it is HDF5 and cannot be opened."""
+    try:
+        with path.open("rb") as file:
+            if file.read(len(_MAGIC)) != _MAGIC:
+                return False
+        return not _passes(path, lambda whole: names(whole) is not None)
+    except OSError:
+        return False
 
 
 def hdf5_files(paths: Sequence[Path]) -> list[Path]:

@@ -28,14 +28,21 @@ def check_fields(found: Found, expected: Expected, place: str) -> None:
         return
     other = other_dataset(expected, lambda fields: not _difference(found, fields))
     if other:
-        raise SchemaError(f"{place} is of {other}, not of {expected.dataset}")
+        raise wrong_file(place, other, expected)
     raise SchemaError(f"{place}: {problem}; this looks like another data set's file")
 
 
 def other_dataset(expected: Expected, fits: Callable[[Fields], bool]) -> str:
-    """The name of another known file's features that fit; nothing if none do."""
-    others = (name for name, fields in expected.others.items() if fields != expected.fields and fits(fields))
-    return next(others, "")
+    """The names of other known files whose features fit; nothing if none do."""
+    return " or ".join(name for name, fields in expected.others.items() if fields != expected.fields and fits(fields))
+
+
+def wrong_file(place: str, other: str, expected: Expected) -> SchemaError:
+    """The error for a record that is of another known file."""
+    asked = [name for name, fields in expected.others.items() if fields == expected.fields]
+    same = all(name.startswith(expected.dataset) for name in other.split(" or "))
+    advice = "; say which it is with --set dataset.…" if same else ""
+    return SchemaError(f"{place} is of {other}, not of {asked[0] if asked else expected.dataset}{advice}")
 
 
 def largest_record(expected: Expected) -> int:

@@ -17,7 +17,7 @@ from iodine_kit import config as configuration
 from iodine_kit.errors import SchemaError
 from iodine_kit.layouts import Expected, Item
 from iodine_kit.layouts._arrays import as_image, as_mask, check_size
-from iodine_kit.layouts._hdf5 import columns, entity_factors, hdf5_files, names, reading, recognised, shapes
+from iodine_kit.layouts._hdf5 import columns, entity_factors, hdf5_files, is_broken, names, reading, recognised, shapes
 from iodine_kit.records import Array, DatasetInfo, Scene
 
 VERSION = 1
@@ -39,8 +39,8 @@ class Config(configuration.Config):
 
 
 def recognises(path: Path) -> bool:
-    """Whether it is an HDF5 file with ``image`` and ``mask``, or a folder with one. Never raises."""
-    return recognised(path, lambda file: {"image", "mask"} <= set(names(file)))
+    """Whether it is an HDF5 file with ``image`` and ``mask``, or a folder with one; or a broken one. Never raises."""
+    return is_broken(path) or recognised(path, lambda file: {"image", "mask"} <= set(names(file)))
 
 
 def files(paths: Sequence[Path], config: Config) -> list[Path]:

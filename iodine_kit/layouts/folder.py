@@ -31,6 +31,8 @@ OWN_SPLITS = False  # only where all images lie in folders called train, val and
 NAMES_MATTER = True
 
 _SPLITS = ("train", "val", "test")
+_DOUBTFUL = 64
+"""So many entities are rarely meant: a grey mask with such a value may well be a picture of objects in shades."""
 _MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
 _PUBLISHED = re.compile(r"CLEVR(TEX)?_[a-z]+_\d{6}")
 _MASKS, _MARK = "masks", "_mask"
@@ -196,7 +198,14 @@ def _read_mask(path: Path, config: Config) -> Bytes:
     pixels = read_rgb(path, place) if config.mask_values == "colour" else read_index_or_rgb(path, place)
     if pixels.ndim == 3:
         return _number_colours(pixels, int(config.background[1:], 16), place)
-    return (pixels > 0).astype(np.uint8) if np.isin(pixels, (0, 255)).all() else pixels
+    if np.isin(pixels, (0, 255)).all():
+        return (pixels > 0).astype(np.uint8)
+    if pixels.max() >= _DOUBTFUL:
+        raise SchemaError(
+            f"{place}: has values up to {pixels.max()}; if they are indices, say --set layout.mask_values=index, "
+            "and if they are shades that tell objects apart, colour"
+        )
+    return pixels
 
 
 def _number_colours(colours: Bytes, background: int, place: str) -> Bytes:

@@ -12,7 +12,7 @@ from iodine_kit.errors import CorruptDataError, IodineKitError, SchemaError
 from iodine_kit.layouts import Expected, Item
 from iodine_kit.layouts._files import files_below
 from iodine_kit.layouts._masks import exclusive_index
-from iodine_kit.layouts._schema import other_dataset
+from iodine_kit.layouts._schema import other_dataset, wrong_file
 from iodine_kit.records import Array, Bytes, Scene
 from iodine_kit.tfrecord import (
     FieldSpec,
@@ -85,7 +85,7 @@ def _arrays(raw: RawExample, expected: Expected) -> dict[str, Array]:
         return decode(raw, expected.fields)
     except SchemaError as error:
         if other := other_dataset(expected, lambda fields: _fits(raw, fields)):
-            raise SchemaError(f"{raw.path}: record {raw.index} is of {other}, not of {expected.dataset}") from error
+            raise wrong_file(f"{raw.path}: record {raw.index}", other, expected) from error
         raise
 
 

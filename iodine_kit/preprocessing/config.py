@@ -36,6 +36,9 @@ class PreprocessConfig(Config):
     def _is_a_crop(cls, crop: str) -> str:
         if not _CROP.fullmatch(crop):
             raise ValueError(f"'{crop}' is no crop: use none, iodine, centre:SIDE or TOP:BOTTOM,LEFT:RIGHT")
+        ends = [int(number) for number in re.findall(r"\d+", crop)]
+        if len(ends) == 4 and (ends[0] >= ends[1] or ends[2] >= ends[3]):
+            raise ValueError(f"'{crop}' is empty: its rows or columns end before they begin")
         return crop
 
     @model_validator(mode="after")

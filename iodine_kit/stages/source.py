@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -71,6 +72,7 @@ def identify(store: Store, files: Sequence[Path], fetched: Fetched, reporter: Re
         reporter.track("identify", total) as advance,
     ):
         found = [_source_file(file, hashes, origin.get(file, str(file)), advance) for file in files]
+    _tell_of_copies(files, found, reporter)
     if len(found) <= LISTED_FILES:
         return tuple(found)
     combined = hashlib.sha256("".join(f"{file.sha256} {file.bytes}\n" for file in found).encode()).hexdigest()
@@ -90,7 +92,7 @@ def _below(file: Path, paths: Sequence[Path]) -> str:
 def _expand(location: str) -> list[str]:
     """The files that a pattern fits, sorted; anything else is itself."""
     if not has_magic(location):
-        if "://" not in location and not Path(location).exists():
+        if "://" not in location and not (location and Path(location).exists()):
             raise SourceError(f"{location}: no such file or folder; give --source PATH or an address, or --generate N")
         return [location]
     if "://" not in location:
@@ -119,6 +121,14 @@ def _refuse_repeated(files: Sequence[Path]) -> None:
         seen.add(file.resolve())
 
 
+def _tell_of_copies(files: Sequence[Path], found: Sequence[SourceFile], reporter: Reporter) -> None:
+    first: dict[str, Path] = {}
+    for file, source in zip(files, found, strict=True):
+        if first.setdefault(source.sha256, file) != file:
+            reporter.note(f"note: {file} holds the same bytes as {first[source.sha256]}: what is in it counts twice")
+            return
+
+
 def _source_file(path: Path, hashes: FileHashes, location: str, advance: Advance) -> SourceFile:
     digest = hashes.sha256(path)
     advance(path.stat().st_size)
@@ -126,7 +136,7 @@ def _source_file(path: Path, hashes: FileHashes, location: str, advance: Advance
 
 
 def _counted(files: Sequence[Path]) -> str:
-    return str(files[0]) if len(files) == 1 else f"{len(files)} files from {files[0]}"
+    return str(files[0]) if len(files) == 1 else f"{len(files)} files in {os.path.commonpath(files)}"
 
 
 def _file_name(location: str) -> str:
@@ -158,7 +168,8 @@ def _download(location: str, path: Path, reporter: Reporter) -> Facts:
     except Exception as error:  # fsspec's back ends raise errors of many libraries; all mean the same here
         if isinstance(error, OSError) and error.errno is not None and error.filename == str(part):
             raise
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split())
+        reason = type(error).__name__ if reason in ("", location) else reason
         raise SourceError(
             f"{location}: cannot be downloaded ({reason}); try again later or give --source FILE"
         ) from None

@@ -116,7 +116,7 @@ class Store:
         """
         paths = [path for path in (Path(place), self.root / place) if (path / MANIFEST).is_file()][:1]
         if not paths and len(place) >= SHORTEST_KEY:
-            paths = [p for p in self._finished() if p.name == place or self._has_key(p, place)]
+            paths = [p for p in self._finished() if self._is_called(p, place) or self._has_key(p, place)]
         if len(paths) != 1:
             fits = f"it fits {len(paths)} artifacts" if paths else "no such artifact"
             raise ArtifactNotFoundError(f"{place}: {fits} in {self.root}; 'iodine-kit list' shows all")
@@ -227,6 +227,12 @@ class Store:
 
     def _load(self, path: Path) -> Artifact | None:
         return Artifact(path, manifests.read(path)) if (path / MANIFEST).is_file() else None
+
+    def _is_called(self, path: Path, place: str) -> bool:
+        """Whether ``place`` is the name of a directory, with its kind or without, and enough digits of its key."""
+        kind, _, name = place.rpartition("/")
+        shortest = path.name.rindex("-") + 1 + SHORTEST_KEY
+        return kind in ("", path.parent.name) and len(name) >= shortest and path.name.startswith(name)
 
     def _has_key(self, path: Path, beginning: str) -> bool:
         """Whether the artifact's key begins so; its directory's name holds only the first digits."""

@@ -136,7 +136,7 @@ def test_bad_records_are_left_out_and_told_of_if_asked(iodine_kit: Command, tmp_
 
 def test_a_protocol_that_the_file_cannot_meet_says_so(iodine_kit: Command, tmp_path: Path, mini: Path) -> None:
     told = iodine_kit("prepare", "tetrominoes", "--source", mini, "--protocol", "slot-attention", status=8).stderr
-    assert "'train' takes records 0 to 59999" in told and "it has 10" in told
+    assert "holds 10 records: split 'train' takes records 0 to 59999" in told
     told = iodine_kit("prepare", "tetrominoes", "--source", mini, "--protocol", "oclf", status=7).stderr
     assert "says nothing of tetrominoes" in told
     iodine_kit("prepare", "tetrominoes", "--source", mini, "--protocol", "iodine-release")
@@ -265,6 +265,18 @@ def test_a_file_and_then_its_address_are_the_same_data_set(iodine_kit: Command, 
     first = iodine_kit("prepare", "tetrominoes", "--source", mini, *split).stdout
     done = iodine_kit("prepare", "tetrominoes", "--source", mini.as_uri(), *split)
     assert done.stdout == first and "up to date" in done.stderr
+
+
+def test_published_splits_are_never_mixed(iodine_kit: Command, tmp_path: Path) -> None:
+    for split, shade in {"test": 100, "train": 10, "val": 50}.items():
+        for number in range(3):
+            picture(tmp_path / "own" / split / f"{number}.png", shade + number)
+    iodine_kit("prepare", "folder", "--source", "own", "--split", "train=2", "--split", "test=1")
+    for split, shades in {"train": [10, 11], "test": [100]}.items():
+        reader = FORMATS.load("hdf5").open_split(only(tmp_path / "data"), split)
+        assert [int(reader.scene(index).image[0, 0, 0]) for index in range(len(reader))] == shades
+    told = iodine_kit("prepare", "folder", "--source", "own", "--split", "train=4", status=8).stderr
+    assert "it lacks 1 of 4 for 'train'" in told
 
 
 def test_a_shard_that_is_lost_between_two_runs_is_noticed(iodine_kit: Command, tmp_path: Path) -> None:

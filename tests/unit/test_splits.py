@@ -29,10 +29,16 @@ def test_counts_take_kept_records_in_order() -> None:
     assert rule.shortage(4, {"train": 3, "test": 1}) == "it lacks 1 of 2 for 'test'"
 
 
+def test_counts_keep_to_published_splits() -> None:
+    rule = Counts((("train", 2), ("test", 1)))
+    assert rule.assign(0, "test", {}) == "test" and rule.assign(1, "test", {"test": 1}) == ""
+    assert rule.assign(5, "train", {"test": 1}) == "train" and not rule.candidate(3, "val")
+
+
 def test_ranges_take_record_numbers_whatever_the_filter_leaves() -> None:
     rule = Ranges.of_counts({"train": 4, "test": 3})
     assert dealt(rule, 10, {0, 3, 5, 6, 9}) == {"train": [0, 3], "test": [5, 6]}
-    assert not rule.shortage(7, {}) and "'test' takes records 4 to 6, and it has 6" in rule.shortage(6, {})
+    assert not rule.shortage(7, {}) and "'test' takes records 4 to 6" in rule.shortage(6, {})
 
 
 def test_a_range_may_take_only_the_first_that_fit() -> None:

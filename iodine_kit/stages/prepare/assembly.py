@@ -91,7 +91,9 @@ class Assembly:
         if not self.state.columns:
             self.state.columns = outcome.columns
             scene = sum(len(part) for part in outcome.samples[0].parts.values())
-            require_space(self._directory, self._foreseen * scene * len(outcome.samples))
+            scenes = self._foreseen * len(outcome.samples)
+            waiting = min(scenes, self._shard_size)  # in the journal, until they are in a shard
+            require_space(self._directory, (scenes + waiting) * scene)
         require_same(self.state.columns, outcome.columns, outcome.samples[0].key)
 
     def _write_shard(self, split: str) -> None:
@@ -105,16 +107,17 @@ class Assembly:
         self._journal.shard_is_finished(split, count)
         rate = count / max(perf_counter() - self._since, 1e-9)
         self._since = perf_counter()
-        self._reporter.note(f"{split}: shard {number} of {count:,} scenes, {rate:,.0f} per second")
+        told = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
+        self._reporter.note(f"{split}: shard {number} of {count:,} scenes, {told} per second")
 
 
-def require_complete(records: int, rule: SplitRule, state: State, source: str) -> None:
+def require_complete(records: int, rule: SplitRule, state: State, source: str, protocol: str) -> None:
     """Raise :class:`CountError` if a source of so many records does not give what the rule asks for."""
     shortage = rule.shortage(records, state.kept)
     if shortage:
         dropped = f" ({state.dropped} were left out by the filter)" if state.dropped else ""
-        raise CountError(
-            f"{source}: holds {records} records{dropped}: {shortage}; give smaller splits with --split NAME=N"
-        )
+        advice = f"this is not what protocol {protocol} is about; take --protocol '' and --split NAME=N"
+        advice = advice if protocol else "give smaller splits with --split NAME=N"
+        raise CountError(f"{source}: holds {records} records{dropped}: {shortage}; {advice}")
     if not state.kept:
         raise CountError(f"{source}: no scene is left of its {records} records")

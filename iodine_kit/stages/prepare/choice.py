@@ -112,6 +112,8 @@ def choose(tables: Tables) -> Choice:
 def _check_exclusive(config: PrepareConfig, tables: Tables) -> None:
     if config.generate is not None and config.source:
         raise ConfigError("--generate and --source exclude each other: scenes are either generated or read")
+    if config.generate is not None and (config.layout or config.skip_bad):
+        raise ConfigError("--layout and --skip-bad are about published files: leave them out with --generate")
     if config.generate is not None and config.protocol:
         raise ConfigError("--generate and --protocol exclude each other: a protocol divides published files")
     if config.protocol and config.split:
@@ -127,8 +129,9 @@ def _check_origin(config: PrepareConfig, dataset: DatasetPlugin, dataset_config:
     if config.generate is not None:
         return
     if not config.source and not dataset.urls(dataset_config):
+        advice = ", or --generate N" if dataset.generate else ""
         raise SourceError(
-            f"{config.dataset} has no public address to download from: say where it is with --source PATH"
+            f"{config.dataset} has no public address to download from: say where it is with --source PATH{advice}"
         )
     defaults = dataset.Config()
     for key, value in dataset_config:
@@ -151,8 +154,9 @@ def _counts(config: PrepareConfig) -> dict[str, int]:
     """Scenes per split as asked for, or shares of what is generated; raises :class:`CountError` for an empty one."""
     splits = dict(config.split)
     if config.generate is not None and not splits:
-        splits = {name: max(int(config.generate * share), 1) for name, share in SHARES.items()}
-        splits["train"] += config.generate - sum(splits.values())  # below 1 if there are too few for three splits
+        few = config.generate < len(SHARES)
+        splits = {} if few else {name: max(int(config.generate * share), 1) for name, share in SHARES.items()}
+        splits["train"] = splits.get("train", 0) + config.generate - sum(splits.values())
     elif config.generate is not None and sum(splits.values()) != config.generate:
         total = sum(splits.values())
         raise CountError(f"the splits add up to {total} scenes, and --generate says {config.generate}: make them equal")

@@ -51,7 +51,7 @@ def _fill(work: Work, journal: Journal, out: Path, reporter: Reporter) -> Facts:
                 break
     state = journal.state
     _check_bad(work, state)
-    require_complete(records.seen, work.rule, state, work.source)
+    require_complete(records.seen, work.rule, state, work.source, work.origin.get("protocol", ""))
     facts = describe(work.recipe.expected.info, assembly.finish(), format_name, state)
     facts |= {"origin": {**work.origin, "made_with": state.made_with}, "expected": dict(work.expected)}
     _compare(facts["splits"], work, reporter)

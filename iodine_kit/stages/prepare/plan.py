@@ -44,6 +44,9 @@ def _generated(choice: Choice, store: Store, reporter: Reporter) -> Job:
         origin={"kind": "generated", "seed": choice.config.seed},
     )
     files = _files_of(choice.dataset_config)
+    for key, path in files.items():
+        if not path.is_file():
+            raise SourceError(f"{path}: no such file; dataset.{key} names it")
     fetched = fetch(store, [str(path) for path in files.values()], reporter)
     sources = identify(store, fetched.paths, fetched, reporter) if files else ()
     identity = _identity(choice, work, {"seed": choice.config.seed})
@@ -79,7 +82,8 @@ def _published(choice: Choice, fetched: Fetched, store: Store, reporter: Reporte
 
 def _recognise(fetched: Fetched, dataset: str) -> str:
     """The layout of the first path, among those in which the data set was published."""
-    known = [name for name in LAYOUTS.names() if dataset in (LAYOUTS.load(name).DATASETS or (dataset,))]
+    foreign = dataset not in DATASETS.own()  # no layout can know the data sets of others
+    known = [name for name in LAYOUTS.names() if foreign or dataset in (LAYOUTS.load(name).DATASETS or (dataset,))]
     for name in known:
         if LAYOUTS.load(name).recognises(fetched.paths[0]):
             return name

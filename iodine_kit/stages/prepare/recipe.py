@@ -91,7 +91,12 @@ class Recipe:
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=spawn_key))
         generate = _dataset(self.dataset).generate
         assert generate is not None  # the plan has seen to that
-        return [generate(self.dataset_config, rng, f"{item.split}-{item.payload:08d}")]
+        key = f"{item.split}-{item.payload:08d}"
+        try:
+            return [generate(self.dataset_config, rng, key)]
+        except Exception as error:
+            error.add_note(f"while generating scene {key}")
+            raise
 
     def _encoded(self, record: int, split: str, scenes: Sequence[Scene]) -> Outcome:
         kept = []
@@ -107,6 +112,11 @@ class Recipe:
         plugin = _format(self.format)
         samples = tuple(Sample(scene.key, plugin.encode(scene, self.format_config)) for scene in kept)
         entities = max(int(scene.mask.max()) for scene in kept) + 1
+        if 0 < self.expected.info.entities < entities:
+            raise SchemaError(
+                f"{kept[0].key}: its mask has index {entities - 1}, and the data set says that there are "
+                f"{self.expected.info.entities} entities at most, background included"
+            )
         return Outcome(record, split, samples, len(scenes) - len(kept), entities, columns)
 
 

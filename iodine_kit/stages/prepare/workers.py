@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from itertools import islice
 from time import perf_counter
 
@@ -46,7 +47,8 @@ def _in_processes(recipe: Recipe, items: Iterator[Numbered], workers: int) -> It
     size, begun = 1, False
     try:
         while batch := list(islice(items, size)):
-            waiting.append(pool.submit(_carry_out, batch))
+            with _interruptions_later():
+                waiting.append(pool.submit(_carry_out, batch))
             if len(waiting) > AHEAD * workers:
                 outcomes, seconds = waiting.popleft().result()
                 yield from outcomes
@@ -60,6 +62,16 @@ def _in_processes(recipe: Recipe, items: Iterator[Numbered], workers: int) -> It
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _interruptions_later() -> Iterator[None]:
+    """Let Ctrl-C wait, so that processes which start meanwhile, and inherit this, never hear of it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _task_size(records: int, seconds: float) -> int:
@@ -93,7 +105,7 @@ def _start(recipe: Recipe, workers: int) -> None:
     global _recipe
     _recipe = recipe
     os.environ[THREADS] = str(max(1, (os.cpu_count() or 1) // workers))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and ends its workers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the parent acts on it, and ends its workers
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -47,7 +47,7 @@ def test_crops(crop: str, rows: tuple[int, int], columns: tuple[int, int]) -> No
     assert (done.image == given.image[slice(*rows), slice(*columns)]).all()
 
 
-@pytest.mark.parametrize("crop", ["iodine", "centre:193", "0:193,0:5", "5:5,0:5"])
+@pytest.mark.parametrize("crop", ["iodine", "centre:193", "0:193,0:5"])
 def test_a_crop_beyond_the_image_is_refused(crop: str) -> None:
     with pytest.raises(ImageSizeError, match="does not fit into an image of 192×192"):
         preprocess(scene(192, 192), PreprocessConfig(crop=crop))
