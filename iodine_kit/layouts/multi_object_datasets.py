@@ -20,6 +20,7 @@ from iodine_kit.tfrecord import (
     check_features,
     decode,
     parse_record,
+    read_expected,
     read_frames,
     read_records,
     sniff,
@@ -65,8 +66,9 @@ def items(paths: Sequence[Path], expected: Expected, config: Config) -> Iterator
 def scenes(item: Item, key: str, expected: Expected, config: Config) -> list[Scene]:
     """Verify, parse and shape one record; a video gives a scene per frame."""
     verify(*item.payload)
-    raw = parse_record(*item.payload[:-1])
-    arrays = _arrays(raw, expected)
+    arrays = read_expected(item.payload[3], expected.fields)
+    if arrays is None:
+        arrays = _arrays(parse_record(*item.payload[:-1]), expected)
     image, mask = arrays.pop("image"), arrays.pop("mask")
     if image.ndim == 4:
         return _frames(key, image, mask, arrays, item.place)

@@ -12,6 +12,7 @@ from iodine_kit.tfrecord.feature import Feature, as_float32, as_int64, as_uint8
 from iodine_kit.tfrecord.framing import read_frames, read_records, verify
 from iodine_kit.tfrecord.reader import FieldSpec, RawExample, check_features, decode, parse_record, read_examples
 from iodine_kit.tfrecord.serialize import serialize_example
+from iodine_kit.tfrecord.stencil import read_expected
 from iodine_kit.tfrecord.wire import WireError
 from iodine_kit.tfrecord.writer import write_records
 
@@ -32,6 +33,7 @@ __all__ = [
     "parse_example",
     "parse_record",
     "read_examples",
+    "read_expected",
     "read_frames",
     "read_records",
     "serialize_example",

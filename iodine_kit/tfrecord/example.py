@@ -100,14 +100,14 @@ def _lists(payload: bytes, messages: list[Span]) -> tuple[Kind, list[Span]]:
 
 
 def _bytes(payload: bytes, lists: list[Span]) -> tuple[Bytes, frozenset[int]]:
-    if len(lists) == 1 and (column := _one_byte_entries(payload, *lists[0])) is not None:
+    if len(lists) == 1 and (column := one_byte_entries(payload, *lists[0])) is not None:
         return column, _ONE_BYTE
     entries = list(_submessages(payload, lists))
     joined = b"".join(payload[start:end] for start, end in entries)
     return np.frombuffer(joined, dtype=np.uint8), frozenset(end - start for start, end in entries)
 
 
-def _one_byte_entries(payload: bytes, start: int, end: int) -> Bytes | None:
+def one_byte_entries(payload: bytes, start: int, end: int) -> Bytes | None:
     """Return every third byte of a BytesList if each of its entries is one byte, else None; nothing is copied."""
     count, rest = divmod(end - start, 3)
     if rest or not count:

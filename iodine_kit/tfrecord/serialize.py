@@ -18,20 +18,20 @@ def serialize_example(features: Mapping[str, NDArray[Any]], *, per_byte: bool = 
     Raises:
         ValueError: an array has another dtype.
     """
-    entries = (_map_entry(name, features[name], per_byte) for name in sorted(features))
-    return _field(1, b"".join(_field(1, entry) for entry in entries))
+    entries = (map_entry(name, features[name], per_byte) for name in sorted(features))
+    return field(1, b"".join(field(1, entry) for entry in entries))
 
 
-def _map_entry(name: str, values: NDArray[Any], per_byte: bool) -> bytes:
+def map_entry(name: str, values: NDArray[Any], per_byte: bool) -> bytes:
     if values.dtype == np.uint8:
-        feature = _field(1, _one_byte_entries(values) if per_byte else _field(1, values.tobytes()))
+        feature = field(1, _one_byte_entries(values) if per_byte else field(1, values.tobytes()))
     elif values.dtype == np.float32:
-        feature = _field(2, _packed(values.astype("<f4").tobytes()))
+        feature = field(2, _packed(values.astype("<f4").tobytes()))
     elif values.dtype == np.int64:
-        feature = _field(3, _packed(b"".join(map(_varint, values.ravel().tolist()))))
+        feature = field(3, _packed(b"".join(map(_varint, values.ravel().tolist()))))
     else:
         raise ValueError(f"feature '{name}' is {values.dtype}; an Example holds uint8, float32 or int64")
-    return _field(1, name.encode()) + _field(2, feature)
+    return field(1, name.encode()) + field(2, feature)
 
 
 def _one_byte_entries(values: NDArray[np.uint8]) -> bytes:
@@ -42,10 +42,10 @@ def _one_byte_entries(values: NDArray[np.uint8]) -> bytes:
 
 
 def _packed(content: bytes) -> bytes:
-    return _field(1, content) if content else b""
+    return field(1, content) if content else b""
 
 
-def _field(number: int, content: bytes) -> bytes:
+def field(number: int, content: bytes) -> bytes:
     """Return a field that has a length."""
     return b"".join((bytes([number << 3 | 2]), _varint(len(content)), content))
 

@@ -169,5 +169,7 @@ def test_recognition(tmp_path: Path) -> None:
     path = write(tmp_path / "sub" / "a.hdf5", PUBLISHED)
     (tmp_path / "noise.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
     assert addtt.recognises(path) and addtt.recognises(path.parent)
-    assert not any(map(addtt.recognises, (tmp_path, tmp_path / "noise.h5", tmp_path / "absent")))
+    (tmp_path / "text.h5").write_text("no HDF5")
+    assert not any(map(addtt.recognises, (tmp_path / "text.h5", tmp_path / "absent")))
+    assert addtt.recognises(tmp_path / "noise.h5")  # it says that it is HDF5: reading it tells what is wrong
     assert not efficient_morl.recognises(path)

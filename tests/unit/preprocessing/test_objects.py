@@ -52,7 +52,10 @@ def test_objects_that_the_crop_removed_count_by_factors_only() -> None:
     assert is_kept(given, cropped, (0,), PreprocessConfig(max_objects=6, count="pixels"))
 
 
-@pytest.mark.parametrize("values", [{"crop": "middle"}, {"crop": "5:5,0:5"}, {"crop": "0:5,9:3"}, {"min_objects": 5, "max_objects": 4}, {"size": 0}])
+@pytest.mark.parametrize(
+    "values",
+    [{"crop": "middle"}, {"crop": "5:5,0:5"}, {"crop": "0:5,9:3"}, {"min_objects": 5, "max_objects": 4}, {"size": 0}],
+)
 def test_bad_values_are_refused(values: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match="preprocess"):
         build(PreprocessConfig, values, "preprocess")

@@ -112,7 +112,7 @@ def test_one_entry_per_byte_and_one_blob_are_the_same_array(values: Array) -> No
 def test_the_fast_path_agrees_with_the_generic_one(values: Array) -> None:
     payload = serialize_example({"a": values})
     fast = parse_example(payload)["a"]
-    with mock.patch.object(example, "_one_byte_entries", return_value=None):
+    with mock.patch.object(example, "one_byte_entries", return_value=None):
         generic = parse_example(payload)["a"]
     np.testing.assert_array_equal(fast.values, generic.values)
     assert fast.sizes == generic.sizes
