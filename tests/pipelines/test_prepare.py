@@ -16,7 +16,7 @@ import pytest
 from support import Command
 
 from iodine_kit.registry import Registry
-from iodine_kit.tfrecord import read_examples, serialize_example, write_records
+from iodine_kit.tfrecord import read_examples, read_records, serialize_example, write_records
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "data.md").read_text("utf-8")
 PLUGIN = GUIDE.split("```python\n")[1].split("```")[0]
@@ -46,17 +46,49 @@ def test_interrupted_at_any_moment_it_goes_on_to_the_same_bytes(
 ) -> None:
     arguments = ["prepare", "tetrominoes", "--generate", "4000", "--format", format_name, *SMALL]
     iodine_kit(*arguments, "--store", "whole")
+    ends = _torn(arguments, tmp_path)
+    told = iodine_kit(*arguments, "--store", "torn").stderr
+    assert set(ends) == {-signal.SIGKILL, 130, -signal.SIGTERM} and "going on after" in told
+    assert digests(only(tmp_path / "torn")) == digests(only(tmp_path / "whole"))
+
+
+MIXED = """
+from iodine_kit.protocols import Rule
+from iodine_kit.splits import Shuffled
+
+VERSION, SUMMARY, SOURCE = 1, "for this test", "this test"
+RULES = {"tetrominoes": Rule("at random", Shuffled(1500, 3, (("train", 0.6), ("test", 1.0))))}
+"""
+
+
+@pytest.mark.slow
+def test_interleaved_splits_of_a_published_file_survive_interruptions_too(
+    iodine_kit: Command, tmp_path: Path, mini: Path
+) -> None:
+    payloads = [payload for _, _, payload in read_records(mini)]
+    write_records(tmp_path / "t.tfrecords", payloads * 150)
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "mixed.py").write_text(MIXED)
+    arguments = ["prepare", "tetrominoes", "--source", "t.tfrecords", "--protocol", "rules.mixed"]
+    arguments += ["--set", "format.scenes_per_shard=40", "--set", "preprocess.crop=centre:30"]
+    iodine_kit(*arguments, "--store", "whole")
+    _torn([*arguments, "--workers", "2"], tmp_path)
+    iodine_kit(*arguments, "--store", "torn")
+    assert digests(only(tmp_path / "torn")) == digests(only(tmp_path / "whole"))
+    assert facts(tmp_path / "torn")["splits"] == {"train": 900, "test": 600}
+
+
+def _torn(arguments: list[str], folder: Path) -> list[int]:
+    """Run the command several times, each ended somewhere; how each ended."""
     rng, ends = np.random.default_rng(0), []
     for kind in [signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGINT]:
         command = [sys.executable, "-m", "iodine_kit", *arguments, "--store", "torn"]
-        process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
         _await_shards(process, int(rng.integers(1, 6)))
         process.send_signal(kind)
         process.communicate()
         ends.append(process.returncode)
-    told = iodine_kit(*arguments, "--store", "torn").stderr
-    assert set(ends) == {-signal.SIGKILL, 130, -signal.SIGTERM} and "going on after" in told
-    assert digests(only(tmp_path / "torn")) == digests(only(tmp_path / "whole"))
+    return ends
 
 
 def _await_shards(process: subprocess.Popen[str], count: int) -> None:

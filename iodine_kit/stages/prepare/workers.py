@@ -13,6 +13,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
+from multiprocessing.synchronize import Event
 from time import perf_counter
 
 from iodine_kit.errors import IodineKitError, StorageError
@@ -42,7 +43,8 @@ def carried_out(recipe: Recipe, items: Iterable[Numbered], workers: int) -> Iter
 def _in_processes(recipe: Recipe, items: Iterator[Numbered], workers: int) -> Iterator[Outcome]:
     # Spawned, not forked: a fork would copy the locks of the threads that show progress.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, _start, (recipe, workers))
+    stop = context.Event()
+    pool = ProcessPoolExecutor(workers, context, _start, (recipe, workers, stop))
     waiting: deque[Future[Done]] = deque()
     size, begun = 1, False
     try:
@@ -57,10 +59,8 @@ def _in_processes(recipe: Recipe, items: Iterator[Numbered], workers: int) -> It
             yield from waiting.popleft().result()[0]
     except BrokenProcessPool as error:
         raise StorageError(_broken(begun)) from error
-    except BaseException:
-        _terminate()
-        raise
     finally:
+        stop.set()  # what waits is not begun; ending processes by force could leave a queue that nobody empties
         pool.shutdown(wait=True, cancel_futures=True)
 
 
@@ -91,19 +91,14 @@ def _broken(begun: bool) -> str:
     )
 
 
-def _terminate() -> None:
-    """End the workers at once, rather than wait for work that nobody will ask for."""
-    for process in multiprocessing.active_children():
-        process.terminate()
-
-
 _recipe: Recipe
-"""Of a worker process."""
+_stop: Event
+"""Of a worker process: what it does, and whether anybody still asks for it."""
 
 
-def _start(recipe: Recipe, workers: int) -> None:
-    global _recipe
-    _recipe = recipe
+def _start(recipe: Recipe, workers: int, stop: Event) -> None:
+    global _recipe, _stop
+    _recipe, _stop = recipe, stop
     os.environ[THREADS] = str(max(1, (os.cpu_count() or 1) // workers))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the parent acts on it, and ends its workers
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -119,7 +114,8 @@ def _end_with_parent() -> None:
 def _carry_out(batch: Sequence[Numbered]) -> Done:
     begun = perf_counter()
     try:
-        return [_recipe.carry_out(record, item) for record, item in batch], perf_counter() - begun
+        outcomes = [_recipe.carry_out(record, item) for record, item in batch if not _stop.is_set()]
+        return outcomes, perf_counter() - begun
     except IodineKitError:
         raise
     except Exception:
