@@ -31,6 +31,7 @@ class Registry(Generic[PluginT]):
         self.family = family
         self.package = package
         self.contract = contract
+        self._loaded: dict[str, PluginT] = {}  # looking into folders takes longer than the work on a small scene
 
     def names(self) -> list[str]:
         """All plug-in names, sorted; modules that nobody declared can only be asked for by their path."""
@@ -42,6 +43,11 @@ class Registry(Generic[PluginT]):
         Raises:
             UnknownNameError: with the nearest known name; or if a module is not there or not a plug-in.
         """
+        if name not in self._loaded:
+            self._loaded[name] = self._load(name)
+        return self._loaded[name]
+
+    def _load(self, name: str) -> PluginT:
         if name in self.own():
             return cast(PluginT, importlib.import_module(f"{self.package}.{name.replace('-', '_')}"))
         declared = self._declared()

@@ -11,6 +11,9 @@ from iodine_kit.config import Config
 from iodine_kit.records import DatasetInfo, Scene
 from iodine_kit.tfrecord import FieldSpec
 
+THREADS = "IODINE_KIT_THREADS"
+"""Environment variable that tells a generator how many threads are its own; not set, all are."""
+
 Generate = Callable[[Any, np.random.Generator, str], Scene]
 """``generate(config, rng, key)`` samples one scene; everything random comes from ``rng``."""
 

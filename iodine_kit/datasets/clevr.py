@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from iodine_kit import config as configuration
+from iodine_kit.datasets import THREADS
 from iodine_kit.datasets._clevr_blender.client import Renderer, find_python
 from iodine_kit.datasets._clevr_scenes import COLOURS, MATERIALS, SHAPES, SIZES
 from iodine_kit.records import DatasetInfo, Scene
@@ -104,7 +105,7 @@ def urls(config: Config) -> tuple[str, ...]:
 
 def generate(config: Config, rng: np.random.Generator, key: str) -> Scene:
     """Place and render one scene by the published law, in another process: see ``_clevr_blender``."""
-    settings = config.model_dump(mode="json") | {"threads": int(os.environ.get("IODINE_KIT_THREADS", 0))}
+    settings = config.model_dump(mode="json") | {"threads": int(os.environ.get(THREADS, 0))}
     arrays = _renderer().render(int(rng.integers(2**63)), settings)
     return Scene(key, arrays.pop("image"), arrays.pop("mask"), arrays)
 

@@ -24,7 +24,7 @@ class RenderedSection(NamedTuple):
 
 def render_page(context: ReportContext, sections: Registry[SectionPlugin] = SECTIONS) -> str:
     """The whole page: style, script and pictures inside, no address of the network. Same context, same bytes."""
-    return fill("page.html", context=context, sections=render_sections(context, sections))
+    return fill("page.html", title=context.title, summary=context.summary, sections=render_sections(context, sections))
 
 
 def render_sections(context: ReportContext, sections: Registry[SectionPlugin] = SECTIONS) -> list[RenderedSection]:

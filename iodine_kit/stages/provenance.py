@@ -1,16 +1,13 @@
-"""Where a data set came from, in words and as a chain, for pages."""
+"""Where artifacts came from, in words and as a chain, for pages."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from iodine_kit.config import flatten
 from iodine_kit.reporting.context import LineageItem
 from iodine_kit.store import Artifact
-
-_SHOWN_FILES = 8
-"""More raw files than this are told as one."""
 
 
 def dataset_provenance(dataset: Artifact) -> list[tuple[str, str]]:
@@ -40,19 +37,27 @@ def dataset_provenance(dataset: Artifact) -> list[tuple[str, str]]:
     return [(label, value) for label, value in pairs if value]
 
 
-def lineage_of(dataset: Artifact) -> LineageItem:
-    """The data set as the page's chain shows it, with the raw files it was made of if they are few."""
-    manifest = dataset.manifest
+def lineage_of(
+    role: str, artifact: Artifact, told: Sequence[tuple[str, str]] = (), *, most_sources: int | None = None
+) -> LineageItem:
+    """An artifact as a page's chain shows it: when and by which code it was made, its files, what it was made from.
+
+    Args:
+        told: more facts to show, as (label, value) pairs.
+        most_sources: raw files above this number are not listed.
+    """
+    manifest = artifact.manifest
     made, sources = manifest.made, manifest.identity.sources
+    listed = sources if most_sources is None or len(sources) <= most_sources else ()
     git = made.get("git") or {}
     code = f"{git['commit'][:12]}{' (changed)' if git['dirty'] else ''}" if git else f"release {made['iodine_kit']}"
     return LineageItem(
-        role="dataset",
-        directory=dataset.reference.directory,
+        role=role,
+        directory=artifact.reference.directory,
         key=manifest.key,
-        facts=[("made", str(made["finished"])), ("seconds", f"{made['seconds']:.1f}"), ("code", code)],
+        facts=[("made", str(made["finished"])), ("seconds", f"{made['seconds']:.1f}"), ("code", code), *told],
         files=[(path, record.bytes, record.sha256) for path, record in manifest.files.items()],
-        sources=[(s.name, s.bytes, s.sha256) for s in sources] if len(sources) <= _SHOWN_FILES else (),
+        sources=[(source.name, source.bytes, source.sha256) for source in listed],
         config=flatten(manifest.identity.config),
     )
 

@@ -18,6 +18,7 @@ from iodine_kit.records import PredictionBatch, SceneBatch
 from iodine_kit.reporting.context import LineageItem, MetricSummary, ReportContext, SceneView
 from iodine_kit.stages.evaluate import Scores, paired, read_table
 from iodine_kit.stages.job import Facts, Job, Tables
+from iodine_kit.stages.provenance import lineage_of
 from iodine_kit.store import Artifact, Identity
 
 VERSION = 1
@@ -158,20 +159,6 @@ def _training_log(run: Artifact) -> list[dict[str, float]]:
 
 
 def _lineage(role: str, artifact: Artifact) -> LineageItem:
-    manifest = artifact.manifest
-    made = manifest.made
-    git = made.get("git") or {}
-    code = f"{git['commit'][:12]}{' (changed)' if git['dirty'] else ''}" if git else f"release {made['iodine_kit']}"
-    told = [("made", str(made["finished"])), ("seconds", f"{made['seconds']:.1f}"), ("code", code)]
-    told += [
-        (name, str(value)) for name, value in flatten(manifest.facts).items() if isinstance(value, int | float | str)
-    ]
-    return LineageItem(
-        role=role,
-        directory=artifact.reference.directory,
-        key=manifest.key,
-        facts=told,
-        files=[(path, record.bytes, record.sha256) for path, record in manifest.files.items()],
-        sources=[(source.name, source.bytes, source.sha256) for source in manifest.identity.sources],
-        config=flatten(manifest.identity.config),
-    )
+    """An artifact of the chain, with all its facts that are numbers or words."""
+    facts = flatten(artifact.manifest.facts).items()
+    return lineage_of(role, artifact, [(k, str(v)) for k, v in facts if isinstance(v, int | float | str)])

@@ -24,6 +24,8 @@ from iodine_kit.store import Artifact, Identity
 VERSION = 1
 TABLES = ("stats",)
 PAGE, STATISTICS = "index.html", "statistics.json"
+_LISTED_SOURCES = 8
+"""More raw files than this are told as one."""
 
 
 class StatsConfig(Config):
@@ -124,7 +126,7 @@ def _page(
         examples=[(first, again) for first, again in examples],
         scenes={name: split.pictures for name, split in splits.items()},
         provenance=dataset_provenance(dataset),
-        lineage=[lineage_of(dataset)],
+        lineage=[lineage_of("dataset", dataset, most_sources=_LISTED_SOURCES)],
         command=_command(config, dataset),
     )
 

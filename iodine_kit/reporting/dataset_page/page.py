@@ -21,4 +21,5 @@ _SECTIONS = {
 def render_dataset_page(page: DatasetPage) -> str:
     """The whole page: style and pictures inside, no address of the network. Same material, same bytes."""
     rendered = [RenderedSection(name, title, render(page)) for name, (title, render) in _SECTIONS.items()]
-    return fill("dataset_page.html", page=page, sections=[section for section in rendered if section.body])
+    shown = [section for section in rendered if section.body]
+    return fill("dataset_page.html", title=page.title, summary=page.summary, sections=shown)

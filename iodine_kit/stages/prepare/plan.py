@@ -58,20 +58,18 @@ def _published(choice: Choice, fetched: Fetched, store: Store, reporter: Reporte
     layout = LAYOUTS.load(name)
     reporter.note(f"layout: {name} ({layout.SUMMARY})")
     layout_config = build(layout.Config, choice.layout_values, "layout")
-    files = layout.files(fetched.paths, layout_config)
-    sources = identify(store, files, fetched, reporter)
-    protocol = choice.protocol
-    rule = choice.rule(layout)
     work = Work(
         recipe=_recipe(choice, name, layout_config, choice.preprocessing(layout)),
-        rule=rule,
+        rule=choice.rule(layout),
         source=", ".join(fetched.locations[:3]),
         paths=fetched.paths,
         max_bad=choice.execution.max_bad,
         workers=choice.execution.workers,
         origin={"kind": "published", "layout": name, "protocol": choice.config.protocol},
-        expected=protocol.expected if protocol else {},
+        expected=choice.protocol.expected if choice.protocol else {},
     )
+    files = layout.files(fetched.paths, layout_config)
+    sources = identify(store, files, fetched, reporter)
     chosen = choice.config.model_dump(mode="json", include={"protocol", "skip_bad"})
     config = {**chosen, "layout": {"name": name, **layout_config.model_dump(mode="json")}}
     if layout.NAMES_MATTER:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
@@ -21,8 +20,6 @@ from iodine_kit.stages.split import FORMATS
 
 DATASETS: Registry[DatasetPlugin] = Registry("data set", "iodine_kit.datasets", DatasetPlugin)
 LAYOUTS: Registry[LayoutPlugin] = Registry("layout", "iodine_kit.layouts", LayoutPlugin)
-# A registry looks into its folder whenever it is asked, which takes longer than the work on a small scene.
-_dataset, _layout, _format = lru_cache(DATASETS.load), lru_cache(LAYOUTS.load), lru_cache(FORMATS.load)
 
 
 @dataclass(frozen=True)
@@ -84,12 +81,12 @@ class Recipe:
     def _scenes(self, record: int, item: Item) -> Sequence[Scene]:
         if self.layout:
             key = f"{self.dataset.rpartition('.')[2]}-{record:08d}"
-            scenes = _layout(self.layout).scenes(item, key, self.expected, self.layout_config)
-            return [repaired(_dataset(self.dataset), self.dataset_config, scene) for scene in scenes]
+            scenes = LAYOUTS.load(self.layout).scenes(item, key, self.expected, self.layout_config)
+            return [repaired(DATASETS.load(self.dataset), self.dataset_config, scene) for scene in scenes]
         # Every scene has its own stream of random numbers: the same whatever else is generated.
         spawn_key = (zlib.crc32(item.split.encode()), item.payload)
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=spawn_key))
-        generate = _dataset(self.dataset).generate
+        generate = DATASETS.load(self.dataset).generate
         assert generate is not None  # the plan has seen to that
         key = f"{item.split}-{item.payload:08d}"
         try:
@@ -109,7 +106,7 @@ class Recipe:
         columns = columns_of(kept[0])
         for scene in kept[1:]:
             require_same(columns, columns_of(scene), scene.key)
-        plugin = _format(self.format)
+        plugin = FORMATS.load(self.format)
         samples = tuple(Sample(scene.key, plugin.encode(scene, self.format_config)) for scene in kept)
         entities = max(int(scene.mask.max()) for scene in kept) + 1
         if 0 < self.expected.info.entities < entities:

@@ -16,6 +16,7 @@ from itertools import islice
 from multiprocessing.synchronize import Event
 from time import perf_counter
 
+from iodine_kit.datasets import THREADS
 from iodine_kit.errors import IodineKitError, StorageError
 from iodine_kit.layouts import Item
 from iodine_kit.stages.prepare.recipe import Outcome, Recipe
@@ -25,8 +26,6 @@ TASK_SECONDS = 0.2
 LARGEST_TASK = 64
 AHEAD = 3
 """Tasks per worker that may wait: bounds memory, whatever the length of the source."""
-THREADS = "IODINE_KIT_THREADS"
-"""Environment variable that tells programs started by a worker how many threads are theirs."""
 
 Numbered = tuple[int, Item]
 Done = tuple[list[Outcome], float]
