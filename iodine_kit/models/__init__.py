@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from iodine_kit.config import Config
 
@@ -13,17 +13,51 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class LossTerms:
-    """A training loss and its parts, in nats per image, averaged over the batch.
+class Part:
+    """Which images of a training step's whole batch are at hand: a rank's, or those of one accumulated part.
 
     Attributes:
-        loss: scalar to differentiate.
-        nll_T, kl_T: negative log-likelihood and KL at every decode, detached; ``[T+1]``.
+        first: place of the first one in the whole batch.
+        total: images in the whole batch.
+    """
+
+    first: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Computation:
+    """How a model computes; what it computes stays the same but for rounding.
+
+    Attributes:
+        precision: of convolutions; likelihood, softmax, layer norms and gradients are ``float32`` at least.
+        recompute: compute the decoder's activations again in the backward pass instead of keeping them.
+        closed_form: gradients that are inputs by formula; else by automatic differentiation, which is slower.
+    """
+
+    precision: Literal["float32", "bfloat16"] = "float32"
+    recompute: bool = False
+    closed_form: bool = True
+
+
+@dataclass(frozen=True)
+class LossTerms:
+    """A training loss and its terms, in nats per image: sums over the images at hand over the size of the whole batch.
+
+    The terms of all parts of a batch add up to the batch's mean.
+
+    Attributes:
+        loss: scalar to differentiate, ``nll + kl``.
+        nll, kl: scalars, weighted over the decodes as the loss is, with their graphs.
+        nll_T: negative log-likelihood at every decode, detached; ``[T+1]``.
+        kl_TK: KL of every slot at every decode, detached; ``[T+1, K]``.
     """
 
     loss: Tensor
+    nll: Tensor
+    kl: Tensor
     nll_T: Tensor
-    kl_T: Tensor
+    kl_TK: Tensor
 
 
 @dataclass(frozen=True)
@@ -52,8 +86,14 @@ class Inference:
 class Model(Protocol):
     """A model that segments scenes. It is also a ``torch.nn.Module``."""
 
-    def loss(self, image_BCHW: Tensor, generator: Generator | None) -> LossTerms:
-        """Return the training loss for images in [0, 1]; noise is drawn from ``generator``."""
+    computation: Computation
+    """May be set at any time."""
+
+    def loss(self, image_BCHW: Tensor, generator: Generator | None, part: Part | None = None) -> LossTerms:
+        """Return the training loss for images in [0, 1], which are the whole batch or a ``part`` of it.
+
+        Noise is drawn from ``generator`` for the whole batch, so that its parts see what the whole would have seen.
+        """
 
     def infer(
         self,

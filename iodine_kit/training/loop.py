@@ -101,7 +101,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
-        last = {"nll": terms.nll_T[-1].item(), "kl": terms.kl_T[-1].item()} if logged else {}
+        last = {"nll": terms.nll_T[-1].item(), "kl": terms.kl_TK[-1].sum().item()} if logged else {}
         return {"loss": loss, **last, "grad_norm": grad_norm, "learning_rate": rate}
 
     def _check_finite(self, loss: float, grad_norm: float, batch: SceneBatch) -> None:

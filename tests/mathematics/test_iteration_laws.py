@@ -22,6 +22,7 @@ from mathematics.iodine_reference import (
 from torch import Tensor
 from torch.nn import functional
 
+from iodine_kit.models import Part
 from iodine_kit.models.iodine import build
 from iodine_kit.models.iodine.config import FLAT_INPUTS, SPATIAL_INPUTS, InputName, IodineConfig
 from iodine_kit.models.iodine.model import Decode, Iodine, step_weights
@@ -144,7 +145,7 @@ def test_training_loss_is_the_weighted_sum_of_all_decodes(net: str) -> None:
     nll = torch.stack([step.nll_B.mean() for step in steps])
     kl = torch.stack([step.kl_BK.sum(1).mean() for step in steps])
     assert_close(found.nll_T, nll, 1e-9, "nll")
-    assert_close(found.kl_T, kl, 1e-9, "kl")
+    assert_close(found.kl_TK.sum(1), kl, 1e-9, "kl")
     expected = 0.0 * (nll[0] + kl[0]) + 0.5 * (nll[1] + kl[1]) + 1.0 * (nll[2] + kl[2])
     assert_close(found.loss.detach(), expected, 1e-9, "loss")
 
@@ -153,7 +154,7 @@ def test_beta_weighs_the_divergence_in_the_loss_and_in_the_gradient_inputs() -> 
     model, image = tiny_model(beta=3.0), tiny_image(1)
     found = model.loss(image, seeded())
     weights = torch.tensor([0, 0.5, 1], dtype=torch.float64)
-    torch.testing.assert_close(found.loss.detach(), (weights * (found.nll_T + 3 * found.kl_T)).sum(), **EXACT)
+    torch.testing.assert_close(found.loss.detach(), (weights * (found.nll_T + 3 * found.kl_TK.sum(1))).sum(), **EXACT)
     (first, *_) = decodes_of(model, image, steps=0)
     torch.testing.assert_close(first.objective, (first.nll_B + 3 * first.kl_BK.sum(1)).mean(), **EXACT)
 
@@ -370,3 +371,19 @@ def test_initial_posterior_of_zeros_has_the_scale_of_zero() -> None:
     assert not first.loc_BKZ.any()
     expected = torch.full_like(first.scale_BKZ, math.sqrt(math.log(2)))
     torch.testing.assert_close(first.scale_BKZ, expected, **EXACT)
+
+
+@pytest.mark.parametrize("reduction", ["batch-mean", "per-image"])
+def test_the_parts_of_a_batch_add_up_to_the_whole(reduction: str) -> None:
+    model, image = tiny_model(gradient_reduction=reduction), tiny_image(5)
+    whole = model.loss(image, seeded())
+    whole.loss.backward()
+    expected = {name: value.grad for name, value in model.named_parameters()}
+    model.zero_grad()
+    parts = [model.loss(image[first:last], seeded(), Part(first, 5)) for first, last in ((0, 2), (2, 3), (3, 5))]
+    for part in parts:
+        part.loss.backward()
+    for name in ("loss", "nll", "kl", "nll_T", "kl_TK"):
+        assert_close(torch.stack([getattr(part, name) for part in parts]).sum(0), getattr(whole, name), 1e-9, name)
+    for name, value in model.named_parameters():
+        assert_close(value.grad, expected[name], 1e-9, name)

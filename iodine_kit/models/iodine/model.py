@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor, nn
 
-from iodine_kit.models import Inference, LossTerms
+from iodine_kit.models import Computation, Inference, LossTerms, Part
 from iodine_kit.models.iodine import likelihood
 from iodine_kit.models.iodine.config import (
     FLAT_INPUTS,
@@ -50,6 +50,7 @@ class Iodine(nn.Module):
     def __init__(self, config: IodineConfig) -> None:
         super().__init__()
         self.config = config
+        self.computation = Computation()
         channels = input_channels(config)
         spatial = sum(channels[name] for name in config.inputs if name in SPATIAL_INPUTS)
         flat = sum(channels[name] for name in config.inputs if name in FLAT_INPUTS)
@@ -59,14 +60,15 @@ class Iodine(nn.Module):
         self.refinement = RefinementNetwork(config.refinement, spatial, flat, 2 * config.latent)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def loss(self, image_BCHW: Tensor, generator: Generator | None) -> LossTerms:
+    def loss(self, image_BCHW: Tensor, generator: Generator | None, part: Part | None = None) -> LossTerms:
         """Σ_t w_t (NLL_t + β KL_t) in nats per image (section 2.2, eq. 4)."""
-        decodes = list(self.iterate(image_BCHW, generator, self.config.slots, self.config.steps, keep_graph=True))
-        nll_T = torch.stack([decode.nll_B.mean() for decode in decodes])
-        kl_T = torch.stack([decode.kl_BK.sum(1).mean() for decode in decodes])
-        weights_T = step_weights(self.config.step_weights, self.config.steps).to(nll_T)
-        loss = (weights_T * (nll_T + self.config.beta * kl_T)).sum()
-        return LossTerms(loss, nll_T.detach(), kl_T.detach())
+        config, total = self.config, part.total if part else len(image_BCHW)
+        decodes = list(self.iterate(image_BCHW, generator, config.slots, config.steps, keep_graph=True, part=part))
+        nll_T = torch.stack([decode.nll_B.sum() for decode in decodes]) / total
+        kl_TK = torch.stack([decode.kl_BK.sum(0) for decode in decodes]) / total
+        weights_T = step_weights(config.step_weights, config.steps).to(nll_T)
+        nll, kl = weights_T @ nll_T, config.beta * (weights_T @ kl_TK.sum(1))
+        return LossTerms(nll + kl, nll, kl, nll_T.detach(), kl_TK.detach())
 
     def infer(
         self,
@@ -105,30 +107,38 @@ class Iodine(nn.Module):
         )
 
     def iterate(
-        self, image_BCHW: Tensor, generator: Generator | None, slots: int, steps: int, *, keep_graph: bool
+        self,
+        image_BCHW: Tensor,
+        generator: Generator | None,
+        slots: int,
+        steps: int,
+        *,
+        keep_graph: bool,
+        part: Part | None = None,
     ) -> Iterator[Decode]:
         """Yield ``steps + 1`` decodes with ``steps`` refinements between them.
 
         Slots start from the same λ and differ only through the noise of their samples. With ``keep_graph`` gradients
         flow through the whole iteration (training); without, every step is forgotten once it is over.
         """
+        part = part or Part(0, len(image_BCHW))
         zp_NL = self.initial.expand(len(image_BCHW) * slots, -1)
         state: State = None
         for step in range(steps + 1):
             if not keep_graph or not zp_NL.requires_grad:
                 zp_NL = zp_NL.detach().requires_grad_()
-            decode = self._decode(image_BCHW, zp_NL, generator, slots)
+            decode = self._decode(image_BCHW, zp_NL, generator, slots, part)
             yield decode
             if step < steps:
                 with torch.set_grad_enabled(keep_graph):
                     update_NL, state = self._refine(image_BCHW, decode, state, keep_graph)
                 zp_NL = (zp_NL.detach() if self.config.truncate else zp_NL) + update_NL
 
-    def _decode(self, image_BCHW: Tensor, zp_NL: Tensor, generator: Generator | None, slots: int) -> Decode:
+    def _decode(self, image_BCHW: Tensor, zp_NL: Tensor, generator: Generator | None, slots: int, part: Part) -> Decode:
         config, (height, width) = self.config, image_BCHW.shape[-2:]
         loc_NZ, raw_NZ = zp_NL.chunk(2, 1)
         scale_NZ = scale_of(raw_NZ, config.posterior_scale)
-        z_NZ = sample(loc_NZ, scale_NZ, generator)
+        z_NZ = sample(loc_NZ, scale_NZ, generator, part.first * slots, part.total * slots)
         mean_NCHW, logit_NHW = self.decoder(z_NZ, height, width)
         mean_BKCHW, logit_BKHW = _split(mean_NCHW, slots), _split(logit_NHW, slots)
         terms = likelihood.pixel_terms(config.likelihood, image_BCHW, mean_BKCHW, logit_BKHW, config.likelihood_scale)
@@ -136,7 +146,7 @@ class Iodine(nn.Module):
         prior = prior_scale(config.prior, config.posterior_scale)
         kl_BK = _split(kl_to_prior(loc_NZ, scale_NZ, prior), slots)
         each_B = nll_B + config.beta * kl_BK.sum(1)
-        objective = each_B.mean() if config.gradient_reduction == "batch-mean" else each_B.sum()
+        objective = each_B.sum() / (part.total if config.gradient_reduction == "batch-mean" else 1)
         loc_BKZ, scale_BKZ = _split(loc_NZ, slots), _split(scale_NZ, slots)
         return Decode(zp_NL, loc_BKZ, scale_BKZ, mean_BKCHW, logit_BKHW, terms, nll_B, kl_BK, objective)
 

@@ -31,14 +31,19 @@ def prior_scale(prior: PriorName, name: ScaleName) -> float:
     return {"sqrt-softplus": math.sqrt(math.log(2)), "softplus": math.log(2), "log-variance": 1.0}[name]
 
 
-def sample(loc: Tensor, scale: Tensor, generator: torch.Generator | None) -> Tensor:
-    """One reparametrised sample z = loc + scale · ε, with ε drawn from ``generator``, on its device, and moved.
+def sample(
+    loc_NZ: Tensor, scale_NZ: Tensor, generator: torch.Generator | None, first: int = 0, total: int | None = None
+) -> Tensor:
+    """One reparametrised sample z = loc + scale · ε; ε are rows ``first`` and on of ``total`` drawn from ``generator``.
 
-    Devices have generators of their own kind; drawing on the CPU gives every device the same noise.
+    They are drawn on the generator's device and moved: devices have generators of their own kind, and drawing on the
+    CPU gives every device the same noise. Drawing for the whole batch gives every part of it the noise it would have.
     """
-    source = generator.device if generator is not None else loc.device
-    noise = torch.randn(loc.shape, generator=generator, device=source, dtype=loc.dtype)
-    return loc + scale * noise.to(loc.device)
+    rows, latent = loc_NZ.shape
+    source = generator.device if generator is not None else loc_NZ.device
+    shape = (rows if total is None else total, latent)
+    noise_MZ = torch.randn(shape, generator=generator, device=source, dtype=loc_NZ.dtype)
+    return loc_NZ + scale_NZ * noise_MZ[first : first + rows].to(loc_NZ.device, non_blocking=True)
 
 
 def kl_to_prior(loc: Tensor, scale: Tensor, prior: float) -> Tensor:

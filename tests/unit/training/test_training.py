@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from iodine_kit.errors import ArtifactCorruptError, DivergedError, TimeLimitReached
-from iodine_kit.models import LossTerms
+from iodine_kit.models import LossTerms, Part
 from iodine_kit.progress import Silent
 from iodine_kit.records import SceneBatch
 from iodine_kit.tensors import step_generator
@@ -31,10 +31,10 @@ class Mean(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(3))
 
-    def loss(self, image: Tensor, generator: torch.Generator) -> LossTerms:
+    def loss(self, image: Tensor, generator: torch.Generator, part: Part | None = None) -> LossTerms:
         noise = 1e-3 * torch.randn(3, generator=generator)
         loss = ((self.weight - image.mean((0, 2, 3)) + noise) ** 2).sum()
-        return LossTerms(loss, loss.detach()[None], torch.zeros(1))
+        return LossTerms(loss, loss, loss * 0, loss.detach()[None], torch.zeros(1, 1))
 
 
 class Batches:
