@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 Advance = Callable[..., None]
 """Called as ``advance(count, loss=0.5, …)``; keyword arguments are shown beside the bar."""
+
+Show = Callable[[int, Mapping[str, Any]], None]
+"""Called as ``show(step, row)`` with a row of the training log; a row may have any keys, or lack some.
+
+Known are ``loss nll kl nll_steps kl_slots grad_norm learning_rate geco_multiplier skipped fg_ari val_loss``,
+and, beside the log, ``images_per_second memory_bytes seconds_left``.
+"""
 
 
 class Reporter(Protocol):
@@ -19,6 +26,9 @@ class Reporter(Protocol):
     def track(self, label: str, total: int, done: int = 0) -> AbstractContextManager[Advance]:
         """Show progress from ``done`` to ``total`` while the context is open."""
 
+    def watch(self, total: int, done: int = 0) -> AbstractContextManager[Show]:
+        """Show how training goes from step ``done`` to step ``total`` while the context is open."""
+
 
 class Silent:
     """Tells nobody."""
@@ -29,3 +39,7 @@ class Silent:
     @contextmanager
     def track(self, label: str, total: int, done: int = 0) -> Iterator[Advance]:
         yield lambda count, **fields: None
+
+    @contextmanager
+    def watch(self, total: int, done: int = 0) -> Iterator[Show]:
+        yield lambda step, row: None

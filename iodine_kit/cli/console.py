@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from iodine_kit.progress import Advance
+from iodine_kit.progress import Advance, Show
 from iodine_kit.store import Artifact
 
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -39,6 +39,11 @@ class Terminal:
                     progress.update(task, shown="  ".join(f"{name} {value}" for name, value in fields.items()))
 
             yield advance
+
+    def watch(self, total: int, done: int = 0) -> AbstractContextManager[Show]:
+        from iodine_kit.cli.dashboard import watching
+
+        return watching(err, total, done)
 
 
 def emit(artifact: Artifact, as_json: bool, **facts: Any) -> None:
