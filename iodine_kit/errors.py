@@ -89,6 +89,12 @@ class StorageError(IodineKitError):
     exit_status = 14
 
 
+class RankLostError(IodineKitError):
+    """A process of a distributed run ended without a word, or cannot be reached."""
+
+    exit_status = 15
+
+
 class TimeLimitReached(IodineKitError):  # noqa: N818 - not a mistake: the run stopped where it was told to
     """A run stopped at its time limit, its state saved."""
 

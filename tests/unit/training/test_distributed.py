@@ -1,0 +1,110 @@
+"""Two ranks on a CPU against one process, and what is said when one of them fails."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+from iodine_kit.errors import ConfigError
+from iodine_kit.training.distributed import ALONE, joined
+
+WORK = Path(__file__).with_name("ranks_at_work.py")
+
+
+def two_ranks(scenario: str, out: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [*command, str(WORK), scenario, str(out)],
+        env=environment, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+def work() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("ranks_at_work", WORK)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_process_alone_is_its_own_sum(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    with joined() as world:
+        assert world is ALONE and world.first and world.part(7) == (0, 7)
+        assert world.any(True) and not world.any(False) and world.share(b"a") == b"a"
+        assert world.sum(torch.tensor(2.0)) == 2 and world.device_for("cpu") == torch.device("cpu")
+        model = torch.nn.Linear(1, 1)
+        assert world.wrap(model) is model
+        world.agree("configuration", {}), world.barrier()
+    with pytest.raises(ConfigError, match="cannot be used"):
+        ALONE.device_for("nonsense")
+
+
+def test_a_process_alone_needs_no_torch() -> None:
+    """What is up to date should say so at once."""
+    program = """
+import sys
+from iodine_kit.training.distributed import joined
+with joined() as world:
+    assert "torch" not in sys.modules
+"""
+    environment = {key: value for key, value in os.environ.items() if key not in ("RANK", "WORLD_SIZE")}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True)
+
+
+@pytest.mark.slow
+def test_two_ranks_are_one_process_on_the_same_batch(tmp_path: Path) -> None:
+    done = two_ranks("collectives", tmp_path)
+    assert done.returncode == 0, done.stderr
+    one, other = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
+    assert (one["rank"], one["first"], one["part"]) == (0, True, [0, 4])
+    assert (other["rank"], other["first"], other["part"]) == (1, False, [4, 4])
+    assert (one["given"], other["given"]) == ([1, 10], [2, 10])
+    assert (one["device"], one["threads"]) == ("cpu", 1)
+    for rank in (one, other):
+        assert rank["any"] == [False, True, True] and rank["sum"] == [3, 20] and rank["shared"] == [0, "of 0"]
+        assert rank["errors"] == [
+            "a batch of 7 does not divide among 2 ranks; try 6 or 8",
+            "a batch of 1 does not divide among 2 ranks; try 2",
+            "rank 1 has another data set than rank 0 (key: 0 -> 1): start all ranks with the same command on the same "
+            "data and code",
+        ]
+    for idle in (False, True):
+        alone = work().trained(ALONE, idle, 1)
+        for accumulate in (1, 2):
+            for rank in (one, other):
+                found = rank[f"trained {idle} {accumulate}"]
+                torch.testing.assert_close(found["losses"], alone["losses"], rtol=1e-13, atol=0)
+                torch.testing.assert_close(found["weights"], alone["weights"], rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("scenario", "sentence", "status"),
+    [
+        ("fails", "error: shard-3.tar: cut short", 6),
+        ("all_fail", "error: shard-3.tar: cut short", 6),
+        ("stops", "interrupted: stopped after step 3", 130),
+        ("dies", "error: rank 0 lost its connection to another rank, which ended or cannot be reached; ", 15),
+    ],
+)
+def test_when_a_rank_fails_one_sentence_says_so_and_the_others_leave_quietly(
+    tmp_path: Path, scenario: str, sentence: str, status: int
+) -> None:
+    done = two_ranks(scenario, tmp_path)
+    said = [line for line in done.stderr.splitlines() if line.startswith(("error:", "interrupted:"))]
+    assert len(said) == 1 and said[0].startswith(sentence), done.stderr
+    assert done.returncode != 0 and "gloo" not in done.stderr and 'ranks_at_work.py", line' not in done.stderr
+    quiet = list(tmp_path.glob("quiet-*"))
+    assert all(path.read_text() == str(status) for path in quiet)
+    assert scenario == "dies" or f"exitcode  : {status} " in done.stderr
