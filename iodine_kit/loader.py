@@ -18,15 +18,19 @@ class ShuffledBatches:
 
     A batch may end one epoch and begin the next, so no scene is dropped or seen twice. ``batch(step)`` depends on
     nothing but the seed and the step, which makes a resumed run see what the uninterrupted one would have seen.
+
+    With a ``part`` (first, count) only those places of every batch are read: a rank's own.
     """
 
-    def __init__(self, reader: Reader, batch_size: int, seed: int) -> None:
+    def __init__(self, reader: Reader, batch_size: int, seed: int, part: tuple[int, int] | None = None) -> None:
         self._reader, self._batch_size, self._seed = reader, batch_size, seed
+        self._first, self._count = part or (0, batch_size)
         self._permutation = lru_cache(maxsize=2)(self._draw_permutation)
 
     def indices(self, step: int) -> NDArray[np.int64]:
-        """The scenes of a step's batch, ``int64[batch_size]``."""
-        stream = np.arange(step * self._batch_size, (step + 1) * self._batch_size)
+        """The scenes of a step's batch, ``int64[batch_size]``, or of the part of it."""
+        start = step * self._batch_size + self._first
+        stream = np.arange(start, start + self._count)
         epochs, places = np.divmod(stream, len(self._reader))
         return np.array([self._permutation(int(e))[p] for e, p in zip(epochs, places, strict=True)], np.int64)
 

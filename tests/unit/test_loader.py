@@ -53,6 +53,23 @@ def test_a_step_s_batch_depends_on_seed_and_step_only(count: int, batch: int, se
     assert (went_through.indices(step) == jumped.indices(step)).all()
 
 
+@given(sizes, st.integers(1, 4), st.integers(1, 4), st.integers(0, 30))
+def test_the_ranks_parts_make_up_the_batch_and_nothing_else_is_read(
+    count: int, own: int, ranks: int, step: int
+) -> None:
+    read: list[str] = []
+
+    class Watched(Numbers):
+        def batch(self, indices: Sequence[int] | Any) -> SceneBatch:
+            read.extend(map(str, indices))
+            return super().batch(indices)
+
+    whole = ShuffledBatches(Numbers(count), own * ranks, 0).batch(step)
+    parts = [ShuffledBatches(Watched(count), own * ranks, 0, (rank * own, own)).batch(step) for rank in range(ranks)]
+    assert sum((part.keys for part in parts), ()) == whole.keys == tuple(read)
+    assert (np.concatenate([part.image for part in parts]) == whole.image).all()
+
+
 def test_epochs_and_seeds_have_orders_of_their_own() -> None:
     orders = [ShuffledBatches(Numbers(30), 30, seed).indices(epoch).tolist() for seed in (0, 1) for epoch in (0, 1)]
     assert len({tuple(order) for order in orders}) == 4
