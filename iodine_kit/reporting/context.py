@@ -88,7 +88,8 @@ class ReportContext:
         slots, steps: K and T at test time; ``restarts``: inferences per scene, of which the best by ELBO was kept.
         metrics: by name, the most important first.
         scenes: to picture, in the data set's order.
-        training: rows of the training log: ``step, loss, nll, kl`` (of the last decode), ``grad_norm, learning_rate``.
+        training: rows of the training log, whose columns :mod:`iodine_kit.reporting.curves` knows.
+        training_facts: (label, value) pairs on how fast training went, and on what.
         elbo_by_step: mean ELBO in nats per image after every decode, ``[T+1]``, or empty.
         lineage: from the data set to the evaluation.
         command: the shell command that makes this report again.
@@ -103,8 +104,9 @@ class ReportContext:
     steps: int
     metrics: Mapping[str, MetricSummary]
     scenes: Sequence[SceneView]
-    training: Sequence[Mapping[str, float]]
+    training: Sequence[Mapping[str, Any]]
     elbo_by_step: Sequence[float]
     lineage: Sequence[LineageItem]
     command: str
     restarts: int = 1
+    training_facts: Sequence[tuple[str, str]] = ()

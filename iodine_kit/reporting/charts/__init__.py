@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from iodine_kit.reporting.charts.bars import histogram
-from iodine_kit.reporting.charts.lines import MOST_POINTS, line_chart, thin
+from iodine_kit.reporting.charts.lines import figure, line_chart
+from iodine_kit.reporting.charts.plot import MOST_POINTS, Plot, family, plot, thin
 
-__all__ = ["MOST_POINTS", "histogram", "line_chart", "thin"]
+__all__ = ["MOST_POINTS", "Plot", "family", "figure", "histogram", "line_chart", "plot", "thin"]

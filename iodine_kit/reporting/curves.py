@@ -1,0 +1,130 @@
+"""Curves of the training log: which there are, and all of them as one picture that needs no page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from iodine_kit.records import Array
+from iodine_kit.reporting.charts import MOST_POINTS, Plot, family, plot
+from iodine_kit.reporting.charts.axes import drawable
+from iodine_kit.reporting.charts.frame import HEIGHT, WIDTH
+from iodine_kit.reporting.templating import fill
+
+Rows = Sequence[Mapping[str, Any]]
+"""The training log: ``step``, and any of the columns below; a value that is missing or null is not drawn."""
+
+
+class _Column(NamedTuple):
+    """A column of the log; ``log``: by logarithm if it is positive over a wide range; ``late``: second half again."""
+
+    name: str
+    title: str
+    unit: str = ""
+    log: bool = True
+    late: bool = False
+
+
+_COLUMNS = (
+    _Column("loss", "Loss", "all decodes, weighted", late=True),
+    _Column("nll", "Negative log-likelihood", "last decode, nats per image"),
+    _Column("kl", "KL divergence", "last decode, nats per image", log=False),
+    _Column("nll_steps", "NLL per refinement step", "nats per image", late=True),
+    _Column("fg_ari", "Validation FG-ARI", "mean over scenes", log=False),
+    _Column("val_loss", "Validation loss"),
+    _Column("grad_norm", "Gradient norm", "before clipping"),
+    _Column("learning_rate", "Learning rate", log=False),
+    _Column("geco_multiplier", "GECO multiplier"),
+)
+_CONVERGED = 5
+"""The second half is drawn again where all values span so many times what it spans: its own course cannot be seen."""
+_FEW = 10
+_MARGIN, _HEAD, _TITLE, _GAP = 28, 50, 40, 26
+
+
+def training_plots(rows: Rows) -> list[Plot]:
+    """A plot for each column that has a finite value; rows that do not have a column are no gap in it."""
+    plots = (drawn for column in _COLUMNS for drawn in _plots(rows, column))
+    return [plotted for plotted in plots if plotted]
+
+
+def curves_svg(rows: Rows, title: str) -> str:
+    """All curves as a standalone SVG file; the same rows give the same text."""
+    plots = training_plots(rows)
+    columns = min(len(plots), 3 if len(plots) > 4 else 2) or 1
+    lines = -(-len(plots) // columns)
+    cell = (WIDTH + _GAP, HEIGHT + _TITLE + _GAP)
+    panels = [
+        {
+            "x": _MARGIN + index % columns * cell[0],
+            "y": _MARGIN + _HEAD + _TITLE + index // columns * cell[1],
+            "plot": plotted,
+            "box": plotted.frame.fields(),
+        }
+        for index, plotted in enumerate(plots)
+    ]
+    picture = fill(
+        "curves.svg",
+        width=2 * _MARGIN + columns * cell[0] - _GAP,
+        height=2 * _MARGIN + _HEAD + lines * cell[1] - (_GAP if lines else 0),
+        margin=_MARGIN,
+        title=title,
+        subtitle=_subtitle(rows) if plots else "The training log has no finite value.",
+        panels=panels,
+    )
+    return "\n".join(line for line in picture.splitlines() if line.strip()) + "\n"
+
+
+def thinning(rows: int) -> str:
+    """What the curves show of so many rows, as the end of a sentence."""
+    if rows <= MOST_POINTS:
+        return "nothing is smoothed"
+    return f"of each of {MOST_POINTS // 2} intervals the lowest and the highest value; nothing is smoothed"
+
+
+def _subtitle(rows: Rows) -> str:
+    return f"{len(rows):,} row{'s' * (len(rows) != 1)} of the training log; {thinning(len(rows))}."
+
+
+def _plots(log: Rows, column: _Column) -> list[Plot | None]:
+    rows = [row for row in log if column.name in row]
+    if not rows:
+        return []
+    steps = _stacked([row.get("step") for row in rows])[0]
+    values = _stacked([row[column.name] for row in rows])
+    drawn = [_plot(steps, values, column, column.title)]
+    half = len(rows) // 2
+    if column.late and half >= _FEW and _span(values) > _CONVERGED * _span(values[:, half:]):
+        drawn.append(_plot(steps[half:], values[:, half:], column, f"{column.title}, second half"))
+    return drawn
+
+
+def _plot(steps: Array, values: Array, column: _Column, title: str) -> Plot | None:
+    how: dict[str, Any] = {"title": title, "x_label": "step", "unit": column.unit, "log": column.log}
+    if len(values) == 1:
+        return plot(steps, values[0], **how)
+    return family(steps, values, name="refinement step", **how)
+
+
+def _span(values: Array) -> float:
+    """Of the values that can be drawn; 0 if there is none. Halves, for a difference may not be finite."""
+    good = values[drawable(values)] / 2
+    return float(good.max() - good.min()) if good.size else 0.0
+
+
+def _stacked(values: Sequence[Any]) -> Array:
+    """Numbers, or lists of possibly different lengths, as ``float64[S, n]``, NaN where one has no value."""
+    try:
+        stacked: Array = np.array(values, np.float64)  # null becomes NaN
+    except (TypeError, ValueError):
+        rows = [value if isinstance(value, list) else [value] for value in values]
+        stacked = np.full((len(rows), max(map(len, rows)) or 1), np.nan)
+        for index, row in enumerate(rows):
+            stacked[index, : len(row)] = [_value(value) for value in row]
+    return stacked.reshape(len(values), -1).T
+
+
+def _value(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else np.nan
