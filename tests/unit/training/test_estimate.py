@@ -1,0 +1,144 @@
+"""The estimate of a step against figures worked out by hand, torch's counter on a real step, and a real process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from iodine_kit.models import LossTerms, Part, iodine
+from iodine_kit.training.estimate import Estimate, estimate_step, readable_bytes
+
+SMALL = {
+    "slots": 3, "steps": 2, "latent": 4, "decoder": {"channels": [8, 8]},
+    "refinement": {"channels": [8, 8], "mlp": [16], "lstm": 16},
+}  # fmt: skip
+
+
+class Chain(nn.Module):
+    """loss = Σ exp(exp(w ⊙ image)): its backward pass needs the image and both exponentials."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(3, 1, 1))
+
+    def loss(self, image: Tensor, generator: torch.Generator, part: Part | None = None) -> LossTerms:
+        loss = (image * self.weight).exp().exp().sum()
+        return LossTerms(loss, loss, loss, loss.detach()[None], loss.detach()[None, None])
+
+
+class Layer(nn.Module):
+    """A matrix product whose arithmetic is known: 2 · rows · 3 · 5 forward, and as much for the weights' gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 5, bias=False)
+
+    def loss(self, image: Tensor, generator: torch.Generator, part: Part | None = None) -> LossTerms:
+        loss = self.layer(image.mean((2, 3))).sum()
+        return LossTerms(loss, loss, loss, loss.detach()[None], loss.detach()[None, None])
+
+
+def test_memory_is_what_is_alive_at_the_fullest_moment() -> None:
+    """It is the backward pass's start: image, both exponentials, and the outer one's gradient; and the batch's bytes.
+
+    Each step back then lets go of as much as it makes.
+    """
+    height, width = 100, 80
+    found = estimate_step(Chain(), 2, height, width)
+    image = 4 * 2 * 3 * height * width
+    assert found.parameters == 3
+    assert (found.weight_bytes, found.gradient_bytes, found.moment_bytes) == (12, 12, 28)  # Adam counts its steps too
+    assert found.peak_bytes == found.activation_bytes + 52
+    assert found.checkpoint_bytes == 40
+    in_images = (found.activation_bytes - image // 4) / image
+    assert in_images == pytest.approx(4, abs=1e-3)
+
+
+def test_arithmetic_is_that_of_matrix_products_forward_and_backward() -> None:
+    assert estimate_step(Layer(), 4, 6, 6).flops == 2 * (2 * 4 * 3 * 5)
+    assert estimate_step(Layer(), 4, 6, 6).flops_per_image == 60
+
+
+def test_parts_share_the_memory_and_add_up_to_the_arithmetic() -> None:
+    whole = estimate_step(Chain(), 8, 50, 50)
+    parts = estimate_step(Chain(), 8, 50, 50, [Part(first, 8) for first in (0, 2, 4, 6)])
+    assert parts.activation_bytes / whole.activation_bytes == pytest.approx(0.25, rel=0.02)
+    assert parts.batch_size == whole.batch_size == 8
+    assert estimate_step(Layer(), 8, 5, 5, [Part(0, 8), Part(4, 8)]).flops == estimate_step(Layer(), 8, 5, 5).flops
+
+
+def test_nothing_is_computed_and_the_model_stays_as_it_was() -> None:
+    model = Chain()
+    assert estimate_step(model, 10**6, 1000, 1000).peak_bytes > 10**13  # no machine has that
+    assert type(model.weight.data) is Tensor
+    assert model.weight.grad is None
+    assert model.weight.tolist() == [[[0.0]]] * 3
+
+
+def test_the_arithmetic_of_iodine_is_what_torch_counts_on_a_real_step() -> None:
+    model = iodine.build(iodine.Config(**SMALL), 0)
+    with FlopCounterMode(display=False) as counter:
+        model.loss(torch.rand(2, 3, 16, 16), torch.Generator().manual_seed(0)).loss.backward()
+    assert estimate_step(model, 2, 16, 16).flops == counter.get_total_flops() > 0
+
+
+def test_the_figures_read_well() -> None:
+    found = Estimate(8, 35, 35, 1, 2, 10**6, 10**6, 2 * 10**6, 10**10)
+    assert found.sentence() == "the estimate for a step of 8 images of 35×35 was 10.0 GB"
+    assert [readable_bytes(count) for count in (2_440_000, 295_400_000, 12.34e9)] == ["2.4 MB", "295 MB", "12.3 GB"]
+    assert found.facts()["peak_bytes"] == 10_004_000_000
+
+
+# A process of its own, whose memory nothing else has filled. A minute step first loads torch's libraries. The C library
+# is told to give memory back at once (below); what it keeps for later is its own affair, and differs from run to run.
+STEP = """
+import json, resource, sys
+import torch
+from iodine_kit.models import Computation, iodine
+torch.set_num_threads(1)
+config, batch, size = json.loads(sys.argv[1])
+def train(config, batch, size):
+    model = iodine.build(iodine.Config(**config), 0)
+    model.computation = Computation(recompute=sys.argv[2] == "recompute")
+    optimizer = torch.optim.Adam(model.parameters())
+    for step in range(2):
+        image = torch.zeros(batch, size, size, 3, dtype=torch.uint8).permute(0, 3, 1, 2).float() / 255
+        terms = model.loss(image, torch.Generator().manual_seed(step))
+        optimizer.zero_grad()
+        terms.loss.backward()
+        optimizer.step()
+train(config, 1, 16)
+with open("/proc/self/statm") as file:
+    before = int(file.read().split()[1]) * resource.getpagesize()
+train(config, batch, size)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)
+"""
+SHAPES = {
+    "35": ({"slots": 4, "steps": 3, "latent": 32, "decoder": {"channels": [32] * 4},
+            "refinement": {"channels": [32] * 3, "mlp": [128], "lstm": 128}}, 8, 35),
+    "64": ({"slots": 6, "steps": 2, "latent": 16, "decoder": {"channels": [32] * 5},
+            "refinement": {"channels": [32] * 3, "mlp": [128], "lstm": 128}}, 2, 64),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the process's memory from /proc")
+@pytest.mark.parametrize(("shape", "mode"), [("35", "keep"), ("64", "recompute")])
+def test_memory_is_within_a_fifth_of_what_a_process_then_takes(shape: str, mode: str) -> None:
+    config, batch, size = SHAPES[shape]
+    model = iodine.build(iodine.Config(**config), 0)
+    model.computation = type(model.computation)(recompute=mode == "recompute")
+    done = subprocess.run(
+        [sys.executable, "-c", STEP, json.dumps(SHAPES[shape]), mode],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "65536"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert estimate_step(model, batch, size, size).peak_bytes == pytest.approx(int(done.stdout), rel=0.2)
