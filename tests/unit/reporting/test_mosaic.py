@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from iodine_kit.records import Bytes, PredictionBatch, SceneBatch
+from iodine_kit.reporting.colours import BACKGROUND, PALETTE
+from iodine_kit.reporting.mosaic import mosaic
+
+GAP, FACTOR = 4, 12  # 8 pixels become 96
+CELL = 8 * FACTOR + GAP
+
+
+def scenes(count: int = 2, masks: bool = True) -> SceneBatch:
+    """An object on the left of every image."""
+    mask = np.zeros((count, 8, 8), np.uint8)
+    mask[:, 2:6, :4] = 1 if masks else 0
+    image = np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3)).astype(np.uint8)
+    return SceneBatch(tuple(f"s{i}" for i in range(count)), image, mask)
+
+
+def guesses(truth: Bytes, steps: int | None = 3, reconstruction: bool = True) -> PredictionBatch:
+    """Slot 2 has the object, slot 0 the background; before the last decode slot 0 has everything."""
+    mask = np.where(truth == 1, 2, 0).astype(np.uint8)
+    before = None if steps is None else np.stack([np.zeros_like(mask)] * (steps - 1) + [mask], 1)
+    mean = np.full((*truth.shape, 3), 1.5, np.float32) if reconstruction else None
+    return PredictionBatch(tuple(map(str, range(len(truth)))), mask, before, reconstruction=mean)
+
+
+def cell(picture: Bytes, line: int, column: int) -> Bytes:
+    """A tile at its own size."""
+    part = picture[GAP + line * CELL : (line + 1) * CELL, GAP + column * CELL : (column + 1) * CELL]
+    small = part[::FACTOR, ::FACTOR]
+    assert (small.repeat(FACTOR, 0).repeat(FACTOR, 1) == part).all()
+    return small
+
+
+def test_a_line_goes_from_the_input_to_the_reconstruction() -> None:
+    batch = scenes()
+    picture = mosaic(batch, guesses(batch.mask))
+    assert picture.dtype == np.uint8 and picture.shape == (2 * CELL + GAP, 6 * CELL + GAP, 3)
+    for line in range(2):
+        assert (cell(picture, line, 0) == batch.image[line]).all()
+        expected = np.where(batch.mask[line][..., None] == 1, PALETTE[0], BACKGROUND)
+        assert (cell(picture, line, 1) == expected).all()
+        assert (cell(picture, line, 2) == BACKGROUND).all()
+        assert (cell(picture, line, 4) == expected).all()  # the slot has its object's colour
+        assert (cell(picture, line, 5) == 255).all()
+
+
+@pytest.mark.parametrize(("steps", "reconstruction", "columns"), [(None, True, 4), (None, False, 3), (40, True, 9)])
+def test_what_is_not_there_is_left_out_and_many_decodes_are_thinned(
+    steps: int | None, reconstruction: bool, columns: int
+) -> None:
+    batch = scenes(1)
+    picture = mosaic(batch, guesses(batch.mask, steps, reconstruction))
+    assert picture.shape[1] == columns * CELL + GAP
+    last = cell(picture, 0, columns - 1 - reconstruction)
+    assert (last[3, 0] == PALETTE[0]).all()
+
+
+def test_without_true_masks_slots_are_told_apart_all_the_same() -> None:
+    found = scenes(1).mask
+    picture = mosaic(scenes(1, masks=False), guesses(found, None))
+    assert picture.shape[1] == 3 * CELL + GAP
+    predicted = cell(picture, 0, 1)
+    assert len(np.unique(predicted.reshape(-1, 3), axis=0)) == 2
+    assert not (predicted == BACKGROUND).all(-1).any()
+
+
+def test_large_images_keep_their_size() -> None:
+    batch = SceneBatch(("a",), np.zeros((1, 100, 120, 3), np.uint8), np.ones((1, 100, 120), np.uint8))
+    assert mosaic(batch, PredictionBatch(("a",), batch.mask)).shape == (100 + 2 * GAP, 3 * 120 + 4 * GAP, 3)
