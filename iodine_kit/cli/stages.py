@@ -112,6 +112,7 @@ def train(
     from iodine_kit.cli.console import Terminal, emit
     from iodine_kit.stages import train as stage
     from iodine_kit.stages.job import obtain
+    from iodine_kit.stages.outcome import summary
 
     if resume and overwrite:
         raise typer.BadParameter("--resume and --overwrite exclude each other", param_hint="--resume")
@@ -123,6 +124,7 @@ def train(
     data = input_artifact(place, dataset, "dataset", "iodine-kit prepare tetrominoes --generate 2000", split)
     job = stage.plan(tables, data, reporter)
     artifact = obtain(place, job, reporter, overwrite=overwrite, resume="require" if resume else "never")
+    reporter.note(summary(artifact))
     emit(artifact, as_json, **{name: artifact.facts[name] for name in ("steps", "parameters", "device")})
 
 

@@ -18,10 +18,11 @@ from iodine_kit.records import PredictionBatch, SceneBatch
 from iodine_kit.reporting.context import LineageItem, MetricSummary, ReportContext, SceneView
 from iodine_kit.stages.evaluate import Scores, paired, read_table
 from iodine_kit.stages.job import Facts, Job, Tables
+from iodine_kit.stages.outcome import training_facts
 from iodine_kit.stages.provenance import lineage_of
 from iodine_kit.store import Artifact, Identity
 
-VERSION = 1
+VERSION = 2
 TABLES = ("report",)
 PAGE = "index.html"
 MARKDOWN = "report.md"
@@ -91,6 +92,7 @@ def gather(config: ReportConfig, chain: Mapping[str, Artifact]) -> ReportContext
         metrics={name: _metric(name, facts["metrics"][name], scores, config) for name in facts["metrics"]},
         scenes=_scenes(config.scenes, chain, scores),
         training=_training_log(chain["run"]),
+        training_facts=training_facts(chain["run"]),
         elbo_by_step=[] if elbo is None else elbo.mean(0, dtype=np.float64).tolist(),
         lineage=[_lineage(role, artifact) for role, artifact in chain.items()],
         command=_command(config, evaluation),
@@ -151,7 +153,7 @@ def _view(truth: SceneBatch, prediction: PredictionBatch, row: int, scores: Mapp
     )
 
 
-def _training_log(run: Artifact) -> list[dict[str, float]]:
+def _training_log(run: Artifact) -> list[dict[str, Any]]:
     from iodine_kit.training.files import METRICS
     from iodine_kit.training.log import read_metrics
 
