@@ -27,7 +27,10 @@ class Reporter(Protocol):
         """Show progress from ``done`` to ``total`` while the context is open."""
 
     def watch(self, total: int, done: int = 0) -> AbstractContextManager[Show]:
-        """Show how training goes from step ``done`` to step ``total`` while the context is open."""
+        """Show how training goes from step ``done`` to step ``total`` while the context is open.
+
+        Rows of steps up to ``done`` are what came before an interruption.
+        """
 
 
 class Silent:

@@ -40,8 +40,9 @@ class Course:
         self._stride = 1
 
     def tell(self, step: int, row: Mapping[str, Any]) -> None:
-        """Take a row of the log in."""
-        self.step, self.row, self._told = step, {**self.row, **row}, self._clock()
+        """Take a row of the log in; one up to ``done``, from before an interruption, adds to losses and scores only."""
+        if step > self.done:
+            self.step, self.row, self._told = step, {**self.row, **row}, self._clock()
         self._add_loss(row.get("loss"))
         score = row.get("fg_ari")
         if isinstance(score, int | float):

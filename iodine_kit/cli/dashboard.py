@@ -44,7 +44,7 @@ def plain_lines(course: Course, write: Callable[[str], None]) -> Show:
     def show(step: int, row: Mapping[str, Any]) -> None:
         nonlocal due
         course.tell(step, row)
-        if step >= due or step >= course.total:
+        if step > course.done and (step >= due or step >= course.total):
             write(line(course))
             due = step + max(1, min((step - course.done) // 2, course.total // _LINES_OF_A_LOG))
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from iodine_kit.reporting.formatting import setting
+from iodine_kit.stages.pictures import CURVES
 from iodine_kit.store import Artifact
 from iodine_kit.training.files import METRICS
 
-CURVES = "curves.svg"
 _LABELS = {
     "device": "device",
     "threads": "CPU threads",

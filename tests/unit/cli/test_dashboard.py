@@ -132,6 +132,18 @@ def test_a_log_file_gets_plain_lines_denser_at_the_beginning() -> None:
     assert written[0].startswith("step 10/100,000  loss 812.5  nll 790.2  kl 22.25  640.0 images/s  1.24 GB  left ")
 
 
+def test_rows_from_before_an_interruption_are_remembered_but_not_told() -> None:
+    written: list[str] = []
+    course = Course(1000, 500, Clock())
+    show = plain_lines(course, written.append)
+    show(400, {**ROW, "fg_ari": 0.9})
+    show(500, {**ROW, "fg_ari": 0.7})
+    assert written == [] and course.step == 500 and course.left() is None
+    show(600, {"loss": 3.0, "fg_ari": 0.8})
+    assert len(written) == 1 and written[0].startswith("step 600/1,000  loss 3.0000  FG-ARI 0.8000")
+    assert course.best == (0.9, 400) and len(course.losses) == 3
+
+
 def run(terminal: bool) -> str:
     screen = io.StringIO()
     with watching(Console(file=screen, force_terminal=terminal, width=80, height=30), 1000) as show:

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from iodine_kit.stages.outcome import CURVES, outcome_of, summary, training_facts
+from iodine_kit.stages.outcome import outcome_of, summary, training_facts
+from iodine_kit.stages.pictures import CURVES
 from iodine_kit.store import Artifact, Identity, Store
 from iodine_kit.store.provenance import provenance
 
