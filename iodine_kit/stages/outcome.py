@@ -13,12 +13,12 @@ from iodine_kit.store import Artifact
 from iodine_kit.training.files import METRICS
 
 _LABELS = {
-    "device": "device",
+    "device": "Device",
     "threads": "CPU threads",
-    "ranks": "processes",
-    "parameters": "parameters",
-    "seconds_per_step": "seconds per step",
-    "skipped_steps": "steps skipped",
+    "ranks": "Processes",
+    "parameters": "Parameters",
+    "seconds_per_step": "Seconds per step",
+    "skipped_steps": "Steps skipped",
 }
 
 
@@ -67,12 +67,12 @@ def summary(run: Artifact) -> str:
 def training_facts(run: Artifact) -> list[tuple[str, str]]:
     """(label, value) pairs for the report: how fast it was, and on what."""
     outcome, facts = outcome_of(run), run.facts
-    pairs = [("steps", f"{outcome.steps:,}")]
+    pairs = [("Steps", f"{outcome.steps:,}")]
     if outcome.images_per_second:
-        pairs.append(("images per second", f"{outcome.images_per_second:,.1f}"))
-    pairs += [(label, setting(facts[key])) for key, label in _LABELS.items() if facts.get(key)]
+        pairs.append(("Images per second", f"{outcome.images_per_second:,.1f}"))
+    pairs += [(label, _word(facts[key])) for key, label in _LABELS.items() if facts.get(key)]
     if outcome.fg_ari:
-        pairs.append(("best validation FG-ARI", f"{outcome.fg_ari[0]:.4f} after step {outcome.fg_ari[1]:,}"))
+        pairs.append(("Best validation FG-ARI", f"{outcome.fg_ari[0]:.4f} after step {outcome.fg_ari[1]:,}"))
     return pairs
 
 
@@ -81,3 +81,7 @@ def _best(rows: Sequence[Mapping[str, Any]]) -> tuple[float, int] | None:
     finite = [score for score in scores if math.isfinite(score[0])]
     value, negated = max(finite, default=(math.nan, 0))
     return (value, -negated) if finite else None
+
+
+def _word(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else setting(value)

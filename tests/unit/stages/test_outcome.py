@@ -38,14 +38,14 @@ def test_a_line_says_what_came_of_a_run(tmp_path: Path) -> None:
         f"curves in {run.path / 'curves.svg'}"
     )
     pairs = dict(training_facts(run))
-    assert pairs["images per second"] == "320.0" and pairs["best validation FG-ARI"] == "0.9000 after step 1,500"
-    assert pairs["device"] == "cpu" and "steps skipped" not in pairs
+    assert pairs["Images per second"] == "320.0" and pairs["Best validation FG-ARI"] == "0.9000 after step 1,500"
+    assert pairs["Device"] == "cpu" and pairs["Parameters"] == "1,234" and "Steps skipped" not in pairs
 
 
 def test_what_a_run_lacks_is_left_out(tmp_path: Path) -> None:
     old = run_of(tmp_path, [], {"steps": 10}, curves=False)
     assert summary(old) == "trained 10 steps"
-    assert training_facts(old) == [("steps", "10")]
+    assert training_facts(old) == [("Steps", "10")]
 
 
 def test_a_score_that_is_not_finite_is_not_the_best(tmp_path: Path) -> None:
