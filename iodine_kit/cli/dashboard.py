@@ -77,7 +77,7 @@ class Board:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         width = min(options.max_width, 100)
         inner, ascii_only = width - 4, options.ascii_only
-        rows = max(2, min(_MOST_ROWS, console.size.height - _FIXED_LINES))
+        rows = max(3, min(_MOST_ROWS, console.size.height - _FIXED_LINES))
         parts = [
             _progress(self.course, inner),
             Text(""),
@@ -145,7 +145,7 @@ def _tables(row: Mapping[str, Any], width: int, rows: int, ascii_only: bool) -> 
     nll, kl = numbers(row.get("nll_steps")), numbers(row.get("kl_slots"))
     beside = width >= _TWO_COLUMNS
     room = (width - 3) // 2 if beside else width
-    rows = rows if beside else max(2, (rows - 2) // 2)
+    rows = rows if beside else max(3, (rows - 2) // 2)
     tables = [
         _bars(title, values, fractions, room, rows, ascii_only, style)
         for title, values, fractions, style in (
@@ -164,17 +164,20 @@ def _tables(row: Mapping[str, Any], width: int, rows: int, ascii_only: bool) -> 
 def _bars(
     title: str, values: Sequence[float], fractions: Sequence[float], width: int, rows: int, ascii_only: bool, style: str
 ) -> RenderableType:
-    """A line per value, and "…" for those beyond ``rows`` lines."""
-    kept = len(values) if len(values) <= rows else rows - 1
-    shown = figures(values[:kept])
-    digits, place = max(map(len, shown)), len(str(kept - 1))
+    """A line per value; of more than ``rows`` the first ones, "…" and the last."""
+    last = len(values) - 1
+    chosen = [*range(rows - 2), last] if len(values) > rows else [*range(len(values))]
+    shown = figures([values[index] for index in chosen])
+    digits, place = max(map(len, shown)), len(str(last))
     room = max(width - digits - place - 4, 1)
     lines = [
         Text.assemble(
-            (f"{index:>{place}} ", "dim"), f"{text:>{digits}} ", (bar(share, room, ascii_only=ascii_only), style)
+            (f"{index:>{place}} ", "dim"),
+            f"{text:>{digits}} ",
+            (bar(fractions[index], room, ascii_only=ascii_only), style),
         )
-        for index, (text, share) in enumerate(zip(shown, fractions, strict=False))
+        for index, text in zip(chosen, shown, strict=True)
     ]
-    if kept < len(values):
-        lines.append(Text(f"… {len(values) - kept} more, up to {figure(max(values[kept:]))}", style="dim"))
+    if len(chosen) < len(values):
+        lines.insert(-1, Text("…" if not ascii_only else "...", style="dim"))
     return Group(Text(title, style="dim"), *lines)

@@ -78,7 +78,8 @@ def test_tables_stand_below_each_other_where_they_do_not_fit_beside() -> None:
 def test_many_slots_and_steps_leave_the_board_lower_than_the_terminal(width: int, height: int) -> None:
     slots, steps = [1.0] * 254 + [77.75], [float(step) for step in range(40)]
     text = draw(course_of([{**ROW, "kl_slots": slots, "nll_steps": steps}]), width, height)
-    assert "more, up to 77.75" in text
+    assert " 0  0.00 ▏" in text and "│ …" in text and "39 39.00 ███" in text and "254 77.75 ███" in text
+    assert "38 38.00" not in text and "253  1.00" not in text
     assert len(text.splitlines()) < height
 
 
