@@ -6,14 +6,14 @@ Nothing here imports PyTorch before it is needed: a run that is up to date says 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from iodine_kit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from torch import Tensor, device, nn
+    from torch import Tensor, device
 
 ENVIRONMENT = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """What torchrun tells each of its processes."""
@@ -61,13 +61,14 @@ class World:
             raise ConfigError(f"a batch of {total} does not divide among {self.size} ranks; try {fitting}")
         return self.rank * count, count
 
-    def wrap(self, model: nn.Module) -> nn.Module:
-        """The model itself, or one whose gradients become the mean over the ranks'."""
-        return model
+    def copy(self, tensors: Iterable[Tensor]) -> None:
+        """Give ``tensors`` the first rank's values, in place."""
 
-    def sum(self, value: Tensor) -> Tensor:
-        """The sum over the ranks."""
-        return value
+    def add(self, tensors: Iterable[Tensor]) -> None:
+        """Replace ``tensors`` by their sums over the ranks, in place, in one message; their number is the same on all.
+
+        Afterwards they are the same to the bit on all ranks.
+        """
 
     def any(self, flag: bool) -> bool:
         """Whether it is true on one rank at least."""

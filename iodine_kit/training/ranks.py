@@ -6,17 +6,16 @@ import atexit
 import json
 import os
 import signal
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributed import PrefixStore, Store  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
-from torch.nn.parallel import DistributedDataParallel
 
 from iodine_kit.config import differences
 from iodine_kit.errors import ConfigError, IodineKitError, RankLostError
@@ -25,13 +24,20 @@ from iodine_kit.training.distributed import World
 
 PATIENCE = timedelta(minutes=30)
 """How long ranks wait for one that is busy alone: it validates, compiles, or hashes what it made."""
+PRECEDENCE, SPEECH = timedelta(seconds=2), timedelta(seconds=10)
+"""How long a rank that fails lets the first one speak, and how long one with nothing to say waits to leave."""
 INTERRUPTED = 130
 FAILED = "failed"
 SPOKEN = "spoken"
 
 
 class Ranks(World):
-    """This process among several. CPU tensors travel by Gloo, those of GPUs by NCCL."""
+    """This process among several. CPU tensors travel by Gloo, those of GPUs by NCCL.
+
+    Gradients are added up in one message after the backward pass, not by DistributedDataParallel, which sends them in
+    buckets while it runs: IODINE's weights take part in every decode, so no gradient is complete before the end. It
+    would also wait for ever for parameters without a gradient, and with Gloo it often aborts when Python exits.
+    """
 
     def __init__(self) -> None:
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
@@ -48,16 +54,22 @@ class Ranks(World):
             torch.set_num_threads(threads or max(_cores() // neighbours, 1))
         return device
 
-    def wrap(self, model: nn.Module) -> nn.Module:
-        return Replica(model)
+    def copy(self, tensors: Iterable[Tensor]) -> None:
+        for alike in _by_type(tensors):
+            flat = _joined(alike)
+            dist.broadcast(flat, 0)
+            _deal_out(flat, alike)
 
-    def sum(self, value: Tensor) -> Tensor:
-        total = value.detach().clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(total)
-        return total
+    def add(self, tensors: Iterable[Tensor]) -> None:
+        for alike in _by_type(tensors):
+            flat = _joined(alike)
+            dist.all_reduce(flat)
+            _deal_out(flat, alike)
 
     def any(self, flag: bool) -> bool:
-        return bool(self.sum(torch.tensor(int(flag))))
+        count = torch.tensor(int(flag))
+        dist.all_reduce(count)
+        return bool(count)
 
     def share(self, data: bytes) -> bytes:
         length = torch.tensor(len(data))
@@ -95,54 +107,6 @@ class Ranks(World):
         return [int(one) for one in received]
 
 
-class Replica(nn.Module):
-    """DistributedDataParallel, made when the first batch shows which parameters the loss depends on.
-
-    A parameter that gets no gradient (the refinement network's, without refinement steps) would make it wait for ever.
-    Searching the graph for such parameters at every step, as it offers to do, is saved where there are none.
-    """
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-        self._parallel: DistributedDataParallel | None = None
-
-    def forward(self, *arguments: Any) -> Any:
-        if self._parallel is None:
-            trained = {id(parameter) for parameter in self.model.parameters() if parameter.requires_grad}
-            unused = bool(trained - _reached(self.model(*arguments).loss))
-            object.__setattr__(  # not a submodule: the model's parameters are registered already
-                self,
-                "_parallel",
-                DistributedDataParallel(
-                    self.model, gradient_as_bucket_view=True, broadcast_buffers=False, find_unused_parameters=unused
-                ),
-            )
-        assert self._parallel is not None
-        return self._parallel(*arguments)
-
-    def no_sync(self) -> AbstractContextManager[None]:
-        """Let gradients add up on each rank; a later backward pass outside brings them together."""
-        # Before the first batch there is nothing to hold back: a mean that is averaged once more stays the same.
-        return nullcontext() if self._parallel is None else self._parallel.no_sync()
-
-
-def _reached(loss: Tensor) -> set[int]:
-    """``id`` of every leaf that a loss depends on."""
-    seen: set[Any] = set()
-    leaves: set[int] = set()
-    waiting = [loss.grad_fn]
-    while waiting:
-        node = waiting.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        if hasattr(node, "variable"):
-            leaves.add(id(node.variable))
-        waiting += [following for following, _ in node.next_functions]
-    return leaves
-
-
 @contextmanager
 def together() -> Iterator[Ranks]:
     """Be one of several ranks; see :func:`iodine_kit.training.distributed.joined`."""
@@ -155,10 +119,10 @@ def together() -> Iterator[Ranks]:
         with suppress(ValueError):  # not in the main thread
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun asks to leave; this rank is about to, with a word
         lost = _is_lost_connection(error)
-        speaks = _is_first_to_fail(store)
+        speaks = _speaks(store)
         _abort()
         if not speaks:
-            raise SystemExit(_status_when_spoken(store)) from None
+            raise SystemExit(_status_when_spoken(store, SPEECH) or 1) from None
         atexit.register(_tell_spoken, store, RankLostError.exit_status if lost else _status(error))
         if lost:
             raise RankLostError(
@@ -198,7 +162,10 @@ def _is_lost_connection(error: BaseException) -> bool:
     return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo/transport" in str(error))
 
 
-def _is_first_to_fail(store: Store) -> bool:
+def _speaks(store: Store) -> bool:
+    """Whether this rank says what happened: the first rank where it fails too, else the one that failed first."""
+    if dist.get_rank() and _status_when_spoken(store, PRECEDENCE):
+        return False
     try:
         return bool(store.add(FAILED, 1) == 1)
     except RuntimeError:
@@ -209,17 +176,34 @@ def _status(error: BaseException) -> int:
     return INTERRUPTED if isinstance(error, KeyboardInterrupt) else int(getattr(error, "exit_status", 1))
 
 
-def _status_when_spoken(store: Store) -> int:
-    """torchrun ends all ranks as soon as one has ended: the one with the sentence has to be first."""
+def _status_when_spoken(store: Store, patience: timedelta) -> int:
+    """Wait for the one with the sentence: torchrun ends all ranks as soon as one has ended. 0 if none spoke."""
     with suppress(RuntimeError):
-        store.wait([SPOKEN], timedelta(seconds=10))
+        store.wait([SPOKEN], patience)
         return int(store.get(SPOKEN))
-    return 1
+    return 0
 
 
 def _tell_spoken(store: Store, status: int) -> None:
     with suppress(RuntimeError):
         store.set(SPOKEN, str(status))
+
+
+def _by_type(tensors: Iterable[Tensor]) -> list[list[Tensor]]:
+    """Tensors that fit into one message; those of another type or device go with the next."""
+    groups: dict[Any, list[Tensor]] = {}
+    for tensor in tensors:
+        groups.setdefault((tensor.dtype, tensor.device), []).append(tensor)
+    return list(groups.values())
+
+
+def _joined(tensors: list[Tensor]) -> Tensor:
+    return torch.cat([tensor.detach().reshape(-1) for tensor in tensors])
+
+
+def _deal_out(flat: Tensor, tensors: list[Tensor]) -> None:
+    for tensor, piece in zip(tensors, torch.split(flat, [tensor.numel() for tensor in tensors]), strict=True):
+        tensor.detach().copy_(piece.view(tensor.shape))
 
 
 def _tensor(data: bytes) -> Tensor:

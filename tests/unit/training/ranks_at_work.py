@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,27 +14,25 @@ import torch
 from torch import Tensor, nn
 
 from iodine_kit.errors import ConfigError, CorruptDataError, IodineKitError
-from iodine_kit.models import LossTerms
 from iodine_kit.training.distributed import World, joined
 
 TOTAL = 8
 
 
 class Line(nn.Module):
-    """Least squares; ``idle`` takes no part where the model was told so, as a network without refinement steps."""
+    """Least squares; ``idle`` leaves a layer out, as the model does its refinement network without refinement."""
 
     def __init__(self, idle: bool) -> None:
         super().__init__()
         torch.manual_seed(0)
         self.layer = nn.Linear(5, 3).double()
-        self.idle = nn.Linear(3, 3).double()
+        self.convolution = nn.Conv2d(3, 4, 2).double().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.skips = idle
 
-    def forward(self, x: Tensor, noise: Tensor, total: int) -> LossTerms:
+    def forward(self, x: Tensor, noise: Tensor, total: int) -> Tensor:
         y = self.layer(x + noise)
-        y = y if self.skips else self.idle(y).tanh()
-        loss = (y**2).sum() / total
-        return LossTerms(loss, loss, loss * 0, loss.detach()[None], loss.detach()[None, None])
+        y = y if self.skips else self.convolution(y[:, :, None, None].expand(-1, -1, 2, 2)).tanh()
+        return (y**2).sum() / total
 
 
 def data() -> tuple[Tensor, Tensor]:
@@ -44,36 +41,34 @@ def data() -> tuple[Tensor, Tensor]:
 
 
 def trained(world: World, idle: bool, accumulate: int, steps: int = 3) -> dict[str, Any]:
-    """Plain descent as the loop does it: parts of the rank's images, gradients brought together after the last."""
+    """Plain descent as the loop does it: parts of the rank's images, brought together after the last."""
     model = Line(idle)
     if world.rank:  # the first rank's weights are to win
         nn.init.zeros_(model.layer.weight)
-    engine, (x, noise) = world.wrap(model), data()
-    (first, count), losses = world.part(TOTAL), []
-    size = count // accumulate
+    world.copy(model.state_dict().values())
+    (x, noise), (first, count), losses = data(), world.part(TOTAL), []
     for _ in range(steps):
-        loss = torch.zeros((), dtype=torch.float64)
-        for part in range(accumulate):
-            at = slice(first + part * size, first + (part + 1) * size)
-            last = part == accumulate - 1
-            with nullcontext() if last or not hasattr(engine, "no_sync") else engine.no_sync():
-                terms = engine(x[at], noise[at], TOTAL)
-                (terms.loss * world.size).backward()
-            loss += terms.loss.detach()
-        losses.append(world.sum(loss).item())
+        summed = torch.zeros((), dtype=torch.float64)
+        for at in torch.arange(first, first + count).chunk(accumulate):
+            loss = model(x[at], noise[at], TOTAL)
+            loss.backward()
+            summed += loss.detach()
+        used = [parameter for parameter in model.parameters() if parameter.grad is not None]
+        world.add([summed, *(parameter.grad for parameter in used if parameter.grad is not None)])
+        losses.append(summed.item())
         with torch.no_grad():
-            for parameter in model.parameters():
-                if parameter.grad is not None:
-                    parameter -= 0.1 * parameter.grad
-                    parameter.grad = None
+            for parameter in used:
+                parameter -= 0.1 * parameter.grad
+                parameter.grad = None
     return {"losses": losses, "weights": {name: value.tolist() for name, value in model.state_dict().items()}}
 
 
 def collectives(world: World) -> dict[str, Any]:
     found: dict[str, Any] = {"rank": world.rank, "first": world.first, "part": world.part(TOTAL)}
     found["any"] = [world.any(False), world.any(world.rank == 1), world.any(True)]
-    given = torch.tensor([float(world.rank + 1), 10.0])
-    found["sum"], found["given"] = world.sum(given).tolist(), given.tolist()
+    added = [torch.tensor([float(world.rank + 1), 10.0]), torch.tensor(world.rank), torch.ones(2, 2).double()]
+    world.add(added)
+    found["added"] = [tensor.tolist() for tensor in added]
     found["shared"] = [
         len(world.share(b"" if world.first else b"x")),
         world.share(f"of {world.rank}".encode()).decode(),
