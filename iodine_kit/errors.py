@@ -95,6 +95,12 @@ class RankLostError(IodineKitError):
     exit_status = 15
 
 
+class MemoryLimitError(IodineKitError):
+    """The machine or its GPU has too little memory for what was asked."""
+
+    exit_status = 16
+
+
 class TimeLimitReached(IodineKitError):  # noqa: N818 - not a mistake: the run stopped where it was told to
     """A run stopped at its time limit, its state saved."""
 

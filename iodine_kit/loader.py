@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,17 +27,24 @@ class ShuffledBatches:
         self._reader, self._batch_size, self._seed = reader, batch_size, seed
         self._first, self._count = part or (0, batch_size)
         self._permutation = lru_cache(maxsize=2)(self._draw_permutation)
+        self._reading = Lock()  # a reader serves one thread at a time
 
-    def indices(self, step: int) -> NDArray[np.int64]:
-        """The scenes of a step's batch, ``int64[batch_size]``, or of the part of it."""
-        start = step * self._batch_size + self._first
-        stream = np.arange(start, start + self._count)
+    def indices(self, step: int, first: int | None = None, count: int | None = None) -> NDArray[np.int64]:
+        """The scenes of a step's batch, ``int64[count]``: of the part of it unless another one is named."""
+        start = step * self._batch_size + (self._first if first is None else first)
+        stream = np.arange(start, start + (self._count if count is None else count))
         epochs, places = np.divmod(stream, len(self._reader))
         return np.array([self._permutation(int(e))[p] for e, p in zip(epochs, places, strict=True)], np.int64)
 
     def batch(self, step: int) -> SceneBatch:
-        """The batch of a step."""
-        return self._reader.batch(self.indices(step))
+        """The batch of a step, or the part of it."""
+        with self._reading:
+            return self._reader.batch(self.indices(step))
+
+    def whole(self, step: int) -> SceneBatch:
+        """The batch of a step with all its parts; may be read while batches are being prefetched."""
+        with self._reading:
+            return self._reader.batch(self.indices(step, 0, self._batch_size))
 
     def prefetched(self, start: int, stop: int) -> Iterator[SceneBatch]:
         """The batches of steps ``start`` to ``stop - 1``, each read while the one before is in use."""

@@ -22,7 +22,10 @@ def pick_device(name: str) -> torch.device:
 
 def images_to(device: torch.device, image_BHWC: Bytes) -> Tensor:
     """``uint8[B, H, W, 3]`` to ``float32[B, 3, H, W]`` in [0, 1], channels last in memory."""
-    return torch.from_numpy(image_BHWC).to(device).permute(0, 3, 1, 2).float() / 255
+    source = torch.from_numpy(image_BHWC)
+    if device.type == "cuda":
+        source = source.pin_memory()  # from pageable memory the copy would wait for all work before it
+    return source.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:

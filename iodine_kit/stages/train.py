@@ -6,30 +6,42 @@ from pathlib import Path
 from typing import Any
 
 from iodine_kit.config import Config, Values, build, split_table
+from iodine_kit.errors import SchemaError
+from iodine_kit.formats import Reader
 from iodine_kit.models import ModelPlugin
 from iodine_kit.progress import Reporter
 from iodine_kit.registry import Registry
+from iodine_kit.stages.evaluate import METRICS
 from iodine_kit.stages.job import Facts, Job, Tables
 from iodine_kit.stages.split import check_split, dataset_info, open_split
+from iodine_kit.stages.validation import METRIC, Validation
 from iodine_kit.store import Artifact, Identity
 from iodine_kit.training.config import TrainConfig, TrainExecution
-from iodine_kit.training.files import CHECKPOINT, WEIGHTS
+from iodine_kit.training.distributed import ALONE, World
+from iodine_kit.training.files import CHECKPOINTS, WEIGHTS
+from iodine_kit.training.parts import divide
 
-VERSION = 1
+VERSION = 2
 TABLES = ("train", "model")
 MODELS: Registry[ModelPlugin] = Registry("model", "iodine_kit.models", ModelPlugin)
 
 
-def plan(tables: Tables, dataset: Artifact, reporter: Reporter) -> Job:
-    """Resolve the configuration and check that the model can take the data set's images."""
+def plan(tables: Tables, dataset: Artifact, reporter: Reporter, world: World = ALONE) -> Job:
+    """Resolve the configuration and check that the model can take the data set's images, for a rank of ``world``."""
     config, execution = configure(tables)
+    divide(*world.part(config.batch_size), config.batch_size, execution.accumulate)
     values: Values = dict(tables.get("model", {}))
     name = str(values.pop("name", "iodine"))
     plugin = MODELS.load(name)
     model_config = build(plugin.Config, _with_default_preset(plugin, values, dataset, reporter), "model")
-    check_split(dataset, config.split)
-    info = dataset_info(dataset)
+    scenes, info = check_split(dataset, config.split), dataset_info(dataset)
     plugin.check_image(model_config, info.height, info.width)
+    plugins = {f"model/{name}": plugin.VERSION}
+    if config.validate_every:
+        check_split(dataset, config.validate_split)
+        plugins[f"metric/{METRIC}"] = METRICS.load(METRIC).VERSION
+    if config.batch_size > scenes:
+        reporter.note(f"note: batches of {config.batch_size} from {scenes} scenes hold scenes more than once")
     slots = getattr(model_config, "slots", info.entities)
     if slots < info.entities:
         reporter.note(f"note: {slots} slots for scenes of up to {info.entities} entities, background included")
@@ -38,15 +50,15 @@ def plan(tables: Tables, dataset: Artifact, reporter: Reporter) -> Job:
         name=f"{name}-{info.dataset}",
         stage="train",
         version=VERSION,
-        plugins={f"model/{name}": plugin.VERSION},
+        plugins=plugins,
         config={
             "train": config.model_dump(mode="json"),
             "model": {"name": name, **model_config.model_dump(mode="json")},
         },
         inputs={"dataset": dataset.reference},
     )
-    make = lambda out: _make(plugin, model_config, config, execution, dataset, out, reporter)  # noqa: E731
-    return Job(identity, make, state=CHECKPOINT)
+    make = lambda out: _make(plugin, model_config, config, execution, dataset, out, reporter, world)  # noqa: E731
+    return Job(identity, make, state=CHECKPOINTS)
 
 
 def configure(tables: Tables) -> tuple[TrainConfig, TrainExecution]:
@@ -93,12 +105,24 @@ def _make(
     dataset: Artifact,
     out: Path,
     reporter: Reporter,
+    world: World,
 ) -> Facts:
     from iodine_kit.loader import ShuffledBatches
     from iodine_kit.training.loop import Trainer
 
-    reader = open_split(dataset, config.split)
+    reader = _open(dataset, config.split)
     model = plugin.build(model_config, config.seed)
-    trainer = Trainer(model, config, execution, out, reporter)
-    facts = trainer.run(ShuffledBatches(reader, config.batch_size, config.seed))
-    return {**facts, "scenes": len(reader)}
+    validation = Validation(config, dataset) if config.validate_every else None
+    architecture = {"model": model_config.model_dump(mode="json")}
+    trainer = Trainer(model, config, execution, out, reporter, world, validation, architecture=architecture)
+    facts = trainer.run(ShuffledBatches(reader, config.batch_size, config.seed, world.part(config.batch_size)))
+    return {**facts, "scenes": len(reader), "validation_scenes": validation.scenes if validation else 0}
+
+
+def _open(dataset: Artifact, split: str) -> Reader:
+    """Open a split whose images are what the data set says they are, and what models take."""
+    reader, info = open_split(dataset, split), dataset_info(dataset)
+    expected, found = (info.height, info.width, 3), reader.batch([0]).image.shape[1:]
+    if found != expected:
+        raise SchemaError(f"{dataset.path}: images of '{split}' are {found} and not {expected}: prepare the data again")
+    return reader

@@ -1,85 +1,105 @@
-"""Checkpoints as safetensors: weights, Adam's moments and the step, in one file, replaced in place. Never a pickle."""
+"""Weights and checkpoints as safetensors files. Never a pickle. They are whole from the moment they are there."""
 
 from __future__ import annotations
 
+import json
 import os
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from iodine_kit.disk import sync
 from iodine_kit.errors import ArtifactCorruptError
 
-MOMENTS = ("exp_avg", "exp_avg_sq")
+KIND = "iodine-kit checkpoint 1"
 
 
-def save_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Adam, step: int) -> None:
-    """Write what is needed to go on after ``step`` steps; the old file stays until the new one is whole."""
-    tensors = {f"weights/{name}": tensor for name, tensor in model.state_dict().items()}
-    for name, parameter in model.named_parameters():
-        for moment in MOMENTS:
-            if parameter in optimizer.state:
-                tensors[f"{moment}/{name}"] = optimizer.state[parameter][moment]
-    _write(path, tensors, {"step": str(step)})
+@dataclass(frozen=True)
+class Checkpoint:
+    """What is needed to go on: ``tensors`` by name, and ``facts`` that are JSON."""
+
+    tensors: Mapping[str, Tensor]
+    facts: Mapping[str, Any]
 
 
-def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Adam) -> int:
-    """Restore model and optimiser; return the number of steps done.
+def encode(checkpoint: Checkpoint) -> bytes:
+    """A checkpoint as the bytes of a safetensors file, with a checksum over everything in it."""
+    tensors, facts = _plain(checkpoint.tensors), json.dumps(checkpoint.facts, sort_keys=True)
+    return save(tensors, {"kind": KIND, "facts": facts, "crc32": _checksum(tensors, facts)})
+
+
+def decode(data: bytes, path: Path) -> Checkpoint:
+    """The checkpoint that :func:`encode` made these bytes of; ``path`` is for messages.
 
     Raises:
-        ArtifactCorruptError: if the file is damaged or belongs to another net.
+        ArtifactCorruptError: if they are damaged, or another file's.
     """
-    tensors, metadata = _read(path)
-    weights = {name.removeprefix("weights/"): value for name, value in tensors.items() if name.startswith("weights/")}
-    _load_weights(path, model, weights)
-    if not metadata.get("step", "").isdecimal():
-        raise ArtifactCorruptError(f"{path}: not a checkpoint: it does not say how many steps were done")
-    step = int(metadata["step"])
-    for name, parameter in model.named_parameters():
-        if f"exp_avg/{name}" in tensors:
-            moments = {moment: _like(tensors[f"{moment}/{name}"], parameter) for moment in MOMENTS}
-            optimizer.state[parameter] = {"step": torch.tensor(float(step)), **moments}
-    return step
+    tensors, metadata = _parse(data, path)
+    if metadata.get("kind") != KIND:
+        raise ArtifactCorruptError(f"{path}: holds tensors, but is no checkpoint of this program")
+    facts = metadata.get("facts", "")
+    if metadata.get("crc32") != _checksum(tensors, facts):
+        raise ArtifactCorruptError(f"{path}: the checkpoint is damaged: its checksum is another than when it was made")
+    return Checkpoint(tensors, json.loads(facts))
 
 
-def save_weights(path: Path, model: nn.Module) -> None:
-    """Write the weights alone, as every safetensors reader understands them."""
-    _write(path, dict(model.state_dict()), {"format": "pt"})
+def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Write weights alone, as every safetensors reader understands them."""
+    write(path, save(_plain(weights), {"format": "pt"}))
 
 
 def load_weights(path: Path, model: nn.Module) -> None:
     """Read weights into ``model``; raises :class:`ArtifactCorruptError` if they are damaged or another net's."""
-    _load_weights(path, model, _read(path)[0])
+    tensors, _ = _parse(path.read_bytes(), path)
+    if other := first_misfit(model.state_dict(), tensors):
+        raise ArtifactCorruptError(f"{path}: these are another net's weights: {other}")
+    model.load_state_dict(tensors)
 
 
-def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+def first_misfit(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
+    """Say of the first tensor that is missing, too many, or of another shape; "" if all fit."""
+    for name in [*expected, *(name for name in found if name not in expected)]:
+        shapes = [list(each[name].shape) if name in each else "absent" for each in (found, expected)]
+        if shapes[0] != shapes[1]:
+            return f"'{name}' is {shapes[0]} in the file and {shapes[1]} in this model"
+    return ""
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file so that it is there whole or not at all, whatever happens meanwhile."""
     temporary = path.with_suffix(".tmp")
-    # safetensors stores rows in order: channels-last weights have to be laid out anew.
-    data = save({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, metadata)
     with temporary.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+    sync(path)
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _parse(data: bytes, path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
-        with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
+        tensors = load(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    except (SafetensorError, ValueError, KeyError) as error:
         raise ArtifactCorruptError(f"{path}: cannot be read as safetensors: {error}") from None
+    return tensors, header.get("__metadata__", {})
 
 
-def _load_weights(path: Path, model: nn.Module, weights: dict[str, Tensor]) -> None:
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ArtifactCorruptError(f"{path}: these are another net's weights: {' '.join(str(error).split())}") from None
+def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """On the CPU, in rows: safetensors knows no other order, and channels-last weights have to be laid out anew."""
+    return {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
 
 
-def _like(value: Tensor, parameter: nn.Parameter) -> Tensor:
-    """In the parameter's device and memory layout, in which Adam would have made it."""
-    return torch.empty_like(parameter).copy_(value)
+def _checksum(tensors: Mapping[str, Tensor], facts: str) -> str:
+    value = zlib.crc32(facts.encode())
+    for name, tensor in sorted(tensors.items()):
+        value = zlib.crc32(name.encode(), value)
+        value = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data, value)
+    return f"{value:08x}"

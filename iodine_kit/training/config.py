@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from iodine_kit.config import Config
 
 Positive = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+NoneAsText = BeforeValidator(lambda value: None if value == "none" else value)  # TOML has no null
 
 
 class TrainConfig(Config):
@@ -17,12 +19,30 @@ class TrainConfig(Config):
 
     Attributes:
         split: of the data set to train on.
-        steps, batch_size: length of the run, and images per step.
-        learning_rate: of Adam, with ``beta1``, ``beta2`` and ``epsilon``.
-        schedule: after ``warmup_steps`` of linear growth, ``exponential`` decays by ``decay_rate`` every
-            ``decay_steps`` (continuously), ``cosine`` falls to ``final_fraction`` at the last step.
+        steps: length of the run.
+        batch_size: images per step, over all ranks and parts.
+        learning_rate: of Adam, at its highest.
+        schedule: ``exponential`` decays by ``decay_rate`` every ``decay_steps`` (continuously), ``cosine`` falls to
+            ``final_fraction`` at the last step, ``constant`` stays.
+        warmup_steps: of linear growth, before the schedule.
+        decay_rate: of the exponential schedule.
+        decay_steps: of the exponential schedule.
+        final_fraction: of the learning rate, where the cosine ends.
+        beta1: of Adam.
+        beta2: of Adam.
+        epsilon: of Adam.
         clip_norm: largest global norm of the gradient.
+        precision: of matrix products and convolutions; ``tf32`` rounds their factors on GPUs that can.
+        ema: decay of a moving average of the weights, which is then what the run ends with; or none.
+        geco_target: negative log-likelihood in nats per image that GECO holds the last decode to; none is the ELBO.
+        geco_rate: growth of the logarithm of GECO's multiplier, per step and nat of excess.
+        geco_smoothing: decay of the moving average of the excess.
+        skip_nonfinite: steps that the run may leave out because loss or gradient is not finite; one more ends it.
         log_every: steps between rows of the log. Every step's finiteness is checked all the same.
+        validate_every: steps between validations; 0 is never. The last step is always one.
+        validate_scenes: the first so many of the split, or all if it has fewer.
+        validate_split: of the data set.
+        select: weights to end with: the ``last``; the ``best`` by FG-ARI, for which truth is needed; ``best-elbo``.
         seed: of the weights, the order of scenes and the noise.
     """
 
@@ -31,7 +51,7 @@ class TrainConfig(Config):
     batch_size: Positive = 32
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     schedule: Literal["exponential", "cosine", "constant"] = "exponential"
-    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    warmup_steps: Count = 0
     decay_rate: Annotated[float, Field(gt=0, le=1)] = 0.1
     decay_steps: Positive = 1_000_000
     final_fraction: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -39,7 +59,17 @@ class TrainConfig(Config):
     beta2: Share = 0.999
     epsilon: Annotated[float, Field(gt=0)] = 1e-8
     clip_norm: Annotated[float, Field(gt=0)] = 5.0
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
+    ema: Annotated[Share | None, NoneAsText] = None
+    geco_target: Annotated[float | None, NoneAsText] = None
+    geco_rate: Annotated[float, Field(gt=0)] = 1e-6
+    geco_smoothing: Share = 0.99
+    skip_nonfinite: Count = 0
     log_every: Positive = 10
+    validate_every: Count = 0
+    validate_scenes: Positive = 100
+    validate_split: str = "val"
+    select: Literal["last", "best", "best-elbo"] = "last"
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
     @model_validator(mode="after")
@@ -48,20 +78,34 @@ class TrainConfig(Config):
             raise ValueError(f"warmup_steps is {self.warmup_steps}, and the run has only {self.steps} steps")
         return self
 
+    @model_validator(mode="after")
+    def _best_of_something(self) -> TrainConfig:
+        if self.select != "last" and not self.validate_every:
+            raise ValueError(f"select is {self.select}, which needs validation: set validate_every")
+        return self
+
 
 class TrainExecution(Config):
     """How the run is executed; cannot change its result beyond rounding and is no part of its key.
 
     Attributes:
+        accumulate: parts of a batch that are computed one after the other, to save memory.
+        recompute: compute activations again in the backward pass instead of keeping them, to save memory.
+        compile: the step with ``torch.compile``; ``auto`` where it was measured to help.
         checkpoint_every: steps between checkpoints.
+        keep: so many of the newest checkpoints.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``…
         threads: CPU threads; 0 leaves it to PyTorch.
         max_seconds: save and stop after so long; 0 means no limit.
         tensorboard: also write TensorBoard events, where the package is installed.
     """
 
+    accumulate: Positive = 1
+    recompute: bool = False
+    compile: Literal["auto", "on", "off"] = "auto"
     checkpoint_every: Positive = 1000
+    keep: Positive = 2
     device: str = "auto"
-    threads: Annotated[int, Field(ge=0)] = 0
+    threads: Count = 0
     max_seconds: Annotated[float, Field(ge=0)] = 0
     tensorboard: bool = True

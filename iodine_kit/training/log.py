@@ -4,12 +4,39 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Mapping
+import math
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from iodine_kit.store.identity import VOLATILE
+from iodine_kit.training.checkpoint import write
 from iodine_kit.training.files import METRICS
+from iodine_kit.training.readings import Reading
+
+DIGITS = 7
+"""Significant digits of figures in the log: as many as float32 has."""
+
+
+def row_of(reading: Reading, learning_rate: float) -> dict[str, Any]:
+    """What the log says of a step; ``nll`` and ``kl`` are those of the last decode."""
+    return {
+        "step": reading.step,
+        "loss": reading.loss,
+        "nll": reading.nll_steps[-1],
+        "kl": sum(reading.kl_slots),
+        "nll_steps": reading.nll_steps,
+        "kl_slots": reading.kl_slots,
+        "grad_norm": reading.grad_norm,
+        "learning_rate": learning_rate,
+    }
+
+
+def sayable(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row without figures that are not finite, which JSON has no word for, and rounded."""
+    kept = {name: _rounded(value) for name, value in row.items()}
+    return {name: value for name, value in kept.items() if value is not None}
 
 
 class TrainingLog:
@@ -18,7 +45,7 @@ class TrainingLog:
     def __init__(self, directory: Path, start: int, tensorboard: bool) -> None:
         path = directory / METRICS
         kept = [line for line in _lines(path) if json.loads(line)["step"] <= start]
-        path.write_text("".join(line + "\n" for line in kept), "utf-8")
+        write(path, "".join(line + "\n" for line in kept).encode())
         self._file = path.open("a", encoding="utf-8")
         self._events: Any = None
         if tensorboard and importlib.util.find_spec("tensorboard"):
@@ -26,16 +53,17 @@ class TrainingLog:
 
             self._events = SummaryWriter(directory / VOLATILE, purge_step=start + 1 if start else None)
 
-    def row(self, step: int, values: Mapping[str, float], speed: Mapping[str, float]) -> None:
-        """Write the values after ``step`` steps; ``speed`` goes to TensorBoard only."""
-        self._file.write(json.dumps({"step": step, **values}) + "\n")
+    def row(self, row: Mapping[str, Any], speed: Mapping[str, float]) -> None:
+        """Write a row, which has a ``step``; ``speed`` goes to TensorBoard only."""
+        self._file.write(json.dumps(row) + "\n")
         if self._events is not None:
-            for name, value in {**values, **speed}.items():
-                self._events.add_scalar(name.replace(".", "/"), value, step)
+            for name, value in _scalars({**row, **speed}):
+                self._events.add_scalar(name.replace(".", "/"), value, row["step"])
 
     def flush(self) -> None:
         """Bring everything to the disk."""
         self._file.flush()
+        os.fsync(self._file.fileno())
         if self._events is not None:
             self._events.flush()
 
@@ -45,9 +73,28 @@ class TrainingLog:
             self._events.close()
 
 
-def read_metrics(path: Path) -> list[dict[str, float]]:
+def read_metrics(path: Path) -> list[dict[str, Any]]:
     """The rows of ``metrics.jsonl``."""
     return [json.loads(line) for line in _lines(path)]
+
+
+def _scalars(row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Every figure by name, those of lists by name and place."""
+    for name, value in row.items():
+        if isinstance(value, list):
+            yield from ((f"{name}/{place}", one) for place, one in enumerate(value))
+        elif name != "step":
+            yield name, value
+
+
+def _rounded(value: Any) -> Any:
+    """To as many digits as are meant; ``None`` for what is not finite."""
+    if isinstance(value, list):
+        rounded = [_rounded(one) for one in value]
+        return None if None in rounded else rounded
+    if isinstance(value, int):
+        return value
+    return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
 
 
 def _lines(path: Path) -> list[str]:

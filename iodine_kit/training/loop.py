@@ -1,128 +1,201 @@
-"""The training loop: Adam with a global-norm clip, checkpoints, and a stop at the first value that is not finite."""
+"""The training loop: when to step, look, log, validate, save and stop."""
 
 from __future__ import annotations
 
-import math
-import time
+import copy
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from iodine_kit.errors import DivergedError, TimeLimitReached
-from iodine_kit.progress import Reporter
+from iodine_kit.progress import Reporter, Show
 from iodine_kit.records import SceneBatch
-from iodine_kit.tensors import images_to, pick_device, step_generator
-from iodine_kit.training.checkpoint import load_checkpoint, save_checkpoint, save_weights
+from iodine_kit.training.checkpoint import decode, save_weights
 from iodine_kit.training.config import TrainConfig, TrainExecution
-from iodine_kit.training.files import CHECKPOINT, WEIGHTS
-from iodine_kit.training.log import TrainingLog
+from iodine_kit.training.distributed import ALONE, World
+from iodine_kit.training.files import CHECKPOINTS, WEIGHTS
+from iodine_kit.training.incident import save_incident
+from iodine_kit.training.log import TrainingLog, row_of, sayable
+from iodine_kit.training.memory import enough_memory
+from iodine_kit.training.moment import Moment, after
+from iodine_kit.training.pace import Pace
+from iodine_kit.training.parts import divide
+from iodine_kit.training.readings import Pending, Reading, look
+from iodine_kit.training.retention import Checkpoints
 from iodine_kit.training.schedule import learning_rate
+from iodine_kit.training.state import TrainingState
 from iodine_kit.training.stop import StopRequest
+from iodine_kit.training.update import Update
+
+Validate = Callable[[nn.Module, int], Mapping[str, float]]
+"""Called with a frozen copy of the model and the step; returns figures for the log: ``fg_ari``, ``val_loss``."""
 
 
 class Batches(Protocol):
     """Where batches come from; see :class:`iodine_kit.loader.ShuffledBatches`."""
 
     def prefetched(self, start: int, stop: int) -> Any:
-        """Iterate over the batches of steps ``start`` to ``stop - 1``."""
+        """Iterate over the batches of steps ``start`` to ``stop - 1``, on each rank over its own part of them."""
+
+    def whole(self, step: int) -> SceneBatch:
+        """The batch of a step with all its parts."""
 
 
 class Trainer:
-    """Trains ``model`` in ``directory``, going on from the checkpoint that lies there, if any."""
+    """Trains ``model`` in ``directory``, going on from the newest checkpoint that lies there, if any.
+
+    Raises:
+        ConfigError: if the batch does not divide, or the device is not there.
+        ArtifactCorruptError: if there are checkpoints and all are damaged.
+        ResumeError: if the checkpoint is one of another ``architecture``, which is the model's configuration.
+    """
 
     def __init__(
-        self, model: nn.Module, config: TrainConfig, execution: TrainExecution, directory: Path, reporter: Reporter
+        self,
+        model: nn.Module,
+        config: TrainConfig,
+        execution: TrainExecution,
+        directory: Path,
+        reporter: Reporter,
+        world: World = ALONE,
+        validate: Validate | None = None,
+        *,
+        architecture: Mapping[str, Any] | None = None,
+        estimate: Callable[[], str] = str,
     ) -> None:
-        if execution.threads:
-            torch.set_num_threads(execution.threads)
-        self.config, self.execution, self.directory, self.reporter = config, execution, directory, reporter
-        self.device = pick_device(execution.device)
-        self.model = model.to(self.device)
-        self.optimizer = torch.optim.Adam(
-            [p for p in model.parameters() if p.requires_grad],
-            lr=config.learning_rate, betas=(config.beta1, config.beta2), eps=config.epsilon,
-        )  # fmt: skip
-        self.step = 0
-        if (directory / CHECKPOINT).exists():
-            self.step = load_checkpoint(directory / CHECKPOINT, model, self.optimizer)
+        self.config, self.execution, self.directory = config, execution, directory
+        self.reporter, self.world, self._validate, self._estimate = reporter, world, validate, estimate
+        self.device = world.device_for(execution.device, execution.threads)
+        parts = divide(*world.part(config.batch_size), config.batch_size, execution.accumulate)
+        world.copy(model.to(self.device).state_dict().values())
+        self.state = TrainingState(model, config, architecture or {})
+        self._mirror = copy.deepcopy(model).eval().requires_grad_(False) if validate and world.first else None
+        self._checkpoints = Checkpoints(directory, execution.keep)
+        data = world.share(self._checkpoints.newest(reporter.note) if world.first else b"")
+        if data:
+            self.state.restore(decode(data, directory / CHECKPOINTS))
             reporter.note(f"resuming after step {self.step}")
+        self._update = Update(self.state, config, parts, world)
+        self._pending: list[Pending] = []
+        self._skipped = int(self.state.guard.skipped)
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self.state.step
 
     def run(self, batches: Batches) -> dict[str, Any]:
         """Train to the last step; leaves weights and log in the directory and returns facts.
 
         Raises:
-            DivergedError: at the first loss or gradient norm that is not finite.
+            DivergedError: at a loss or gradient norm that is not finite, once ``skip_nonfinite`` are over.
+            MemoryLimitError: if memory runs out.
             TimeLimitReached, KeyboardInterrupt: after saving a checkpoint.
         """
-        started, first = time.monotonic(), self.step
-        log = TrainingLog(self.directory, self.step, self.execution.tensorboard)
+        pace = Pace(self.step, self.config.steps, self.config.batch_size, self.device)
+        log = TrainingLog(self.directory, self.step, self.execution.tensorboard) if self.world.first else None
         try:
             with StopRequest(self.execution.max_seconds) as stop:
-                self._steps(batches, log, stop)
+                self._steps(batches, log, pace, stop)
         finally:
-            log.close()
-        save_weights(self.directory / WEIGHTS, self.model)
-        seconds = time.monotonic() - started
+            if log:
+                log.close()
+        best = self.state.best
+        if self.world.first:
+            save_weights(self.directory / WEIGHTS, best.weights or self.state.weights())
         return {
             "steps": self.step,
-            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "parameters": sum(p.numel() for p in self.state.model.parameters()),
             "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu",
             "threads": torch.get_num_threads(),
-            "seconds_per_step": round(seconds / max(self.step - first, 1), 5),
+            "seconds_per_step": round(pace.seconds_per_step(self.step), 5),
+            "skipped_steps": self._skipped,
+            "weights": {"step": best.facts["step"] if best.weights else self.step, "ema": self.config.ema},
+            "best": best.facts,
         }
 
-    def _steps(self, batches: Batches, log: TrainingLog, stop: StopRequest) -> None:
-        clock, before = time.monotonic(), self.step
-        with self.reporter.track("train", self.config.steps, self.step) as advance:
+    def _steps(self, batches: Batches, log: TrainingLog | None, pace: Pace, stop: StopRequest) -> None:
+        doing = f"training on batches of {self.config.batch_size} images"
+        with self.reporter.watch(self.config.steps, self.step) as show:
             for batch in batches.prefetched(self.step, self.config.steps):
-                logged = (self.step + 1) % self.config.log_every == 0 or self.step + 1 == self.config.steps
-                values = self._update(batch, logged)
-                self.step += 1
-                if logged:
-                    seconds = time.monotonic() - clock
-                    speed = (self.step - before) * self.config.batch_size / seconds
-                    log.row(self.step, values, {"images_per_second": speed})
-                    advance(self.step - before, loss=f"{values['loss']:.1f}", speed=f"{speed:.0f} images/s")
-                    clock, before = time.monotonic(), self.step
-                self._save_or_stop(log, stop)
+                with enough_memory(doing, estimate=self._estimate):
+                    self._pending.append(self._update(batch.image))
+                moment = after(self.step, self.config, self.execution, self._validate is not None, stop, self.world)
+                if moment.looking:
+                    reading = self._look(batches)
+                    figures = self._validated() if moment.validating else {}
+                    if moment.logging and log:
+                        self._log({**self._row(reading), **figures}, log, show, pace)
+                if moment.saving:
+                    self._save(log)
+                self._stop(moment)
 
-    def _update(self, batch: SceneBatch, logged: bool = True) -> dict[str, float]:
-        """One step of Adam; returns what is to be ``logged``."""
-        generator = step_generator(self.config.seed, self.step)
-        terms = self.model.loss(images_to(self.device, batch.image), generator)  # type: ignore[operator]
-        self.optimizer.zero_grad(set_to_none=True)
-        terms.loss.backward()
-        norm: Tensor = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
-        loss, grad_norm = terms.loss.item(), norm.item()
-        self._check_finite(loss, grad_norm, batch)
-        rate = learning_rate(self.config, self.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
-        last = {"nll": terms.nll_T[-1].item(), "kl": terms.kl_TK[-1].sum().item()} if logged else {}
-        return {"loss": loss, **last, "grad_norm": grad_norm, "learning_rate": rate}
+    def _look(self, batches: Batches) -> Reading:
+        """The newest reading; deals with all that were not finite since the last look."""
+        readings, self._pending = look(self._pending), []
+        for reading in readings:
+            if not reading.finite:
+                self._skip(reading, batches)
+        return readings[-1]
 
-    def _check_finite(self, loss: float, grad_norm: float, batch: SceneBatch) -> None:
-        if math.isfinite(loss) and math.isfinite(grad_norm):
-            return
+    def _skip(self, reading: Reading, batches: Batches) -> None:
+        batch, path = batches.whole(reading.step - 1), self.directory
+        if self.world.first:
+            path = save_incident(self.directory, reading, batch, self.config.seed)
         keys = ", ".join(batch.keys[:4]) + (", …" if len(batch.keys) > 4 else "")
+        what = f"loss {reading.loss:g}, gradient norm {reading.grad_norm:g}, scenes {keys}, saved in {path}"
+        self._skipped += 1
+        if self._skipped <= self.config.skip_nonfinite:
+            self.reporter.note(f"note: step {reading.step} skipped: {what}")
+            return
+        if self.world.first and not self._checkpoints:  # else the batch would go with the run
+            self.state.guard.forgive()
+            self.state.step = reading.step - 1
+            self._save(None)
+        self.world.barrier()
         raise DivergedError(
-            f"training diverged at step {self.step + 1}: loss {loss:g}, gradient norm {grad_norm:g}, scenes {keys}; "
+            f"training diverged at step {reading.step}: {what}; "
             "try a smaller train.learning_rate, a smaller train.clip_norm or train.warmup_steps"
         )
 
-    def _save_or_stop(self, log: TrainingLog, stop: StopRequest) -> None:
-        last, stopping = self.step >= self.config.steps, stop.signalled or stop.out_of_time
-        if last or stopping or self.step % self.execution.checkpoint_every == 0:
-            log.flush()  # before the checkpoint: rows too many are dropped on resuming, missing ones would stay missing
-            save_checkpoint(self.directory / CHECKPOINT, self.model, self.optimizer, self.step)
-        if last:
+    def _validated(self) -> Mapping[str, float]:
+        """Figures of the weights as they are now; the model that is being trained takes no part. One rank does it."""
+        if self._mirror is None or self._validate is None:
+            return {}
+        weights = self.state.weights()
+        self._mirror.load_state_dict(weights)
+        with enough_memory("validating", "lower train.batch_size"):
+            figures = sayable(self._validate(self._mirror, self.step))
+        self.state.best.offer(self.step, figures, weights)
+        return figures
+
+    def _row(self, reading: Reading) -> dict[str, Any]:
+        row = row_of(reading, learning_rate(self.config, self.step - 1))
+        if self.state.geco:
+            row["geco_multiplier"] = reading.multiplier
+        if self.config.skip_nonfinite:
+            row["skipped"] = self._skipped
+        return row
+
+    def _log(self, row: Mapping[str, Any], log: TrainingLog, show: Show, pace: Pace) -> None:
+        row, speed = sayable(row), pace.figures(self.step)
+        log.row(row, speed)
+        show(self.step, {**row, **speed})
+
+    def _save(self, log: TrainingLog | None) -> None:
+        if not self.world.first:
             return
-        if stop.signalled:
+        if log:
+            log.flush()  # before the checkpoint: rows too many are dropped on resuming, missing ones would stay missing
+        self._checkpoints.save(self.step, self.state.checkpoint())
+
+    def _stop(self, moment: Moment) -> None:
+        if moment.signalled:
             raise KeyboardInterrupt(f"stopped after step {self.step}; go on with --resume")
-        if stop.out_of_time:
+        if moment.timed:
             raise TimeLimitReached(
                 f"time limit reached after step {self.step} of {self.config.steps}; go on with --resume"
             )

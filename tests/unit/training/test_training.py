@@ -1,123 +1,80 @@
-"""The loop on a model whose answers are known: a parameter pulled towards the images' mean."""
+"""The loop: it learns, logs, stops in good order, goes on, and clips."""
 
 from __future__ import annotations
 
 import json
 import signal
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from unit.training.toy import Batches, Mean, result, trainer
 
-from iodine_kit.errors import ArtifactCorruptError, DivergedError, TimeLimitReached
-from iodine_kit.models import LossTerms, Part
-from iodine_kit.progress import Silent
-from iodine_kit.records import SceneBatch
+from iodine_kit.errors import ConfigError, MemoryLimitError, TimeLimitReached
+from iodine_kit.models import LossTerms
 from iodine_kit.tensors import step_generator
-from iodine_kit.training.checkpoint import load_weights, save_weights
-from iodine_kit.training.config import TrainConfig, TrainExecution
+from iodine_kit.training.config import TrainConfig
 from iodine_kit.training.files import WEIGHTS
-from iodine_kit.training.loop import Trainer
 from iodine_kit.training.schedule import learning_rate
-
-
-class Mean(nn.Module):
-    """loss = Σ (w − x̄ + small noise)²."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(3))
-
-    def loss(self, image: Tensor, generator: torch.Generator, part: Part | None = None) -> LossTerms:
-        noise = 1e-3 * torch.randn(3, generator=generator)
-        loss = ((self.weight - image.mean((0, 2, 3)) + noise) ** 2).sum()
-        return LossTerms(loss, loss, loss * 0, loss.detach()[None], torch.zeros(1, 1))
-
-
-class Batches:
-    """Grey images; an image may be made to break the loss."""
-
-    def __init__(self, at: dict[int, Any] | None = None) -> None:
-        self.at = at or {}
-
-    def prefetched(self, start: int, stop: int) -> Any:
-        for step in range(start, stop):
-            if callable(self.at.get(step)):
-                self.at[step]()
-            image = np.full((2, 1, 1, 3), 40 * (step % 5), np.uint8)
-            yield SceneBatch((f"scene-{step}", "other"), image, image[..., 0])
-
-
-EXECUTION = {"device": "cpu", "tensorboard": False}
-
-
-def trainer(directory: Path, steps: int = 12, model: nn.Module | None = None, **execution: Any) -> Trainer:
-    config = TrainConfig(steps=steps, batch_size=2, learning_rate=0.1, log_every=1)
-    how = TrainExecution(**{**EXECUTION, **execution})
-    return Trainer(model or Mean(), config, how, directory, Silent())
-
-
-def result(directory: Path) -> tuple[bytes, bytes]:
-    return (directory / WEIGHTS).read_bytes(), (directory / "metrics.jsonl").read_bytes()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_and_resumed_run_is_the_uninterrupted_one_bit_for_bit(tmp_path: Path, number: signal.Signals) -> None:
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    whole.mkdir(), stopped.mkdir()
-    trainer(whole).run(Batches())
+    trainer(whole, log_every=3).run(Batches())
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt, match=r"stopped after step \d+; go on with --resume"):
-            again = trainer(stopped)
+            again = trainer(stopped, log_every=3)
             again.run(Batches({again.step + 3: lambda: signal.raise_signal(number)}))
-    last = trainer(stopped)
+    last = trainer(stopped, log_every=3)
     assert last.step == 8
     last.run(Batches())
     assert result(whole) == result(stopped)
 
 
-def test_after_a_crash_the_run_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
-    whole, crashed = tmp_path / "whole", tmp_path / "crashed"
-    whole.mkdir(), crashed.mkdir()
-    trainer(whole).run(Batches())
-
-    def crash() -> None:
-        raise RuntimeError("power cut")
-
-    with pytest.raises(RuntimeError, match="power cut"):
-        trainer(crashed, checkpoint_every=4).run(Batches({10: crash}))
-    resumed = trainer(crashed)
-    assert resumed.step == 8
-    resumed.run(Batches())
-    assert result(whole) == result(crashed)
-
-
 def test_the_time_limit_saves_and_stops(tmp_path: Path) -> None:
     with pytest.raises(TimeLimitReached, match="after step 1 of 12"):
-        trainer(tmp_path, max_seconds=1e-9).run(Batches())
+        trainer(tmp_path, max_seconds=1e-9, log_every=5).run(Batches())
     assert trainer(tmp_path).step == 1
-
-
-def test_a_loss_that_is_not_finite_stops_with_step_and_scenes(tmp_path: Path) -> None:
-    model = Mean()
-
-    def poison() -> None:
-        with torch.no_grad():
-            model.weight[0] = float("nan")
-
-    with pytest.raises(DivergedError, match=r"diverged at step 6: loss nan, .*scene-5, other"):
-        trainer(tmp_path, model=model).run(Batches({5: poison}))
-    assert not (tmp_path / WEIGHTS).exists()
 
 
 def test_the_log_has_a_row_per_step_and_no_clock(tmp_path: Path) -> None:
     trainer(tmp_path).run(Batches())
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == list(range(1, 13))
-    assert set(rows[0]) == {"step", "loss", "nll", "kl", "grad_norm", "learning_rate"}
+    assert list(rows[0]) == ["step", "loss", "nll", "kl", "nll_steps", "kl_slots", "grad_norm", "learning_rate"]
+    for row in rows:
+        assert row["nll_steps"] == [row["nll"]] * 2
+        assert row["kl_slots"] == pytest.approx([row["kl"] / 2] * 2, rel=1e-6)
+        assert row["loss"] == pytest.approx(row["nll"] + row["kl"], rel=1e-6)
+
+
+def test_every_so_many_steps_and_the_last_one_are_logged(tmp_path: Path) -> None:
+    trainer(tmp_path, log_every=5).run(Batches())
+    assert [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").open()] == [5, 10, 12]
+
+
+def test_what_is_shown_is_the_row_and_the_pace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from contextlib import contextmanager
+    from typing import Any
+
+    from iodine_kit.progress import Silent
+
+    shown: list[tuple[int, Any]] = []
+
+    @contextmanager
+    def watch(self: Silent, total: int, done: int = 0) -> Any:
+        assert (total, done) == (12, 0)
+        yield lambda step, row: shown.append((step, dict(row)))
+
+    monkeypatch.setattr(Silent, "watch", watch)
+    trainer(tmp_path, log_every=4).run(Batches())
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").open()]
+    speed = {"images_per_second", "memory_bytes", "seconds_left"}
+    assert [step for step, _ in shown] == [4, 8, 12]
+    assert [{name: row[name] for name in row if name not in speed} for _, row in shown] == rows
+    assert all(row["memory_bytes"] > 1e6 and row["images_per_second"] > 0 for _, row in shown)
+    assert shown[-1][1]["seconds_left"] == 0
 
 
 def test_tensorboard_events_are_written_beside(tmp_path: Path) -> None:
@@ -126,26 +83,57 @@ def test_tensorboard_events_are_written_beside(tmp_path: Path) -> None:
 
     trainer(tmp_path, tensorboard=True).run(Batches())
     events = EventAccumulator(str(tmp_path / "logs")).Reload()
-    assert [event.step for event in events.Scalars("loss")] == list(range(1, 13))
-
-
-def test_weights_of_another_net_or_a_damaged_file_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "weights.safetensors"
-    save_weights(path, nn.Linear(2, 2))
-    with pytest.raises(ArtifactCorruptError, match="another net's weights"):
-        load_weights(path, Mean())
-    path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(ArtifactCorruptError, match="cannot be read as safetensors"):
-        load_weights(path, Mean())
+    for name in ("loss", "nll_steps/0", "nll_steps/1", "kl_slots/1", "images_per_second"):
+        assert [event.step for event in events.Scalars(name)] == list(range(1, 13))
 
 
 def test_gradients_are_clipped_by_their_global_norm(tmp_path: Path) -> None:
     """Adam is blind to scale, so its second moment tells the size of the gradient that it was given."""
-    config = TrainConfig(steps=2, batch_size=2, clip_norm=1e-3)
-    one = Trainer(Mean(), config, TrainExecution(**EXECUTION), tmp_path, Silent())
-    one._update(next(Batches().prefetched(3, 4)))
-    (state,) = one.optimizer.state.values()
-    assert (state["exp_avg_sq"].sum() / (1 - config.beta2)).sqrt() == pytest.approx(1e-3, rel=1e-4)
+    one = trainer(tmp_path, steps=1, clip_norm=1e-3)
+    one.run(Batches(values={0: 120}))
+    moments = torch.cat([s["exp_avg_sq"].flatten() for s in one.state.optimizer.state.values()])
+    assert (moments.sum() / (1 - one.config.beta2)).sqrt() == pytest.approx(1e-3, rel=1e-4)
+    logged = json.loads((tmp_path / "metrics.jsonl").read_text())["grad_norm"]
+    assert logged == pytest.approx(2 * (0.75 * 120 / 255) * 3**0.5, rel=1e-2)  # before clipping
+
+
+def test_parts_one_after_the_other_are_as_good_as_the_whole(tmp_path: Path) -> None:
+    whole, parts = trainer(tmp_path / "whole"), trainer(tmp_path / "parts", accumulate=2)
+    whole.run(Batches())
+    parts.run(Batches())
+    torch.testing.assert_close(parts.state.model.weight, whole.state.model.weight, rtol=1e-6, atol=0)
+    rows = [[json.loads(x) for x in (tmp_path / n / "metrics.jsonl").open()] for n in ("whole", "parts")]
+    for one, other in zip(*rows, strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], rel=1e-5)
+        assert one["grad_norm"] == pytest.approx(other["grad_norm"], rel=1e-5)
+
+
+def test_a_batch_that_does_not_divide_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^train.accumulate: 2 images do not divide into 3 equal parts$"):
+        trainer(tmp_path, accumulate=3)
+
+
+def test_running_out_of_memory_says_what_to_lower(tmp_path: Path) -> None:
+    class Huge(Mean):
+        def forward(self, image: torch.Tensor, noise: torch.Tensor, total: int) -> LossTerms:
+            torch.empty(1 << 58)  # more than any address space
+            raise AssertionError
+
+    with pytest.raises(MemoryLimitError) as caught:
+        trainer(tmp_path, Huge(), estimate=lambda: "the estimate was 5 GB").run(Batches())
+    assert str(caught.value) == (
+        "out of memory while training on batches of 2 images (the estimate was 5 GB): "
+        "lower train.batch_size, or set train.accumulate=2 (or more) or train.recompute=true"
+    )
+    assert not (tmp_path / WEIGHTS).exists()
+
+
+def test_other_errors_are_no_lack_of_memory(tmp_path: Path) -> None:
+    def fail() -> None:
+        raise RuntimeError("size mismatch")
+
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        trainer(tmp_path).run(Batches({3: fail}))
 
 
 def test_schedules() -> None:

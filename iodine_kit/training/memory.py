@@ -1,0 +1,48 @@
+"""Memory: how much is in use, and one sentence when it was not enough."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+
+from iodine_kit.errors import MemoryLimitError
+
+LOWER = "lower train.batch_size, or set train.accumulate=2 (or more) or train.recompute=true"
+
+
+def peak_bytes(device: torch.device) -> int:
+    """The most memory that tensors took on a GPU, or this process on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if importlib.util.find_spec("resource") is None:  # Windows
+        return 0
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def out_of_memory(doing: str, lower: str = LOWER, estimate: str = "") -> MemoryLimitError:
+    """The error that says what was being done, what was expected of it, if known, and what to ``lower``."""
+    expected = f" ({estimate})" if estimate else ""
+    return MemoryLimitError(f"out of memory while {doing}{expected}: {lower}")
+
+
+@contextmanager
+def enough_memory(doing: str, lower: str = LOWER, estimate: Callable[[], str] = str) -> Iterator[None]:
+    """Context in which running out of memory becomes :class:`MemoryLimitError`; see :func:`out_of_memory`."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not _is_memory(error):
+            raise
+        raise out_of_memory(doing, lower, estimate()) from None
+
+
+def _is_memory(error: BaseException) -> bool:
+    """PyTorch has no class of its own for a CPU that has no memory left."""
+    known = ("can't allocate memory", "not enough memory", "could not create a memory object")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(text in str(error) for text in known)

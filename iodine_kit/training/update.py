@@ -1,0 +1,66 @@
+"""One step: the gradient over all parts of a batch, its clip, Adam, and what follows the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from iodine_kit.records import Bytes
+from iodine_kit.tensors import images_to, step_generator
+from iodine_kit.training.config import TrainConfig
+from iodine_kit.training.distributed import World
+from iodine_kit.training.parts import Part
+from iodine_kit.training.readings import Pending
+from iodine_kit.training.schedule import learning_rate
+from iodine_kit.training.state import TrainingState
+
+
+class Update:
+    """Makes the steps of a run; never waits for the device."""
+
+    def __init__(self, state: TrainingState, config: TrainConfig, parts: Sequence[Part], world: World) -> None:
+        self._state, self._config, self._parts, self._world = state, config, parts, world
+        self._device = next(state.model.parameters()).device
+
+    def __call__(self, image_BHWC: Bytes) -> Pending:
+        """Take a step on this rank's images. A loss or gradient that is not finite changes nothing."""
+        state, config = self._state, self._config
+        state.optimizer.zero_grad(set_to_none=True)
+        loss, nll_T, kl_K = self._gradient(image_BHWC)
+        norm: Tensor = nn.utils.clip_grad_norm_(state.model.parameters(), config.clip_norm)
+        held = state.guard.holds(loss.isfinite() & norm.isfinite())
+        for group in state.optimizer.param_groups:
+            group["lr"] = learning_rate(config, state.step)
+        state.optimizer.found_inf = held.float()  # type: ignore[attr-defined]
+        state.optimizer.step()
+        multiplier = torch.ones_like(loss)
+        if state.geco:
+            multiplier = state.geco.log_multiplier.exp()
+            state.geco.update(nll_T[-1], held)
+        if state.average:
+            state.average.update(state.step, held)
+        state.step += 1
+        values = torch.cat([loss[None], nll_T, kl_K, norm[None], multiplier[None]])
+        return Pending(state.step, len(nll_T), values)
+
+    def _gradient(self, image_BHWC: Bytes) -> tuple[Tensor, Tensor, Tensor]:
+        """Leave the gradient of the whole batch in the parameters; return its loss, NLL by decode and KL by slot."""
+        total: Any = 0
+        for part in self._parts:
+            start = part.first - self._parts[0].first
+            terms = self._terms(images_to(self._device, image_BHWC[start : start + part.count]), part)
+            loss = self._state.geco.loss(terms.nll, terms.kl) if self._state.geco else terms.loss
+            loss.backward()
+            total = total + torch.cat([loss.detach()[None], terms.nll_T, terms.kl_TK[-1]]).float()
+        gradients = [p.grad for p in self._state.model.parameters() if p.grad is not None]
+        self._world.add([*gradients, total])
+        decodes = len(terms.nll_T)
+        return total[0], total[1 : 1 + decodes], total[1 + decodes :]
+
+    def _terms(self, image_BCHW: Tensor, part: Part) -> Any:
+        generator = step_generator(self._config.seed, self._state.step)  # anew, for noise is drawn for the whole batch
+        model: Any = self._state.model
+        return model(image_BCHW, model.noise(generator, part, part.count), part.total)

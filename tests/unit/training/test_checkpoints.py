@@ -1,0 +1,170 @@
+"""Checkpoint files: whole or not there, kept as told, and refused in one sentence when they are something else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from unit.training.toy import Batches, Mean, Notes, result, trainer
+
+from iodine_kit.errors import ArtifactCorruptError, ResumeError
+from iodine_kit.training.checkpoint import Checkpoint, decode, encode, load_weights, save_weights, write
+from iodine_kit.training.files import METRICS, checkpoint_name
+
+NEWEST = checkpoint_name(10)
+
+
+def crashed(directory: Path, **options: object) -> None:
+    """Leave a run that crashed in step 11, with a checkpoint every second step."""
+
+    def crash() -> None:
+        raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        trainer(directory, checkpoint_every=2, **options).run(Batches({10: crash}))
+
+
+def test_after_a_crash_the_run_goes_on_from_its_newest_checkpoint(tmp_path: Path) -> None:
+    trainer(tmp_path / "whole").run(Batches())
+    crashed(tmp_path / "crashed")
+    notes = Notes()
+    resumed = trainer(tmp_path / "crashed", notes=notes)
+    assert (resumed.step, notes.told) == (10, ["resuming after step 10"])
+    resumed.run(Batches())
+    assert result(tmp_path / "whole") == result(tmp_path / "crashed")
+
+
+@pytest.mark.parametrize("keep", [1, 2, 3])
+def test_so_many_are_kept(tmp_path: Path, keep: int) -> None:
+    crashed(tmp_path, keep=keep)
+    assert sorted(path.name for path in tmp_path.glob("checkpoint-*")) == [
+        checkpoint_name(step) for step in (6, 8, 10)[-keep:]
+    ]
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def flipped(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 1
+    path.write_bytes(bytes(data))
+
+
+def foreign(path: Path) -> None:
+    save_file({"weight": torch.zeros(3)}, path)
+
+
+def text(path: Path) -> None:
+    path.write_text("hello, this is no checkpoint at all, just a letter to nobody")
+
+
+DAMAGE = [
+    (cut, "cannot be read as safetensors"),
+    (empty, "cannot be read as safetensors"),
+    (text, "cannot be read as safetensors"),
+    (flipped, "the checkpoint is damaged: its checksum is another than when it was made"),
+    (foreign, "holds tensors, but is no checkpoint of this program"),
+]
+
+
+@pytest.mark.parametrize(("damage", "told"), DAMAGE)
+def test_a_damaged_one_is_named_and_an_older_one_taken(
+    tmp_path: Path, damage: Callable[[Path], None], told: str
+) -> None:
+    trainer(tmp_path / "whole").run(Batches())
+    crashed(tmp_path / "run")
+    damage(tmp_path / "run" / NEWEST)
+    notes = Notes()
+    resumed = trainer(tmp_path / "run", notes=notes)
+    assert resumed.step == 8
+    first, second = notes.told
+    assert first.startswith(f"note: {tmp_path / 'run' / NEWEST}: {told}")
+    assert first.endswith(f"; it is removed, and {checkpoint_name(8)} taken instead")
+    assert second == "resuming after step 8"
+    resumed.run(Batches())
+    assert result(tmp_path / "whole") == result(tmp_path / "run")
+
+
+@pytest.mark.parametrize(("damage", "told"), DAMAGE)
+def test_where_there_is_no_older_one_it_says_what_to_do(
+    tmp_path: Path, damage: Callable[[Path], None], told: str
+) -> None:
+    crashed(tmp_path, keep=1)
+    damage(tmp_path / NEWEST)
+    with pytest.raises(ArtifactCorruptError) as caught:
+        trainer(tmp_path)
+    assert str(caught.value).startswith(f"{tmp_path / NEWEST}: {told}")
+    assert str(caught.value).endswith("; there is no older one: start anew with --overwrite")
+    assert (tmp_path / NEWEST).exists()
+
+
+def test_every_byte_counts() -> None:
+    """Whatever bit is turned, in tensors or in facts, the file is refused."""
+    data = encode(Checkpoint({"a": torch.arange(3.0), "b": torch.tensor(7)}, {"step": 12}))
+    assert decode(data, Path("x")).facts == {"step": 12}
+    for place in range(len(data)):
+        altered = data[:place] + bytes([data[place] ^ 2]) + data[place + 1 :]
+        try:
+            found = decode(altered, Path("x"))
+        except ArtifactCorruptError:
+            continue
+        # A space in the header's padding may turn into something else that means nothing.
+        assert found.facts == {"step": 12} and found.tensors["a"].tolist() == [0, 1, 2]
+
+
+def test_another_architecture_is_told_by_the_first_field_that_differs(tmp_path: Path) -> None:
+    crashed(tmp_path, architecture={"model": {"slots": 4, "latent": 8}})
+    with pytest.raises(ResumeError, match=r"another architecture \(model.latent: 8 -> 16\): start anew with --overw"):
+        trainer(tmp_path, architecture={"model": {"slots": 5, "latent": 16}})
+
+
+def test_another_architecture_is_told_by_the_first_tensor_where_the_fields_agree(tmp_path: Path) -> None:
+    crashed(tmp_path)
+    with pytest.raises(ResumeError, match=r"\('weights/weight' is \[3\] in the file and \[1\] in this model\)"):
+        trainer(tmp_path, Mean(1))
+
+
+def test_a_file_is_not_replaced_by_half_of_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file.safetensors"
+    write(path, b"old")
+
+    def no_space(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", no_space)
+    with pytest.raises(OSError, match="No space"):
+        write(path, b"new, and longer")
+    assert path.read_bytes() == b"old"
+
+
+def test_rows_that_a_crash_cut_or_left_too_many_go(tmp_path: Path) -> None:
+    trainer(tmp_path / "whole").run(Batches())
+    crashed(tmp_path / "run")
+    with (tmp_path / "run" / METRICS).open("a") as file:
+        file.write(json.dumps({"step": 11}) + '\n{"step": 12, "lo')
+    trainer(tmp_path / "run").run(Batches())
+    assert result(tmp_path / "whole") == result(tmp_path / "run")
+
+
+def test_weights_of_another_net_or_a_damaged_file_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    save_weights(path, nn.Linear(2, 2).state_dict())
+    assert load_file(path).keys() == {"weight", "bias"}
+    with pytest.raises(
+        ArtifactCorruptError, match=r"another net's weights: 'weight' is \[2, 2\] in the file and \[3\] in this model$"
+    ):
+        load_weights(path, Mean())
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(ArtifactCorruptError, match="cannot be read as safetensors"):
+        load_weights(path, Mean())

@@ -1,0 +1,104 @@
+"""Losses and gradients that are not finite: nothing of them gets into the weights, and their batch is kept."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from unit.training.toy import NO_GRADIENT, NO_LOSS, Batches, Mean, Notes, result, trainer
+
+from iodine_kit.errors import DivergedError
+from iodine_kit.training.files import WEIGHTS
+
+
+@pytest.mark.parametrize("log_every", [1, 4, 12])
+@pytest.mark.parametrize(("value", "told"), [(NO_LOSS, "loss nan"), (NO_GRADIENT, r"loss [\d.]+, gradient norm nan")])
+def test_it_stops_with_step_scenes_and_batch(tmp_path: Path, value: int, told: str, log_every: int) -> None:
+    batches = Batches(values={5: value, 7: NO_LOSS})
+    with pytest.raises(
+        DivergedError, match=rf"diverged at step 6: {told}, .*scene-5, other, saved in .*; try a smaller"
+    ):
+        trainer(tmp_path, log_every=log_every).run(batches)
+    assert not (tmp_path / WEIGHTS).exists()
+    (path,) = tmp_path.glob("nonfinite-*")
+    with np.load(path, allow_pickle=False) as saved:
+        np.testing.assert_array_equal(saved["image"], batches.whole(5).image)
+        assert saved["key"].tolist() == ["scene-5", "other"]
+        assert (saved["step"], saved["seed"]) == (6, 0)
+        assert np.isnan(saved["loss"]) == (value == NO_LOSS)
+        assert np.isnan(saved["grad_norm"])
+
+
+def test_the_state_before_the_step_is_kept_however_late_anyone_looks(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    trainer(good, log_every=12).run(Batches())
+    with pytest.raises(DivergedError):
+        trainer(bad, log_every=12, ema=0.5, geco_target=0.0).run(Batches(values={5: NO_LOSS}))
+    again = trainer(bad, log_every=12, ema=0.5, geco_target=0.0)
+    assert again.step == 5
+    again.run(Batches())  # this time the step is fine, as it may be on a GPU
+    whole = tmp_path / "whole"
+    trainer(whole, log_every=12, ema=0.5, geco_target=0.0).run(Batches())
+    assert result(whole).items() <= result(bad).items()
+
+
+def test_a_checkpoint_that_is_there_is_not_replaced(tmp_path: Path) -> None:
+    with pytest.raises(DivergedError):
+        trainer(tmp_path, checkpoint_every=2).run(Batches(values={5: NO_LOSS}))
+    assert trainer(tmp_path).step == 4
+
+
+def test_weights_that_are_not_finite_stop_it_too(tmp_path: Path) -> None:
+    model = Mean()
+
+    def poison() -> None:
+        with torch.no_grad():
+            model.weight[0] = float("nan")
+
+    with pytest.raises(DivergedError, match="diverged at step 6: loss nan"):
+        trainer(tmp_path, model).run(Batches({5: poison}))
+
+
+@pytest.mark.parametrize("log_every", [1, 5])
+def test_so_many_as_allowed_are_left_out(tmp_path: Path, log_every: int) -> None:
+    """Adam sees the other gradients only, as if the step had not been."""
+    notes, one = Notes(), trainer(tmp_path / "one", notes=None, steps=6, schedule="constant")
+    one.run(Batches(values={0: 40, 1: 80, 2: 120, 3: 160, 4: 40, 5: 40}))
+    values = {0: 40, 1: NO_LOSS, 2: 80, 3: 120, 4: NO_GRADIENT, 5: 160, 6: 40, 7: 40}
+    skipping = trainer(
+        tmp_path / "two", notes=notes, steps=8, schedule="constant", skip_nonfinite=2, log_every=log_every
+    )
+    facts = skipping.run(Batches(values=values))
+    assert facts["skipped_steps"] == 2
+    torch.testing.assert_close(skipping.state.model.weight, one.state.model.weight, rtol=0.02, atol=0)  # other noise
+    assert [int(state["step"]) for state in skipping.state.optimizer.state.values()] == [6]
+    assert [note.split(":")[0:2] for note in notes.told] == [
+        ["note", " step 2 skipped"],
+        ["note", " step 5 skipped"],
+    ]
+    rows = [json.loads(line) for line in (tmp_path / "two" / "metrics.jsonl").open()]
+    assert {row["step"]: row["skipped"] for row in rows}[5] == 2
+    assert rows[-1]["skipped"] == 2
+    assert "NaN" not in (tmp_path / "two" / "metrics.jsonl").read_text()
+
+
+def test_one_more_than_allowed_ends_it(tmp_path: Path) -> None:
+    with pytest.raises(DivergedError, match="diverged at step 9"):
+        trainer(tmp_path, skip_nonfinite=2).run(Batches(values={1: NO_LOSS, 4: NO_LOSS, 8: NO_LOSS, 9: NO_LOSS}))
+    assert sorted(path.name for path in tmp_path.glob("nonfinite-*")) == [
+        f"nonfinite-00000000{step}.npz" for step in (2, 5, 9)
+    ]
+
+
+def test_the_count_goes_on_with_the_run(tmp_path: Path) -> None:
+    def crash() -> None:
+        raise RuntimeError
+
+    values = {1: NO_LOSS, 9: NO_LOSS}
+    with pytest.raises(RuntimeError):
+        trainer(tmp_path, skip_nonfinite=1, checkpoint_every=4).run(Batches({6: crash}, values))
+    with pytest.raises(DivergedError, match="diverged at step 10"):
+        trainer(tmp_path, skip_nonfinite=1, checkpoint_every=4).run(Batches(values=values))
