@@ -89,11 +89,17 @@ class Model(Protocol):
     computation: Computation
     """May be set at any time."""
 
-    def loss(self, image_BCHW: Tensor, generator: Generator | None, part: Part | None = None) -> LossTerms:
-        """Return the training loss for images in [0, 1], which are the whole batch or a ``part`` of it.
+    def noise(self, generator: Generator | None, part: Part, count: int) -> Tensor:
+        """Draw a training step's noise for ``count`` images from ``part.first`` on.
 
-        Noise is drawn from ``generator`` for the whole batch, so that its parts see what the whole would have seen.
+        It is drawn for the whole batch, so that parts of it see what the whole would have seen.
         """
+
+    def forward(self, image_BCHW: Tensor, noise: Tensor, total: int) -> LossTerms:
+        """Return the training loss for images in [0, 1] out of a batch of ``total``: a function of tensors only."""
+
+    def loss(self, image_BCHW: Tensor, generator: Generator | None, part: Part | None = None) -> LossTerms:
+        """Do both in turn; without a ``part`` the images are the whole batch."""
 
     def infer(
         self,

@@ -8,7 +8,7 @@ from mathematics.iodine_reference import plain_decoder
 from torch import Tensor
 
 from iodine_kit.models.iodine.config import DecoderConfig
-from iodine_kit.models.iodine.decoder import BroadcastDecoder
+from iodine_kit.models.iodine.decoder import BroadcastDecoder, pull, run
 
 EXACT = {"rtol": 1e-9, "atol": 1e-9}
 LATENT = 3
@@ -37,7 +37,7 @@ def test_decoder_is_exactly_the_tiled_one_borders_included(
     kernel: int, height: int, width: int, channels: tuple[int, ...]
 ) -> None:
     decoder, z = decoder_and_latents(DecoderConfig(kernel=kernel, channels=channels))
-    mean, logit = decoder(z, height, width)
+    mean, logit = decoder(z, decoder.prepare(height, width))
     expected_mean, expected_logit = plain_decoder(z, convs_of(decoder), height, width)
     assert mean.shape == (4, 3, height, width)
     torch.testing.assert_close(mean.permute(0, 2, 3, 1), expected_mean, **EXACT)
@@ -48,7 +48,7 @@ def test_decoder_is_exactly_the_tiled_one_borders_included(
 def test_gradients_of_latents_and_parameters_are_those_of_the_tiled_one(kernel: int, height: int, width: int) -> None:
     decoder, z = decoder_and_latents(DecoderConfig(kernel=kernel, channels=(4, 3)))
     wanted = [z, *decoder.parameters()]
-    mean, logit = decoder(z, height, width)
+    mean, logit = decoder(z, decoder.prepare(height, width))
     expected_mean, expected_logit = plain_decoder(z, convs_of(decoder), height, width)
     weights = torch.randn(expected_mean.shape, dtype=torch.float64), torch.randn(logit.shape, dtype=torch.float64)
     ours = torch.autograd.grad((mean.permute(0, 2, 3, 1) * weights[0]).sum() + (logit * weights[1]).sum(), wanted)
@@ -57,11 +57,34 @@ def test_gradients_of_latents_and_parameters_are_those_of_the_tiled_one(kernel: 
         torch.testing.assert_close(a, b, **EXACT)
 
 
+@pytest.mark.parametrize("to_weights", [True, False])
+@pytest.mark.parametrize(("kernel", "height", "width"), [(1, 2, 3), (3, 3, 3), (3, 6, 4), (5, 5, 7), (5, 9, 8)])
+def test_the_backward_pass_by_formula_is_that_of_the_tiled_decoder(
+    kernel: int, height: int, width: int, to_weights: bool
+) -> None:
+    decoder, z = decoder_and_latents(DecoderConfig(kernel=kernel, channels=(4, 3)))
+    mean, logit = plain_decoder(z, convs_of(decoder), height, width)
+    output = torch.cat([logit[..., None], mean], 3).permute(0, 3, 1, 2)
+    upstream = torch.randn(output.shape, dtype=torch.float64)
+    expected = torch.autograd.grad(output, [z, *decoder.parameters()], upstream)
+    weights = decoder.prepare(height, width)
+    with torch.no_grad():
+        found, seen = run(z, weights)
+        dz, dweights = pull(upstream, z, seen, weights, to_weights=to_weights)
+    torch.testing.assert_close(found, output, **EXACT)
+    torch.testing.assert_close(dz, expected[0], **EXACT)
+    assert bool(dweights) == to_weights
+    if to_weights:
+        gradients = torch.autograd.grad(weights.tensors, list(decoder.parameters()), dweights)
+        for ours, theirs in zip(gradients, expected[1:], strict=True):
+            torch.testing.assert_close(ours, theirs, **EXACT)
+
+
 @pytest.mark.parametrize("constant", [None, 5.0, -1.5])
 def test_the_constant_is_one_more_latent_channel(constant: float | None) -> None:
     decoder, z = decoder_and_latents(DecoderConfig(kernel=3, channels=(4,), constant=constant))
     assert decoder.first.in_channels == LATENT + (constant is not None) + 2
-    mean, logit = decoder(z, 4, 5)
+    mean, logit = decoder(z, decoder.prepare(4, 5))
     expected_mean, expected_logit = plain_decoder(z, convs_of(decoder), 4, 5, constant)
     torch.testing.assert_close(mean.permute(0, 2, 3, 1), expected_mean, **EXACT)
     torch.testing.assert_close(logit, expected_logit, **EXACT)
@@ -72,7 +95,7 @@ def test_channel_0_is_the_mask_logit_and_the_rest_are_rgb() -> None:
     with torch.no_grad():
         decoder.first.weight.zero_()
         decoder.first.bias.copy_(torch.tensor([10.0, 1.0, 2.0, 3.0]))
-    mean, logit = decoder(z, 2, 2)
+    mean, logit = decoder(z, decoder.prepare(2, 2))
     assert (logit == 10).all()
     assert mean[0, :, 0, 0].tolist() == [1, 2, 3]
 
@@ -81,7 +104,7 @@ def test_rgb_means_are_linear_unless_a_sigmoid_is_asked_for() -> None:
     decoder, z = decoder_and_latents(DecoderConfig(kernel=3, channels=(4,)))
     squashed = BroadcastDecoder(DecoderConfig(kernel=3, channels=(4,), rgb="sigmoid"), LATENT).double()
     squashed.load_state_dict(decoder.state_dict())
-    (mean, logit), (inside, same_logit) = decoder(z, 4, 4), squashed(z, 4, 4)
+    (mean, logit), (inside, same_logit) = decoder(z, decoder.prepare(4, 4)), squashed(z, squashed.prepare(4, 4))
     assert mean.min() < 0
     torch.testing.assert_close(inside, 1 / (1 + torch.exp(-mean)), **EXACT)
     torch.testing.assert_close(same_logit, logit, rtol=0, atol=0)
@@ -89,14 +112,14 @@ def test_rgb_means_are_linear_unless_a_sigmoid_is_asked_for() -> None:
 
 def test_slots_do_not_see_each_other() -> None:
     decoder, z = decoder_and_latents(DecoderConfig(kernel=3, channels=(4,)))
-    alone = [decoder(z[n : n + 1], 5, 4)[0] for n in range(4)]
-    torch.testing.assert_close(decoder(z, 5, 4)[0], torch.cat(alone), **EXACT)
+    alone = [decoder(z[n : n + 1], decoder.prepare(5, 4))[0] for n in range(4)]
+    torch.testing.assert_close(decoder(z, decoder.prepare(5, 4))[0], torch.cat(alone), **EXACT)
 
 
 @pytest.mark.parametrize(("kernel", "height", "width"), [(3, 6, 5), (5, 9, 7)])
 def test_decoding_is_accurate_in_float32_too(kernel: int, height: int, width: int) -> None:
     decoder, z = decoder_and_latents(DecoderConfig(kernel=kernel, channels=(4, 3)))
-    exact = decoder(z, height, width)
-    rough = decoder.float()(z.float(), height, width)
+    exact = decoder(z, decoder.prepare(height, width))
+    rough = decoder.float()(z.float(), decoder.prepare(height, width))
     for a, b in zip(rough, exact, strict=True):
         torch.testing.assert_close(a.double(), b, rtol=1e-4, atol=1e-4)

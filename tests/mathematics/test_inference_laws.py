@@ -35,13 +35,12 @@ def use_noise(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[Tensor]], None]
     """Let the samples of the next run take their noise from a list instead of a generator."""
 
     def use(noise: list[Tensor]) -> None:
-        left = iter(noise)
-
-        def sample(loc: Tensor, scale: Tensor, generator: Generator | None) -> Tensor:
+        def draw(generator: Generator | None, decodes: int, *shape: object) -> Tensor:
             assert generator is None
-            return loc + scale * next(left)
+            assert decodes == len(noise)
+            return torch.stack(noise)
 
-        monkeypatch.setattr(model_module, "sample", sample)
+        monkeypatch.setattr(model_module, "draw_noise", draw)
 
     return use
 
@@ -212,7 +211,8 @@ def test_only_noise_breaks_the_symmetry_of_slots(use_noise: Callable[[list[Tenso
 
 def test_all_slots_and_images_start_from_one_posterior() -> None:
     model = tiny_model()
-    (first,) = model.iterate(tiny_image(2), seeded(), 3, 0, keep_graph=False)
+    noise = torch.stack([one.flatten(0, 1) for one in noise_per_slot(2, 3, 2, decodes=1)])
+    (first,) = model.iterate(tiny_image(2), noise, 3, training=False)
     torch.testing.assert_close(first.zp_NL, model.initial.expand(6, -1), rtol=0, atol=0)
     means = first.mean_BKCHW.detach()
     assert float((means - means[:, :1]).abs().max()) > 1e-3

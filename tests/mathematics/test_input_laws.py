@@ -56,6 +56,18 @@ def values_and_image() -> tuple[dict[InputName, Tensor], Tensor]:
     return values, draw(BATCH, 3, HEIGHT, WIDTH).detach()
 
 
+def assembled(inputs: RefinementInputs, values: dict[InputName, Tensor], image: Tensor) -> tuple[Tensor, Tensor | None]:
+    """All spatial inputs side by side, as one convolution would see them, and the flat ones."""
+    rows, (own, still) = len(values["zp"]), inputs.columns()
+    of_slots, shared = inputs.of_slots(values, rows), inputs.still(image)
+    spatial = image.new_empty(rows, len(own) + len(still), *image.shape[2:])
+    if of_slots is not None:
+        spatial[:, own] = of_slots
+    if shared is not None:
+        spatial[:, still] = shared.repeat_interleave(rows // len(image), 0)
+    return spatial, inputs.flat_of(values, rows, image)
+
+
 def norm_by_loops(x: np.ndarray, gain: np.ndarray, offset: np.ndarray) -> np.ndarray:
     """x ``[C, …]`` of one row: one mean and one variance over everything, gain and offset per channel."""
     numbers = x.ravel().tolist()
@@ -100,7 +112,7 @@ def test_gradients_of_layer_norm() -> None:
 def test_spatial_inputs_lie_in_alphabetical_order() -> None:
     inputs = RefinementInputs(config_with(normalised=[])).double()
     values, image = values_and_image()
-    spatial, _ = inputs(values, image, SLOTS)
+    spatial, _ = assembled(inputs, values, image)
     expected = {
         **{name: value.detach() for name, value in values.items() if value.dim() == 4},
         "capacity": torch.full((BATCH * SLOTS, 1, HEIGHT, WIDTH), 0.5, dtype=torch.float64),
@@ -117,7 +129,7 @@ def test_spatial_inputs_lie_in_alphabetical_order() -> None:
 def test_flat_inputs_lie_in_alphabetical_order_around_the_constant() -> None:
     inputs = RefinementInputs(config_with(normalised=[])).double()
     values, image = values_and_image()
-    _, flat = inputs(values, image, SLOTS)
+    _, flat = assembled(inputs, values, image)
     half = torch.full((BATCH * SLOTS, 1), 0.5, dtype=torch.float64)
     torch.testing.assert_close(flat, torch.cat([values["dzp"], half, values["zp"]], 1), **EXACT)
 
@@ -130,7 +142,7 @@ def test_exactly_the_five_listed_inputs_are_normalised() -> None:
         torch.nn.init.normal_(norm.gain)
         torch.nn.init.normal_(norm.offset)
     values, image = values_and_image()
-    spatial, flat = inputs(values, image, SLOTS)
+    spatial, flat = assembled(inputs, values, image)
     assert flat is not None
     place = 0
     for name, channels in ORDER.items():
@@ -153,7 +165,7 @@ def test_exactly_the_five_listed_inputs_are_normalised() -> None:
 def test_gradient_is_stopped_at_exactly_the_five_listed_inputs() -> None:
     inputs = RefinementInputs(config_with()).double()
     values, image = values_and_image()
-    spatial, flat = inputs(values, image, SLOTS)
+    spatial, flat = assembled(inputs, values, image)
     assert flat is not None
     (spatial.square().sum() + flat.square().sum()).backward()
     stopped = {name for name, value in values.items() if value.grad is None}
@@ -168,7 +180,7 @@ def test_gradient_is_stopped_at_exactly_the_five_listed_inputs() -> None:
 def test_gradient_passes_an_input_that_is_not_listed_as_stopped(name: InputName) -> None:
     inputs = RefinementInputs(config_with(stopped=sorted(FIVE - {name}))).double()
     values, image = values_and_image()
-    spatial, flat = inputs(values, image, SLOTS)
+    spatial, flat = assembled(inputs, values, image)
     assert flat is not None
     weights = torch.randn(spatial.shape, dtype=torch.float64), torch.randn(flat.shape, dtype=torch.float64)
     ((spatial * weights[0]).sum() + (flat * weights[1]).sum()).backward()
@@ -198,7 +210,7 @@ def test_a_single_scene_or_slot_is_not_mistaken_for_a_shared_input(slots: int) -
     inputs = RefinementInputs(config_with(slots=slots, inputs=names, normalised=[])).double()
     values, image = values_and_image()
     values = {name: value[: slots if name != "log_prob" else 1] for name, value in values.items()}
-    spatial, flat = inputs(values, image[:1], slots)
+    spatial, flat = assembled(inputs, values, image[:1])
     assert flat is not None
     assert spatial.shape == (slots, 17, HEIGHT, WIDTH)
     torch.testing.assert_close(spatial[:, 1:4], values["components"], **EXACT)

@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 import torch
 from mathematics.iodine_reference import (
+    PRIOR_VARIANCE,
     STOPPED,
     TINY_CLEVR,
     TINY_SPRITES,
@@ -22,10 +23,12 @@ from mathematics.iodine_reference import (
 from torch import Tensor
 from torch.nn import functional
 
-from iodine_kit.models import Part
+from iodine_kit.models import Computation, Part
 from iodine_kit.models.iodine import build
+from iodine_kit.models.iodine import model as model_module
 from iodine_kit.models.iodine.config import FLAT_INPUTS, SPATIAL_INPUTS, InputName, IodineConfig
-from iodine_kit.models.iodine.model import Decode, Iodine, step_weights
+from iodine_kit.models.iodine.decoding import Decode
+from iodine_kit.models.iodine.model import Iodine, step_weights
 
 EXACT = {"rtol": 1e-9, "atol": 1e-9}
 SEED = 11
@@ -42,14 +45,23 @@ def exact_softplus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(functional, "softplus", partial(functional.softplus, threshold=100.0))
 
 
+@pytest.fixture(autouse=True, params=["by formula", "by formula, recomputed", "automatically"])
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Every law holds however the gradients are computed."""
+    how = Computation(closed_form=request.param != "automatically", recompute="recomputed" in request.param)
+    monkeypatch.setattr(model_module, "Computation", lambda: how)
+    return str(request.param)
+
+
 def seeded() -> torch.Generator:
     """The generator of every run here."""
     return torch.Generator().manual_seed(SEED)
 
 
-def decodes_of(model: Iodine, image: Tensor, steps: int = 2, *, keep_graph: bool = False) -> list[Decode]:
+def decodes_of(model: Iodine, image: Tensor, steps: int = 2, *, training: bool = False) -> list[Decode]:
     """Every decode of one run."""
-    return list(model.iterate(image, seeded(), model.config.slots, steps, keep_graph=keep_graph))
+    noise = torch.stack(noise_of(model, image, steps))
+    return list(model.iterate(image, noise, model.config.slots, training=training))
 
 
 def noise_of(model: Iodine, image: Tensor, steps: int = 2) -> list[Tensor]:
@@ -66,7 +78,7 @@ def assert_same(found: Decode, expected: Step) -> None:
         "scale": (found.scale_BKZ, expected.scale_NZ.view(batch, slots, -1)),
         "mean": (found.mean_BKCHW.permute(0, 1, 3, 4, 2), expected.mean_BKHWC),
         "logit": (found.logit_BKHW, expected.logit_BKHW),
-        "loglik": (found.terms.loglik_BHW, expected.loglik_BHW),
+        "loglik": (found.loglik_BHW, expected.loglik_BHW),
         "nll": (found.nll_B, expected.nll_B),
         "kl": (found.kl_BK, expected.kl_BK),
     }
@@ -100,8 +112,8 @@ def largest(gradient: Tensor) -> tuple[Tensor, ...]:
 def test_iteration_is_the_written_out_one(net: str, batch: int) -> None:
     model, image = tiny_model(TINY[net]), tiny_image(batch)
     expected = Reference(model).run(image, noise_of(model, image))
-    for keep_graph in (False, True):
-        found = decodes_of(model, image, keep_graph=keep_graph)
+    for training in (False, True):
+        found = decodes_of(model, image, training=training)
         assert len(found) == len(expected) == 3
         for ours, theirs in zip(found, expected, strict=True):
             assert_same(ours, theirs)
@@ -109,9 +121,14 @@ def test_iteration_is_the_written_out_one(net: str, batch: int) -> None:
 
 def test_refinement_inputs_are_the_written_out_ones() -> None:
     model, image = tiny_model(TINY_SPRITES, normalised=[]), tiny_image(2)
-    seen: list[tuple[Tensor, Tensor]] = []
-    model.refinement.register_forward_pre_hook(lambda _, given: seen.append((given[0].detach(), given[1].detach())))
-    decodes_of(model, image, steps=1)
+    (first, _) = decodes_of(model, image, steps=1)
+    found, (own, still), rows = first.inputs(), model.inputs.columns(), 6
+    of_slots, shared, flat = (
+        model.inputs.of_slots(found, rows), model.inputs.still(image), model.inputs.flat_of(found, rows, image)
+    )  # fmt: skip
+    assert of_slots is not None and shared is not None and flat is not None
+    spatial = torch.empty(rows, 24, 7, 6, dtype=torch.float64)
+    spatial[:, own], spatial[:, still] = of_slots.detach(), shared.repeat_interleave(3, 0)
     reference, noise = Reference(model), noise_of(model, image, steps=1)
     step = reference.decode(image.permute(0, 2, 3, 1), model.initial.detach().repeat(6, 1), noise[0])
     raw = reference.raw_inputs(image.permute(0, 2, 3, 1), step, noise[0])
@@ -119,19 +136,19 @@ def test_refinement_inputs_are_the_written_out_ones() -> None:
     place = 0
     for name in sorted(name for name in raw if raw[name].dim() == 4):
         channels = raw[name].shape[3]
-        found = seen[0][0][:, place : place + channels].permute(0, 2, 3, 1)
-        assert_close(found, raw[name], 1e-9, name)
+        assert_close(spatial[:, place : place + channels].permute(0, 2, 3, 1), raw[name], 1e-9, name)
         place += channels
-    assert place == seen[0][0].shape[1] == 24
-    torch.testing.assert_close(seen[0][1], torch.cat([raw["dzp"], raw["flat_capacity"], raw["zp"]], 1), **EXACT)
+    assert place == 24
+    torch.testing.assert_close(flat, torch.cat([raw["dzp"], raw["flat_capacity"], raw["zp"]], 1), **EXACT)
 
 
 @pytest.mark.parametrize("reduction", ["batch-mean", "per-image"])
 def test_gradient_inputs_carry_one_over_batch_only_for_the_batch_mean(reduction: str) -> None:
     model, image = tiny_model(gradient_reduction=reduction), tiny_image(2)
-    (first, *_) = decodes_of(model, image, steps=0)
-    (gradient,) = torch.autograd.grad(first.objective, first.logit_BKHW)
-    noise = noise_of(model, image, steps=0)[0]
+    (first, _) = decodes_of(model, image, steps=1)
+    gradient = first.dlogit_BKHW
+    assert gradient is not None
+    noise = noise_of(model, image, steps=1)[0]
     step = Reference(model).decode(image.permute(0, 2, 3, 1), model.initial.detach().repeat(6, 1), noise)
     raw = Reference(model).raw_inputs(image.permute(0, 2, 3, 1), step, noise)["dmask"].view_as(gradient)
     torch.testing.assert_close(gradient, raw * (1 if reduction == "batch-mean" else 2), **EXACT)
@@ -155,22 +172,26 @@ def test_beta_weighs_the_divergence_in_the_loss_and_in_the_gradient_inputs() -> 
     found = model.loss(image, seeded())
     weights = torch.tensor([0, 0.5, 1], dtype=torch.float64)
     torch.testing.assert_close(found.loss.detach(), (weights * (found.nll_T + 3 * found.kl_TK.sum(1))).sum(), **EXACT)
-    (first, *_) = decodes_of(model, image, steps=0)
-    torch.testing.assert_close(first.objective, (first.nll_B + 3 * first.kl_BK.sum(1)).mean(), **EXACT)
+    (first, _), (other, _) = decodes_of(model, image, steps=1), decodes_of(tiny_model(beta=0.0), image, steps=1)
+    loc, scale = first.loc_BKZ.detach().flatten(0, 1), first.scale_BKZ.detach().flatten(0, 1)
+    raw = first.zp_NL.detach()[:, 2:]
+    dscale = (scale / PRIOR_VARIANCE - 1 / scale) / (2 * scale) / (1 + torch.exp(-raw))
+    expected = 3 * torch.cat([loc / PRIOR_VARIANCE, dscale], 1)
+    torch.testing.assert_close(first.dzp_NL - other.dzp_NL, expected, **EXACT)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 5, 8])
 def test_release_weights_are_evenly_spaced_from_0_to_1_and_not_renormalised(steps: int) -> None:
     expected = torch.tensor([t / steps for t in range(steps + 1)], dtype=torch.float64)
-    found = step_weights("linear", steps).double()
-    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-7)
-    assert float(found.sum()) == pytest.approx((steps + 1) / 2, rel=1e-6)
+    found = torch.tensor(step_weights("linear", steps), dtype=torch.float64)
+    torch.testing.assert_close(found, expected)
+    assert float(found.sum()) == pytest.approx((steps + 1) / 2)
 
 
 def test_other_step_weights() -> None:
-    assert step_weights("linear-from-one", 4).tolist() == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
-    assert step_weights("last", 3).tolist() == [0, 0, 0, 1]
-    assert step_weights("uniform", 3).tolist() == [1, 1, 1, 1]
+    assert step_weights("linear-from-one", 4) == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert step_weights("last", 3) == [0, 0, 0, 1]
+    assert step_weights("uniform", 3) == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("net", TINY)
@@ -272,8 +293,8 @@ ALL_INPUTS = SPATIAL_INPUTS + FLAT_INPUTS
 
 def gradient_at_first_decode(model: Iodine) -> float:
     """Largest gradient of the last decode's NLL with respect to the first decode's λ."""
-    first, *_, last = decodes_of(model, tiny_image(1), keep_graph=True)
-    (gradient,) = torch.autograd.grad(last.nll_B.sum(), first.zp_NL, allow_unused=True)
+    first, *_, last = decodes_of(model, tiny_image(1), training=True)
+    (gradient,) = torch.autograd.grad(last.nll, first.zp_NL, allow_unused=True)
     return 0.0 if gradient is None else float(gradient.abs().max())
 
 

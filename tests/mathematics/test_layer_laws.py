@@ -261,8 +261,11 @@ def test_mlp_has_elu_between_layers_and_a_linear_last_one() -> None:
     assert h.min() < -1  # an ELU could not give this
 
 
+@pytest.mark.parametrize("still", [[], [0], [1], [0, 1]])
 @pytest.mark.parametrize("lstm", [None, 3])
-def test_refinement_network_is_convs_with_elu_mean_mlp_flat_inputs_lstm_head(lstm: int | None) -> None:
+def test_refinement_network_is_convs_with_elu_mean_mlp_flat_inputs_lstm_head(
+    lstm: int | None, still: list[int]
+) -> None:
     torch.manual_seed(1)
     config = RefinementConfig(kernel=3, channels=(3, 2), mlp=(4, 3), lstm=lstm)
     net = RefinementNetwork(config, spatial=2, flat=2, outputs=5).double()
@@ -270,7 +273,9 @@ def test_refinement_network_is_convs_with_elu_mean_mlp_flat_inputs_lstm_head(lst
         torch.nn.init.normal_(parameter)
     p = {name: value.detach().numpy() for name, value in net.named_parameters()}
     spatial, flat = torch.randn(2, 2, 8, 8, dtype=torch.float64), torch.randn(2, 2, dtype=torch.float64)
-    update, state = net(spatial, flat, None)
+    own = [channel for channel in range(2) if channel not in still]
+    begun = net.begin((own, still), spatial[:, still] if still else None, torch.float64)
+    update, state = net(begun, spatial[:, own] if own else None, flat, 2, None)
     for n in range(2):
         h = spatial[n].numpy()
         for layer in range(2):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch.distributions import Normal, kl_divergence
 
 from iodine_kit.models.iodine.config import PriorName, ScaleName
-from iodine_kit.models.iodine.posterior import kl_to_prior, prior_scale, sample, scale_of
+from iodine_kit.models.iodine.posterior import draw_noise, kl_to_prior, lambda_gradient, prior_scale, scale_of
 
 SCALES: tuple[ScaleName, ...] = get_args(ScaleName)
 PRIORS: tuple[PriorName, ...] = get_args(PriorName)
@@ -106,12 +106,26 @@ def test_gradients_of_the_divergence_are_the_written_out_ones(rng: np.random.Gen
     torch.testing.assert_close(dscale, scale.detach() / 0.64 - 1 / scale.detach(), rtol=1e-9, atol=1e-9)
 
 
-def test_sample_is_loc_plus_scale_times_one_normal_draw_and_is_reparametrised(rng: np.random.Generator) -> None:
-    loc = torch.from_numpy(rng.normal(size=(6, 4))).requires_grad_()
-    scale = torch.from_numpy(rng.uniform(0.2, 2, size=(6, 4))).requires_grad_()
-    z = sample(loc, scale, torch.Generator().manual_seed(5))
-    noise = torch.randn((6, 4), generator=torch.Generator().manual_seed(5), dtype=torch.float64)
-    torch.testing.assert_close(z, loc + scale * noise, rtol=0, atol=0)
-    dloc, dscale = torch.autograd.grad(z.sum(), (loc, scale))
-    torch.testing.assert_close(dloc, torch.ones_like(loc), rtol=0, atol=0)
-    torch.testing.assert_close(dscale, noise, rtol=0, atol=0)
+def test_noise_is_drawn_decode_by_decode_for_the_whole_batch_of_which_rows_are_kept() -> None:
+    def draw(decodes: int, rows: slice) -> torch.Tensor:
+        return draw_noise(torch.Generator().manual_seed(5), decodes, rows, 6, 4, torch.float64)
+
+    generator = torch.Generator().manual_seed(5)
+    expected = torch.stack([torch.randn((6, 4), generator=generator, dtype=torch.float64) for _ in range(3)])
+    assert torch.equal(draw(3, slice(0, 6)), expected)
+    assert torch.equal(draw(3, slice(2, 4)), expected[:, 2:4])
+    assert torch.equal(draw(2, slice(0, 6)), expected[:2])
+
+
+@pytest.mark.parametrize("name", ["sqrt-softplus", "softplus", "log-variance"])
+@pytest.mark.parametrize("weight", [0.0, 0.25, 3.0])
+def test_gradient_of_lambda_is_that_of_automatic_differentiation(name: ScaleName, weight: float) -> None:
+    generator = torch.Generator().manual_seed(1)
+    zp, dz, noise = (torch.randn((5, n), generator=generator, dtype=torch.float64) for n in (6, 3, 3))
+    zp.requires_grad_()
+    loc, raw = zp.chunk(2, 1)
+    scale = scale_of(raw, name)
+    objective = (dz * (loc + scale * noise)).sum() + weight * kl_to_prior(loc, scale, 0.7).sum()
+    (expected,) = torch.autograd.grad(objective, zp)
+    found = lambda_gradient(dz, noise, zp.detach(), name, 0.7, weight)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)

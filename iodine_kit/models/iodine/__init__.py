@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PRESETS", "VERSION", "Config", "build", "check_image"]
 
-VERSION = 1
+VERSION = 2
 Config = IodineConfig
 
 

@@ -1,7 +1,12 @@
-"""The spatial broadcast decoder (Watters et al. 2019), shared by all slots (section 2.1)."""
+"""The spatial broadcast decoder (Watters et al. 2019), shared by all slots (section 2.1), forwards and backwards.
+
+Everything here is channels-last: images are ``[N, H, W, C]`` in memory, which a CPU's convolutions want several times
+over and a GPU's tensor cores want too.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -9,7 +14,32 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from iodine_kit.models.iodine.config import DecoderConfig
-from iodine_kit.models.iodine.layers import Conv, coordinate_channels, coordinates
+from iodine_kit.models.iodine.layers import Conv, coordinate_channels, coordinates, elu_, elu_backward_
+
+
+@dataclass(frozen=True)
+class DecoderWeights:
+    """What a decode needs of the weights, made once for all decodes of a step.
+
+    Attributes:
+        border_HI: which of the k cases (below) a row of pixels is, as ``[H, k]`` of 0 and 1; ``border_WI`` of columns.
+        latent_ZO: from a latent to the k·k·C first hidden values of all cases; ``[Z (+1), k·k·C]``.
+        grid_HWO: the coordinates' share of the first hidden layer, bias included, ``[H, W, C]``.
+        rest: weights and biases of the other convolutions in turn.
+        constant: appended to every latent, or none.
+    """
+
+    border_HI: Tensor
+    border_WI: Tensor
+    latent_ZO: Tensor
+    grid_HWO: Tensor
+    rest: tuple[Tensor, ...]
+    constant: float | None
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Those that take gradients."""
+        return (self.latent_ZO, self.grid_HWO, *self.rest)
 
 
 class BroadcastDecoder(nn.Module):
@@ -17,6 +47,10 @@ class BroadcastDecoder(nn.Module):
 
     The latent, with the release's constant appended, is repeated at every pixel and joined by the pixel's coordinates,
     in the channel order [z…, constant, y, x]; stride-1 SAME convolutions with ELU follow, the last one linear.
+
+    The first convolution sees the same latent at every pixel. Away from the zero padding its output is therefore the
+    same everywhere: along each axis there are k cases, k−1 lines near a border and one inside, which is repeated. So
+    the layer is a small matrix product, plus an image of the coordinates' share that all slots have in common.
     """
 
     def __init__(self, config: DecoderConfig, latent: int) -> None:
@@ -27,35 +61,119 @@ class BroadcastDecoder(nn.Module):
         self.first, *rest = (Conv(a, b, config.kernel) for a, b in pairwise(widths))
         self.rest = nn.ModuleList(rest)
 
-    def forward(self, z_NZ: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-        """Decode ``z_NZ`` (N = B·K) to ``(mean_N3HW, logit_NHW)``; ``height`` and ``width`` of at least the kernel."""
-        hidden = self._first_layer(z_NZ, height, width)
-        for conv in self.rest:
-            hidden = conv(F.elu(hidden))
-        mean, logit = hidden[:, 1:], hidden[:, 0]
+    def prepare(self, height: int, width: int, precision: torch.dtype | None = None) -> DecoderWeights:
+        """The weights for images of a size of at least the kernel's; convolutions compute in ``precision``."""
+        weight, kernel, bias = self.first.weight, self.config.kernel, self.first.bias
+        assert bias is not None
+        precision = precision or weight.dtype
+        from_z, from_coordinates = weight.tensor_split([self.broadcast], 1)
+        seen_IT = _taps_inside(kernel, weight)
+        latent_ZIJO = torch.einsum("is,jt,ozst->zijo", seen_IT, seen_IT, from_z)
+        grid = coordinates(self.config.coordinates, height, width, weight, rows_first=True)
+        share_OHW = F.conv2d(grid[None], from_coordinates, bias, padding=kernel // 2)[0]
+        rest = [parameter.to(precision) for conv in self.rest for parameter in conv.parameters()]
+        return DecoderWeights(
+            _cases(height, kernel, weight).to(precision),
+            _cases(width, kernel, weight).to(precision),
+            latent_ZIJO.flatten(1).to(precision),
+            share_OHW.permute(1, 2, 0).to(precision).contiguous(),
+            tuple(rest),
+            self.config.constant,
+        )
+
+    def forward(self, z_NZ: Tensor, weights: DecoderWeights) -> tuple[Tensor, Tensor]:
+        """Decode ``z_NZ`` (N = B·K) to ``(mean_N3HW, logit_NHW)``, in the precision of ``z_NZ``."""
+        hidden = first_layer(z_NZ, weights)
+        for weight, bias in pairs(weights.rest):
+            hidden = F.conv2d(F.elu(hidden), weight, bias, padding=self.config.kernel // 2)
+        return self.split(hidden.to(z_NZ.dtype))
+
+    def split(self, out_N4HW: Tensor) -> tuple[Tensor, Tensor]:
+        """RGB means and mask logits from the last layer's channels."""
+        mean, logit = out_N4HW[:, 1:], out_N4HW[:, 0]
         return (torch.sigmoid(mean) if self.config.rgb == "sigmoid" else mean), logit
 
-    def _first_layer(self, z_NZ: Tensor, height: int, width: int) -> Tensor:
-        """The first convolution, at the cost of a k×k image instead of a whole one, and exact at the borders too.
 
-        Its input is the same latent at every pixel, so away from the zero padding its output is the same as well. A
-        k×k canvas shows every case there is: k−1 lines near a border and one inside, which is then repeated.
-        """
-        if self.config.constant is not None:
-            z_NZ = torch.cat([z_NZ, z_NZ.new_full((len(z_NZ), 1), self.config.constant)], 1)
-        from_z, from_coordinates = self.first.weight.tensor_split([self.broadcast], 1)
-        kernel, edge = self.config.kernel, self.config.kernel // 2
-        canvas = z_NZ[:, :, None, None].expand(-1, -1, kernel, kernel)
-        cases = F.conv2d(canvas, from_z, padding=edge)
-        grid = coordinates(self.config.coordinates, height, width, z_NZ, rows_first=True)
-        image = F.conv2d(grid[None], from_coordinates, self.first.bias, padding=edge)
-        repeated = _repeat_middle(_repeat_middle(cases, 2, height), 3, width)
-        return (repeated + image).contiguous(memory_format=torch.channels_last)
+def first_layer(z_NZ: Tensor, weights: DecoderWeights) -> Tensor:
+    """The first convolution's output ``[N, C, H, W]``, channels-last."""
+    rows, (height, width, channels) = len(z_NZ), weights.grid_HWO.shape
+    kernel = weights.border_HI.shape[1]
+    cases = (_with_constant(z_NZ, weights) @ weights.latent_ZO).view(rows, kernel, kernel, channels)
+    spread = torch.matmul(weights.border_WI, cases).view(rows, kernel, width * channels)
+    grid = weights.grid_HWO.view(1, height, width * channels).expand(rows, -1, -1)
+    hidden = torch.baddbmm(grid, weights.border_HI.expand(rows, -1, -1), spread)
+    return hidden.view(rows, height, width, channels).permute(0, 3, 1, 2)
 
 
-def _repeat_middle(x: Tensor, dim: int, size: int) -> Tensor:
-    """Stretch axis ``dim`` from its odd length to ``size`` by repeating its middle entry."""
-    edge = x.shape[dim] // 2
-    shape = list(x.shape)
-    shape[dim] = size - 2 * edge
-    return torch.cat([x.narrow(dim, 0, edge), x.narrow(dim, edge, 1).expand(shape), x.narrow(dim, edge + 1, edge)], dim)
+def run(z_NZ: Tensor, weights: DecoderWeights) -> tuple[Tensor, list[Tensor]]:
+    """Decode without a graph: the output ``[N, 4, H, W]``, and the input of every convolution but the first."""
+    seen = [elu_(first_layer(z_NZ, weights))]
+    *inner, (last_weight, last_bias) = pairs(weights.rest)
+    for weight, bias in inner:
+        seen.append(elu_(F.conv2d(seen[-1], weight, bias, padding=weight.shape[-1] // 2)))
+    return F.conv2d(seen[-1], last_weight, last_bias, padding=last_weight.shape[-1] // 2), seen
+
+
+def pull(
+    gradient_N4HW: Tensor, z_NZ: Tensor, seen: list[Tensor], weights: DecoderWeights, *, to_weights: bool
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Pull the gradient of :func:`run`'s output back: ``(dz_NZ, gradients of weights.tensors or nothing)``."""
+    found: list[Tensor] = []
+    gradient = gradient_N4HW.to(seen[-1].dtype).contiguous(memory_format=torch.channels_last)
+    for (weight, bias), x in zip(reversed(list(pairs(weights.rest))), reversed(seen), strict=True):
+        gradient, dweight, dbias = _convolution_backward(gradient, x, weight, bias, to_weights)
+        found += [dbias, dweight]
+        gradient = elu_backward_(gradient, x)
+    dz_NZ, dlatent, dgrid = _first_layer_backward(gradient, z_NZ, weights, to_weights)
+    return dz_NZ, (dlatent, dgrid, *reversed(found)) if to_weights else ()
+
+
+def pairs(rest: tuple[Tensor, ...]) -> list[tuple[Tensor, Tensor]]:
+    """Weight and bias of every convolution."""
+    return list(zip(rest[::2], rest[1::2], strict=True))
+
+
+def _convolution_backward(
+    gradient: Tensor, x: Tensor, weight: Tensor, bias: Tensor, to_weights: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    edge = weight.shape[-1] // 2
+    mask = [True, to_weights, to_weights]
+    arguments = ([len(bias)], [1, 1], [edge, edge], [1, 1], False, [0, 0], 1, mask)
+    return torch.ops.aten.convolution_backward(gradient, x, weight, *arguments)  # type: ignore[no-any-return]
+
+
+def _first_layer_backward(
+    gradient_NOHW: Tensor, z_NZ: Tensor, weights: DecoderWeights, to_weights: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    gradient_NHWO = gradient_NOHW.permute(0, 2, 3, 1)
+    rows, height, width, channels = gradient_NHWO.shape
+    kernel = weights.border_HI.shape[1]
+    bands = torch.matmul(weights.border_HI.T, gradient_NHWO.reshape(rows, height, width * channels))
+    cases = torch.matmul(weights.border_WI.T, bands.view(rows, kernel, width, channels)).flatten(1)
+    z = _with_constant(z_NZ, weights)
+    dz_NZ = (cases @ weights.latent_ZO.T)[:, : z_NZ.shape[1]].to(z_NZ.dtype)
+    nothing = dz_NZ.new_empty(0)
+    if not to_weights:
+        return dz_NZ, nothing, nothing
+    return dz_NZ, z.T @ cases, gradient_NHWO.sum(0)
+
+
+def _with_constant(z_NZ: Tensor, weights: DecoderWeights) -> Tensor:
+    z_NZ = z_NZ.to(weights.latent_ZO.dtype)
+    if weights.constant is None:
+        return z_NZ
+    return torch.cat([z_NZ, z_NZ.new_full((len(z_NZ), 1), weights.constant)], 1)
+
+
+def _taps_inside(kernel: int, like: Tensor) -> Tensor:
+    """Which of a kernel's taps fall inside the image, case by case along an axis: ``[k (cases), k (taps)]``."""
+    place = torch.arange(kernel, device=like.device)
+    tap = place[:, None] + place[None, :] - kernel // 2
+    return ((tap >= 0) & (tap < kernel)).to(like.dtype)
+
+
+def _cases(size: int, kernel: int, like: Tensor) -> Tensor:
+    """The case of each of ``size`` pixels along an axis, one-hot ``[size, k]``: the middle one is repeated."""
+    edge, pixel = kernel // 2, torch.arange(size, device=like.device)
+    case = pixel.clamp(max=edge) + (pixel - (size - 1 - edge)).clamp(min=0)
+    return F.one_hot(case, kernel).to(like.dtype)

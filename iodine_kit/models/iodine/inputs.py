@@ -11,6 +11,8 @@ from torch.nn import functional as F
 from iodine_kit.models.iodine.config import FLAT_INPUTS, SPATIAL_INPUTS, InputName, IodineConfig
 from iodine_kit.models.iodine.layers import coordinate_channels, coordinates
 
+STILL: tuple[InputName, ...] = ("capacity", "coordinates", "image")
+"""Spatial inputs that stay the same from step to step, and for all slots."""
 LAYER_NORM_EPS = 1e-5  # Sonnet's; it sets the smallest gradients that are still seen
 
 
@@ -39,32 +41,38 @@ class RefinementInputs(nn.Module):
             {name: LayerNorm(channels[name]) for name in self.spatial + self.flat if name in config.normalised}
         )
 
-    def forward(
-        self, values: Mapping[InputName, Tensor], image_BCHW: Tensor, slots: int
-    ) -> tuple[Tensor, Tensor | None]:
-        """Assemble ``(spatial_NCHW, flat_NF or None)``, N = B·K.
+    def columns(self) -> tuple[list[int], list[int]]:
+        """Places of the slots' own channels among all spatial ones, and of the still ones."""
+        channels = input_channels(self.config)
+        owners = [name in STILL for name in self.spatial for _ in range(channels[name])]
+        own, still = ([place for place, owner in enumerate(owners) if owner is kind] for kind in (False, True))
+        return own, still
 
-        ``values`` holds ``[N, C, H, W]`` or, for what all slots share, ``[B, C, H, W]``; flat ones are ``[N, F]``.
-        """
+    def still(self, image_BCHW: Tensor) -> Tensor | None:
+        """The spatial inputs that stay as they are, ``[B, C, H, W]``."""
         batch, _, height, width = image_BCHW.shape
-        shared = {"image": image_BCHW, "coordinates": self._grid(height, width, image_BCHW)}
-        shared["capacity"] = image_BCHW.new_full((1, 1, height, width), 0.5)
-        spatial = [self._prepare(name, values.get(name, shared.get(name))) for name in self.spatial]
-        maps = [_per_slot(x, batch, slots) for x in spatial]
-        together = torch.cat(maps, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        capacity = image_BCHW.new_full((batch * slots, 1), 0.5)
-        flat = [self._prepare(name, values.get(name, capacity)) for name in self.flat]
-        return together, torch.cat(flat, 1) if flat else None
+        grid = coordinates(self.config.refinement.coordinates, height, width, image_BCHW, rows_first=False)
+        capacity = image_BCHW.new_full((1, 1, height, width), 0.5)
+        values: dict[InputName, Tensor] = {"capacity": capacity, "coordinates": grid[None], "image": image_BCHW}
+        chosen = [self._prepare(name, values[name]) for name in self.spatial if name in STILL]
+        return torch.cat([value.expand(batch, -1, -1, -1) for value in chosen], 1) if chosen else None
 
-    def _prepare(self, name: InputName, value: Tensor | None) -> Tensor:
-        assert value is not None, name
+    def of_slots(self, values: Mapping[InputName, Tensor], rows: int) -> Tensor | None:
+        """The other spatial inputs ``[N, C, H, W]``; ``values`` are ``[N, …]``, or ``[B, …]`` if slots share them."""
+        chosen = [self._prepare(name, values[name]) for name in self.spatial if name not in STILL]
+        repeated = [x if len(x) == rows else x.repeat_interleave(rows // len(x), 0) for x in chosen]
+        return torch.cat(repeated, 1) if repeated else None
+
+    def flat_of(self, values: Mapping[InputName, Tensor], rows: int, like: Tensor) -> Tensor | None:
+        """The flat inputs ``[N, F]``."""
+        capacity: dict[InputName, Tensor] = {"flat_capacity": like.new_full((rows, 1), 0.5)}
+        flat = [self._prepare(name, {**values, **capacity}[name]) for name in self.flat]
+        return torch.cat(flat, 1) if flat else None
+
+    def _prepare(self, name: InputName, value: Tensor) -> Tensor:
         if name in self.config.stopped:
             value = value.detach()
         return self.norms[name](value) if name in self.norms else value
-
-    def _grid(self, height: int, width: int, like: Tensor) -> Tensor:
-        name = self.config.refinement.coordinates
-        return coordinates(name, height, width, like, rows_first=False)[None]
 
 
 def input_channels(config: IodineConfig) -> dict[InputName, int]:
@@ -73,10 +81,3 @@ def input_channels(config: IodineConfig) -> dict[InputName, int]:
     flat: dict[InputName, int] = {"dzp": 2 * config.latent, "flat_capacity": 1, "zp": 2 * config.latent}
     ones = dict.fromkeys(SPATIAL_INPUTS, 1)
     return {**ones, **three, "coordinates": coordinate_channels(config.refinement.coordinates), **flat}
-
-
-def _per_slot(x: Tensor, batch: int, slots: int) -> Tensor:
-    """View as ``[B, K, C, H, W]``, repeating over scenes or slots what they share."""
-    if len(x) == batch * slots and slots > 1:
-        return x.view(batch, slots, *x.shape[1:])
-    return x[:, None].expand(batch, slots, *x.shape[1:])

@@ -19,6 +19,9 @@ def truncated_normal_(parameter: Tensor, fan_in: int) -> None:
     nn.init.trunc_normal_(parameter, std=std, a=-2 * std, b=2 * std)
 
 
+_LOG2_E = math.log2(math.e)
+
+
 class Linear(nn.Linear):
     """A linear layer with Sonnet 1's initialisation."""
 
@@ -40,15 +43,36 @@ class Conv(nn.Conv2d):
             nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        (top, bottom), (left, right) = (self._padding(size) for size in x.shape[-2:])
-        if top == bottom == left == right:
-            return F.conv2d(x, self.weight, self.bias, self.stride, top)
-        return F.conv2d(F.pad(x, (left, right, top, bottom)), self.weight, self.bias, self.stride)
+        return conv_same(x, self.weight, self.bias, self.stride[0])
 
-    def _padding(self, size: int) -> tuple[int, int]:
-        kernel, stride = self.kernel_size[0], self.stride[0]
-        total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
-        return total // 2, total - total // 2
+
+def conv_same(x_NCHW: Tensor, weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:
+    """A convolution with TensorFlow's SAME padding, computed in the weight's precision."""
+    x_NCHW, kernel = x_NCHW.to(weight.dtype), weight.shape[-1]
+    (top, bottom), (left, right) = (_same_padding(size, kernel, stride) for size in x_NCHW.shape[-2:])
+    if top == bottom and left == right:
+        return F.conv2d(x_NCHW, weight, bias, stride, (top, left))
+    return F.conv2d(F.pad(x_NCHW, (left, right, top, bottom)), weight, bias, stride)
+
+
+def _same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
+
+
+def elu_(x: Tensor) -> Tensor:
+    """ELU in place, where no graph is wanted: x where positive, e^x − 1 elsewhere."""
+    if x.device.type != "cpu" or torch.compiler.is_compiling():
+        return F.elu_(x)  # one kernel
+    # On CPUs PyTorch's 2^x is several times as fast as its e^x, which pays for the passes over memory that it takes.
+    below = torch.exp2(x.clamp(max=0).mul_(_LOG2_E)).sub_(1)
+    return torch.maximum(x, below, out=x)
+
+
+def elu_backward_(gradient: Tensor, y: Tensor) -> Tensor:
+    """Pull a gradient back through :func:`elu_`, in place; ``y`` is its output, and its slope 1 or y + 1."""
+    backward = torch.ops.aten.elu_backward.grad_input
+    return backward(gradient, 1.0, 1.0, 1.0, True, y, grad_input=gradient)  # type: ignore[no-any-return]
 
 
 class LSTMCell(nn.Module):

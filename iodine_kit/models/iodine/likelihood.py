@@ -38,7 +38,7 @@ class PixelTerms:
 def logistic_logpdf(x: Tensor, loc: Tensor, scale: float) -> Tensor:
     """Log density of Logistic(loc, scale): −z − 2 log(1 + e^{−z}) − log s, with z = (x − loc) / s."""
     z = (x - loc) / scale
-    return -z - 2 * F.softplus(-z) - math.log(scale)
+    return -z - 2 * F.softplus(-z, threshold=40) - math.log(scale)  # above 40, softplus(x) is x even in float64
 
 
 def gaussian_logpdf(x: Tensor, loc: Tensor, scale: float) -> Tensor:
@@ -87,11 +87,9 @@ def blend(mean_BKCHW: Tensor, mask_BKHW: Tensor) -> Tensor:
 def mixture_without_each(terms: PixelTerms, logit_BKHW: Tensor) -> Tensor:
     """log p(x_i) of the mixture without slot k, its masks renormalised over the other slots, ``[B, K, H, W]``.
 
-    Computed per left-out slot from logits, because Σ_j≠k by subtraction cancels when slot k explains the pixel. With
-    a single slot nothing is left, and the answer is −∞.
+    With a single slot nothing is left, and the answer is −∞.
     """
-    joint_BKHW = logit_BKHW + terms.component_BKHW
-    return _logsumexp_of_others(joint_BKHW) - _logsumexp_of_others(logit_BKHW)
+    return _logsumexp_of_others(logit_BKHW + terms.component_BKHW) - _logsumexp_of_others(logit_BKHW)
 
 
 def blend_without_each(x_BCHW: Tensor, mean_BKCHW: Tensor, logit_BKHW: Tensor, scale: float) -> Tensor:
@@ -130,5 +128,17 @@ def _mask_out_diagonal(value_BKHW: Tensor) -> Tensor:
     return value_BKHW[:, None].masked_fill(diagonal, -math.inf)
 
 
+def log_of_rest(value_BKHW: Tensor, total_BHW: Tensor, share_BKHW: Tensor) -> Tensor:
+    """log(1 − p_k), where p is ``share``, the softmax of ``value`` over slots, and ``total`` its logsumexp.
+
+    Where a share is above 3/4, which only one slot's can be, 1 − p_k might cancel: there the others are summed anew. So
+    the work is that of K slots, not of K².
+    """
+    large_BKHW = share_BKHW > 0.75
+    rest_BHW = torch.logsumexp(value_BKHW.masked_fill(large_BKHW, -math.inf), dim=1) - total_BHW
+    return torch.where(large_BKHW, rest_BHW[:, None], torch.log1p(-share_BKHW.masked_fill(large_BKHW, 0.0)))
+
+
 def _logsumexp_of_others(value_BKHW: Tensor) -> Tensor:
-    return torch.logsumexp(_mask_out_diagonal(value_BKHW), dim=2)
+    total_BHW = torch.logsumexp(value_BKHW, dim=1)
+    return total_BHW[:, None] + log_of_rest(value_BKHW, total_BHW, (value_BKHW - total_BHW[:, None]).exp())

@@ -31,19 +31,31 @@ def prior_scale(prior: PriorName, name: ScaleName) -> float:
     return {"sqrt-softplus": math.sqrt(math.log(2)), "softplus": math.log(2), "log-variance": 1.0}[name]
 
 
-def sample(
-    loc_NZ: Tensor, scale_NZ: Tensor, generator: torch.Generator | None, first: int = 0, total: int | None = None
+def draw_noise(
+    generator: torch.Generator | None, decodes: int, rows: slice, total: int, latent: int, dtype: torch.dtype
 ) -> Tensor:
-    """One reparametrised sample z = loc + scale · ε; ε are rows ``first`` and on of ``total`` drawn from ``generator``.
+    """Standard normal noise for the samples of a step's decodes, ``[decodes, N, Z]``, on the generator's device.
 
-    They are drawn on the generator's device and moved: devices have generators of their own kind, and drawing on the
-    CPU gives every device the same noise. Drawing for the whole batch gives every part of it the noise it would have.
+    Drawn for the ``total`` rows of a whole batch, of which ``rows`` are returned: parts of a batch get the noise that
+    they would have had in the whole, and all devices, whose own generators differ, get the same. Decodes are drawn in
+    turn, so that the first ones do not depend on how many follow.
     """
-    rows, latent = loc_NZ.shape
-    source = generator.device if generator is not None else loc_NZ.device
-    shape = (rows if total is None else total, latent)
-    noise_MZ = torch.randn(shape, generator=generator, device=source, dtype=loc_NZ.dtype)
-    return loc_NZ + scale_NZ * noise_MZ[first : first + rows].to(loc_NZ.device, non_blocking=True)
+    device = generator.device if generator is not None else None
+    drawn = (torch.randn((total, latent), generator=generator, device=device, dtype=dtype) for _ in range(decodes))
+    return torch.stack([noise_MZ[rows] for noise_MZ in drawn])
+
+
+def lambda_gradient(
+    dz_NZ: Tensor, noise_NZ: Tensor, zp_NL: Tensor, name: ScaleName, prior: float, kl_weight: float
+) -> Tensor:
+    """∂/∂λ of a loss of z = loc + scale · ε with gradient ``dz``, plus ``kl_weight`` times the KL; ``[N, 2Z]``."""
+    loc_NZ, raw_NZ = zp_NL.chunk(2, 1)
+    scale_NZ = scale_of(raw_NZ, name)
+    dscale_NZ = dz_NZ * noise_NZ + kl_weight * (scale_NZ / prior**2 - 1 / scale_NZ)
+    slope_NZ = 0.5 * scale_NZ if name == "log-variance" else torch.sigmoid(raw_NZ)
+    if name == "sqrt-softplus":
+        slope_NZ = slope_NZ / (2 * scale_NZ)
+    return torch.cat([dz_NZ + (kl_weight / prior**2) * loc_NZ, dscale_NZ * slope_NZ], 1)
 
 
 def kl_to_prior(loc: Tensor, scale: Tensor, prior: float) -> Tensor:

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from iodine_kit.models.iodine.config import RefinementConfig
-from iodine_kit.models.iodine.layers import Conv, Linear, LSTMCell, mlp
+from iodine_kit.models.iodine.layers import Conv, Linear, LSTMCell, conv_same, mlp
 
 State: TypeAlias = tuple[Tensor, Tensor] | None
+
+
+class Begun(NamedTuple):
+    """What all refinements of a step have in common.
+
+    Attributes:
+        own: the first convolution's weight for the slots' own inputs.
+        still_BCHW: its output for the inputs that stay as they are, bias included; ``[C, 1, 1]`` if there are none.
+        convs: weight and bias of the others.
+    """
+
+    own: Tensor
+    still_BCHW: Tensor
+    convs: list[tuple[Tensor, Tensor]]
 
 
 class RefinementNetwork(nn.Module):
@@ -22,20 +36,44 @@ class RefinementNetwork(nn.Module):
         super().__init__()
         widths = [spatial, *config.channels]
         self.convs = nn.ModuleList(Conv(a, b, config.kernel, config.stride) for a, b in pairwise(widths))
+        self.stride = config.stride
         self.mlp = mlp([widths[-1], *config.mlp])
         features = config.mlp[-1] + flat
         self.lstm = LSTMCell(features, config.lstm) if config.lstm else None
         self.head = Linear(config.lstm or features, outputs)
 
-    def forward(self, spatial_NCHW: Tensor, flat_NF: Tensor | None, state: State) -> tuple[Tensor, State]:
+    def begin(self, columns: tuple[list[int], list[int]], still_BCHW: Tensor | None, precision: torch.dtype) -> Begun:
+        """Do once what is the same for all steps, such as the first layer's share of the still inputs.
+
+        Args:
+            columns: input channels of the first layer that see the slots' own inputs, and those that see still ones.
+        """
+        parameters = [parameter.to(precision) for conv in self.convs for parameter in conv.parameters()]
+        weight, bias, *rest = parameters
+        own, still = (weight[:, places] for places in columns)
+        share = bias[:, None, None] if still_BCHW is None else conv_same(still_BCHW, still, bias, self.stride)
+        convs = list(zip(rest[::2], rest[1::2], strict=True))
+        return Begun(own.contiguous(memory_format=torch.channels_last), share, convs)
+
+    def forward(
+        self, begun: Begun, slot_NCHW: Tensor | None, flat_NF: Tensor | None, rows: int, state: State
+    ) -> tuple[Tensor, State]:
         """Return the update ``[N, outputs]`` and the next recurrent state."""
-        hidden = spatial_NCHW
-        for conv in self.convs:
-            hidden = F.elu(conv(hidden))
-        features = self.mlp(hidden.mean((2, 3)))
+        hidden = F.elu_(self._first_layer(begun, slot_NCHW, rows))
+        for weight, bias in begun.convs:
+            hidden = F.elu_(conv_same(hidden, weight, bias, self.stride))
+        features = self.mlp(hidden.mean((2, 3), dtype=self.head.weight.dtype))
         if flat_NF is not None:
             features = torch.cat([features, flat_NF], 1)
         if self.lstm is None:
             return self.head(features), None
         state = self.lstm(features, state or self.lstm.initial(len(features), features))
         return self.head(state[0]), state
+
+    def _first_layer(self, begun: Begun, slot_NCHW: Tensor | None, rows: int) -> Tensor:
+        share = begun.still_BCHW
+        batch = len(share) if share.dim() == 4 else 1
+        if slot_NCHW is None:
+            return share.repeat_interleave(rows // batch, 0)
+        own = conv_same(slot_NCHW, begun.own, None, self.stride)
+        return (own.view(batch, rows // batch, *own.shape[1:]) + share.view(batch, 1, *share.shape[-3:])).flatten(0, 1)

@@ -1,0 +1,163 @@
+"""Derivatives by formula against automatic differentiation and differences: of the likelihoods, and of whole steps."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from mathematics.iodine_reference import TINY_CLEVR, TINY_SPRITES, TINY_TETROMINOES, tiny_image, tiny_model
+from torch import Tensor
+
+from iodine_kit.models import Computation, Part
+from iodine_kit.models.iodine import likelihood
+from iodine_kit.models.iodine.closed_form import ClosedForm, Settings
+from iodine_kit.models.iodine.config import FLAT_INPUTS, SPATIAL_INPUTS, LikelihoodName
+from iodine_kit.models.iodine.decoding import by_formula, needs_graph
+from iodine_kit.models.iodine.gradients import explain, pull_back
+
+NAMES = get_args(LikelihoodName)
+EXACT = {"rtol": 1e-9, "atol": 1e-9}
+TOLERANCE = 1e-4  # of float32
+ALL = SPATIAL_INPUTS + FLAT_INPUTS
+NETS = {"clevr": TINY_CLEVR, "sprites": TINY_SPRITES, "tetrominoes": TINY_TETROMINOES}
+CHOICES: dict[str, dict[str, object]] = {
+    "release": {},
+    "truncated": {"truncate": True},
+    "all inputs stopped": {"stopped": ALL},
+    "all inputs stopped, truncated": {"stopped": ALL, "truncate": True},
+    "all but zp stopped": {"stopped": tuple(name for name in ALL if name != "zp")},
+    "per image": {"gradient_reduction": "per-image"},
+    "last step counts": {"step_weights": "last"},
+    "stopped, uniform": {"stopped": ALL, "step_weights": "uniform", "beta": 0.5},
+    "Gaussian": {"likelihood": "mixture-gaussian", "likelihood_scale": 0.1},
+    "weighted mean": {"likelihood": "weighted-mean-gaussian", "likelihood_scale": 0.1},
+    "no counterfactual, no posterior": {"inputs": tuple(n for n in ALL if n not in ("counterfactual", "posterior"))},
+    "standard normal": {"prior": "standard-normal", "posterior_scale": "softplus"},
+}
+
+
+def pixels(seed: int, slots: int, spread: float) -> tuple[Tensor, Tensor, Tensor]:
+    """A random image, means and logits; a large ``spread`` makes one slot explain nearly everything."""
+    generator = torch.Generator().manual_seed(seed)
+    x, mean, logit = (
+        torch.randn(shape, generator=generator, dtype=torch.float64)
+        for shape in ((2, 3, 2, 3), (2, slots, 3, 2, 3), (2, slots, 2, 3))
+    )
+    return x, (spread * mean).requires_grad_(), (spread * logit).requires_grad_()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(st.integers(0, 2**31), st.integers(2, 5), st.sampled_from([0.1, 1.0, 4.0]), st.sampled_from([0.05, 0.3]))
+def test_values_and_slopes_of_likelihoods(
+    name: LikelihoodName, seed: int, slots: int, spread: float, scale: float
+) -> None:
+    x, mean, logit = pixels(seed, slots, spread)
+    terms = likelihood.pixel_terms(name, x, mean, logit, scale)
+    posterior = likelihood.component_posterior(terms.component_BKHW)
+    explained, counterfactual = explain(name, x, mean.detach(), logit.detach(), scale)
+    torch.testing.assert_close(explained.loglik_BHW, terms.loglik_BHW, **EXACT)
+    torch.testing.assert_close(explained.mask_BKHW, terms.mask_BKHW, **EXACT)
+    torch.testing.assert_close(explained.posterior_BKHW, posterior, **EXACT)
+    expected = likelihood.counterfactual(name, x, mean, logit, scale, terms)
+    torch.testing.assert_close(counterfactual, expected, **EXACT)
+    upstream = [torch.randn_like(value) for value in (terms.mask_BKHW, posterior)]
+    whole = 0.7 * terms.loglik_BHW.sum() + (upstream[0] * terms.mask_BKHW).sum() + (upstream[1] * posterior).sum()
+    found = pull_back(explained, 0.7, *upstream)
+    for ours, theirs in zip(found, torch.autograd.grad(whole, (mean, logit)), strict=True):
+        torch.testing.assert_close(ours, theirs, **EXACT)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("difference", [0.0, 30.0, 300.0, 3000.0])
+def test_counterfactual_is_finite_and_right_where_a_slot_dominates(name: LikelihoodName, difference: float) -> None:
+    x, mean, logit = pixels(0, 3, 0.5)
+    logit = logit.detach().clone()
+    logit[:, 0] += difference
+    _, found = explain(name, x, mean.detach(), logit, 0.1)
+    for k in range(3):
+        rest = [j for j in range(3) if j != k]
+        whole = likelihood.pixel_terms(name, x, mean.detach(), logit, 0.1).loglik_BHW
+        without = likelihood.pixel_terms(name, x, mean.detach()[:, rest], logit[:, rest], 0.1).loglik_BHW
+        torch.testing.assert_close(found[:, k], whole - without, rtol=1e-9, atol=1e-8)
+
+
+def gradients(net: str, choice: str, how: Computation, dtype: torch.dtype) -> tuple[Tensor, dict[str, Tensor]]:
+    """Loss and all parameters' gradients of one training step."""
+    model = tiny_model(NETS[net], **CHOICES[choice]).to(dtype)
+    model.computation = how
+    noise = model.double().noise(torch.Generator().manual_seed(3), Part(0, 3), 3).to(dtype)
+    model.to(dtype)
+    terms = model(tiny_image(3).to(dtype), noise, 3)
+    terms.loss.backward()
+    return terms.loss.detach(), {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("choice", CHOICES)
+@pytest.mark.parametrize("net", NETS)
+def test_a_step_by_formula_is_the_step_by_automatic_differentiation(net: str, choice: str, recompute: bool) -> None:
+    loss, found = gradients(net, choice, Computation(recompute=recompute), torch.float64)
+    expected_loss, expected = gradients(net, choice, Computation(closed_form=False), torch.float64)
+    torch.testing.assert_close(loss, expected_loss, **EXACT)
+    assert {name for name, value in expected.items() if value.any()} <= found.keys()
+    for name, value in found.items():
+        torch.testing.assert_close(value, expected[name], **EXACT, msg=lambda text, name=name: f"{name}: {text}")
+
+
+@pytest.mark.parametrize("choice", ["release", "all inputs stopped", "Gaussian", "weighted mean"])
+@pytest.mark.parametrize("net", NETS)
+def test_in_float32_both_are_equally_far_from_the_truth(net: str, choice: str) -> None:
+    """Within TOLERANCE of each parameter's largest gradient: float32 sums, which refinement amplifies."""
+    _, exact = gradients(net, choice, Computation(), torch.float64)
+    _, found = gradients(net, choice, Computation(), torch.float32)
+    for name, value in found.items():
+        largest = float(exact[name].abs().max())
+        torch.testing.assert_close(
+            value.double(), exact[name], rtol=0, atol=2e-3 * largest, msg=lambda t, n=name: n + t
+        )
+
+
+@pytest.mark.parametrize("sigmoid", [False, True])
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_decode_passes_gradcheck(name: LikelihoodName, recompute: bool, sigmoid: bool) -> None:
+    model, image = tiny_model(TINY_SPRITES), tiny_image(1, 5, 6)
+    weights = model.decoder.prepare(5, 6)
+    z = torch.randn((3, 2), dtype=torch.float64, requires_grad=True)
+    tensors = [tensor.detach().requires_grad_() for tensor in weights.tensors]
+    settings = Settings(name, 0.3, sigmoid, 5.0, 1.0, refines=True, counts=True, recompute=recompute, stream=False)
+
+    def decode(z_NZ: Tensor, *changed: Tensor) -> tuple[Tensor, ...]:
+        return ClosedForm.apply(settings, image, z_NZ, weights.border_HI, weights.border_WI, *changed)[:5]
+
+    assert torch.autograd.gradcheck(decode, (z, *tensors), fast_mode=True)
+
+
+def test_what_the_closed_form_covers() -> None:
+    assert by_formula(tiny_model().config)
+    assert needs_graph(tiny_model().config)
+    assert not needs_graph(tiny_model(stopped=ALL).config)
+    for name in ("counterfactual", "dcomponents", "dmask", "log_prob", "dzp"):
+        free = [other for other in ("counterfactual", "dcomponents", "dmask", "log_prob", "dzp") if other != name]
+        assert not by_formula(tiny_model(stopped=free).config)
+        assert by_formula(tiny_model(stopped=free, inputs=[other for other in ALL if other != name]).config)
+
+
+@pytest.mark.parametrize(("choice", "recompute", "kept"), [
+    ("release", False, True), ("release", True, False), ("all inputs stopped", False, False),
+])  # fmt: skip
+def test_the_decoders_activations_are_kept_only_where_they_are_needed(choice: str, recompute: bool, kept: bool) -> None:
+    shapes: set[torch.Size] = set()
+
+    def note(x: Tensor) -> Tensor:
+        shapes.add(x.shape)
+        return x
+
+    model = tiny_model(TINY_SPRITES, decoder={"kernel": 3, "channels": [7]}, **CHOICES[choice])
+    model.computation = Computation(recompute=recompute)
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda x: x):
+        model.loss(tiny_image(2, 24, 24), torch.Generator().manual_seed(0))
+    assert (torch.Size([6, 7, 24, 24]) in shapes) == kept
