@@ -123,7 +123,7 @@ def _scaled(ctx: Any, dnll: Tensor | None) -> tuple[Tensor | None, ...]:
     dz_NZ, *dweights = saved
     if dnll is None or not dz_NZ.numel():
         return (None,) * (3 + ctx.count)
-    factor = dnll / ctx.settings.share
+    factor: Tensor = dnll / ctx.settings.share
     found = (None, None, *(dweight * factor for dweight in dweights)) if dweights else (None,) * ctx.count
     return (None, None, dz_NZ * factor, *found)
 
