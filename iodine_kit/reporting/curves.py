@@ -18,12 +18,16 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 class _Column(NamedTuple):
-    """A column of the log; ``log``: by logarithm if it is positive over a wide range; ``late``: second half again."""
+    """A column of the log.
+
+    ``log``: by logarithm if it is positive over a wide range; ``zero``: above 0; ``late``: second half again.
+    """
 
     name: str
     title: str
     unit: str = ""
     log: bool = True
+    zero: bool = False
     late: bool = False
 
 
@@ -35,7 +39,7 @@ _COLUMNS = (
     _Column("fg_ari", "Validation FG-ARI", "mean over scenes", log=False),
     _Column("val_loss", "Validation loss"),
     _Column("grad_norm", "Gradient norm", "before clipping"),
-    _Column("learning_rate", "Learning rate", log=False),
+    _Column("learning_rate", "Learning rate", log=False, zero=True),
     _Column("geco_multiplier", "GECO multiplier"),
 )
 _CONVERGED = 5
@@ -104,7 +108,7 @@ def _plots(log: Rows, column: _Column) -> list[Plot | None]:
 def _plot(steps: Array, values: Array, column: _Column, title: str) -> Plot | None:
     how: dict[str, Any] = {"title": title, "x_label": "step", "unit": column.unit, "log": column.log}
     if len(values) == 1:
-        return plot(steps, values[0], **how)
+        return plot(steps, values[0], **how, zero=column.zero)
     return family(steps, values, name="refinement step", **how)
 
 

@@ -80,6 +80,8 @@ def _label(value: float, step: float, largest: float) -> str:
     if largest >= 1e9 or largest < 1e-4:
         return f"{value:.2g}".replace("-", "−")
     unit, suffix = (1e6, "M") if largest >= 1e6 else (1e3, "k") if largest >= 1e4 else (1.0, "")
-    decimals = next(d for d in range(9) if abs(step / unit * 10**d - round(step / unit * 10**d)) < 1e-6)
+    step /= unit
+    # Relative to the step: a step far below the values is no whole number just because it is next to nothing.
+    decimals = next(d for d in range(16) if abs(step * 10**d - round(step * 10**d)) < 1e-6 * step * 10**d or d == 15)
     text = f"{value / unit:,.{decimals}f}"
     return text.replace("-", "−") + (suffix if value else "")

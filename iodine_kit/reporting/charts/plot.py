@@ -53,16 +53,23 @@ class Plot:
 
 
 def plot(
-    x: Sequence[float] | Array, y: Sequence[float] | Array, *, title: str, x_label: str, unit: str, log: bool = True
+    x: Sequence[float] | Array,
+    y: Sequence[float] | Array,
+    *,
+    title: str,
+    x_label: str,
+    unit: str,
+    log: bool = True,
+    zero: bool = False,
 ) -> Plot | None:
     """A curve of ``y float[n]`` over ``x float[n]``, ascending; ``None`` if no point is finite.
 
     A value that is not finite interrupts the curve, and the plot tells how many there are. With ``log``, positive
-    values over a wide range have a logarithmic axis. More than 400 points are thinned by :func:`thin`; where that may
-    happen, tell so.
+    values over a wide range have a logarithmic axis; with ``zero``, the axis has 0. More than 400 points are thinned
+    by :func:`thin`; where that may happen, tell so.
     """
     xs, ys = np.asarray(x, np.float64), np.asarray(y, np.float64)
-    drawn = _draw(xs, ys[None], title, x_label, unit, log)
+    drawn = _draw(xs, ys[None], title, x_label, unit, log, zero)
     if drawn is None or len(xs) > _MOST_MARKS:
         return drawn
     points = [point for point, _ in drawn.curves[0].dots]
@@ -82,13 +89,14 @@ def family(x: Array, y: Array, *, title: str, x_label: str, unit: str, name: str
     return replace(drawn, swatches=swatches, names=names)
 
 
-def _draw(xs: Array, ys: Array, title: str, x_label: str, unit: str, log: bool) -> Plot | None:
+def _draw(xs: Array, ys: Array, title: str, x_label: str, unit: str, log: bool, zero: bool = False) -> Plot | None:
     good = drawable(xs) & drawable(ys)
     known = good.any(0)
     if not known.any():
         return None
     whole = bool((xs[known] % 1 == 0).all())
-    frame = Frame(axis_over(xs[known], whole=whole), axis_over(ys[good], log=log, round_ends=True))
+    spanned = np.append(ys[good], 0.0) if zero else ys[good]
+    frame = Frame(axis_over(xs[known], whole=whole), axis_over(spanned, log=log, round_ends=True))
     lost = int((~good).sum())
     shown = ys[good] if len(ys) == 1 or not good[-1].any() else ys[-1][good[-1]]
     return Plot(

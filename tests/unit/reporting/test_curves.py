@@ -109,6 +109,13 @@ def test_scores_and_rates_keep_an_even_axis() -> None:
     assert [plot.frame.vertical.log for plot in training_plots(rows)] == [False, False]
 
 
+def test_a_learning_rate_that_hardly_falls_looks_like_one() -> None:
+    rows = [{"step": i, "learning_rate": 1e-3 - 1e-9 * i} for i in range(10)]
+    (plot,) = training_plots(rows)
+    assert plot.frame.vertical.low == 0
+    assert len({y for _, y in plot.curves[0].paths[0]}) == 1
+
+
 def test_long_logs_are_thinned_and_say_so() -> None:
     text = curves_svg(log(20_000), "t")
     assert "of each of 200 intervals the lowest and the highest value" in text
