@@ -13,6 +13,7 @@ from iodine_kit.progress import Reporter
 from iodine_kit.registry import Registry
 from iodine_kit.stages.evaluate import METRICS
 from iodine_kit.stages.job import Facts, Job, Tables
+from iodine_kit.stages.pictures import draw_curves
 from iodine_kit.stages.split import check_split, dataset_info, open_split
 from iodine_kit.stages.validation import METRIC, Validation
 from iodine_kit.store import Artifact, Identity
@@ -116,6 +117,8 @@ def _make(
     architecture = {"model": model_config.model_dump(mode="json")}
     trainer = Trainer(model, config, execution, out, reporter, world, validation, architecture=architecture)
     facts = trainer.run(ShuffledBatches(reader, config.batch_size, config.seed, world.part(config.batch_size)))
+    if world.first:
+        draw_curves(out, f"Training on {dataset_info(dataset).dataset}")
     return {**facts, "scenes": len(reader), "validation_scenes": validation.scenes if validation else 0}
 
 

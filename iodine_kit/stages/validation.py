@@ -9,9 +9,11 @@ import numpy as np
 from iodine_kit.loader import in_order
 from iodine_kit.records import PredictionBatch
 from iodine_kit.stages.evaluate import METRICS
+from iodine_kit.stages.pictures import scenes_picture
 from iodine_kit.stages.split import check_split, dataset_info, open_split
 from iodine_kit.store import Artifact
 from iodine_kit.training.config import TrainConfig
+from iodine_kit.training.validated import Validated
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,20 +35,23 @@ class Validation:
         self.scenes = min(config.validate_scenes, check_split(dataset, config.validate_split))
         self._reader = open_split(dataset, config.validate_split)
 
-    def __call__(self, model: nn.Module, step: int) -> dict[str, float]:
+    def __call__(self, model: nn.Module, step: int) -> Validated:
         """``fg_ari``, the mean over scenes that have one, and ``val_loss``, −ELBO in nats per image."""
         from iodine_kit.tensors import images_to, step_generator
 
         metric, infer = METRICS.load(METRIC), getattr(model, "infer")  # noqa: B009 - any model's
         device = next(model.parameters()).device
         scores, losses = [], []
+        seen: list[Any] = []
         for number, batch in enumerate(in_order(self._reader, self._config.batch_size, self.scenes)):
             noise = step_generator(self._config.seed, NOISE + number)
             inference: Any = infer(images_to(device, batch.image), noise)
             masks = inference.step_mask_BSHW[:, -1].cpu().numpy()
             scores.append(metric.score(batch, PredictionBatch(batch.keys, masks), self._background))
             losses.append((inference.nll_BS + inference.kl_BS)[:, -1].double().cpu().numpy())
+            seen = seen or [batch, inference]
         score = np.concatenate(scores)
         defined = score[np.isfinite(score)]
         figures = {"fg_ari": float(defined.mean())} if len(defined) else {}
-        return {**figures, "val_loss": float(np.concatenate(losses).mean())}
+        figures["val_loss"] = float(np.concatenate(losses).mean())
+        return Validated(figures, lambda: scenes_picture(*seen))

@@ -6,10 +6,11 @@ import importlib.util
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from iodine_kit.records import Bytes
 from iodine_kit.store.identity import VOLATILE
 from iodine_kit.training.checkpoint import write
 from iodine_kit.training.files import METRICS
@@ -59,6 +60,11 @@ class TrainingLog:
         if self._events is not None:
             for name, value in _scalars({**row, **speed}):
                 self._events.add_scalar(name.replace(".", "/"), value, row["step"])
+
+    def picture(self, step: int, name: str, make: Callable[[], Bytes]) -> None:
+        """Show a picture in TensorBoard; it is not made where nobody would see it."""
+        if self._events is not None:
+            self._events.add_image(name, make(), step, dataformats="HWC")
 
     def flush(self) -> None:
         """Bring everything to the disk."""

@@ -16,9 +16,9 @@ from iodine_kit.records import SceneBatch
 from iodine_kit.training.checkpoint import decode, save_weights
 from iodine_kit.training.config import TrainConfig, TrainExecution
 from iodine_kit.training.distributed import ALONE, World
-from iodine_kit.training.files import CHECKPOINTS, WEIGHTS
+from iodine_kit.training.files import CHECKPOINTS, METRICS, WEIGHTS
 from iodine_kit.training.incident import save_incident
-from iodine_kit.training.log import TrainingLog, row_of, sayable
+from iodine_kit.training.log import TrainingLog, read_metrics, row_of, sayable
 from iodine_kit.training.memory import enough_memory
 from iodine_kit.training.moment import Moment, after
 from iodine_kit.training.pace import Pace
@@ -29,9 +29,7 @@ from iodine_kit.training.schedule import learning_rate
 from iodine_kit.training.state import TrainingState
 from iodine_kit.training.stop import StopRequest
 from iodine_kit.training.update import Update
-
-Validate = Callable[[nn.Module, int], Mapping[str, float]]
-"""Called with a frozen copy of the model and the step; returns figures for the log: ``fg_ari``, ``val_loss``."""
+from iodine_kit.training.validated import Validate
 
 
 class Batches(Protocol):
@@ -120,13 +118,15 @@ class Trainer:
     def _steps(self, batches: Batches, log: TrainingLog | None, pace: Pace, stop: StopRequest) -> None:
         doing = f"training on batches of {self.config.batch_size} images"
         with self.reporter.watch(self.config.steps, self.step) as show:
+            for row in read_metrics(self.directory / METRICS):  # before an interruption
+                show(row["step"], row)
             for batch in batches.prefetched(self.step, self.config.steps):
                 with enough_memory(doing, estimate=self._estimate):
                     self._pending.append(self._update(batch.image))
                 moment = after(self.step, self.config, self.execution, self._validate is not None, stop, self.world)
                 if moment.looking:
                     reading = self._look(batches)
-                    figures = self._validated() if moment.validating else {}
+                    figures = self._validated(log) if moment.validating else {}
                     if moment.logging and log:
                         self._log({**self._row(reading), **figures}, log, show, pace)
                 if moment.saving:
@@ -161,15 +161,18 @@ class Trainer:
             "try a smaller train.learning_rate, a smaller train.clip_norm or train.warmup_steps"
         )
 
-    def _validated(self) -> Mapping[str, float]:
+    def _validated(self, log: TrainingLog | None) -> Mapping[str, float]:
         """Figures of the weights as they are now; the model that is being trained takes no part. One rank does it."""
-        if self._mirror is None or self._validate is None:
+        if self._mirror is None or self._validate is None or log is None:
             return {}
         weights = self.state.weights()
         self._mirror.load_state_dict(weights)
         with enough_memory("validating", "lower train.batch_size"):
-            figures = sayable(self._validate(self._mirror, self.step))
+            validated = self._validate(self._mirror, self.step)
+        figures = sayable(validated.figures)
         self.state.best.offer(self.step, figures, weights)
+        if validated.picture:
+            log.picture(self.step, "validation", validated.picture)
         return figures
 
     def _row(self, reading: Reading) -> dict[str, Any]:

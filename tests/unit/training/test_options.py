@@ -19,6 +19,7 @@ from iodine_kit.training.best import Best
 from iodine_kit.training.config import TrainConfig
 from iodine_kit.training.files import METRICS, WEIGHTS
 from iodine_kit.training.geco import LARGEST, Geco
+from iodine_kit.training.validated import Validated
 
 
 class Seen:
@@ -105,14 +106,14 @@ class Judge:
     def __init__(self, *scores: float | None) -> None:
         self.scores, self.seen = iter(scores), list[tuple[int, list[float]]]()
 
-    def __call__(self, model: nn.Module, step: int) -> dict[str, float]:
+    def __call__(self, model: nn.Module, step: int) -> Validated:
         torch.rand(100)
         with torch.no_grad():
             self.seen.append((step, model.weight.tolist()))
             for parameter in model.parameters():
                 parameter.zero_()
         score = next(self.scores, None)
-        return {"val_loss": 100.0 - step, **({} if score is None else {"fg_ari": score})}
+        return Validated({"val_loss": 100.0 - step, **({} if score is None else {"fg_ari": score})})
 
 
 def test_validation_leaves_training_as_it_is(tmp_path: Path) -> None:
@@ -156,8 +157,8 @@ def test_scores_that_are_none_are_never_the_best() -> None:
 
 
 def test_the_best_outlives_a_crash(tmp_path: Path) -> None:
-    def judge(model: nn.Module, step: int) -> dict[str, float]:
-        return {"fg_ari": 1 - abs(step - 5) / 10}
+    def judge(model: nn.Module, step: int) -> Validated:
+        return Validated({"fg_ari": 1 - abs(step - 5) / 10})
 
     def crash() -> None:
         raise RuntimeError

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +15,7 @@ from unit.training.toy import Batches, Mean, result, trainer
 
 from iodine_kit.errors import ConfigError, MemoryLimitError, TimeLimitReached
 from iodine_kit.models import LossTerms
+from iodine_kit.progress import Show, Silent
 from iodine_kit.tensors import step_generator
 from iodine_kit.training.config import TrainConfig
 from iodine_kit.training.files import WEIGHTS
@@ -55,19 +59,7 @@ def test_every_so_many_steps_and_the_last_one_are_logged(tmp_path: Path) -> None
 
 
 def test_what_is_shown_is_the_row_and_the_pace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from contextlib import contextmanager
-    from typing import Any
-
-    from iodine_kit.progress import Silent
-
-    shown: list[tuple[int, Any]] = []
-
-    @contextmanager
-    def watch(self: Silent, total: int, done: int = 0) -> Any:
-        assert (total, done) == (12, 0)
-        yield lambda step, row: shown.append((step, dict(row)))
-
-    monkeypatch.setattr(Silent, "watch", watch)
+    shown = watched(monkeypatch)
     trainer(tmp_path, log_every=4).run(Batches())
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").open()]
     speed = {"images_per_second", "memory_bytes", "seconds_left"}
@@ -75,6 +67,26 @@ def test_what_is_shown_is_the_row_and_the_pace(tmp_path: Path, monkeypatch: pyte
     assert [{name: row[name] for name in row if name not in speed} for _, row in shown] == rows
     assert all(row["memory_bytes"] > 1e6 and row["images_per_second"] > 0 for _, row in shown)
     assert shown[-1][1]["seconds_left"] == 0
+
+
+def test_what_came_before_an_interruption_is_shown_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        trainer(tmp_path).run(Batches({4: lambda: signal.raise_signal(signal.SIGINT)}))
+    shown = watched(monkeypatch)
+    trainer(tmp_path).run(Batches())
+    assert [step for step, _ in shown] == list(range(1, 13))
+
+
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, dict[str, Any]]]:
+    """Fills with what is shown from here on."""
+    shown: list[tuple[int, dict[str, Any]]] = []
+
+    @contextmanager
+    def watch(self: Silent, total: int, done: int = 0) -> Iterator[Show]:
+        yield lambda step, row: shown.append((step, dict(row)))
+
+    monkeypatch.setattr(Silent, "watch", watch)
+    return shown
 
 
 def test_tensorboard_events_are_written_beside(tmp_path: Path) -> None:
