@@ -142,11 +142,10 @@ class _Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def _step(model: nn.Module, optimizer: torch.optim.Optimizer, image_BHWC: Tensor, parts: Sequence[object]) -> None:
     """What the training loop does with one batch, in its order."""
-    for index, part in enumerate(parts):
+    optimizer.zero_grad(set_to_none=True)
+    for part in parts:
         image_BCHW = image_BHWC.permute(0, 3, 1, 2).float() / 255
         terms = model.loss(image_BCHW, torch.Generator(), part)  # type: ignore[operator]
-        if index == 0:
-            optimizer.zero_grad(set_to_none=True)
         terms.loss.backward()
     nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()

@@ -1,0 +1,54 @@
+"""What a training run would take, found out without training: arithmetic, memory and disk."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from iodine_kit.config import Config, build
+from iodine_kit.models import Computation, ModelPlugin
+from iodine_kit.progress import Reporter
+from iodine_kit.stages import train
+from iodine_kit.stages.job import Tables
+from iodine_kit.stages.split import dataset_info
+from iodine_kit.store import Artifact
+from iodine_kit.training.config import TrainConfig, TrainExecution
+
+if TYPE_CHECKING:
+    from iodine_kit.training.estimate import Estimate
+
+
+def estimate(
+    plugin: ModelPlugin, model_config: Config, config: TrainConfig, execution: TrainExecution, height: int, width: int
+) -> Estimate:
+    """Predict a step on images of ``height``×``width``, computed as the tables of training say, by one process.
+
+    Raises:
+        ConfigError: for a batch that does not divide into ``train.accumulate`` parts.
+    """
+    from iodine_kit.training.estimate import estimate_step
+    from iodine_kit.training.parts import divide
+
+    total = config.batch_size
+    model = plugin.build(model_config, config.seed)
+    model.computation = Computation(
+        precision="bfloat16" if config.precision == "bfloat16" else "float32", recompute=execution.recompute
+    )
+    found = estimate_step(model, total, height, width, divide(0, total, total, execution.accumulate))
+    averages = 1 if config.ema is None else 2
+    return replace(found, weight_bytes=averages * found.weight_bytes)
+
+
+def estimate_run(tables: Tables, dataset: Artifact, reporter: Reporter) -> tuple[Estimate, int]:
+    """Predict what training with these tables on this data set would take, or refuse what training would refuse.
+
+    Returns the estimate of a step, and the most that the run needs on disk, in bytes: the checkpoints that are kept,
+    the next one while it is written, and the weights at the end.
+    """
+    identity = train.plan(tables, dataset, reporter).identity
+    values: dict[str, Any] = dict(identity.config["model"])
+    plugin = train.MODELS.load(values.pop("name"))
+    config, execution = train.configure(tables)
+    info = dataset_info(dataset)
+    found = estimate(plugin, build(plugin.Config, values, "model"), config, execution, info.height, info.width)
+    return found, (execution.keep + 1) * found.checkpoint_bytes + found.weight_bytes
