@@ -7,8 +7,10 @@ wall. What is compared is run in turn, again and again, so that a slow minute me
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import zlib
@@ -18,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from time import process_time
+from typing import Any
 
 import numpy as np
 
@@ -91,10 +94,43 @@ def spread(values: Sequence[float], digits: int = 0) -> str:
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a Markdown table whose columns are aligned."""
+    print(markdown_table(head, rows), flush=True)
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table whose columns are aligned, with an empty line after it."""
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
-    for row in [head, ["-" * width for width in widths], *rows]:
-        print(f"| {' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))} |")
-    print(flush=True)
+    lines = [head, ["-" * width for width in widths], *rows]
+    cells = ((cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+    return "".join(f"| {' | '.join(line)} |\n" for line in cells)
+
+
+def engine_facts(device: str, threads: int) -> dict[str, Any]:
+    """When, with what and on what something of PyTorch is measured, and by which command."""
+    import torch
+
+    name = _processor() if device == "cpu" else torch.cuda.get_device_name(device)
+    software = [f"Python {platform.python_version()}", f"torch {torch.__version__}", platform.system()]
+    machine = {"device": name, "processor": _processor(), "cores": os.cpu_count(), "threads": threads}
+    words = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    for place in [index + 1 for index, word in enumerate(words) if word in ("--port", "--output")]:
+        words[place] = "DIR"  # where it lies on this machine is nobody's business
+    return {
+        "machine": {**machine, "software": software},
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "commit": _commit(),
+        "command": f"python benchmarks/{' '.join(words)}",
+    }
+
+
+def write_result(folder: Path, result: Mapping[str, Any]) -> Path:
+    """Write a result as JSON, named for its program and machine; returns the file."""
+    machine = result["machine"]
+    name = f"{result['program']} {machine['device']} {machine['threads']} threads"
+    path = folder / f"{re.sub('[^a-z0-9_]+', '-', name.lower())}.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    return path
 
 
 def verdict(value: float, target: float, *, most: bool = False) -> str:
@@ -109,6 +145,16 @@ def _processor() -> str:
     except OSError:
         return platform.processor() or platform.machine()
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _commit() -> str:
+    """The commit at hand, and whether the tree differs from it."""
+    try:
+        words = ["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+        done = subprocess.run(["git", *words], cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.strip()
 
 
 def _zlib_ng() -> str:

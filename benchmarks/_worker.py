@@ -1,0 +1,66 @@
+"""One variant of one shape in a process of its own, for ``train_step.py`` and ``infer.py``: a step per line of input.
+
+Answers in JSON, a line each: first the memory it had before and a step's operations, then the time of every step and
+the most memory so far, in seconds and bytes. A minute step goes before all, so that torch's libraries are there by
+then. On a GPU memory is that of torch's allocator.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import torch
+from _engine import KINDS, Case
+from _shapes import PLAIN, SHAPES
+from _steps import count_flops, timed
+
+
+def main() -> None:
+    """Answer until the input ends."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("case", help="as JSON")
+    case = Case(**json.loads(options.parse_args().case))
+    torch.set_num_threads(case.threads)
+    device = torch.device(case.device)
+    KINDS[case.kind].ours(SHAPES["minute"], PLAIN, device)()
+    before = _memory_now(device)
+    step = case.step()
+    if case.compiled:
+        step()  # what is compiled hides from the counter
+        _answer(before=before, flops=count_flops(case.step(eager=True)))
+    else:
+        _answer(before=before, flops=count_flops(step))
+    for _ in sys.stdin:
+        time = timed(step, device, case.precision)
+        _answer(wall=time.wall, cpu=time.cpu, peak=_memory_peak(device))
+
+
+def _answer(**values: Any) -> None:
+    print(json.dumps(values), flush=True)
+
+
+def _memory_now(device: torch.device) -> int:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return torch.cuda.memory_allocated(device)
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    except OSError:
+        return _memory_peak(device)
+
+
+def _memory_peak(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""Makes reports/benchmarks/README.md of the results that lie there as JSON; no figure is written by hand.
+
+python benchmarks/tables.py [FOLDER]
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from _measure import markdown_table
+
+_RESULTS = Path(__file__).parents[1] / "reports" / "benchmarks"
+PORT = "port"
+"""Name of the port among the variants."""
+_HEAD = (
+    "variant", "s/step, median (best)", "CPU s", "images/s", "GFLOP", "GFLOP/s", "of bare convolution",
+    "MB, usual", "MB, returned", "MB, estimated", "MB, process",
+)  # fmt: skip
+_BESIDE = ("variant", "times as fast", "× FLOPs", "× MB, usual", "× MB, returned")
+_TITLES = {"train_step": "Training", "infer": "Inference"}
+_EXPLAINED = """# Benchmarks of training and inference
+
+Made by `python benchmarks/tables.py` of the JSON files beside it, which hold every single measurement; how to measure
+stands in [benchmarks/README.md](../../benchmarks/README.md).
+
+- s/step: wall clock, variants in turn; a step is forward, all backward passes, clip and Adam (training), or the whole
+  of `infer` on a batch. CPU s: median of all threads together.
+- GFLOP: by torch's counter. GFLOP/s: that over the median. Of bare convolution: GFLOP/s over those of a single hidden
+  layer of the decoder, channels last, forward and both backward passes, measured in the same turns, whose rate stands
+  above the table.
+- Every variant has a process of its own. MB: the most it took, over what it had after a minute step; powers of ten.
+  Usual: as it is. Returned: glibc told to give free memory back at once (`MALLOC_MMAP_THRESHOLD_=65536`), which is what
+  `--estimate` foretells. Process: its largest resident memory, Python and torch included. On a GPU: torch's allocator.
+- port: zhixuan-lin/IODINE on the same shape, as it is, its logging included.
+"""
+
+
+def page(results: list[Mapping[str, Any]]) -> str:
+    """The whole page, for results in the order of their files."""
+    return _EXPLAINED + "".join(f"\n{part}" for result in results for part in _sections(result))
+
+
+def show(result: Mapping[str, Any]) -> None:
+    """Print a result as it will stand on the page."""
+    print("\n".join(_sections(result)), flush=True)
+
+
+def _sections(result: Mapping[str, Any]) -> Iterator[str]:
+    machine = result["machine"]
+    yield f"## {_TITLES[result['program']]}: {machine['device']}, {machine['threads']} threads\n"
+    yield f"{result['date']}, commit {result['commit']}, {', '.join(machine['software'])}; `{result['command']}`\n"
+    for name, shape in result["shapes"].items():
+        yield f"### {name}: {shape['size']}², K={shape['slots']}, T={shape['steps']}, batch {shape['batch']}\n"
+        rates = [
+            f"{precision} {_rate(bare) / 1e9:,.0f} GFLOP/s" for precision, bare in shape["bare convolution"].items()
+        ]
+        yield f"Bare convolution: {', '.join(rates)}.\n"
+        rows = [[name, *_figures(one, shape)] for name, one in shape["variants"].items()]
+        yield markdown_table(_HEAD, rows)
+        for other in ("plain", PORT):
+            if other in shape["variants"]:
+                yield f"Beside {other}:\n"
+                yield markdown_table(_BESIDE, list(_beside(shape["variants"], other)))
+
+
+def _figures(one: Mapping[str, Any], shape: Mapping[str, Any]) -> list[str]:
+    wall, bare = median(one["wall"]), shape["bare convolution"][one["precision"]]
+    usual = one["memory"]["usual"]
+    return [
+        f"{wall:.3f} ({min(one['wall']):.3f})",
+        f"{median(one['cpu']):.3f}",
+        f"{shape['batch'] / wall:,.2f}",
+        f"{one['flops'] / 1e9:,.1f}",
+        f"{_rate(one) / 1e9:,.0f}",
+        f"{_rate(one) / _rate(bare):.0%}",
+        _megabytes(usual["peak"] - usual["before"]),
+        _megabytes(_above(one, "returned")),
+        _megabytes(one["estimate"]),
+        _megabytes(usual["peak"]),
+    ]
+
+
+def _beside(variants: Mapping[str, Any], name: str) -> Iterator[list[str]]:
+    """How the variants compare with one of them."""
+    other = variants[name]
+    for variant, one in variants.items():
+        if variant == name:
+            continue
+        yield [
+            variant,
+            f"{median(other['wall']) / median(one['wall']):.2f}",
+            f"{one['flops'] / other['flops']:.2f}",
+            *(_ratio(_above(one, way), _above(other, way)) for way in ("usual", "returned")),
+        ]
+
+
+def _rate(one: Mapping[str, Any]) -> float:
+    return float(one["flops"] / median(one["wall"]))
+
+
+def _above(one: Mapping[str, Any], way: str) -> int | None:
+    memory = one["memory"].get(way)
+    return memory["peak"] - memory["before"] if memory else None
+
+
+def _ratio(one: int | None, other: int | None) -> str:
+    return f"{one / other:.2f}" if one is not None and other else ""
+
+
+def _megabytes(count: int | None) -> str:
+    return "" if count is None else f"{count / 1e6:,.0f}"
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else _RESULTS
+    files = sorted(folder.glob("*.json"))
+    (folder / "README.md").write_text(page([json.loads(file.read_text("utf-8")) for file in files]), "utf-8")
