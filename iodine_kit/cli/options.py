@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from iodine_kit.config import Values
+    from iodine_kit.progress import Reporter
     from iodine_kit.store import Artifact, Store
 
 DEFAULT_STORE = Path("data")
@@ -62,14 +63,21 @@ def store_at(path: Path) -> Store:
     return Store(path)
 
 
-def input_artifact(store: Store, place: str | None, kind: str, command: str, split: str | None = None) -> Artifact:
+def input_artifact(
+    store: Store,
+    place: str | None,
+    kind: str,
+    command: str,
+    split: str | None = None,
+    reporter: Reporter | None = None,
+) -> Artifact:
     """The artifact that was named, or the newest of its kind, with ``split`` if one has it; ``command`` makes one."""
     from iodine_kit.cli.console import Terminal
 
     if place:
         return store.usable(store.open(place, kind))
     artifact = store.newest(kind, command, lambda a: split is None or split in a.facts["splits"])
-    Terminal().note(f"using {kind} {artifact.path}")
+    (reporter or Terminal()).note(f"using {kind} {artifact.path}")
     return artifact
 
 

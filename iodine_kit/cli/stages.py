@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +23,9 @@ from iodine_kit.cli.options import (
     tables_of,
 )
 from iodine_kit.cli.pages import check_output, hand_over
+
+if TYPE_CHECKING:
+    from iodine_kit.stages.job import Resume
 
 
 def register(app: typer.Typer) -> None:
@@ -102,30 +105,47 @@ def train(
     dataset: DatasetOption = None,
     model: Annotated[str | None, typer.Option(help="Name of the model; left out, iodine.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Only say what it takes: FLOPs, memory, disk; nothing is trained.")
+    ] = False,
     settings: SetOption = None,
     pipeline: PipelineOption = None,
     store: StoreOption = DEFAULT_STORE,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a model. Keys to --set: train.steps, train.batch_size, train.device, model.preset, model.slots, …"""
+    """Train a model. Keys to --set: train.steps, train.batch_size, train.device, model.preset, model.slots, …
+
+    torchrun starts it on several GPUs or machines, as: torchrun --standalone --nproc-per-node=8 -m iodine_kit train
+    """
     from iodine_kit.cli.console import Terminal, emit
+    from iodine_kit.cli.estimates import show_estimate
+    from iodine_kit.progress import Silent
     from iodine_kit.stages import train as stage
-    from iodine_kit.stages.job import obtain
-    from iodine_kit.stages.outcome import summary
+    from iodine_kit.stages.estimate import estimate_run
+    from iodine_kit.stages.joint import agree, obtain_jointly
+    from iodine_kit.training.distributed import joined
 
     if resume and overwrite:
         raise typer.BadParameter("--resume and --overwrite exclude each other", param_hint="--resume")
-    tables = tables_of(pipeline, settings, stage.TABLES)
-    if model is not None:
-        tables["model"]["name"] = model
-    place, reporter = store_at(store), Terminal()
-    split = str(tables["train"].get("split", "train"))
-    data = input_artifact(place, dataset, "dataset", "iodine-kit prepare tetrominoes --generate 2000", split)
-    job = stage.plan(tables, data, reporter)
-    artifact = obtain(place, job, reporter, overwrite=overwrite, resume="require" if resume else "never")
-    reporter.note(summary(artifact))
-    emit(artifact, as_json, **{name: artifact.facts[name] for name in ("steps", "parameters", "device")})
+    with joined() as world:
+        tables = tables_of(pipeline, settings, stage.TABLES)
+        if model is not None:
+            tables["model"]["name"] = model
+        place, reporter = store_at(store), Terminal() if world.first else Silent()
+        split = str(tables["train"].get("split", "train"))
+        command = "iodine-kit prepare tetrominoes --generate 2000"
+        data = input_artifact(place, dataset, "dataset", command, split, reporter)
+        if estimate:
+            if world.first:
+                show_estimate(*estimate_run(tables, data, reporter), as_json)
+            return
+        job = stage.plan(tables, data, reporter, world)
+        agree(world, job, stage.configure(tables)[1].model_dump(mode="json"))
+        going_on: Resume = "require" if resume else "never"
+        artifact = obtain_jointly(place, job, world, reporter, overwrite=overwrite, resume=going_on)
+        if artifact:
+            emit(artifact, as_json, **{name: artifact.facts[name] for name in ("steps", "parameters", "device")})
 
 
 def infer(

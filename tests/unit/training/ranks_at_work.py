@@ -105,14 +105,8 @@ def dies(world: World) -> None:
     world.barrier()
 
 
-def stops(world: World) -> None:
-    if world.rank == 1:
-        raise KeyboardInterrupt("stopped after step 3")
-    world.barrier()
-
-
 SCENARIOS: dict[str, Callable[[World], Any]] = {
-    "collectives": collectives, "fails": fails, "all_fail": all_fail, "dies": dies, "stops": stops,
+    "collectives": collectives, "fails": fails, "all_fail": all_fail, "dies": dies,
 }  # fmt: skip
 
 
@@ -126,9 +120,6 @@ def main() -> None:
     except IodineKitError as error:
         sys.stderr.write(f"error: {error}\n")
         status = error.exit_status
-    except KeyboardInterrupt as error:
-        sys.stderr.write(f"interrupted: {error}\n")
-        status = 130
     except SystemExit as left:
         status = int(left.code or 0)
         (out / f"quiet-{os.environ['RANK']}").write_text(str(status))
