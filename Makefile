@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: quickstart test lint fast clean
+.PHONY: quickstart test lint fast bench clean
 
 quickstart: $(VENV)/.core
 	$(BIN)/iodine-kit run pipelines/quickstart.toml --output reports/quickstart.html
@@ -23,6 +23,13 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+# Speed, arithmetic and memory of training and inference on this machine, and the page in reports/benchmarks/ of all results.
+# BENCH adds options, for example BENCH="--threads 1 --port ~/IODINE".
+bench: $(VENV)/.core
+	$(BIN)/python benchmarks/train_step.py $(BENCH)
+	$(BIN)/python benchmarks/infer.py $(BENCH)
+	$(BIN)/python benchmarks/tables.py
 
 $(VENV)/.core: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "iodine-kit needs Python 3.11 or newer: make PYTHON=python3.11 …")'

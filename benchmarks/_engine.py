@@ -16,7 +16,7 @@ from typing import Any
 
 import _steps
 import torch
-from _measure import engine_facts, parser, write_result
+from _measure import machine_facts, origin, parser, write_result
 from _shapes import INFERENCE, ON_CPU, SHAPES, TRAINING, USUAL, Shape, Variant
 from _steps import Step
 from tables import PORT, show
@@ -147,12 +147,13 @@ class Worker:
 def measure(program: str, kind: str, doc: str | None) -> None:
     """Measure as the command line says, print a table for each shape, and leave the results in a file."""
     given = _options(kind, doc)
-    result = {"program": program, **engine_facts(given.device, given.threads), "shapes": {}}
+    machine, come_by = machine_facts(given.device, given.threads), origin()
+    result: dict[str, Any] = {"program": program, "machine": machine, "shapes": {}}
     for name in given.shapes:
         variants = [*given.variants, *[PORT] * bool(given.port)]
         common = (given.device, given.threads, given.batch_size, given.port)
         cases = [Case(kind, name, variant, *common) for variant in variants]
-        result["shapes"][name] = _shape(cases, given.repetitions, given.seconds)
+        result["shapes"][name] = {**come_by, **_shape(cases, given.repetitions, given.seconds)}
         show({**result, "shapes": {name: result["shapes"][name]}})
     if given.output:
         print(write_result(given.output, result))

@@ -105,31 +105,34 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in cells)
 
 
-def engine_facts(device: str, threads: int) -> dict[str, Any]:
-    """When, with what and on what something of PyTorch is measured, and by which command."""
+def machine_facts(device: str, threads: int) -> dict[str, Any]:
+    """What the figures of something made of PyTorch depend on."""
     import torch
 
     name = _processor() if device == "cpu" else torch.cuda.get_device_name(device)
     software = [f"Python {platform.python_version()}", f"torch {torch.__version__}", platform.system()]
-    machine = {"device": name, "processor": _processor(), "cores": os.cpu_count(), "threads": threads}
+    cores = os.cpu_count()
+    return {"device": name, "processor": _processor(), "cores": cores, "threads": threads, "software": software}
+
+
+def origin() -> dict[str, str]:
+    """When, from which commit and by which command something is measured."""
     words = [Path(sys.argv[0]).name, *sys.argv[1:]]
     for place in [index + 1 for index, word in enumerate(words) if word in ("--port", "--output")]:
         words[place] = "DIR"  # where it lies on this machine is nobody's business
-    return {
-        "machine": {**machine, "software": software},
-        "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "commit": _commit(),
-        "command": f"python benchmarks/{' '.join(words)}",
-    }
+    date = f"{datetime.now(UTC):%Y-%m-%d}"
+    return {"date": date, "commit": _commit(), "command": f"python benchmarks/{' '.join(words)}"}
 
 
 def write_result(folder: Path, result: Mapping[str, Any]) -> Path:
-    """Write a result as JSON, named for its program and machine; returns the file."""
+    """Write a result as JSON, named for its program and machine; shapes that an earlier run measured there stay."""
     machine = result["machine"]
     name = f"{result['program']} {machine['device']} {machine['threads']} threads"
     path = folder / f"{re.sub('[^a-z0-9_]+', '-', name.lower())}.json"
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    earlier = json.loads(path.read_text("utf-8"))["shapes"] if path.exists() else {}
+    merged = {**result, "shapes": {**earlier, **result["shapes"]}}
+    path.write_text(json.dumps(merged, indent=1, ensure_ascii=False) + "\n", "utf-8")
     return path
 
 

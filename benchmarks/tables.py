@@ -53,9 +53,10 @@ def show(result: Mapping[str, Any]) -> None:
 def _sections(result: Mapping[str, Any]) -> Iterator[str]:
     machine = result["machine"]
     yield f"## {_TITLES[result['program']]}: {machine['device']}, {machine['threads']} threads\n"
-    yield f"{result['date']}, commit {result['commit']}, {', '.join(machine['software'])}; `{result['command']}`\n"
+    yield f"{', '.join(machine['software'])}; {machine['processor']}, {machine['cores']} cores.\n"
     for name, shape in result["shapes"].items():
         yield f"### {name}: {shape['size']}², K={shape['slots']}, T={shape['steps']}, batch {shape['batch']}\n"
+        yield f"{shape['date']}, commit {shape['commit']}: `{shape['command']}`\n"
         rates = [
             f"{precision} {_rate(bare) / 1e9:,.0f} GFLOP/s" for precision, bare in shape["bare convolution"].items()
         ]
