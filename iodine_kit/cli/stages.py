@@ -124,6 +124,7 @@ def train(
     from iodine_kit.stages import train as stage
     from iodine_kit.stages.estimate import estimate_run
     from iodine_kit.stages.joint import agree, obtain_jointly
+    from iodine_kit.stages.outcome import summary
     from iodine_kit.training.distributed import joined
 
     if resume and overwrite:
@@ -145,6 +146,7 @@ def train(
         going_on: Resume = "require" if resume else "never"
         artifact = obtain_jointly(place, job, world, reporter, overwrite=overwrite, resume=going_on)
         if artifact:
+            reporter.note(summary(artifact))
             emit(artifact, as_json, **{name: artifact.facts[name] for name in ("steps", "parameters", "device")})
 
 

@@ -11,6 +11,7 @@ from iodine_kit.reporting.formatting import setting
 from iodine_kit.stages.pictures import CURVES
 from iodine_kit.store import Artifact
 from iodine_kit.training.files import METRICS
+from iodine_kit.training.rows import read_metrics
 
 _LABELS = {
     "device": "Device",
@@ -41,8 +42,6 @@ class Outcome:
 
 def outcome_of(run: Artifact) -> Outcome:
     """Read a run's log and facts."""
-    from iodine_kit.training.log import read_metrics
-
     rows = read_metrics(run.path / METRICS)
     seconds, batch_size = run.facts.get("seconds_per_step"), run.config["train"]["batch_size"]
     return Outcome(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from iodine_kit.records import Bytes, PredictionBatch, SceneBatch
 from iodine_kit.training.files import METRICS
+from iodine_kit.training.rows import read_metrics
 
 if TYPE_CHECKING:
     from iodine_kit.models import Inference
@@ -29,6 +30,5 @@ def scenes_picture(batch: SceneBatch, inference: Inference, count: int = _SCENES
 def draw_curves(directory: Path, title: str) -> None:
     """Draw the log that lies in a run's directory as ``curves.svg`` beside it."""
     from iodine_kit.reporting.curves import curves_svg
-    from iodine_kit.training.log import read_metrics
 
     (directory / CURVES).write_text(curves_svg(read_metrics(directory / METRICS), title), "utf-8")

@@ -21,6 +21,8 @@ from iodine_kit.stages.job import Facts, Job, Tables
 from iodine_kit.stages.outcome import training_facts
 from iodine_kit.stages.provenance import lineage_of
 from iodine_kit.store import Artifact, Identity
+from iodine_kit.training.files import METRICS
+from iodine_kit.training.rows import read_metrics
 
 VERSION = 2
 TABLES = ("report",)
@@ -154,9 +156,6 @@ def _view(truth: SceneBatch, prediction: PredictionBatch, row: int, scores: Mapp
 
 
 def _training_log(run: Artifact) -> list[dict[str, Any]]:
-    from iodine_kit.training.files import METRICS
-    from iodine_kit.training.log import read_metrics
-
     return read_metrics(run.path / METRICS)
 
 

@@ -15,6 +15,7 @@ from iodine_kit.store.identity import VOLATILE
 from iodine_kit.training.checkpoint import write
 from iodine_kit.training.files import METRICS
 from iodine_kit.training.readings import Reading
+from iodine_kit.training.rows import whole_lines
 
 DIGITS = 7
 """Significant digits of figures in the log: as many as float32 has."""
@@ -45,7 +46,7 @@ class TrainingLog:
 
     def __init__(self, directory: Path, start: int, tensorboard: bool) -> None:
         path = directory / METRICS
-        kept = [line for line in _lines(path) if json.loads(line)["step"] <= start]
+        kept = [line for line in whole_lines(path) if json.loads(line)["step"] <= start]
         write(path, "".join(line + "\n" for line in kept).encode())
         self._file = path.open("a", encoding="utf-8")
         self._events: Any = None
@@ -79,11 +80,6 @@ class TrainingLog:
             self._events.close()
 
 
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The rows of ``metrics.jsonl``."""
-    return [json.loads(line) for line in _lines(path)]
-
-
 def _scalars(row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """Every figure by name, those of lists by name and place."""
     for name, value in row.items():
@@ -101,10 +97,3 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, int):
         return value
     return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
-
-
-def _lines(path: Path) -> list[str]:
-    """Whole lines only: a crash may have cut the last one."""
-    if not path.exists():
-        return []
-    return [line.rstrip("\n") for line in path.open(encoding="utf-8") if line.endswith("\n")]

@@ -18,13 +18,14 @@ from iodine_kit.training.config import TrainConfig, TrainExecution
 from iodine_kit.training.distributed import ALONE, World
 from iodine_kit.training.files import CHECKPOINTS, METRICS, WEIGHTS
 from iodine_kit.training.incident import save_incident
-from iodine_kit.training.log import TrainingLog, read_metrics, row_of, sayable
+from iodine_kit.training.log import TrainingLog, row_of, sayable
 from iodine_kit.training.memory import enough_memory
 from iodine_kit.training.moment import Moment, after
 from iodine_kit.training.pace import Pace
 from iodine_kit.training.parts import divide
 from iodine_kit.training.readings import Pending, Reading, look
 from iodine_kit.training.retention import Checkpoints
+from iodine_kit.training.rows import read_metrics
 from iodine_kit.training.schedule import learning_rate
 from iodine_kit.training.state import TrainingState
 from iodine_kit.training.stop import StopRequest

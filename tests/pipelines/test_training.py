@@ -27,7 +27,7 @@ from iodine_kit.store import Artifact, Store
 from iodine_kit.tensors import images_to, step_generator
 from iodine_kit.training.config import TrainConfig
 from iodine_kit.training.files import WEIGHTS
-from iodine_kit.training.log import read_metrics
+from iodine_kit.training.rows import read_metrics
 
 
 def scenes(count: int, size: int = 6) -> list[Scene]:
