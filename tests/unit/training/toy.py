@@ -36,10 +36,10 @@ class Mean(nn.Module):
 
     def forward(self, image: Tensor, noise: Tensor, total: int) -> LossTerms:
         nll = ((self.weight - image.mean((2, 3)) + noise) ** 2).sum() / total
-        if image.max() * 255 > NO_LOSS - 0.5:
-            nll = nll * torch.nan
-        elif image.max() * 255 > NO_GRADIENT - 0.5:
-            nll = nll + (self.weight - self.weight.detach()).abs().sqrt().sum()
+        value = (image.max() * 255).round()
+        nll = torch.where(value == NO_LOSS, torch.nan, nll)
+        huge = torch.where(value == NO_GRADIENT, 1e30, 0.0)  # squared, it is more than float32 can hold
+        nll = nll + ((self.weight - self.weight.detach()) * huge * huge).sum()
         kl = STRENGTH * (self.weight**2).sum() * len(image) / total
         return LossTerms(nll + kl, nll, kl, nll.detach().expand(2), (kl.detach() / 2).expand(2, 2))
 

@@ -1,0 +1,46 @@
+"""A step asks the device nothing: on a GPU every answer would have to be waited for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+from unit.training.toy import Batches, Mean, trainer
+
+from iodine_kit.config import build
+from iodine_kit.models import iodine
+
+ASKING = {"_local_scalar_dense", "item", "equal", "is_nonzero", "nonzero", "masked_select", "unique", "_unique2"}
+"""Operations whose result the host needs, or whose result's shape it does."""
+
+
+class NeverAsks(TorchDispatchMode):
+    """Refuses operations for which a GPU would be waited for."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.overloadpacket.__name__ in ASKING:
+            raise AssertionError(f"{func} waits for the device")
+        return func(*args, **(kwargs or {}))
+
+
+def iodine_model() -> nn.Module:
+    values = {"preset": "release-tetrominoes", "steps": 2, "latent": 3, "gradient_reduction": "per-image"}
+    return iodine.build(build(iodine.Config, values, "model"), seed=0)
+
+
+@pytest.mark.parametrize("model", [Mean, iodine_model])
+def test_a_step_with_all_options_waits_for_nothing(tmp_path: Path, model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    # On a CPU, and only there, PyTorch's looks at its argument.
+    monkeypatch.setattr(F, "one_hot", lambda case, count: (case[:, None] == torch.arange(count)).long())
+    one = trainer(tmp_path, model(), ema=0.9, geco_target=1.0, skip_nonfinite=2, accumulate=2)
+    image = Batches(values={0: 100}).whole(0).image.repeat(8, 1).repeat(8, 2)
+    for _ in range(2):  # the first one makes Adam's moments
+        with NeverAsks():
+            one._update(image)
+    with pytest.raises(AssertionError, match="waits for the device"), NeverAsks():
+        torch.ones(()).item()
