@@ -197,6 +197,8 @@ class Trainer:
         self._checkpoints.save(self.step, self.state.checkpoint())
 
     def _stop(self, moment: Moment) -> None:
+        if moment.signalled or moment.timed:
+            self.world.barrier()  # the first rank has saved: as soon as one has ended, torchrun ends all
         if moment.signalled:
             raise KeyboardInterrupt(f"stopped after step {self.step}; go on with --resume")
         if moment.timed:

@@ -28,7 +28,7 @@ class Moment:
 def after(
     step: int, config: TrainConfig, execution: TrainExecution, validates: bool, stop: StopRequest, world: World
 ) -> Moment:
-    """What is due after ``step`` steps. Several ranks agree on stopping only when they look: agreeing takes time."""
+    """What is due after ``step`` steps. If one rank is to stop all do, after the same step: they ask at every one."""
     last = step >= config.steps
 
     def due(every: int) -> bool:
@@ -36,6 +36,6 @@ def after(
 
     validating = validates and due(config.validate_every)
     logging, saving = validating or due(config.log_every), due(execution.checkpoint_every)
-    asks = not last and (world.size == 1 or logging or saving)
-    signalled, timed = asks and world.any(stop.signalled), asks and world.any(stop.out_of_time)
-    return Moment(logging, validating, saving or signalled or timed, signalled, timed)
+    stopping = not last and world.any(stop.signalled or stop.out_of_time)
+    signalled = stopping and world.any(stop.signalled)
+    return Moment(logging, validating, saving or stopping, signalled, timed=stopping and not signalled)

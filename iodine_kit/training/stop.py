@@ -10,7 +10,10 @@ from typing import Any
 
 
 class StopRequest:
-    """Context in which the first SIGINT or SIGTERM only sets ``signalled``; a second one ends the process."""
+    """Context in which SIGTERM and the first SIGINT only set ``signalled``; a second Ctrl-C interrupts at once.
+
+    SIGTERM may come more than once, from a scheduler and from torchrun; what has no patience sends SIGKILL.
+    """
 
     def __init__(self, max_seconds: float) -> None:
         self._deadline = time.monotonic() + max_seconds if max_seconds else None
@@ -38,7 +41,8 @@ class StopRequest:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._signal = signal.Signals(number).name
-        self._restore()
+        if number == signal.SIGINT:
+            self._restore()
 
     def _restore(self) -> None:
         for number, handler in self._previous.items():
