@@ -22,10 +22,14 @@ def pick_device(name: str) -> torch.device:
 
 def images_to(device: torch.device, image_BHWC: Bytes) -> Tensor:
     """``uint8[B, H, W, 3]`` to ``float32[B, 3, H, W]`` in [0, 1], channels last in memory."""
-    source = torch.from_numpy(image_BHWC)
+    return send(torch.from_numpy(image_BHWC), device).permute(0, 3, 1, 2).float() / 255
+
+
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """A CPU tensor on ``device``, without waiting for the work that the device has yet to do."""
     if device.type == "cuda":
-        source = source.pin_memory()  # from pageable memory the copy would wait for all work before it
-    return source.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
+        tensor = tensor.pin_memory()  # a copy from pageable memory would wait
+    return tensor.to(device, non_blocking=True)
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:

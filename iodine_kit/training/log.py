@@ -48,7 +48,7 @@ class TrainingLog:
         path = directory / METRICS
         kept = [line for line in whole_lines(path) if json.loads(line)["step"] <= start]
         write(path, "".join(line + "\n" for line in kept).encode())
-        self._file = path.open("a", encoding="utf-8")
+        self._file = path.open("a", buffering=1, encoding="utf-8")  # row by row, for whoever looks on
         self._events: Any = None
         if tensorboard and importlib.util.find_spec("tensorboard"):
             from torch.utils.tensorboard import SummaryWriter
