@@ -17,6 +17,7 @@ from iodine_kit.training.average import Average
 from iodine_kit.training.best import Best
 from iodine_kit.training.checkpoint import Checkpoint, first_misfit
 from iodine_kit.training.config import TrainConfig
+from iodine_kit.training.files import checkpoint_name
 from iodine_kit.training.geco import Geco
 from iodine_kit.training.guard import Guard
 
@@ -71,7 +72,8 @@ class TrainingState:
         if other := other or first_misfit(
             here, {n: t for n, t in found.items() if not n.startswith(("adam/", "best/"))}
         ):
-            raise ResumeError(f"the checkpoint is one of another architecture ({other}): start anew with --overwrite")
+            name = checkpoint_name(checkpoint.facts["step"])
+            raise ResumeError(f"{name} is one of another architecture ({other}): start anew with --overwrite")
         with torch.no_grad():
             for name, tensor in here.items():
                 tensor.copy_(found[name])
