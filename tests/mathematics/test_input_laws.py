@@ -109,6 +109,16 @@ def test_gradients_of_layer_norm() -> None:
     assert torch.autograd.gradcheck(norm, (x,))
 
 
+def test_layer_norm_of_a_channels_last_image_without_gradient_trains() -> None:
+    """Torch 2.13's own group norm ends the process here."""
+    norm, x = LayerNorm(3), torch.randn(2, 3, 12, 12)
+    expected = torch.autograd.grad(norm(x).square().sum(), list(norm.parameters()))
+    found = torch.autograd.grad(
+        norm(x.contiguous(memory_format=torch.channels_last)).square().sum(), list(norm.parameters())
+    )
+    torch.testing.assert_close(found, expected)
+
+
 def test_spatial_inputs_lie_in_alphabetical_order() -> None:
     inputs = RefinementInputs(config_with(normalised=[])).double()
     values, image = values_and_image()

@@ -124,8 +124,8 @@ def _scaled(ctx: Any, dnll: Tensor | None) -> tuple[Tensor | None, ...]:
     if dnll is None or not dz_NZ.numel():
         return (None,) * (3 + ctx.count)
     factor: Tensor = dnll / ctx.settings.share
-    found = (None, None, *(dweight * factor for dweight in dweights)) if dweights else (None,) * ctx.count
-    return (None, None, dz_NZ * factor, *found)
+    found: list[Tensor | None] = [None, None, *(dweight * factor for dweight in dweights)]
+    return (None, None, dz_NZ * factor, *(found if dweights else [None] * ctx.count))
 
 
 def _plus(first: Tensor, second: Tensor | None) -> Tensor:

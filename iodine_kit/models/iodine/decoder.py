@@ -176,4 +176,4 @@ def _cases(size: int, kernel: int, like: Tensor) -> Tensor:
     """The case of each of ``size`` pixels along an axis, one-hot ``[size, k]``: the middle one is repeated."""
     edge, pixel = kernel // 2, torch.arange(size, device=like.device)
     case = pixel.clamp(max=edge) + (pixel - (size - 1 - edge)).clamp(min=0)
-    return F.one_hot(case, kernel).to(like.dtype)
+    return (case[:, None] == torch.arange(kernel, device=like.device)).to(like.dtype)

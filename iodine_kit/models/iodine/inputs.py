@@ -25,7 +25,9 @@ class LayerNorm(nn.Module):
         self.offset = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.group_norm(x, 1, self.gain, self.offset, LAYER_NORM_EPS)
+        # Without an image's axes, because torch 2.13's backward pass crashes on a channels-last input without gradient.
+        rows_NCP = x.reshape(*x.shape[:2], -1)
+        return F.group_norm(rows_NCP, 1, self.gain, self.offset, LAYER_NORM_EPS).view(x.shape)
 
 
 class RefinementInputs(nn.Module):
