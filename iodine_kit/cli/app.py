@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Any
 
 import typer
@@ -9,7 +10,8 @@ from typer.core import TyperGroup
 
 import iodine_kit
 from iodine_kit.cli import artifacts, data, stages
-from iodine_kit.errors import IodineKitError, StorageError
+from iodine_kit.errors import ConfigError, IodineKitError, StorageError
+from iodine_kit.training.distributed import is_one_of_several
 
 INTERRUPTED = 130
 
@@ -57,11 +59,18 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
+    ctx: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    pass
+    if ctx.invoked_subcommand != "train" and is_one_of_several():
+        if os.environ["RANK"] != "0":
+            raise typer.Exit(ConfigError.exit_status)
+        raise ConfigError(
+            f"{ctx.invoked_subcommand} does not run on several ranks: start it without torchrun, "
+            "and only 'train' (for a pipeline, 'train --pipeline FILE') with it"
+        )
 
 
 stages.register(app)

@@ -39,7 +39,7 @@ class World:
         """The device that ``train.device`` means on this rank, and CPU ``threads`` if not 0.
 
         Raises:
-            ConfigError: if there is no such device.
+            ConfigError: if there is no such device, or the ranks' are not of one kind.
         """
         import torch
 
@@ -88,6 +88,11 @@ class World:
 ALONE = World()
 
 
+def is_one_of_several() -> bool:
+    """Whether torchrun started this process together with others."""
+    return all(name in os.environ for name in ENVIRONMENT) and os.environ["WORLD_SIZE"] != "1"
+
+
 @contextmanager
 def joined() -> Iterator[World]:
     """Join the other ranks if torchrun started this process, and part from them in good order.
@@ -95,7 +100,7 @@ def joined() -> Iterator[World]:
     Whatever ends the context on one rank ends the others: the first to fail passes its error on, and the others exit
     with its status and without a word.
     """
-    if any(name not in os.environ for name in ENVIRONMENT) or os.environ["WORLD_SIZE"] == "1":
+    if not is_one_of_several():
         yield ALONE
         return
     from iodine_kit.training.ranks import together

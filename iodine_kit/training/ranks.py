@@ -44,9 +44,12 @@ class Ranks(World):
 
     def device_for(self, name: str, threads: int = 0) -> torch.device:
         local, neighbours = _local("LOCAL_RANK", 0), _local("LOCAL_WORLD_SIZE", 1)
+        if name.startswith("cuda:"):
+            raise ConfigError(f"train.device is {name}, which is one GPU for all ranks: leave it at auto, or say cuda")
         if name == "cuda" or (name == "auto" and torch.cuda.is_available()):
             name = f"cuda:{local}"
         device = pick_device(name)
+        self.agree("kind of device", {"train.device": device.type})
         if device.type == "cuda":
             torch.cuda.set_device(device)  # NCCL takes the current one
         # torchrun sets one thread where nobody chose, and PyTorch alone would take all cores for every rank.

@@ -75,7 +75,13 @@ def collectives(world: World) -> dict[str, Any]:
     ]
     world.agree("configuration", {"train": {"steps": 3}})
     with_error = []
-    for action in (lambda: world.part(7), lambda: world.part(1), lambda: world.agree("data set", {"key": world.rank})):
+    actions = (
+        lambda: world.part(7),
+        lambda: world.part(1),
+        lambda: world.agree("data set", {"key": world.rank}),
+        lambda: world.device_for("cuda:1"),
+    )
+    for action in actions:
         try:
             action()
         except ConfigError as error:

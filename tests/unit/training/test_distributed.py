@@ -82,6 +82,7 @@ def test_two_ranks_are_one_process_on_the_same_batch(tmp_path: Path) -> None:
             "a batch of 1 does not divide among 2 ranks; try 2",
             "rank 1 has another data set than rank 0 (key: 0 -> 1): start all ranks with the same command on the same "
             "data and code",
+            "train.device is cuda:1, which is one GPU for all ranks: leave it at auto, or say cuda",
         ]
     for idle in (False, True):
         alone = work().trained(ALONE, idle, 1)
