@@ -110,6 +110,7 @@ class Trainer:
             "parameters": sum(p.numel() for p in self.state.model.parameters()),
             "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu",
             "threads": torch.get_num_threads(),
+            "ranks": self.world.size,
             "seconds_per_step": round(pace.seconds_per_step(self.step), 5),
             "skipped_steps": self._skipped,
             "weights": {"step": best.facts["step"] if best.weights else self.step, "ema": self.config.ema},

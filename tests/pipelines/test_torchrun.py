@@ -97,6 +97,8 @@ def test_two_ranks_train_what_one_process_trains_and_go_on_after_one_was_told_to
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{path}\n" and done.stderr.count("using dataset") == 1  # the first rank alone talks
     is_close(tmp_path / path, alone)
+    ranks = [json.loads((run / "manifest.json").read_text())["facts"]["ranks"] for run in (alone, tmp_path / path)]
+    assert ranks == [1, 2]
     (tmp_path / path).rename(together)
 
     stopped = torchrun(*train, program=ENDED)
