@@ -12,6 +12,7 @@ from pydantic import Field
 
 from iodine_kit.config import Config, build, split_table
 from iodine_kit.errors import CountError, DivergedError
+from iodine_kit.heap import keep_freed_memory
 from iodine_kit.loader import in_order
 from iodine_kit.predictions import PREDICTIONS, PredictionWriter
 from iodine_kit.progress import Reporter
@@ -110,6 +111,8 @@ def _make(
     if execution.threads:
         torch.set_num_threads(execution.threads)
     device = pick_device(execution.device)
+    if device.type == "cpu":
+        keep_freed_memory()
     model = load_model(run).to(device).eval().requires_grad_(False)
     reader = open_split(dataset, config.split)
     assert config.scenes is not None

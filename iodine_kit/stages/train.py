@@ -109,16 +109,21 @@ def _make(
     world: World,
 ) -> Facts:
     from iodine_kit.loader import ShuffledBatches
+    from iodine_kit.training.estimate import estimate_step
     from iodine_kit.training.loop import Trainer
 
     reader = _open(dataset, config.split)
     model = plugin.build(model_config, config.seed)
     validation = Validation(config, dataset) if config.validate_every else None
     architecture = {"model": model_config.model_dump(mode="json")}
-    trainer = Trainer(model, config, execution, out, reporter, world, validation, architecture=architecture)
+    info, parts = dataset_info(dataset), divide(*world.part(config.batch_size), config.batch_size, execution.accumulate)
+    trainer = Trainer(
+        model, config, execution, out, reporter, world, validation, architecture=architecture,
+        estimate=lambda: estimate_step(model, len(parts) * parts[0].count, info.height, info.width, parts).sentence(),
+    )  # fmt: skip
     facts = trainer.run(ShuffledBatches(reader, config.batch_size, config.seed, world.part(config.batch_size)))
     if world.first:
-        draw_curves(out, f"Training on {dataset_info(dataset).dataset}")
+        draw_curves(out, f"Training on {info.dataset}")
     return {**facts, "scenes": len(reader), "validation_scenes": validation.scenes if validation else 0}
 
 

@@ -14,6 +14,7 @@ from iodine_kit.errors import DivergedError, TimeLimitReached
 from iodine_kit.progress import Reporter, Show
 from iodine_kit.records import SceneBatch
 from iodine_kit.training.checkpoint import decode, save_weights
+from iodine_kit.training.compilation import compiled, prepare
 from iodine_kit.training.config import TrainConfig, TrainExecution
 from iodine_kit.training.distributed import ALONE, World
 from iodine_kit.training.files import CHECKPOINTS, METRICS, WEIGHTS
@@ -70,6 +71,7 @@ class Trainer:
         self.device = world.device_for(execution.device, execution.threads)
         parts = divide(*world.part(config.batch_size), config.batch_size, execution.accumulate)
         world.copy(model.to(self.device).state_dict().values())
+        prepare(model, config, execution, self.device)
         self.state = TrainingState(model, config, architecture or {})
         self._mirror = copy.deepcopy(model).eval().requires_grad_(False) if validate and world.first else None
         self._checkpoints = Checkpoints(directory, execution.keep)
@@ -123,7 +125,7 @@ class Trainer:
             for row in read_metrics(self.directory / METRICS):  # before an interruption
                 show(row["step"], row)
             for batch in batches.prefetched(self.step, self.config.steps):
-                with enough_memory(doing, estimate=self._estimate):
+                with enough_memory(doing, estimate=self._estimate), compiled(self.execution.compile == "on"):
                     self._pending.append(self._update(batch.image))
                 moment = after(self.step, self.config, self.execution, self._validate is not None, stop, self.world)
                 if moment.looking:

@@ -55,7 +55,7 @@ class ClosedForm(torch.autograd.Function):
         mean, logit, explained, counterfactual = _look(settings, image_BCHW, out_N4HW)
         nll_B = -explained.loglik_BHW.sum((1, 2))
         at_once = settings.stream and settings.counts
-        dmean = dlogit = dz_NZ = nll_B.new_empty(0)
+        dmean, dlogit, dz_NZ = (nll_B.new_empty(0) for _ in range(3))
         dweights: tuple[Tensor, ...] = ()
         if settings.refines or at_once:
             dmean, dlogit = pull_back(explained, -settings.share, None, None)
@@ -119,13 +119,13 @@ def _of_output(settings: Settings, mean_BKCHW: Tensor, dmean_BKCHW: Tensor, dlog
 
 def _scaled(ctx: Any, dnll: Tensor | None) -> tuple[Tensor | None, ...]:
     """What the forward pass found, in the proportion in which the loss asks for it."""
-    saved: tuple[Tensor, ...] = ctx.saved_tensors
-    dz_NZ, *dweights = saved
+    count: int = ctx.count
+    dz_NZ, *dweights = ctx.saved_tensors
     if dnll is None or not dz_NZ.numel():
-        return (None,) * (3 + ctx.count)
+        return (None,) * (3 + count)
     factor: Tensor = dnll / ctx.settings.share
     found: list[Tensor | None] = [None, None, *(dweight * factor for dweight in dweights)]
-    return (None, None, dz_NZ * factor, *(found if dweights else [None] * ctx.count))
+    return (None, None, dz_NZ * factor, *(found if dweights else [None] * count))
 
 
 def _plus(first: Tensor, second: Tensor | None) -> Tensor:

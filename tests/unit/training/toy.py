@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from iodine_kit.models import LossTerms
+from iodine_kit.models import Computation, LossTerms
 from iodine_kit.progress import Silent
 from iodine_kit.records import SceneBatch
 from iodine_kit.training.config import TrainConfig, TrainExecution
@@ -27,6 +27,7 @@ class Mean(nn.Module):
 
     def __init__(self, width: int = 3) -> None:
         super().__init__()
+        self.computation = Computation()
         self.weight = nn.Parameter(torch.zeros(width))
         self.unused = nn.Parameter(torch.ones(2, 1))
         self.frozen = nn.Parameter(torch.ones(1), requires_grad=False)

@@ -1,0 +1,95 @@
+"""Precision, recomputation and compilation as a run sets them up, on IODINE itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from mathematics.iodine_reference import TINY_SPRITES, tiny_image, tiny_model
+from torch import Tensor, nn
+
+from iodine_kit.errors import ConfigError
+from iodine_kit.models import Computation, Part
+from iodine_kit.models.iodine.model import Iodine
+from iodine_kit.training.compilation import compiled, prepare
+from iodine_kit.training.config import TrainConfig, TrainExecution
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def settings_put_back() -> Iterator[None]:
+    """The process's own settings are those of before."""
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    yield
+    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
+def gradients(model: Iodine) -> tuple[Tensor, list[Tensor]]:
+    """Loss and gradients of a step."""
+    image = tiny_image(2).to(model.initial.dtype)
+    terms = model(image, model.noise(torch.Generator().manual_seed(2), Part(0, 2), 2), 2)
+    found = torch.autograd.grad(terms.loss, list(model.parameters()))
+    return terms.loss.detach(), list(found)
+
+
+@pytest.mark.parametrize(("precision", "expected"), [("float32", False), ("tf32", True), ("bfloat16", False)])
+def test_precision_and_recomputation_reach_the_model_and_the_gpu(precision: str, expected: bool) -> None:
+    model = tiny_model()
+    prepare(model, TrainConfig.model_validate({"precision": precision}), TrainExecution(recompute=True), CPU)
+    convolutions = "bfloat16" if precision == "bfloat16" else "float32"
+    assert model.computation == Computation(precision=convolutions, recompute=True)
+    assert torch.backends.cudnn.allow_tf32 is torch.backends.cuda.matmul.allow_tf32 is expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stopped", [None, ("components", "mask", "pred_mask", "posterior")])
+def test_the_whole_step_is_one_graph_and_finds_the_same(stopped: tuple[str, ...] | None) -> None:
+    """Traced and differentiated as for any compiler, then run as it is: generating code would take minutes."""
+    five = ("counterfactual", "dcomponents", "dmask", "dzp", "log_prob")
+    changes: dict[str, object] = {"stopped": (*five, *stopped)} if stopped else {}
+    eager = tiny_model(TINY_SPRITES, **changes)
+    traced = tiny_model(TINY_SPRITES, **changes)
+    traced.compile(fullgraph=True, dynamic=False, backend="aot_eager")
+    (loss, found), (expected_loss, expected) = gradients(traced), gradients(eager)
+    torch.testing.assert_close(loss, expected_loss, rtol=1e-9, atol=1e-9)
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
+def test_bfloat16_convolutions_leave_the_rest_in_float32_and_follow_it() -> None:
+    """8 bits of significand: losses within 1 %, and gradients that point the same way (cosine above 0.99)."""
+    (loss, exact) = gradients(tiny_model().float())
+    model = tiny_model().float()
+    model.computation = Computation(precision="bfloat16")
+    seen: dict[str, set[torch.dtype]] = {}
+
+    def note(name: str) -> object:
+        return lambda module, given, result: seen.setdefault(name, set()).add(_first(result).dtype)
+
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear) or "norms." in name:
+            module.register_forward_hook(note(name))  # type: ignore[arg-type]
+    rough_loss, rough = gradients(model)
+    assert rough_loss.dtype == torch.float32
+    assert set.union(*seen.values()) == {torch.float32}
+    torch.testing.assert_close(rough_loss, loss, rtol=1e-2, atol=0)
+    ours, theirs = (torch.cat([gradient.flatten() for gradient in found]) for found in (rough, exact))
+    assert not torch.equal(ours, theirs)
+    assert float(torch.cosine_similarity(ours, theirs, dim=0)) > 0.99
+
+
+def test_a_compiler_that_fails_ends_in_one_sentence() -> None:
+    def broken(graph: object, inputs: object) -> object:
+        raise OSError("no C++ compiler")
+
+    model = tiny_model()
+    model.compile(backend=broken)
+    message = r"train\.compile: PyTorch cannot compile here .* use train\.compile=off"
+    with pytest.raises(ConfigError, match=message), compiled(True):
+        gradients(model)
+
+
+def _first(result: Tensor | tuple[Tensor, ...]) -> Tensor:
+    return result if isinstance(result, Tensor) else result[0]
