@@ -24,7 +24,7 @@ from tables import PORT, show
 RESULTS = Path(__file__).parents[1] / "reports" / "benchmarks"
 _BARE = "bare "
 """With a precision after it, the variant that is nothing but a convolution."""
-_AT_ONCE = {"MALLOC_MMAP_THRESHOLD_": "65536"}
+AT_ONCE = {"MALLOC_MMAP_THRESHOLD_": "65536"}
 """Makes glibc give memory back as soon as it is free, instead of keeping it for later."""
 
 
@@ -100,6 +100,7 @@ class Worker:
 
     Attributes:
         flops: of a step.
+        first: seconds of the first step, compilation included.
         wall, cpu: seconds of every step so far.
         memory: of the process, ``before`` and at its ``peak``, bytes.
     """
@@ -112,6 +113,7 @@ class Worker:
         )
         first = self._answer()
         self.flops: int = first["flops"]
+        self.first: float = round(first["first"], 3)
         self.memory: dict[str, int] = {"before": first["before"], "peak": first["before"]}
         self.wall: list[float] = []
         self.cpu: list[float] = []
@@ -134,7 +136,7 @@ class Worker:
 
     def result(self) -> dict[str, Any]:
         """All measurements."""
-        return {"wall": self.wall, "cpu": self.cpu, "flops": self.flops}
+        return {"wall": self.wall, "cpu": self.cpu, "flops": self.flops, "first": self.first}
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
@@ -217,6 +219,6 @@ def _returned(case: Case) -> dict[str, dict[str, int]]:
     """Memory on a CPU where what is free is given back at once."""
     if case.device != "cpu":
         return {}
-    with Worker(case, _AT_ONCE) as worker:
+    with Worker(case, AT_ONCE) as worker:
         worker.step()
     return {"returned": worker.memory}

@@ -17,8 +17,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from iodine_kit.config import merge
 from iodine_kit.models import Computation, Part, iodine
+from iodine_kit.training.compilation import compile_step
 
 Step = Callable[[], object]
+_AGAIN = 4
+"""Bare convolutions in a call, so that all but the first find their tensors where the one before left them."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +55,14 @@ def training_step(shape: Shape, variant: Variant, device: torch.device) -> Step:
     optimizer = _adam(model)
     image_BCHW = images(shape, device)
     generator = torch.Generator().manual_seed(0)
-    total, forward = shape.batch, torch.compile(model) if variant.compiled else model
+    total = shape.batch
+    if variant.compiled:
+        compile_step(model, device)
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
         noise = model.noise(generator, Part(0, total), total).to(device, non_blocking=True)
-        forward(image_BCHW, noise, total).loss.backward()
+        model(image_BCHW, noise, total).loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 5.0)
         optimizer.step()
 
@@ -94,7 +99,7 @@ def port_inference_step(shape: Shape, directory: Path, device: torch.device) -> 
 
 
 def bare_convolution(shape: Shape, precision: str, device: torch.device) -> Step:
-    """One hidden layer of the shape's decoder alone, channels last: forward and both backward passes."""
+    """A hidden layer of the shape's decoder alone, channels last, a few times: forward and both backward passes."""
     config = shape.config
     channels, kernel, count = config.decoder.channels[-1], config.decoder.kernel, shape.batch * config.slots
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
@@ -105,8 +110,9 @@ def bare_convolution(shape: Shape, precision: str, device: torch.device) -> Step
     gradient = torch.randn_like(hidden)
 
     def step() -> None:
-        result = F.conv2d(hidden, weight, padding=kernel // 2)
-        torch.autograd.grad(result, (hidden, weight), gradient)
+        for _ in range(_AGAIN):
+            result = F.conv2d(hidden, weight, padding=kernel // 2)
+            torch.autograd.grad(result, (hidden, weight), gradient)
 
     return step
 

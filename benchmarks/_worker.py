@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import sys
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
-from _engine import KINDS, Case
+from _engine import AT_ONCE, KINDS, PORT, Case
 from _shapes import PLAIN, SHAPES
 from _steps import count_flops, timed
+
+from iodine_kit.heap import keep_freed_memory
 
 
 def main() -> None:
@@ -28,15 +32,18 @@ def main() -> None:
     options.add_argument("case", help="as JSON")
     case = Case(**json.loads(options.parse_args().case))
     torch.set_num_threads(case.threads)
+    if case.variant != PORT and not AT_ONCE.keys() & os.environ.keys():
+        keep_freed_memory()  # as training and inference do
     device = torch.device(case.device)
     KINDS[case.kind].ours(SHAPES["minute"], PLAIN, device)()
     before = _memory_now(device)
     step = case.step()
+    started = perf_counter()
+    flops = count_flops(case.step(eager=True) if case.compiled else step)  # what is compiled hides from the counter
     if case.compiled:
-        step()  # what is compiled hides from the counter
-        _answer(before=before, flops=count_flops(case.step(eager=True)))
-    else:
-        _answer(before=before, flops=count_flops(step))
+        started = perf_counter()
+        step()
+    _answer(before=before, flops=flops, first=perf_counter() - started)
     for _ in sys.stdin:
         time = timed(step, device, case.precision)
         _answer(wall=time.wall, cpu=time.cpu, peak=_memory_peak(device))

@@ -18,7 +18,7 @@ _RESULTS = Path(__file__).parents[1] / "reports" / "benchmarks"
 PORT = "port"
 """Name of the port among the variants."""
 _HEAD = (
-    "variant", "s/step, median (best)", "CPU s", "images/s", "GFLOP", "GFLOP/s", "of bare convolution",
+    "variant", "s/step, median (best)", "first step, s", "CPU s", "images/s", "GFLOP", "GFLOP/s", "of bare convolution",
     "MB, usual", "MB, returned", "MB, estimated", "MB, process",
 )  # fmt: skip
 _BESIDE = ("variant", "times as fast", "× FLOPs", "× MB, usual", "× MB, returned")
@@ -29,7 +29,7 @@ Made by `python benchmarks/tables.py` of the JSON files beside it, which hold ev
 stands in [benchmarks/README.md](../../benchmarks/README.md).
 
 - s/step: wall clock, variants in turn; a step is forward, all backward passes, clip and Adam (training), or the whole
-  of `infer` on a batch. CPU s: median of all threads together.
+  of `infer` on a batch. First step: with compilation, where there is one. CPU s: median of all threads together.
 - GFLOP: by torch's counter. GFLOP/s: that over the median. Of bare convolution: GFLOP/s over those of a single hidden
   layer of the decoder, channels last, forward and both backward passes, measured in the same turns, whose rate stands
   above the table.
@@ -74,6 +74,7 @@ def _figures(one: Mapping[str, Any], shape: Mapping[str, Any]) -> list[str]:
     usual = one["memory"]["usual"]
     return [
         f"{wall:.3f} ({min(one['wall']):.3f})",
+        f"{one['first']:.1f}",
         f"{median(one['cpu']):.3f}",
         f"{shape['batch'] / wall:,.2f}",
         f"{one['flops'] / 1e9:,.1f}",

@@ -29,7 +29,7 @@ def shape(seconds: float) -> dict[str, Any]:
         memory = {"before": 10**8, "peak": 10**8 + times * times * 50 * 10**6}
         return {
             "wall": [seconds * times, seconds * times + 9, seconds * times / 2], "cpu": [2.0],
-            "flops": (2 * times - 1) * 10**11, "precision": "float32",
+            "flops": (2 * times - 1) * 10**11, "first": 30.0 * times, "precision": "float32",
             "memory": {"usual": memory, "returned": memory}, "estimate": 49_600_000 if times == 1 else None,
         }  # fmt: skip
 
@@ -60,7 +60,7 @@ def test_the_page_is_reckoned_from_the_measurements(tmp_path: Path) -> None:
     assert "## Training: Abacus, 1 threads" in page
     assert "Bare convolution: float32 100 GFLOP/s." in page
     plain, beside = cells(page, "plain")
-    assert plain[1:] == ["2.000 (1.000)", "2.000", "4.00", "100.0", "50", "50%", "50", "50", "50", "150"]
+    assert plain[1:] == ["2.000 (1.000)", "30.0", "2.000", "4.00", "100.0", "50", "50%", "50", "50", "50", "150"]
     assert beside[1:] == ["2.00", "0.33", "0.25", "0.25"]
 
 
