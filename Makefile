@@ -29,6 +29,7 @@ lint: $(VENV)/.test
 bench: $(VENV)/.core
 	$(BIN)/python benchmarks/train_step.py $(BENCH)
 	$(BIN)/python benchmarks/infer.py $(BENCH)
+	$(BIN)/python benchmarks/profile_step.py
 	$(BIN)/python benchmarks/tables.py
 
 $(VENV)/.core: pyproject.toml constraints.txt

@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import subprocess
 import sys
 import zlib
@@ -121,7 +122,7 @@ def origin() -> dict[str, str]:
     for place in [index + 1 for index, word in enumerate(words) if word in ("--port", "--output")]:
         words[place] = "DIR"  # where it lies on this machine is nobody's business
     date = f"{datetime.now(UTC):%Y-%m-%d}"
-    return {"date": date, "commit": _commit(), "command": f"python benchmarks/{' '.join(words)}"}
+    return {"date": date, "commit": _commit(), "command": f"python benchmarks/{shlex.join(words)}"}
 
 
 def write_result(folder: Path, result: Mapping[str, Any]) -> Path:

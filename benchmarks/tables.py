@@ -22,7 +22,7 @@ _HEAD = (
     "MB, usual", "MB, returned", "MB, estimated", "MB, process",
 )  # fmt: skip
 _BESIDE = ("variant", "times as fast", "× FLOPs", "× MB, usual", "× MB, returned")
-_TITLES = {"train_step": "Training", "infer": "Inference"}
+_TITLES = {"train_step": "Training", "infer": "Inference", "profile_step": "Where a training step spends its time"}
 _EXPLAINED = """# Benchmarks of training and inference
 
 Made by `python benchmarks/tables.py` of the JSON files beside it, which hold every single measurement; how to measure
@@ -36,6 +36,7 @@ stands in [benchmarks/README.md](../../benchmarks/README.md).
 - Every variant has a process of its own. MB: the most it took, over what it had after a minute step; powers of ten.
   Usual: as it is. Returned: glibc told to give free memory back at once (`MALLOC_MMAP_THRESHOLD_=65536`), which is what
   `--estimate` foretells. Process: its largest resident memory, Python and torch included. On a GPU: torch's allocator.
+- Where time goes: every operation by the clock on the wall, median; what is left of the step is outside operations.
 - port: zhixuan-lin/IODINE on the same shape, as it is, its logging included.
 """
 
@@ -57,6 +58,9 @@ def _sections(result: Mapping[str, Any]) -> Iterator[str]:
     for name, shape in result["shapes"].items():
         yield f"### {name}: {shape['size']}², K={shape['slots']}, T={shape['steps']}, batch {shape['batch']}\n"
         yield f"{shape['date']}, commit {shape['commit']}: `{shape['command']}`\n"
+        if "kinds" in shape:
+            yield from _profile(shape)
+            continue
         rates = [
             f"{precision} {_rate(bare) / 1e9:,.0f} GFLOP/s" for precision, bare in shape["bare convolution"].items()
         ]
@@ -67,6 +71,13 @@ def _sections(result: Mapping[str, Any]) -> Iterator[str]:
             if other in shape["variants"]:
                 yield f"Beside {other}:\n"
                 yield markdown_table(_BESIDE, list(_beside(shape["variants"], other)))
+
+
+def _profile(shape: Mapping[str, Any]) -> Iterator[str]:
+    whole = median(shape["clocked"])
+    yield f"A step took {median(shape['wall']):.3f} s, and with a clock on every operation {whole:.3f} s.\n"
+    kinds = [(kind, median(values)) for kind, values in shape["kinds"].items()]
+    yield markdown_table(("what for", "s", "share"), [[kind, f"{s:.3f}", f"{s / whole:.0%}"] for kind, s in kinds])
 
 
 def _figures(one: Mapping[str, Any], shape: Mapping[str, Any]) -> list[str]:

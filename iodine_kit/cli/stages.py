@@ -139,7 +139,7 @@ def train(
         data = input_artifact(place, dataset, "dataset", command, split, reporter)
         if estimate:
             if world.first:
-                show_estimate(*estimate_run(tables, data, reporter), as_json)
+                show_estimate(estimate_run(tables, data, reporter), as_json)
             return
         job = stage.plan(tables, data, reporter, world)
         agree(world, job, stage.configure(tables)[1].model_dump(mode="json"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from iodine_kit.config import Config, build
@@ -39,16 +39,34 @@ def estimate(
     return replace(found, weight_bytes=averages * found.weight_bytes)
 
 
-def estimate_run(tables: Tables, dataset: Artifact, reporter: Reporter) -> tuple[Estimate, int]:
-    """Predict what training with these tables on this data set would take, or refuse what training would refuse.
+@dataclass(frozen=True)
+class RunEstimate:
+    """What a whole run takes.
 
-    Returns the estimate of a step, and the most that the run needs on disk, in bytes: the checkpoints that are kept,
-    the next one while it is written, and the weights at the end.
+    Attributes:
+        step: of training.
+        process_bytes: memory of the process on a CPU: a step's tensors, and what Python and PyTorch take without them.
+        disk_bytes: the checkpoints that are kept, the next one while it is written, and the weights at the end.
     """
+
+    step: Estimate
+    process_bytes: int
+    disk_bytes: int
+
+    def facts(self) -> dict[str, Any]:
+        """All figures by name."""
+        return {**self.step.facts(), "process_bytes": self.process_bytes, "disk_bytes": self.disk_bytes}
+
+
+def estimate_run(tables: Tables, dataset: Artifact, reporter: Reporter) -> RunEstimate:
+    """Predict what training with these tables on this data set would take, or refuse what training would refuse."""
+    from iodine_kit.training.memory import resident_bytes
+
     identity = train.plan(tables, dataset, reporter).identity
     values: dict[str, Any] = dict(identity.config["model"])
     plugin = train.MODELS.load(values.pop("name"))
     config, execution = train.configure(tables)
     info = dataset_info(dataset)
     found = estimate(plugin, build(plugin.Config, values, "model"), config, execution, info.height, info.width)
-    return found, (execution.keep + 1) * found.checkpoint_bytes + found.weight_bytes
+    disk = (execution.keep + 1) * found.checkpoint_bytes + found.weight_bytes
+    return RunEstimate(found, found.peak_bytes + resident_bytes(), disk)

@@ -6,6 +6,7 @@ import importlib.util
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
@@ -23,6 +24,16 @@ def peak_bytes(device: torch.device) -> int:
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def resident_bytes() -> int:
+    """Memory that this process takes now, libraries included; where that is not told, the most it ever took."""
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        return peak_bytes(torch.device("cpu"))
+    import resource
+
+    return int(statm.read_text("ascii").split()[1]) * resource.getpagesize()
 
 
 def out_of_memory(doing: str, lower: str = LOWER, estimate: str = "") -> MemoryLimitError:
