@@ -21,7 +21,7 @@ _HEAD = (
     "variant", "s/step, median (best)", "first step, s", "CPU s", "images/s", "GFLOP", "GFLOP/s", "of bare convolution",
     "MB, usual", "MB, returned", "MB, estimated", "MB, process",
 )  # fmt: skip
-_BESIDE = ("variant", "times as fast", "× FLOPs", "× MB, usual", "× MB, returned")
+_BESIDE = ("variant", "times as fast", "at a bare convolution's rate", "× FLOPs", "× MB, usual", "× MB, returned")
 _TITLES = {"train_step": "Training", "infer": "Inference", "profile_step": "Where a training step spends its time"}
 _EXPLAINED = """# Benchmarks of training and inference
 
@@ -37,6 +37,8 @@ stands in [benchmarks/README.md](../../benchmarks/README.md).
   Usual: as it is. Returned: glibc told to give free memory back at once (`MALLOC_MMAP_THRESHOLD_=65536`), which is what
   `--estimate` foretells. Process: its largest resident memory, Python and torch included. On a GPU: torch's allocator.
 - Where time goes: every operation by the clock on the wall, median; what is left of the step is outside operations.
+- At a bare convolution's rate: times as fast as the other if all operations of a variant ran at the rate of that layer,
+  which is as fast as it can be made without fewer operations.
 - port: zhixuan-lin/IODINE on the same shape, as it is, its logging included.
 """
 
@@ -70,7 +72,7 @@ def _sections(result: Mapping[str, Any]) -> Iterator[str]:
         for other in ("plain", PORT):
             if other in shape["variants"]:
                 yield f"Beside {other}:\n"
-                yield markdown_table(_BESIDE, list(_beside(shape["variants"], other)))
+                yield markdown_table(_BESIDE, list(_beside(shape, other)))
 
 
 def _profile(shape: Mapping[str, Any]) -> Iterator[str]:
@@ -98,15 +100,17 @@ def _figures(one: Mapping[str, Any], shape: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _beside(variants: Mapping[str, Any], name: str) -> Iterator[list[str]]:
+def _beside(shape: Mapping[str, Any], name: str) -> Iterator[list[str]]:
     """How the variants compare with one of them."""
-    other = variants[name]
-    for variant, one in variants.items():
+    other = shape["variants"][name]
+    for variant, one in shape["variants"].items():
         if variant == name:
             continue
+        least = one["flops"] / _rate(shape["bare convolution"][one["precision"]])
         yield [
             variant,
             f"{median(other['wall']) / median(one['wall']):.2f}",
+            f"{median(other['wall']) / least:.2f}",
             f"{one['flops'] / other['flops']:.2f}",
             *(_ratio(_above(one, way), _above(other, way)) for way in ("usual", "returned")),
         ]
