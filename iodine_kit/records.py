@@ -82,6 +82,21 @@ class PredictionBatch:
 
 
 @dataclass(frozen=True)
+class Part:
+    """Which images of a training step's whole batch are at hand: a rank's, or those of one accumulated part.
+
+    Attributes:
+        first: place of the first one in the whole batch.
+        count: images at hand.
+        total: images in the whole batch.
+    """
+
+    first: int
+    count: int
+    total: int
+
+
+@dataclass(frozen=True)
 class DatasetInfo:
     """What is true of every scene of a data set.
 

@@ -7,22 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from iodine_kit.config import Config
+from iodine_kit.records import Part
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
-
-
-@dataclass(frozen=True)
-class Part:
-    """Which images of a training step's whole batch are at hand: a rank's, or those of one accumulated part.
-
-    Attributes:
-        first: place of the first one in the whole batch.
-        total: images in the whole batch.
-    """
-
-    first: int
-    total: int
 
 
 @dataclass(frozen=True)
@@ -89,8 +77,8 @@ class Model(Protocol):
     computation: Computation
     """May be set at any time."""
 
-    def noise(self, generator: Generator | None, part: Part, count: int) -> Tensor:
-        """Draw a training step's noise for ``count`` images from ``part.first`` on.
+    def noise(self, generator: Generator | None, part: Part) -> Tensor:
+        """Draw a training step's noise for the images of a part.
 
         It is drawn for the whole batch, so that parts of it see what the whole would have seen.
         """

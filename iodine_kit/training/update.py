@@ -8,11 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from iodine_kit.records import Bytes
+from iodine_kit.records import Bytes, Part
 from iodine_kit.tensors import images_to, send, step_generator
 from iodine_kit.training.config import TrainConfig
 from iodine_kit.training.distributed import World
-from iodine_kit.training.parts import Part
 from iodine_kit.training.readings import Pending
 from iodine_kit.training.schedule import learning_rate
 from iodine_kit.training.state import TrainingState
@@ -63,4 +62,4 @@ class Update:
     def _terms(self, image_BCHW: Tensor, part: Part) -> Any:
         generator = step_generator(self._config.seed, self._state.step)  # anew, for noise is drawn for the whole batch
         model: Any = self._state.model
-        return model(image_BCHW, send(model.noise(generator, part, part.count), self._device), part.total)
+        return model(image_BCHW, send(model.noise(generator, part), self._device), part.total)

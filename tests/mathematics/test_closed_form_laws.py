@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from mathematics.iodine_reference import TINY_CLEVR, TINY_SPRITES, TINY_TETROMINOES, tiny_image, tiny_model
 from torch import Tensor
 
-from iodine_kit.models import Computation, Part
+from iodine_kit.models import Computation
 from iodine_kit.models.iodine import likelihood
 from iodine_kit.models.iodine.closed_form import ClosedForm, Settings
 from iodine_kit.models.iodine.config import FLAT_INPUTS, SPATIAL_INPUTS, LikelihoodName
 from iodine_kit.models.iodine.decoding import by_formula, needs_graph
 from iodine_kit.models.iodine.gradients import explain, pull_back
+from iodine_kit.records import Part
 
 NAMES = get_args(LikelihoodName)
 EXACT = {"rtol": 1e-9, "atol": 1e-9}
@@ -88,7 +89,7 @@ def gradients(net: str, choice: str, how: Computation, dtype: torch.dtype) -> tu
     """Loss and all parameters' gradients of one training step."""
     model = tiny_model(NETS[net], **CHOICES[choice]).to(dtype)
     model.computation = how
-    noise = model.double().noise(torch.Generator().manual_seed(3), Part(0, 3), 3).to(dtype)
+    noise = model.double().noise(torch.Generator().manual_seed(3), Part(0, 3, 3)).to(dtype)
     model.to(dtype)
     terms = model(tiny_image(3).to(dtype), noise, 3)
     terms.loss.backward()

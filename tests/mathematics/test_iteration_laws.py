@@ -23,12 +23,13 @@ from mathematics.iodine_reference import (
 from torch import Tensor
 from torch.nn import functional
 
-from iodine_kit.models import Computation, Part
+from iodine_kit.models import Computation
 from iodine_kit.models.iodine import build
 from iodine_kit.models.iodine import model as model_module
 from iodine_kit.models.iodine.config import FLAT_INPUTS, SPATIAL_INPUTS, InputName, IodineConfig
 from iodine_kit.models.iodine.decoding import Decode
 from iodine_kit.models.iodine.model import Iodine, step_weights
+from iodine_kit.records import Part
 
 EXACT = {"rtol": 1e-9, "atol": 1e-9}
 SEED = 11
@@ -401,7 +402,10 @@ def test_the_parts_of_a_batch_add_up_to_the_whole(reduction: str) -> None:
     whole.loss.backward()
     expected = {name: value.grad for name, value in model.named_parameters()}
     model.zero_grad()
-    parts = [model.loss(image[first:last], seeded(), Part(first, 5)) for first, last in ((0, 2), (2, 3), (3, 5))]
+    parts = [
+        model.loss(image[first:last], seeded(), Part(first, last - first, 5))
+        for first, last in ((0, 2), (2, 3), (3, 5))
+    ]
     for part in parts:
         part.loss.backward()
     for name in ("loss", "nll", "kl", "nll_T", "kl_TK"):

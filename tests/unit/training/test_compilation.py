@@ -10,8 +10,9 @@ from mathematics.iodine_reference import TINY_SPRITES, tiny_image, tiny_model
 from torch import Tensor, nn
 
 from iodine_kit.errors import ConfigError
-from iodine_kit.models import Computation, Part
+from iodine_kit.models import Computation
 from iodine_kit.models.iodine.model import Iodine
+from iodine_kit.records import Part
 from iodine_kit.training.compilation import compiled, prepare
 from iodine_kit.training.config import TrainConfig, TrainExecution
 
@@ -29,7 +30,7 @@ def settings_put_back() -> Iterator[None]:
 def gradients(model: Iodine) -> tuple[Tensor, list[Tensor]]:
     """Loss and gradients of a step."""
     image = tiny_image(2).to(model.initial.dtype)
-    terms = model(image, model.noise(torch.Generator().manual_seed(2), Part(0, 2), 2), 2)
+    terms = model(image, model.noise(torch.Generator().manual_seed(2), Part(0, 2, 2)), 2)
     found = torch.autograd.grad(terms.loss, list(model.parameters()))
     return terms.loss.detach(), list(found)
 

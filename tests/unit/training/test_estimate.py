@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from iodine_kit.models import LossTerms, Part, iodine
+from iodine_kit.models import LossTerms, iodine
+from iodine_kit.records import Part
 from iodine_kit.training.estimate import Estimate, estimate_step, readable_bytes
 
 SMALL = {
@@ -68,10 +69,12 @@ def test_arithmetic_is_that_of_matrix_products_forward_and_backward() -> None:
 
 def test_parts_share_the_memory_and_add_up_to_the_arithmetic() -> None:
     whole = estimate_step(Chain(), 8, 50, 50)
-    parts = estimate_step(Chain(), 8, 50, 50, [Part(first, 8) for first in (0, 2, 4, 6)])
+    parts = estimate_step(Chain(), 8, 50, 50, [Part(first, 2, 8) for first in (0, 2, 4, 6)])
     assert parts.activation_bytes / whole.activation_bytes == pytest.approx(0.25, rel=0.02)
     assert parts.batch_size == whole.batch_size == 8
-    assert estimate_step(Layer(), 8, 5, 5, [Part(0, 8), Part(4, 8)]).flops == estimate_step(Layer(), 8, 5, 5).flops
+    assert (
+        estimate_step(Layer(), 8, 5, 5, [Part(0, 4, 8), Part(4, 4, 8)]).flops == estimate_step(Layer(), 8, 5, 5).flops
+    )
 
 
 def test_nothing_is_computed_and_the_model_stays_as_it_was() -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from iodine_kit.models import Computation, LossTerms
 from iodine_kit.progress import Silent
-from iodine_kit.records import SceneBatch
+from iodine_kit.records import Part, SceneBatch
 from iodine_kit.training.config import TrainConfig, TrainExecution
 from iodine_kit.training.files import METRICS, WEIGHTS
 from iodine_kit.training.loop import Trainer
@@ -32,8 +32,8 @@ class Mean(nn.Module):
         self.unused = nn.Parameter(torch.ones(2, 1))
         self.frozen = nn.Parameter(torch.ones(1), requires_grad=False)
 
-    def noise(self, generator: torch.Generator, part: Any, count: int) -> Tensor:
-        return 1e-3 * torch.randn(part.total, 3, generator=generator)[part.first : part.first + count]
+    def noise(self, generator: torch.Generator, part: Part) -> Tensor:
+        return 1e-3 * torch.randn(part.total, 3, generator=generator)[part.first : part.first + part.count]
 
     def forward(self, image: Tensor, noise: Tensor, total: int) -> LossTerms:
         nll = ((self.weight - image.mean((2, 3)) + noise) ** 2).sum() / total
