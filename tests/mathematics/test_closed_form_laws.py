@@ -58,7 +58,7 @@ def test_values_and_slopes_of_likelihoods(
     x, mean, logit = pixels(seed, slots, spread)
     terms = likelihood.pixel_terms(name, x, mean, logit, scale)
     posterior = likelihood.component_posterior(terms.component_BKHW)
-    explained, counterfactual = explain(name, x, mean.detach(), logit.detach(), scale)
+    explained, counterfactual = explain(name, x, mean.detach(), logit.detach(), scale, leave_out=True)
     torch.testing.assert_close(explained.loglik_BHW, terms.loglik_BHW, **EXACT)
     torch.testing.assert_close(explained.mask_BKHW, terms.mask_BKHW, **EXACT)
     torch.testing.assert_close(explained.posterior_BKHW, posterior, **EXACT)
@@ -77,7 +77,7 @@ def test_counterfactual_is_finite_and_right_where_a_slot_dominates(name: Likelih
     x, mean, logit = pixels(0, 3, 0.5)
     logit = logit.detach().clone()
     logit[:, 0] += difference
-    _, found = explain(name, x, mean.detach(), logit, 0.1)
+    _, found = explain(name, x, mean.detach(), logit, 0.1, leave_out=True)
     for k in range(3):
         rest = [j for j in range(3) if j != k]
         whole = likelihood.pixel_terms(name, x, mean.detach(), logit, 0.1).loglik_BHW
@@ -129,7 +129,9 @@ def test_a_decode_passes_gradcheck(name: LikelihoodName, recompute: bool, sigmoi
     weights = model.decoder.prepare(5, 6)
     z = torch.randn((3, 2), dtype=torch.float64, requires_grad=True)
     tensors = [tensor.detach().requires_grad_() for tensor in weights.tensors]
-    settings = Settings(name, 0.3, sigmoid, 5.0, 1.0, refines=True, counts=True, recompute=recompute, stream=False)
+    settings = Settings(
+        name, 0.3, sigmoid, 5.0, 1.0, refines=True, counts=True, leave_out=True, recompute=recompute, stream=False
+    )
 
     def decode(z_NZ: Tensor, *changed: Tensor) -> tuple[Tensor, ...]:
         return ClosedForm.apply(settings, image, z_NZ, weights.border_HI, weights.border_WI, *changed)[:5]

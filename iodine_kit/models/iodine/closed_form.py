@@ -27,6 +27,7 @@ class Settings(NamedTuple):
         constant: appended to every latent, or none.
         share: of every image in the objective whose gradients are inputs.
         refines: whether those are wanted. ``counts``: whether the loss weighs this decode.
+        leave_out: whether the counterfactual is wanted.
         recompute: decode again in the backward pass instead of keeping activations.
         stream: whether the loss alone passes gradients on, so that they can be had at once.
     """
@@ -38,6 +39,7 @@ class Settings(NamedTuple):
     share: float
     refines: bool
     counts: bool
+    leave_out: bool
     recompute: bool
     stream: bool
 
@@ -52,7 +54,7 @@ class ClosedForm(torch.autograd.Function):
     def forward(ctx: Any, settings: Settings, image_BCHW: Tensor, z_NZ: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
         decoder = _decoder(settings, weights)
         out_N4HW, seen = run(z_NZ, decoder)
-        mean, logit, explained, counterfactual = _look(settings, image_BCHW, out_N4HW)
+        mean, logit, explained, counterfactual = _look(settings, image_BCHW, out_N4HW, leave_out=settings.leave_out)
         nll_B = -explained.loglik_BHW.sum((1, 2))
         at_once = settings.stream and settings.counts
         dmean, dlogit, dz_NZ = (nll_B.new_empty(0) for _ in range(3))
@@ -84,7 +86,7 @@ class ClosedForm(torch.autograd.Function):
         decoder = _decoder(ctx.settings, weights)
         if ctx.settings.recompute:
             out_N4HW, seen = run(z_NZ, decoder)
-            mean, _, explained, _ = _look(ctx.settings, image_BCHW, out_N4HW)
+            mean, _, explained, _ = _look(ctx.settings, image_BCHW, out_N4HW, leave_out=False)
         else:
             *seen, mean = saved[ctx.count : -len(Explained._fields)]
             explained = Explained(*saved[-len(Explained._fields) :])
@@ -100,14 +102,16 @@ def _decoder(settings: Settings, weights: tuple[Tensor, ...]) -> DecoderWeights:
     return DecoderWeights(border_HI, border_WI, latent_ZO, grid_HWO, tuple(rest), settings.constant)
 
 
-def _look(settings: Settings, image_BCHW: Tensor, out_N4HW: Tensor) -> tuple[Tensor, Tensor, Explained, Tensor]:
+def _look(
+    settings: Settings, image_BCHW: Tensor, out_N4HW: Tensor, *, leave_out: bool
+) -> tuple[Tensor, Tensor, Explained, Tensor]:
     """Means, logits, and what the likelihood says, in the image's precision and with a plane for every channel."""
     planes_N4HW = out_N4HW.to(image_BCHW.dtype).contiguous()
     planes_BK4HW = planes_N4HW.view(len(image_BCHW), -1, *planes_N4HW.shape[1:])
     mean, logit = planes_BK4HW[:, :, 1:], planes_BK4HW[:, :, 0]
     mean = torch.sigmoid(mean) if settings.sigmoid else mean
-    explained, counterfactual = explain(settings.likelihood, image_BCHW, mean, logit, settings.scale)
-    return mean, logit, explained, counterfactual
+    said = explain(settings.likelihood, image_BCHW, mean, logit, settings.scale, leave_out=leave_out)
+    return mean, logit, *said
 
 
 def _of_output(settings: Settings, mean_BKCHW: Tensor, dmean_BKCHW: Tensor, dlogit_BKHW: Tensor) -> Tensor:

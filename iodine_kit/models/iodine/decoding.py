@@ -25,7 +25,8 @@ class Decode:
         mean_BKCHW, logit_BKHW, mask_BKHW: RGB means, mask logits and masks.
         nll: scalar, the sum of ``nll_B``, which is without a graph; nats.
         kl_BK: of every slot, nats.
-        loglik_BHW, posterior_BKHW, counterfactual_BKHW: further inputs of the refinement network.
+        loglik_BHW, posterior_BKHW: further inputs of the refinement network.
+        counterfactual_BKHW: another, none where it is not asked for.
         dzp_NL, dmean_BKCHW, dlogit_BKHW: gradients of the objective; none after the last decode.
     """
 
@@ -40,7 +41,7 @@ class Decode:
     kl_BK: Tensor
     loglik_BHW: Tensor
     posterior_BKHW: Tensor
-    counterfactual_BKHW: Tensor
+    counterfactual_BKHW: Tensor | None = None
     dzp_NL: Tensor | None = None
     dmean_BKCHW: Tensor | None = None
     dlogit_BKHW: Tensor | None = None
@@ -49,9 +50,11 @@ class Decode:
         """All inputs that change from step to step, as ``[N, C, H, W]``, ``[B, C, H, W]`` or ``[N, F]``."""
         assert self.dzp_NL is not None and self.dmean_BKCHW is not None and self.dlogit_BKHW is not None
         maps: dict[InputName, Tensor] = {
-            "counterfactual": self.counterfactual_BKHW, "dmask": self.dlogit_BKHW, "mask": self.logit_BKHW,
-            "posterior": self.posterior_BKHW, "pred_mask": self.mask_BKHW,
+            "dmask": self.dlogit_BKHW, "mask": self.logit_BKHW, "posterior": self.posterior_BKHW,
+            "pred_mask": self.mask_BKHW,
         }  # fmt: skip
+        if self.counterfactual_BKHW is not None:
+            maps["counterfactual"] = self.counterfactual_BKHW
         return {
             **{name: value.flatten(0, 1)[:, None] for name, value in maps.items()},
             "components": self.mean_BKCHW.flatten(0, 1),
@@ -82,6 +85,11 @@ class Decoding:
     closed_form: bool
 
     @property
+    def leaves_out(self) -> bool:
+        """Whether the counterfactual is an input."""
+        return "counterfactual" in self.config.inputs
+
+    @property
     def prior(self) -> float:
         """The prior's standard deviation."""
         return prior_scale(self.config.prior, self.config.posterior_scale)
@@ -98,6 +106,7 @@ class Decoding:
         settings = Settings(
             config.likelihood, config.likelihood_scale, config.decoder.rgb == "sigmoid", self.weights.constant,
             share=self.share, refines=refines, counts=counts, recompute=self.recompute,
+            leave_out=refines and self.leaves_out,
             stream=self.training and not needs_graph(config),
         )  # fmt: skip
         nll, *values, dz_NZ = ClosedForm.apply(  # type: ignore[no-untyped-call]
@@ -111,7 +120,8 @@ class Decoding:
                 dzp_NL = lambda_gradient(dz_NZ, noise_NZ, zp_NL, config.posterior_scale, self.prior, kl_weight)
         return Decode(
             zp_NL, _split(loc_NZ, slots), _split(scale_NZ, slots), mean, logit, mask, nll, nll_B, kl_BK,
-            loglik, posterior, counterfactual, dzp_NL, dmean if refines else None, dlogit if refines else None,
+            loglik, posterior, counterfactual if refines and self.leaves_out else None, dzp_NL,
+            dmean if refines else None, dlogit if refines else None,
         )  # fmt: skip
 
     def _automatically(self, zp_NL: Tensor, noise_NZ: Tensor, *, refines: bool) -> Decode:
@@ -126,16 +136,18 @@ class Decoding:
             terms = likelihood.pixel_terms(config.likelihood, self.image_BCHW, mean, logit, config.likelihood_scale)
             nll_B = -terms.loglik_BHW.sum((1, 2))
             posterior = likelihood.component_posterior(terms.component_BKHW)
-            with torch.set_grad_enabled(self.training and "counterfactual" not in config.stopped):
-                without = likelihood.counterfactual(
-                    config.likelihood, self.image_BCHW, mean, logit, config.likelihood_scale, terms
-                )
+            without = self._without_each(mean, logit, terms) if refines and self.leaves_out else None
             objective = self.share * (nll_B.sum() + config.beta * kl_BK.sum())
             gradients = self._gradients(objective, zp_NL, mean, logit) if refines else (None, None, None)
         return Decode(
             zp_NL, _split(loc_NZ, slots), _split(scale_NZ, slots), mean, logit, terms.mask_BKHW, nll_B.sum(),
             nll_B.detach(), kl_BK, terms.loglik_BHW, posterior, without, *gradients,
         )  # fmt: skip
+
+    def _without_each(self, mean_BKCHW: Tensor, logit_BKHW: Tensor, terms: likelihood.PixelTerms) -> Tensor:
+        name, scale = self.config.likelihood, self.config.likelihood_scale
+        with torch.set_grad_enabled(self.training and "counterfactual" not in self.config.stopped):
+            return likelihood.counterfactual(name, self.image_BCHW, mean_BKCHW, logit_BKHW, scale, terms)
 
     def _sample(self, zp_NL: Tensor, noise_NZ: Tensor, slots: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """A reparametrised sample z = loc + scale · ε, loc, scale and the KL per slot ``[B, K]``."""

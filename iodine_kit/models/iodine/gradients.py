@@ -45,15 +45,17 @@ class Explained(NamedTuple):
 
 
 def explain(
-    name: LikelihoodName, x_BCHW: Tensor, mean_BKCHW: Tensor, logit_BKHW: Tensor, scale: float
+    name: LikelihoodName, x_BCHW: Tensor, mean_BKCHW: Tensor, logit_BKHW: Tensor, scale: float, *, leave_out: bool
 ) -> tuple[Explained, Tensor]:
-    """Evaluate the likelihood called ``name``, and how much each slot matters: the counterfactual ``[B, K, H, W]``.
+    """Evaluate the likelihood called ``name`` and, if asked to ``leave_out`` each slot, how much it matters.
 
-    The latter is log p(x) − log p(x without slot k), for a mixture log((1 − π_k) / (1 − r_k)).
+    The latter, the counterfactual ``[B, K, H, W]``, is log p(x) − log p(x without slot k), for a mixture
+    log((1 − π_k) / (1 − r_k)); without ``leave_out`` it is empty.
     """
     if name == "weighted-mean-gaussian":
-        return _weighted_mean(x_BCHW, mean_BKCHW, logit_BKHW, scale)
-    return _mixture(logistic if name == "mixture-logistic" else gaussian, x_BCHW, mean_BKCHW, logit_BKHW, scale)
+        return _weighted_mean(x_BCHW, mean_BKCHW, logit_BKHW, scale, leave_out)
+    density = logistic if name == "mixture-logistic" else gaussian
+    return _mixture(density, x_BCHW, mean_BKCHW, logit_BKHW, scale, leave_out)
 
 
 def pull_back(
@@ -89,7 +91,7 @@ def gaussian(x: Tensor, loc: Tensor, scale: float) -> tuple[Tensor, Tensor]:
 
 
 def _mixture(
-    density: Density, x_BCHW: Tensor, mean_BKCHW: Tensor, logit_BKHW: Tensor, scale: float
+    density: Density, x_BCHW: Tensor, mean_BKCHW: Tensor, logit_BKHW: Tensor, scale: float, leave_out: bool
 ) -> tuple[Explained, Tensor]:
     log_density_BKCHW, score_BKCHW = density(x_BCHW[:, None], mean_BKCHW, scale)
     component_BKHW = log_density_BKCHW.sum(2)
@@ -97,17 +99,18 @@ def _mixture(
     all_joint_BHW, all_logit_BHW = joint_BKHW.logsumexp(1), logit_BKHW.logsumexp(1)
     mask_BKHW = (logit_BKHW - all_logit_BHW[:, None]).exp_()
     share_BKHW = (joint_BKHW - all_joint_BHW[:, None]).exp_()
-    rest_BKHW = log_of_rest(logit_BKHW, all_logit_BHW, mask_BKHW)
-    counterfactual_BKHW = rest_BKHW - log_of_rest(joint_BKHW, all_joint_BHW, share_BKHW)
     loglik_BHW, posterior_BKHW = all_joint_BHW - all_logit_BHW, component_posterior(component_BKHW)
     lean_BKHW = share_BKHW - mask_BKHW
-    explained = Explained(
-        loglik_BHW, mask_BKHW, posterior_BKHW, score_BKCHW, share_BKHW, score_BKCHW, lean_BKHW
-    )  # fmt: skip
-    return explained, counterfactual_BKHW
+    explained = Explained(loglik_BHW, mask_BKHW, posterior_BKHW, score_BKCHW, share_BKHW, score_BKCHW, lean_BKHW)
+    if not leave_out:
+        return explained, loglik_BHW.new_empty(0)
+    rest_BKHW = log_of_rest(logit_BKHW, all_logit_BHW, mask_BKHW)
+    return explained, rest_BKHW - log_of_rest(joint_BKHW, all_joint_BHW, share_BKHW)
 
 
-def _weighted_mean(x_BCHW: Tensor, mean_BKCHW: Tensor, logit_BKHW: Tensor, scale: float) -> tuple[Explained, Tensor]:
+def _weighted_mean(
+    x_BCHW: Tensor, mean_BKCHW: Tensor, logit_BKHW: Tensor, scale: float, leave_out: bool
+) -> tuple[Explained, Tensor]:
     mask_BKHW = logit_BKHW.softmax(1)
     blend_BCHW = blend(mean_BKCHW, mask_BKHW)
     log_density_BCHW, slope_BCHW = gaussian(x_BCHW, blend_BCHW, scale)
@@ -115,9 +118,10 @@ def _weighted_mean(x_BCHW: Tensor, mean_BKCHW: Tensor, logit_BKHW: Tensor, scale
     apart_BKCHW = mean_BKCHW - blend_BCHW[:, None]
     lean_BKHW = mask_BKHW * (slope_BCHW[:, None] * apart_BKCHW).sum(2)
     loglik_BHW, posterior_BKHW = log_density_BCHW.sum(1), component_posterior(component_BKCHW.sum(2))
-    explained = Explained(
-        loglik_BHW, mask_BKHW, posterior_BKHW, score_BKCHW, mask_BKHW, slope_BCHW[:, None], lean_BKHW
-    )  # fmt: skip
+    slope_B1CHW = slope_BCHW[:, None]
+    explained = Explained(loglik_BHW, mask_BKHW, posterior_BKHW, score_BKCHW, mask_BKHW, slope_B1CHW, lean_BKHW)
+    if not leave_out:
+        return explained, loglik_BHW.new_empty(0)
     return explained, loglik_BHW[:, None] - blend_without_each(x_BCHW, mean_BKCHW, logit_BKHW, scale)
 
 

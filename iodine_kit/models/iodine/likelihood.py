@@ -18,6 +18,8 @@ from torch.nn import functional as F
 from iodine_kit.models.iodine.config import LikelihoodName
 
 LogDensity = Callable[[Tensor, Tensor, float], Tensor]
+LARGE = 0.75
+"""A share of a pixel that only one slot can have."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def pixel_terms(
 
 def blend(mean_BKCHW: Tensor, mask_BKHW: Tensor) -> Tensor:
     """The reconstruction Σ_k π_k μ_k, ``[B, C, H, W]``."""
-    return torch.einsum("bkhw,bkchw->bchw", mask_BKHW, mean_BKCHW)
+    return (mask_BKHW[:, :, None] * mean_BKCHW).sum(1)
 
 
 def mixture_without_each(terms: PixelTerms, logit_BKHW: Tensor) -> Tensor:
@@ -94,8 +96,12 @@ def mixture_without_each(terms: PixelTerms, logit_BKHW: Tensor) -> Tensor:
 
 def blend_without_each(x_BCHW: Tensor, mean_BKCHW: Tensor, logit_BKHW: Tensor, scale: float) -> Tensor:
     """The same for the blended image: log N(x; Σ_{j≠k} π_j μ_j / Σ_{j≠k} π_j, σ²), ``[B, K, H, W]``."""
-    others_BKJHW = _mask_out_diagonal(logit_BKHW).softmax(2)
-    blend_BKCHW = torch.einsum("bkjhw,bjchw->bkchw", others_BKJHW, mean_BKCHW)
+    mask_BKHW = logit_BKHW.softmax(1)
+    large_BKHW = mask_BKHW > LARGE
+    rest_BCHW = blend(mean_BKCHW, logit_BKHW.masked_fill(large_BKHW, -math.inf).softmax(1))
+    mask_BK1HW, others_BKHW = mask_BKHW[:, :, None], 1 - mask_BKHW.masked_fill(large_BKHW, 0.0)
+    without_BKCHW = (blend(mean_BKCHW, mask_BKHW)[:, None] - mask_BK1HW * mean_BKCHW) / others_BKHW[:, :, None]
+    blend_BKCHW = torch.where(large_BKHW[:, :, None], rest_BCHW[:, None], without_BKCHW)
     return gaussian_logpdf(x_BCHW[:, None], blend_BKCHW, scale).sum(2)
 
 
@@ -121,20 +127,13 @@ def component_posterior(component_BKHW: Tensor) -> Tensor:
     return density_BKHW / (density_BKHW.sum(1, keepdim=True) + 1e-6)
 
 
-def _mask_out_diagonal(value_BKHW: Tensor) -> Tensor:
-    """Repeat over a new axis of left-out slots, with −∞ at each one's own place: ``[B, K (left out), K, H, W]``."""
-    slots = value_BKHW.shape[1]
-    diagonal = torch.eye(slots, dtype=torch.bool, device=value_BKHW.device)[None, :, :, None, None]
-    return value_BKHW[:, None].masked_fill(diagonal, -math.inf)
-
-
 def log_of_rest(value_BKHW: Tensor, total_BHW: Tensor, share_BKHW: Tensor) -> Tensor:
     """log(1 − p_k), where p is ``share``, the softmax of ``value`` over slots, and ``total`` its logsumexp.
 
-    Where a share is above 3/4, which only one slot's can be, 1 − p_k might cancel: there the others are summed anew. So
-    the work is that of K slots, not of K².
+    Where a share is :data:`LARGE`, 1 − p_k might cancel: there the others are summed anew. So the work is that of K
+    slots, not of K².
     """
-    large_BKHW = share_BKHW > 0.75
+    large_BKHW = share_BKHW > LARGE
     rest_BHW = torch.logsumexp(value_BKHW.masked_fill(large_BKHW, -math.inf), dim=1) - total_BHW
     return torch.where(large_BKHW, rest_BHW[:, None], torch.log1p(-share_BKHW.masked_fill(large_BKHW, 0.0)))
 
