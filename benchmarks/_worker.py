@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import sys
 from pathlib import Path
 from time import perf_counter
@@ -24,6 +23,7 @@ from _shapes import PLAIN, SHAPES
 from _steps import count_flops, timed
 
 from iodine_kit.heap import keep_freed_memory
+from iodine_kit.training.memory import peak_bytes, resident_bytes
 
 
 def main() -> None:
@@ -46,7 +46,7 @@ def main() -> None:
     _answer(before=before, flops=flops, first=perf_counter() - started)
     for _ in sys.stdin:
         time = timed(step, device, case.precision)
-        _answer(wall=time.wall, cpu=time.cpu, peak=_memory_peak(device))
+        _answer(wall=time.wall, cpu=time.cpu, peak=peak_bytes(device))
 
 
 def _answer(**values: Any) -> None:
@@ -57,16 +57,7 @@ def _memory_now(device: torch.device) -> int:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return torch.cuda.memory_allocated(device)
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-    except OSError:
-        return _memory_peak(device)
-
-
-def _memory_peak(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return resident_bytes()
 
 
 if __name__ == "__main__":

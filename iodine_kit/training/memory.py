@@ -19,21 +19,28 @@ def peak_bytes(device: torch.device) -> int:
     """The most memory that tensors took on a GPU, or this process on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    if importlib.util.find_spec("resource") is None:  # Windows
-        return 0
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return _told("VmHWM")
 
 
 def resident_bytes() -> int:
     """Memory that this process takes now, libraries included; where that is not told, the most it ever took."""
-    statm = Path("/proc/self/statm")
-    if not statm.exists():
-        return peak_bytes(torch.device("cpu"))
+    return _told("VmRSS")
+
+
+def _told(name: str) -> int:
+    """A line of Linux's status of the process; elsewhere the most it took, or 0 on Windows, which does not tell.
+
+    Linux's ``ru_maxrss`` is no substitute: it begins with what the parent process had.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        lines = status.read_text("ascii", "replace").splitlines()
+        return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:")), 0)
+    if importlib.util.find_spec("resource") is None:
+        return 0
     import resource
 
-    return int(statm.read_text("ascii").split()[1]) * resource.getpagesize()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def out_of_memory(doing: str, lower: str = LOWER, estimate: str = "") -> MemoryLimitError:

@@ -130,7 +130,17 @@ def test_a_decode_passes_gradcheck(name: LikelihoodName, recompute: bool, sigmoi
     z = torch.randn((3, 2), dtype=torch.float64, requires_grad=True)
     tensors = [tensor.detach().requires_grad_() for tensor in weights.tensors]
     settings = Settings(
-        name, 0.3, sigmoid, 5.0, 1.0, refines=True, counts=True, leave_out=True, recompute=recompute, stream=False
+        name,
+        0.3,
+        sigmoid,
+        5.0,
+        torch.float64,
+        1.0,
+        refines=True,
+        counts=True,
+        leave_out=True,
+        recompute=recompute,
+        stream=False,
     )
 
     def decode(z_NZ: Tensor, *changed: Tensor) -> tuple[Tensor, ...]:

@@ -25,6 +25,7 @@ class Settings(NamedTuple):
     Attributes:
         sigmoid: whether RGB means pass through one.
         constant: appended to every latent, or none.
+        precision: of the decoder.
         share: of every image in the objective whose gradients are inputs.
         refines: whether those are wanted. ``counts``: whether the loss weighs this decode.
         leave_out: whether the counterfactual is wanted.
@@ -36,6 +37,7 @@ class Settings(NamedTuple):
     scale: float
     sigmoid: bool
     constant: float | None
+    precision: torch.dtype
     share: float
     refines: bool
     counts: bool
@@ -99,7 +101,8 @@ class ClosedForm(torch.autograd.Function):
 
 def _decoder(settings: Settings, weights: tuple[Tensor, ...]) -> DecoderWeights:
     border_HI, border_WI, latent_ZO, grid_HWO, *rest = weights
-    return DecoderWeights(border_HI, border_WI, latent_ZO, grid_HWO, tuple(rest), settings.constant)
+    whole = DecoderWeights(border_HI, border_WI, latent_ZO, grid_HWO, tuple(rest), settings.constant)
+    return whole.to(settings.precision)
 
 
 def _look(

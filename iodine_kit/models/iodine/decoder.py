@@ -41,6 +41,12 @@ class DecoderWeights:
         """Those that take gradients."""
         return (self.latent_ZO, self.grid_HWO, *self.rest)
 
+    def to(self, precision: torch.dtype) -> DecoderWeights:
+        """The same in another precision, in which decoding then computes."""
+        borders = self.border_HI.to(precision), self.border_WI.to(precision)
+        latent_ZO, grid_HWO, *rest = (tensor.to(precision) for tensor in self.tensors)
+        return DecoderWeights(*borders, latent_ZO, grid_HWO, tuple(rest), self.constant)
+
 
 class BroadcastDecoder(nn.Module):
     """z_k → four channels at full resolution: mask logit, then RGB means.
@@ -61,28 +67,26 @@ class BroadcastDecoder(nn.Module):
         self.first, *rest = (Conv(a, b, config.kernel) for a, b in pairwise(widths))
         self.rest = nn.ModuleList(rest)
 
-    def prepare(self, height: int, width: int, precision: torch.dtype | None = None) -> DecoderWeights:
-        """The weights for images of a size of at least the kernel's; convolutions compute in ``precision``."""
+    def prepare(self, height: int, width: int) -> DecoderWeights:
+        """The weights for images of a size of at least the kernel's."""
         weight, kernel, bias = self.first.weight, self.config.kernel, self.first.bias
         assert bias is not None
-        precision = precision or weight.dtype
         from_z, from_coordinates = weight.tensor_split([self.broadcast], 1)
         seen_IT = _taps_inside(kernel, weight)
         latent_ZIJO = torch.einsum("is,jt,ozst->zijo", seen_IT, seen_IT, from_z)
         grid = coordinates(self.config.coordinates, height, width, weight, rows_first=True)
         share_OHW = F.conv2d(grid[None], from_coordinates, bias, padding=kernel // 2)[0]
-        rest = [parameter.to(precision) for conv in self.rest for parameter in conv.parameters()]
         return DecoderWeights(
-            _cases(height, kernel, weight).to(precision),
-            _cases(width, kernel, weight).to(precision),
-            latent_ZIJO.flatten(1).to(precision),
-            share_OHW.permute(1, 2, 0).to(precision).contiguous(),
-            tuple(rest),
+            _cases(height, kernel, weight),
+            _cases(width, kernel, weight),
+            latent_ZIJO.flatten(1),
+            share_OHW.permute(1, 2, 0).contiguous(),
+            tuple(parameter for conv in self.rest for parameter in conv.parameters()),
             self.config.constant,
         )
 
     def forward(self, z_NZ: Tensor, weights: DecoderWeights) -> tuple[Tensor, Tensor]:
-        """Decode ``z_NZ`` (N = B·K) to ``(mean_N3HW, logit_NHW)``, in the precision of ``z_NZ``."""
+        """Decode ``z_NZ`` (N = B·K) to ``(mean_N3HW, logit_NHW)`` of the same precision, whatever the weights' is."""
         hidden = first_layer(z_NZ, weights)
         for weight, bias in pairs(weights.rest):
             hidden = F.conv2d(F.elu(hidden), weight, bias, padding=self.config.kernel // 2)
@@ -117,7 +121,10 @@ def run(z_NZ: Tensor, weights: DecoderWeights) -> tuple[Tensor, list[Tensor]]:
 def pull(
     gradient_N4HW: Tensor, z_NZ: Tensor, seen: list[Tensor], weights: DecoderWeights, *, to_weights: bool
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Pull the gradient of :func:`run`'s output back: ``(dz_NZ, gradients of weights.tensors or nothing)``."""
+    """Pull the gradient of :func:`run`'s output back: ``(dz_NZ, gradients of weights.tensors or nothing)``.
+
+    They are returned in the precision of ``z_NZ``, in which those of several decodes can be added up.
+    """
     found: list[Tensor] = []
     gradient = gradient_N4HW.to(seen[-1].dtype).contiguous(memory_format=torch.channels_last)
     for (weight, bias), x in zip(reversed(list(pairs(weights.rest))), reversed(seen), strict=True):
@@ -125,7 +132,8 @@ def pull(
         found += [dbias, dweight]
         gradient = elu_backward_(gradient, x)
     dz_NZ, dlatent, dgrid = _first_layer_backward(gradient, z_NZ, weights, to_weights)
-    return dz_NZ, (dlatent, dgrid, *reversed(found)) if to_weights else ()
+    dweights = (dlatent, dgrid, *reversed(found)) if to_weights else ()
+    return dz_NZ, tuple(dweight.to(z_NZ.dtype) for dweight in dweights)
 
 
 def pairs(rest: tuple[Tensor, ...]) -> list[tuple[Tensor, Tensor]]:

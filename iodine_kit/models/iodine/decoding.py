@@ -72,6 +72,7 @@ class Decoding:
     Attributes:
         training: whether gradients will be wanted of the decodes.
         share: of every image in the objective whose gradients are inputs: 1 over the size of the batch, or 1.
+        precision: of the decoder.
         recompute, closed_form: see :class:`iodine_kit.models.Computation`.
     """
 
@@ -81,6 +82,7 @@ class Decoding:
     image_BCHW: Tensor
     training: bool
     share: float
+    precision: torch.dtype
     recompute: bool
     closed_form: bool
 
@@ -105,7 +107,7 @@ class Decoding:
         z_NZ, loc_NZ, scale_NZ, kl_BK = self._sample(zp_NL, noise_NZ, slots)
         settings = Settings(
             config.likelihood, config.likelihood_scale, config.decoder.rgb == "sigmoid", self.weights.constant,
-            share=self.share, refines=refines, counts=counts, recompute=self.recompute,
+            precision=self.precision, share=self.share, refines=refines, counts=counts, recompute=self.recompute,
             leave_out=refines and self.leaves_out,
             stream=self.training and not needs_graph(config),
         )  # fmt: skip
@@ -131,7 +133,7 @@ class Decoding:
             zp_NL = zp_NL.detach().requires_grad_()
         with torch.enable_grad():
             z_NZ, loc_NZ, scale_NZ, kl_BK = self._sample(zp_NL, noise_NZ, slots)
-            mean_N3HW, logit_NHW = self.decoder(z_NZ, self.weights)
+            mean_N3HW, logit_NHW = self.decoder(z_NZ, self.weights.to(self.precision))
             mean, logit = _split(mean_N3HW, slots), _split(logit_NHW, slots)
             terms = likelihood.pixel_terms(config.likelihood, self.image_BCHW, mean, logit, config.likelihood_scale)
             nll_B = -terms.loglik_BHW.sum((1, 2))

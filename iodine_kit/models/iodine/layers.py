@@ -42,13 +42,16 @@ class Conv(nn.Conv2d):
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return conv_same(x, self.weight, self.bias, self.stride[0])
+    def forward(self, x: Tensor, precision: torch.dtype | None = None) -> Tensor:
+        return conv_same(x, self.weight, self.bias, self.stride[0], precision)
 
 
-def conv_same(x_NCHW: Tensor, weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:
-    """A convolution with TensorFlow's SAME padding, computed in the weight's precision."""
-    x_NCHW, kernel = x_NCHW.to(weight.dtype), weight.shape[-1]
+def conv_same(
+    x_NCHW: Tensor, weight: Tensor, bias: Tensor | None, stride: int, precision: torch.dtype | None = None
+) -> Tensor:
+    """A convolution with TensorFlow's SAME padding, computed in ``precision`` or that of the weight."""
+    precision, kernel = precision or weight.dtype, weight.shape[-1]
+    x_NCHW, weight, bias = x_NCHW.to(precision), weight.to(precision), None if bias is None else bias.to(precision)
     (top, bottom), (left, right) = (_same_padding(size, kernel, stride) for size in x_NCHW.shape[-2:])
     if top == bottom and left == right:
         return F.conv2d(x_NCHW, weight, bias, stride, (top, left))

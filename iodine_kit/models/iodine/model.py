@@ -108,8 +108,7 @@ class Iodine(nn.Module):
         """
         config, steps = self.config, len(noise_TNZ) - 1
         decoding = self._decoding(image_BCHW, training, total or len(image_BCHW))
-        precision = _PRECISION.get(self.computation.precision, image_BCHW.dtype)
-        begun = self.refinement.begin(self.inputs.columns(), self.inputs.still(image_BCHW), precision)
+        begun = self.refinement.begin(self.inputs.columns(), self.inputs.still(image_BCHW), decoding.precision)
         counts = [weight > 0 for weight in step_weights(config.step_weights, steps)]
         zp_NL = self.initial.expand(len(image_BCHW) * slots, -1)
         state: State = None
@@ -126,14 +125,14 @@ class Iodine(nn.Module):
 
     def _decoding(self, image_BCHW: Tensor, training: bool, total: int) -> Decoding:
         config, computation = self.config, self.computation
-        precision = _PRECISION.get(computation.precision)
         return Decoding(
             config,
             self.decoder,
-            self.decoder.prepare(image_BCHW.shape[2], image_BCHW.shape[3], precision),
+            self.decoder.prepare(image_BCHW.shape[2], image_BCHW.shape[3]),
             image_BCHW,
             training=training,
             share=1 / total if config.gradient_reduction == "batch-mean" else 1.0,
+            precision=_PRECISION.get(computation.precision, image_BCHW.dtype),
             recompute=computation.recompute,
             closed_form=computation.closed_form and by_formula(config),
         )

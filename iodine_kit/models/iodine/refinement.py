@@ -21,12 +21,12 @@ class Begun(NamedTuple):
     Attributes:
         own: the first convolution's weight for the slots' own inputs.
         still_BCHW: its output for the inputs that stay as they are, bias included; ``[C, 1, 1]`` if there are none.
-        convs: weight and bias of the others.
+        precision: of the convolutions.
     """
 
     own: Tensor
     still_BCHW: Tensor
-    convs: list[tuple[Tensor, Tensor]]
+    precision: torch.dtype
 
 
 class RefinementNetwork(nn.Module):
@@ -47,21 +47,22 @@ class RefinementNetwork(nn.Module):
 
         Args:
             columns: input channels of the first layer that see the slots' own inputs, and those that see still ones.
+            precision: of the convolutions.
         """
-        parameters = [parameter.to(precision) for conv in self.convs for parameter in conv.parameters()]
-        weight, bias, *rest = parameters
+        weight, bias = self.convs[0].parameters()
         own, still = (weight[:, places] for places in columns)
-        share = bias[:, None, None] if still_BCHW is None else conv_same(still_BCHW, still, bias, self.stride)
-        convs = list(zip(rest[::2], rest[1::2], strict=True))
-        return Begun(own.contiguous(memory_format=torch.channels_last), share, convs)
+        share = bias.to(precision)[:, None, None]
+        if still_BCHW is not None:
+            share = conv_same(still_BCHW, still, bias, self.stride, precision)
+        return Begun(own.contiguous(memory_format=torch.channels_last), share, precision)
 
     def forward(
         self, begun: Begun, slot_NCHW: Tensor | None, flat_NF: Tensor | None, rows: int, state: State
     ) -> tuple[Tensor, State]:
         """Return the update ``[N, outputs]`` and the next recurrent state."""
         hidden = F.elu_(self._first_layer(begun, slot_NCHW, rows))
-        for weight, bias in begun.convs:
-            hidden = F.elu_(conv_same(hidden, weight, bias, self.stride))
+        for conv in list(self.convs)[1:]:
+            hidden = F.elu_(conv(hidden, begun.precision))
         features = self.mlp(hidden.mean((2, 3), dtype=self.head.weight.dtype))
         if flat_NF is not None:
             features = torch.cat([features, flat_NF], 1)
@@ -75,5 +76,5 @@ class RefinementNetwork(nn.Module):
         batch = len(share) if share.dim() == 4 else 1
         if slot_NCHW is None:
             return share.repeat_interleave(rows // batch, 0)
-        own = conv_same(slot_NCHW, begun.own, None, self.stride)
+        own = conv_same(slot_NCHW, begun.own, None, self.stride, begun.precision)
         return (own.view(batch, rows // batch, *own.shape[1:]) + share.view(batch, 1, *share.shape[-3:])).flatten(0, 1)

@@ -102,9 +102,10 @@ def test_the_figures_read_well() -> None:
 # A process of its own, whose memory nothing else has filled. A minute step first loads torch's libraries. The C library
 # is told to give memory back at once (below); what it keeps for later is its own affair, and differs from run to run.
 STEP = """
-import json, resource, sys
+import json, sys
 import torch
 from iodine_kit.models import Computation, iodine
+from iodine_kit.training.memory import peak_bytes, resident_bytes
 torch.set_num_threads(1)
 config, batch, size = json.loads(sys.argv[1])
 def train(config, batch, size):
@@ -118,10 +119,9 @@ def train(config, batch, size):
         terms.loss.backward()
         optimizer.step()
 train(config, 1, 16)
-with open("/proc/self/statm") as file:
-    before = int(file.read().split()[1]) * resource.getpagesize()
+before = resident_bytes()
 train(config, batch, size)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)
+print(peak_bytes(torch.device("cpu")) - before)
 """
 SHAPES = {
     "35": ({"slots": 4, "steps": 3, "latent": 32, "decoder": {"channels": [32] * 4},
