@@ -50,17 +50,17 @@ class RefinementNetwork(nn.Module):
             precision: of the convolutions.
         """
         weight, bias = self.convs[0].parameters()
-        own, still = (weight[:, places] for places in columns)
+        own, still = (weight[:, places].contiguous(memory_format=torch.channels_last) for places in columns)
         share = bias.to(precision)[:, None, None]
         if still_BCHW is not None:
             share = conv_same(still_BCHW, still, bias, self.stride, precision)
-        return Begun(own.contiguous(memory_format=torch.channels_last), share, precision)
+        return Begun(own, share, precision)
 
     def forward(
         self, begun: Begun, slot_NCHW: Tensor | None, flat_NF: Tensor | None, rows: int, state: State
     ) -> tuple[Tensor, State]:
         """Return the update ``[N, outputs]`` and the next recurrent state."""
-        hidden = F.elu_(self._first_layer(begun, slot_NCHW, rows))
+        hidden = self._first_layer(begun, slot_NCHW, rows)
         for conv in list(self.convs)[1:]:
             hidden = F.elu_(conv(hidden, begun.precision))
         features = self.mlp(hidden.mean((2, 3), dtype=self.head.weight.dtype))
@@ -75,6 +75,7 @@ class RefinementNetwork(nn.Module):
         share = begun.still_BCHW
         batch = len(share) if share.dim() == 4 else 1
         if slot_NCHW is None:
-            return share.repeat_interleave(rows // batch, 0)
+            return F.elu(share).repeat_interleave(rows // batch, 0)
         own = conv_same(slot_NCHW, begun.own, None, self.stride, begun.precision)
-        return (own.view(batch, rows // batch, *own.shape[1:]) + share.view(batch, 1, *share.shape[-3:])).flatten(0, 1)
+        both = own.view(batch, rows // batch, *own.shape[1:]) + share.expand(batch, *share.shape[-3:])[:, None]
+        return F.elu(both).flatten(0, 1)  # not in place: autograd would copy what is a view

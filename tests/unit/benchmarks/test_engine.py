@@ -77,11 +77,11 @@ def test_a_later_run_replaces_only_the_shapes_that_it_measured(tmp_path: Path, m
 
 @pytest.mark.slow
 @pytest.mark.parametrize("program", ["train_step", "infer"])
-def test_a_quick_run_measures_every_variant(program: str, tmp_path: Path) -> None:
+def test_a_quick_run_measures_and_writes(program: str, tmp_path: Path) -> None:
     run(f"{program}.py", "--quick", "--threads", 1, "--output", tmp_path, "--variants", "closed form")
     (path,) = tmp_path.glob("*.json")
     variants = json.loads(path.read_text())["shapes"]["minute"]["variants"]
-    assert list(variants) == ["plain", "closed form"]
+    assert list(variants) == ["closed form"]
     for one in variants.values():
         assert len(one["wall"]) == 1
         assert one["flops"] > 0
