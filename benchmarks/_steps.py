@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter, process_time
@@ -18,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from iodine_kit.config import merge
 from iodine_kit.models import Computation, iodine
 from iodine_kit.records import Part
+from iodine_kit.tensors import tf32
 from iodine_kit.training.compilation import compile_step
 
 Step = Callable[[], object]
@@ -35,7 +35,7 @@ class Time:
 
 def timed(step: Step, device: torch.device, precision: str = "float32") -> Time:
     """Time a call, the device's work included."""
-    with _precision(precision):
+    with tf32(precision == "tf32"):
         _wait(device)
         wall, cpu = perf_counter(), process_time()
         step()
@@ -139,14 +139,3 @@ def _adam(model: nn.Module) -> torch.optim.Optimizer:
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-@contextmanager
-def _precision(name: str) -> Iterator[None]:
-    """TF32 only where it is what is measured; convolutions have it by default."""
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = name == "tf32"
-    try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before

@@ -106,7 +106,7 @@ def _make(
 ) -> Facts:
     import torch
 
-    from iodine_kit.tensors import images_to, pick_device, step_generator
+    from iodine_kit.tensors import images_to, pick_device, step_generator, tf32
 
     if execution.threads:
         torch.set_num_threads(execution.threads)
@@ -117,7 +117,7 @@ def _make(
     reader = open_split(dataset, config.split)
     assert config.scenes is not None
     writing, tracking = PredictionWriter(out / PREDICTIONS, config.scenes), reporter.track("infer", config.scenes)
-    with writing as writer, tracking as advance:
+    with tf32(False), writing as writer, tracking as advance:
         for number, batch in enumerate(in_order(reader, config.batch_size, config.scenes)):
             images = images_to(device, batch.image)
             tries = (

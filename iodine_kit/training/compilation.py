@@ -12,46 +12,52 @@ from torch import nn
 
 from iodine_kit.errors import ConfigError
 from iodine_kit.heap import keep_freed_memory
+from iodine_kit.tensors import tf32
 from iodine_kit.training.config import TrainConfig, TrainExecution
 
 
 def prepare(model: nn.Module, config: TrainConfig, execution: TrainExecution, device: torch.device) -> None:
-    """Let ``model`` compute as configured on ``device``, and this process's matrix products with it.
+    """Let ``model`` compute as configured on ``device``.
 
-    ``auto`` compiles nowhere: on a CPU a compiled step was slower, after minutes of compilation, and on GPUs it was not
-    measured yet (benchmarks/README.md).
+    ``auto`` compiles nowhere: on a CPU a compiled step was slower, after a minute of compilation
+    (reports/benchmarks/README.md), and on a GPU it was never run.
     """
     computation: Any = model.computation
     precision = "bfloat16" if config.precision == "bfloat16" else "float32"
     model.computation = replace(computation, precision=precision, recompute=execution.recompute)
-    allow_tf32(config.precision == "tf32")
     if device.type == "cpu":
         keep_freed_memory()
     if execution.compile == "on":
-        compile_step(model, device)
+        compile_step(model, device, parts=execution.accumulate)
 
 
-def allow_tf32(allowed: bool) -> None:
-    """Whether GPUs may round the factors of float32 products to 10 bits; PyTorch lets convolutions unless told."""
-    torch.backends.cuda.matmul.allow_tf32 = allowed
-    torch.backends.cudnn.allow_tf32 = allowed
+def compile_step(model: nn.Module, device: torch.device, parts: int = 1) -> None:
+    """Compile the model's forward and backward pass as one graph each.
 
-
-def compile_step(model: nn.Module, device: torch.device) -> None:
-    """Compile the model's forward and backward pass as one graph each; on a GPU they are replayed as CUDA graphs."""
-    model.compile(fullgraph=True, dynamic=False, mode="reduce-overhead" if device.type == "cuda" else None)
+    On a GPU they are replayed as CUDA graphs, unless the gradients of several ``parts`` have to be added up: those
+    would lie in the graphs' own memory, which the next part's replay overwrites.
+    """
+    graphs = device.type == "cuda" and parts == 1
+    model.compile(fullgraph=True, dynamic=False, mode="reduce-overhead" if graphs else None)
 
 
 @contextmanager
-def compiled(asked_for: bool) -> Iterator[None]:
-    """Context of a step: raises :class:`ConfigError` if it was to be compiled and PyTorch cannot, on its first call."""
-    if not asked_for:
-        yield
-        return
-    from torch._dynamo.exc import TorchDynamoException  # here, because it takes a second to load
+def computing(config: TrainConfig, execution: TrainExecution) -> Iterator[None]:
+    """Context in which a run computes: TF32 only where it is asked for, and one sentence where compilation fails.
 
-    try:
-        yield
-    except TorchDynamoException as error:
-        reason = str(error).strip().splitlines()[0][:200]
-        raise ConfigError(f"train.compile: PyTorch cannot compile here ({reason}): use train.compile=off") from None
+    Raises:
+        ConfigError: if the step was to be compiled and PyTorch cannot.
+    """
+    with tf32(config.precision == "tf32"):
+        if execution.compile != "on":
+            yield
+            return
+        from torch._dynamo.exc import TorchDynamoException  # here, because it takes a second to load
+        from torch._inductor.exc import CppCompileError, InvalidCxxCompiler
+
+        try:
+            yield
+        except (TorchDynamoException, CppCompileError, InvalidCxxCompiler) as error:
+            inner = str(getattr(error, "inner_exception", error)).strip() or type(error).__name__
+            reason = " ".join(inner.splitlines()[0].split())[:200]
+            raise ConfigError(f"train.compile: PyTorch cannot compile here ({reason}): use train.compile=off") from None

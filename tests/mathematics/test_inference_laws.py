@@ -10,12 +10,19 @@ from mathematics.iodine_reference import TINY_CLEVR, TINY_SPRITES, TINY_TETROMIN
 from torch import Generator, Tensor
 
 from iodine_kit.errors import IodineKitError
-from iodine_kit.models import Inference
+from iodine_kit.models import Computation, Inference
 from iodine_kit.models.iodine import model as model_module
 from iodine_kit.models.iodine.model import Iodine
 
 EXACT = {"rtol": 1e-9, "atol": 1e-9}
 FIELDS = ("mask_BKHW", "mean_BKCHW", "reconstruction_BCHW", "loc_BKZ", "scale_BKZ", "nll_BS", "kl_BS")
+
+
+@pytest.fixture(autouse=True, params=["by formula", "automatically"])
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every law holds however the gradients are computed."""
+    how = Computation(closed_form=request.param == "by formula")
+    monkeypatch.setattr(model_module, "Computation", lambda: how)
 
 
 def seeded() -> Generator:

@@ -58,7 +58,7 @@ def values_and_image() -> tuple[dict[InputName, Tensor], Tensor]:
 
 def assembled(inputs: RefinementInputs, values: dict[InputName, Tensor], image: Tensor) -> tuple[Tensor, Tensor | None]:
     """All spatial inputs side by side, as one convolution would see them, and the flat ones."""
-    rows, (own, still) = len(values["zp"]), inputs.columns()
+    rows, own, still = len(values["zp"]), inputs.own_columns, inputs.still_columns
     of_slots, shared = inputs.of_slots(values, rows), inputs.still(image)
     spatial = image.new_empty(rows, len(own) + len(still), *image.shape[2:])
     if of_slots is not None:

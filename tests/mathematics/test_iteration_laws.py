@@ -46,10 +46,12 @@ def exact_softplus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(functional, "softplus", partial(functional.softplus, threshold=100.0))
 
 
-@pytest.fixture(autouse=True, params=["by formula", "by formula, recomputed", "automatically"])
+@pytest.fixture(
+    autouse=True, params=["by formula", "by formula, recomputed", "automatically", "automatically, recomputed"]
+)
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Every law holds however the gradients are computed."""
-    how = Computation(closed_form=request.param != "automatically", recompute="recomputed" in request.param)
+    how = Computation(closed_form="formula" in request.param, recompute="recomputed" in request.param)
     monkeypatch.setattr(model_module, "Computation", lambda: how)
     return str(request.param)
 
@@ -123,7 +125,7 @@ def test_iteration_is_the_written_out_one(net: str, batch: int) -> None:
 def test_refinement_inputs_are_the_written_out_ones() -> None:
     model, image = tiny_model(TINY_SPRITES, normalised=[]), tiny_image(2)
     (first, _) = decodes_of(model, image, steps=1)
-    found, (own, still), rows = first.inputs(), model.inputs.columns(), 6
+    found, own, still, rows = first.inputs(), model.inputs.own_columns, model.inputs.still_columns, 6
     of_slots, shared, flat = (
         model.inputs.of_slots(found, rows), model.inputs.still(image), model.inputs.flat_of(found, rows, image)
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -274,7 +275,12 @@ def test_refinement_network_is_convs_with_elu_mean_mlp_flat_inputs_lstm_head(
     p = {name: value.detach().numpy() for name, value in net.named_parameters()}
     spatial, flat = torch.randn(2, 2, 8, 8, dtype=torch.float64), torch.randn(2, 2, dtype=torch.float64)
     own = [channel for channel in range(2) if channel not in still]
-    begun = net.begin((own, still), spatial[:, still] if still else None, torch.float64)
+    inputs = SimpleNamespace(
+        own_columns=torch.tensor(own, dtype=torch.int64),
+        still_columns=torch.tensor(still, dtype=torch.int64),
+        still=lambda image: image[:, still] if still else None,
+    )
+    begun = net.begin(inputs, spatial, torch.float64)  # type: ignore[arg-type]
     update, state = net(begun, spatial[:, own] if own else None, flat, 2, None)
     for n in range(2):
         h = spatial[n].numpy()

@@ -111,11 +111,11 @@ def first_layer(z_NZ: Tensor, weights: DecoderWeights) -> Tensor:
 
 def run(z_NZ: Tensor, weights: DecoderWeights) -> tuple[Tensor, list[Tensor]]:
     """Decode without a graph: the output ``[N, 4, H, W]``, and the input of every convolution but the first."""
-    seen = [elu_(first_layer(z_NZ, weights))]
-    *inner, (last_weight, last_bias) = pairs(weights.rest)
-    for weight, bias in inner:
-        seen.append(elu_(F.conv2d(seen[-1], weight, bias, padding=weight.shape[-1] // 2)))
-    return F.conv2d(seen[-1], last_weight, last_bias, padding=last_weight.shape[-1] // 2), seen
+    x, seen = first_layer(z_NZ, weights), []
+    for weight, bias in pairs(weights.rest):
+        seen.append(elu_(x))
+        x = F.conv2d(seen[-1], weight, bias, padding=weight.shape[-1] // 2)
+    return x, seen
 
 
 def pull(
@@ -126,7 +126,7 @@ def pull(
     They are returned in the precision of ``z_NZ``, in which those of several decodes can be added up.
     """
     found: list[Tensor] = []
-    gradient = gradient_N4HW.to(seen[-1].dtype).contiguous(memory_format=torch.channels_last)
+    gradient = gradient_N4HW.to(weights.latent_ZO.dtype).contiguous(memory_format=torch.channels_last)
     for (weight, bias), x in zip(reversed(list(pairs(weights.rest))), reversed(seen), strict=True):
         gradient, dweight, dbias = _convolution_backward(gradient, x, weight, bias, to_weights)
         found += [dbias, dweight]

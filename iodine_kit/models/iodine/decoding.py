@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from functools import partial
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from iodine_kit.models.iodine import likelihood
 from iodine_kit.models.iodine.closed_form import ClosedForm, Settings
@@ -45,6 +47,11 @@ class Decode:
     dzp_NL: Tensor | None = None
     dmean_BKCHW: Tensor | None = None
     dlogit_BKHW: Tensor | None = None
+
+    def detached(self) -> Decode:
+        """The same without graphs."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: value.detach() for name, value in values.items() if value is not None})
 
     def inputs(self) -> dict[InputName, Tensor]:
         """All inputs that change from step to step, as ``[N, C, H, W]``, ``[B, C, H, W]`` or ``[N, F]``."""
@@ -100,7 +107,8 @@ class Decoding:
         """Decode λ; ``refines`` asks for the gradients that are inputs, ``counts`` says that the loss weighs it."""
         if self.closed_form:
             return self._by_formula(zp_NL, noise_NZ, refines=refines, counts=counts)
-        return self._automatically(zp_NL, noise_NZ, refines=refines)
+        decode = self._automatically(zp_NL, noise_NZ, refines=refines)
+        return decode if self.training else decode.detached()
 
     def _by_formula(self, zp_NL: Tensor, noise_NZ: Tensor, *, refines: bool, counts: bool) -> Decode:
         config, slots = self.config, len(zp_NL) // len(self.image_BCHW)
@@ -133,7 +141,8 @@ class Decoding:
             zp_NL = zp_NL.detach().requires_grad_()
         with torch.enable_grad():
             z_NZ, loc_NZ, scale_NZ, kl_BK = self._sample(zp_NL, noise_NZ, slots)
-            mean_N3HW, logit_NHW = self.decoder(z_NZ, self.weights.to(self.precision))
+            decoder = partial(checkpoint, self.decoder, use_reentrant=False) if self.recompute else self.decoder
+            mean_N3HW, logit_NHW = decoder(z_NZ, self.weights.to(self.precision))
             mean, logit = _split(mean_N3HW, slots), _split(logit_NHW, slots)
             terms = likelihood.pixel_terms(config.likelihood, self.image_BCHW, mean, logit, config.likelihood_scale)
             nll_B = -terms.loglik_BHW.sum((1, 2))

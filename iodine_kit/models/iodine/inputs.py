@@ -42,13 +42,16 @@ class RefinementInputs(nn.Module):
         self.norms = nn.ModuleDict(
             {name: LayerNorm(channels[name]) for name in self.spatial + self.flat if name in config.normalised}
         )
+        still = torch.tensor([name in STILL for name in self.spatial for _ in range(channels[name])])
+        # Buffers, because a list would have to be copied to the device at every step.
+        self.register_buffer("own_columns", (~still).nonzero()[:, 0], persistent=False)
+        self.register_buffer("still_columns", still.nonzero()[:, 0], persistent=False)
 
-    def columns(self) -> tuple[list[int], list[int]]:
-        """Places of the slots' own channels among all spatial ones, and of the still ones."""
-        channels = input_channels(self.config)
-        owners = [name in STILL for name in self.spatial for _ in range(channels[name])]
-        own, still = ([place for place, owner in enumerate(owners) if owner is kind] for kind in (False, True))
-        return own, still
+    own_columns: Tensor
+    """Places of the slots' own channels among all spatial ones, ``int64[…]``."""
+
+    still_columns: Tensor
+    """Places of the others."""
 
     def still(self, image_BCHW: Tensor) -> Tensor | None:
         """The spatial inputs that stay as they are, ``[B, C, H, W]``."""

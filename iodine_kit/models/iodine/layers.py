@@ -65,8 +65,8 @@ def _same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
 
 def elu_(x: Tensor) -> Tensor:
     """ELU in place, where no graph is wanted: x where positive, e^x − 1 elsewhere."""
-    if x.device.type != "cpu" or torch.compiler.is_compiling():
-        return F.elu_(x)  # one kernel
+    if x.device.type != "cpu" or x.dtype == torch.bfloat16 or torch.compiler.is_compiling():
+        return F.elu_(x)  # one kernel; and in bfloat16 e^x − 1 would be lost near 0
     # On CPUs PyTorch's 2^x is several times as fast as its e^x, which pays for the passes over memory that it takes.
     below = torch.exp2(x.clamp(max=0).mul_(_LOG2_E)).sub_(1)
     return torch.maximum(x, below, out=x)

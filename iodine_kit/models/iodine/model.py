@@ -108,7 +108,7 @@ class Iodine(nn.Module):
         """
         config, steps = self.config, len(noise_TNZ) - 1
         decoding = self._decoding(image_BCHW, training, total or len(image_BCHW))
-        begun = self.refinement.begin(self.inputs.columns(), self.inputs.still(image_BCHW), decoding.precision)
+        begun = self.refinement.begin(self.inputs, image_BCHW, decoding.precision)
         counts = [weight > 0 for weight in step_weights(config.step_weights, steps)]
         zp_NL = self.initial.expand(len(image_BCHW) * slots, -1)
         state: State = None

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from iodine_kit.models.iodine.config import RefinementConfig
+from iodine_kit.models.iodine.inputs import RefinementInputs
 from iodine_kit.models.iodine.layers import Conv, Linear, LSTMCell, conv_same, mlp
 
 State: TypeAlias = tuple[Tensor, Tensor] | None
@@ -42,15 +43,11 @@ class RefinementNetwork(nn.Module):
         self.lstm = LSTMCell(features, config.lstm) if config.lstm else None
         self.head = Linear(config.lstm or features, outputs)
 
-    def begin(self, columns: tuple[list[int], list[int]], still_BCHW: Tensor | None, precision: torch.dtype) -> Begun:
-        """Do once what is the same for all steps, such as the first layer's share of the still inputs.
-
-        Args:
-            columns: input channels of the first layer that see the slots' own inputs, and those that see still ones.
-            precision: of the convolutions.
-        """
+    def begin(self, inputs: RefinementInputs, image_BCHW: Tensor, precision: torch.dtype) -> Begun:
+        """Do once what is the same for all steps, such as the first layer's share of the still ``inputs``."""
         weight, bias = self.convs[0].parameters()
-        own, still = (weight[:, places].contiguous(memory_format=torch.channels_last) for places in columns)
+        columns, still_BCHW = (inputs.own_columns, inputs.still_columns), inputs.still(image_BCHW)
+        own, still = (weight.index_select(1, c).contiguous(memory_format=torch.channels_last) for c in columns)
         share = bias.to(precision)[:, None, None]
         if still_BCHW is not None:
             share = conv_same(still_BCHW, still, bias, self.stride, precision)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from mathematics.iodine_reference import TINY_SPRITES, tiny_image, tiny_model
@@ -13,18 +11,10 @@ from iodine_kit.errors import ConfigError
 from iodine_kit.models import Computation
 from iodine_kit.models.iodine.model import Iodine
 from iodine_kit.records import Part
-from iodine_kit.training.compilation import compiled, prepare
+from iodine_kit.training.compilation import computing, prepare
 from iodine_kit.training.config import TrainConfig, TrainExecution
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(autouse=True)
-def settings_put_back() -> Iterator[None]:
-    """The process's own settings are those of before."""
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    yield
-    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
 def gradients(model: Iodine) -> tuple[Tensor, list[Tensor]]:
@@ -38,10 +28,14 @@ def gradients(model: Iodine) -> tuple[Tensor, list[Tensor]]:
 @pytest.mark.parametrize(("precision", "expected"), [("float32", False), ("tf32", True), ("bfloat16", False)])
 def test_precision_and_recomputation_reach_the_model_and_the_gpu(precision: str, expected: bool) -> None:
     model = tiny_model()
-    prepare(model, TrainConfig.model_validate({"precision": precision}), TrainExecution(recompute=True), CPU)
+    config, execution = TrainConfig.model_validate({"precision": precision}), TrainExecution(recompute=True)
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    prepare(model, config, execution, CPU)
     convolutions = "bfloat16" if precision == "bfloat16" else "float32"
     assert model.computation == Computation(precision=convolutions, recompute=True)
-    assert torch.backends.cudnn.allow_tf32 is torch.backends.cuda.matmul.allow_tf32 is expected
+    with computing(config, execution):
+        assert torch.backends.cudnn.allow_tf32 is torch.backends.cuda.matmul.allow_tf32 is expected
+    assert (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32) == before
 
 
 @pytest.mark.slow
@@ -75,20 +69,30 @@ def test_bfloat16_convolutions_leave_the_rest_in_float32_and_follow_it() -> None
     rough_loss, rough = gradients(model)
     assert rough_loss.dtype == torch.float32
     assert set.union(*seen.values()) == {torch.float32}
+    assert {gradient.dtype for gradient in rough} == {torch.float32}
+    summed = dict(zip(dict(model.named_parameters()), rough, strict=True))["decoder.rest.0.weight"]
+    assert not torch.equal(summed, summed.bfloat16().float())  # those of two decodes, added up in float32
     torch.testing.assert_close(rough_loss, loss, rtol=1e-2, atol=0)
     ours, theirs = (torch.cat([gradient.flatten() for gradient in found]) for found in (rough, exact))
     assert not torch.equal(ours, theirs)
     assert float(torch.cosine_similarity(ours, theirs, dim=0)) > 0.99
 
 
-def test_a_compiler_that_fails_ends_in_one_sentence() -> None:
+@pytest.mark.parametrize("backward", [False, True])
+def test_a_compiler_that_fails_ends_in_one_sentence(backward: bool) -> None:
+    from torch._dynamo.backends.common import aot_autograd
+    from torch._inductor.exc import CppCompileError
+
     def broken(graph: object, inputs: object) -> object:
-        raise OSError("no C++ compiler")
+        raise CppCompileError(["g++"], "no such compiler") if backward else OSError("no C++ compiler")
 
     model = tiny_model()
-    model.compile(backend=broken)
-    message = r"train\.compile: PyTorch cannot compile here .* use train\.compile=off"
-    with pytest.raises(ConfigError, match=message), compiled(True):
+    backend = aot_autograd(fw_compiler=lambda graph, inputs: graph, bw_compiler=broken) if backward else broken
+    model.compile(backend=backend)
+    message = (
+        r"train\.compile: PyTorch cannot compile here \((no C\+\+|C\+\+ compile error).*\): use train\.compile=off"
+    )
+    with pytest.raises(ConfigError, match=message), computing(TrainConfig(), TrainExecution(compile="on")):
         gradients(model)
 
 
