@@ -11,12 +11,13 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --co
 quickstart: $(VENV)/.core
 	$(BIN)/iodine-kit run pipelines/quickstart.toml --output reports/quickstart.html
 
+# As many tests at a time as there are cores, each on one of them.
 test: lint
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
 
 # The tests that take no time, for every save.
 fast: $(VENV)/.test
-	$(BIN)/pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto -m "not slow"
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
