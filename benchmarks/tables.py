@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from _measure import markdown_table
+from _measure import markdown_table, verdict
 
 _RESULTS = Path(__file__).parents[1] / "reports" / "benchmarks"
 PORT = "port"
@@ -22,6 +22,14 @@ _HEAD = (
     "MB, usual", "MB, returned", "MB, estimated", "MB, process",
 )  # fmt: skip
 _BESIDE = ("variant", "times as fast", "at a bare convolution's rate", "× FLOPs", "× MB, usual", "× MB, returned")
+_WANTED = (
+    ("closed form", "times as fast as the port", 3.0, False),
+    ("inputs stopped", "times as fast as the port", 4.0, False),
+    ("closed form", "× the port's FLOPs", 0.65, True),
+    ("closed form", "× the port's MB, usual", 0.5, True),
+    ("closed form", "of a bare convolution", 0.85, False),
+)
+"""What training was to reach beside the port: variant, figure, aim, and whether that is the most or the least."""
 _TITLES = {"train_step": "Training", "infer": "Inference", "profile_step": "Where a training step spends its time"}
 _EXPLAINED = """# Benchmarks of training and inference
 
@@ -69,6 +77,9 @@ def _sections(result: Mapping[str, Any]) -> Iterator[str]:
         yield f"Bare convolution: {', '.join(rates)}.\n"
         rows = [[name, *_figures(one, shape)] for name, one in shape["variants"].items()]
         yield markdown_table(_HEAD, rows)
+        if result["program"] == "train_step" and PORT in shape["variants"]:
+            yield "Wanted, and what came of it (at a bare convolution's rate nothing could be faster):\n"
+            yield markdown_table(("variant", "figure", "reached", "", "at a bare rate"), list(_verdicts(shape)))
         for other in ("plain", PORT):
             if other in shape["variants"]:
                 yield f"Beside {other}:\n"
@@ -114,6 +125,22 @@ def _beside(shape: Mapping[str, Any], name: str) -> Iterator[list[str]]:
             f"{one['flops'] / other['flops']:.2f}",
             *(_ratio(_above(one, way), _above(other, way)) for way in ("usual", "returned")),
         ]
+
+
+def _verdicts(shape: Mapping[str, Any]) -> Iterator[list[str]]:
+    variants, port = shape["variants"], shape["variants"][PORT]
+    for name, figure, aim, most in _WANTED:
+        if name not in variants:
+            continue
+        one, bare = variants[name], _rate(shape["bare convolution"]["float32"])
+        reached = {
+            "times as fast as the port": median(port["wall"]) / median(one["wall"]),
+            "× the port's FLOPs": one["flops"] / port["flops"],
+            "× the port's MB, usual": (_above(one, "usual") or 0) / (_above(port, "usual") or 1),
+            "of a bare convolution": _rate(one) / bare,
+        }[figure]
+        limit = f"{median(port['wall']) * bare / one['flops']:.2f}" if figure.startswith("times") else ""
+        yield [name, figure, f"{reached:.2f}", verdict(round(reached, 2), aim, most=most), limit]
 
 
 def _rate(one: Mapping[str, Any]) -> float:
