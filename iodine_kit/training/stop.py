@@ -12,7 +12,8 @@ from typing import Any
 class StopRequest:
     """Context in which SIGTERM and the first SIGINT only set ``signalled``; a second Ctrl-C interrupts at once.
 
-    SIGTERM may come more than once, from a scheduler and from torchrun; what has no patience sends SIGKILL.
+    SIGTERM may come more than once, from a scheduler and from torchrun, also after a Ctrl-C; what has no patience sends
+    SIGKILL.
     """
 
     def __init__(self, max_seconds: float) -> None:
@@ -27,7 +28,7 @@ class StopRequest:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._restore()
+        self._restore(signal.SIGINT, signal.SIGTERM)
 
     @property
     def signalled(self) -> bool:
@@ -42,9 +43,9 @@ class StopRequest:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._signal = signal.Signals(number).name
         if number == signal.SIGINT:
-            self._restore()
+            self._restore(signal.SIGINT)
 
-    def _restore(self) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-        self._previous.clear()
+    def _restore(self, *numbers: signal.Signals) -> None:
+        for number in numbers:
+            if number in self._previous:
+                signal.signal(number, self._previous.pop(number))

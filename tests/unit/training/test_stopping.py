@@ -57,3 +57,18 @@ def test_sigterm_may_come_twice_and_a_second_ctrl_c_is_obeyed_at_once() -> None:
         assert stop.signalled
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
+
+
+def test_sigterm_after_ctrl_c_does_not_kill_before_the_checkpoint() -> None:
+    """A scheduler, or torchrun, often sends it after what the user has pressed."""
+    reached: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: reached.append(number))
+    try:
+        with StopRequest(0) as stop:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)
+            assert stop.signalled and not reached
+        signal.raise_signal(signal.SIGTERM)
+        assert reached == [signal.SIGTERM]  # the handler from before is back
+    finally:
+        signal.signal(signal.SIGTERM, before)
