@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from iodine_kit.errors import ConfigError
 from iodine_kit.loader import in_order
 from iodine_kit.records import PredictionBatch
 from iodine_kit.stages.evaluate import METRICS
@@ -28,12 +29,27 @@ class Validation:
 
     Raises:
         CountError: if the data set has no such split.
+        ConfigError: if the best FG-ARI is to be selected and none of the scenes has a true mask: known before the first
+            step, and not when the run has ended.
     """
 
     def __init__(self, config: TrainConfig, dataset: Artifact) -> None:
         self._config, self._background = config, dataset_info(dataset).background
         self.scenes = min(config.validate_scenes, check_split(dataset, config.validate_split))
         self._reader = open_split(dataset, config.validate_split)
+        if config.select == "best" and not self._has_truth():
+            raise ConfigError(
+                f"train.select=best needs true masks, and the {self.scenes} scenes of '{config.validate_split}' that "
+                "are validated have none: use train.select=best-elbo"
+            )
+
+    def _has_truth(self) -> bool:
+        """Whether any scene has an FG-ARI; the first usually tells."""
+        metric = METRICS.load(METRIC)
+        for batch in in_order(self._reader, self._config.batch_size, self.scenes):
+            if np.isfinite(metric.score(batch, PredictionBatch(batch.keys, batch.mask), self._background)).any():
+                return True
+        return False
 
     def __call__(self, model: nn.Module, step: int) -> Validated:
         """``fg_ari``, the mean over scenes that have one, and ``val_loss``, −ELBO in nats per image."""
