@@ -24,7 +24,7 @@ def show_estimate(run: RunEstimate, as_json: bool) -> None:
     memory = {
         "weights": found.weight_bytes, "gradients": found.gradient_bytes, "Adam": found.moment_bytes,
         "activations": found.activation_bytes,
-    }  # fmt: skip
+    } | ({"copies of the weights": found.copy_bytes} if found.copy_bytes else {})  # fmt: skip
     parts = ", ".join(f"{name} {readable_bytes(count)}" for name, count in memory.items())
     table = Table(show_header=False, box=None)
     table.add_row("step", f"{found.batch_size} images of {found.height}×{found.width}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from iodine_kit.config import Config, build
@@ -26,7 +26,7 @@ def estimate(
     Raises:
         ConfigError: for a batch that does not divide into ``train.accumulate`` parts.
     """
-    from iodine_kit.training.estimate import estimate_step
+    from iodine_kit.training.estimate import estimate_step, with_copies
     from iodine_kit.training.parts import divide
 
     total = config.batch_size
@@ -35,8 +35,7 @@ def estimate(
         precision="bfloat16" if config.precision == "bfloat16" else "float32", recompute=execution.recompute
     )
     found = estimate_step(model, total, height, width, divide(0, total, total, execution.accumulate))
-    averages = 1 if config.ema is None else 2
-    return replace(found, weight_bytes=averages * found.weight_bytes)
+    return with_copies(found, config)
 
 
 _GAPS = 1.2

@@ -109,7 +109,7 @@ def _make(
     world: World,
 ) -> Facts:
     from iodine_kit.loader import ShuffledBatches
-    from iodine_kit.training.estimate import estimate_step
+    from iodine_kit.training.estimate import estimate_step, with_copies
     from iodine_kit.training.loop import Trainer
 
     reader = _open(dataset, config.split)
@@ -117,10 +117,14 @@ def _make(
     validation = Validation(config, dataset) if config.validate_every else None
     architecture = {"model": model_config.model_dump(mode="json")}
     info, parts = dataset_info(dataset), divide(*world.part(config.batch_size), config.batch_size, execution.accumulate)
+
+    def estimate() -> str:
+        found = estimate_step(model, len(parts) * parts[0].count, info.height, info.width, parts)
+        return with_copies(found, config).sentence()
+
     trainer = Trainer(
-        model, config, execution, out, reporter, world, validation, architecture=architecture,
-        estimate=lambda: estimate_step(model, len(parts) * parts[0].count, info.height, info.width, parts).sentence(),
-    )  # fmt: skip
+        model, config, execution, out, reporter, world, validation, architecture=architecture, estimate=estimate
+    )
     facts = trainer.run(ShuffledBatches(reader, config.batch_size, config.seed, world.part(config.batch_size)))
     if world.first:
         draw_curves(out, f"Training on {info.dataset}")

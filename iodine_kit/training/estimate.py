@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import weakref
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -18,6 +18,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
+
+from iodine_kit.training.config import TrainConfig
 
 _DISTINCT = 2
 """Parts of a batch that differ in what they take: the first finds no gradients yet, all others do."""
@@ -33,6 +35,8 @@ class Estimate:
         flops: floating point operations of a step in matrix products and convolutions, forward and backward.
         weight_bytes, gradient_bytes, moment_bytes: of the weights, their gradients and Adam's moments.
         activation_bytes: everything else that is alive when memory is fullest.
+        average_bytes, mirror_bytes, best_bytes: of the copies that a run holds beside the weights: their averages, what
+            validation looks at, and the best ones, which lie on the CPU; see :func:`with_copies`.
     """
 
     batch_size: int
@@ -44,6 +48,9 @@ class Estimate:
     gradient_bytes: int
     moment_bytes: int
     activation_bytes: int
+    average_bytes: int = 0
+    mirror_bytes: int = 0
+    best_bytes: int = 0
 
     @property
     def flops_per_image(self) -> float:
@@ -53,12 +60,17 @@ class Estimate:
     @property
     def peak_bytes(self) -> int:
         """Memory of all tensors when it is fullest."""
-        return self.weight_bytes + self.gradient_bytes + self.moment_bytes + self.activation_bytes
+        return self.weight_bytes + self.copy_bytes + self.gradient_bytes + self.moment_bytes + self.activation_bytes
+
+    @property
+    def copy_bytes(self) -> int:
+        """All copies of the weights."""
+        return self.average_bytes + self.mirror_bytes + self.best_bytes
 
     @property
     def checkpoint_bytes(self) -> int:
-        """A checkpoint on disk: weights and Adam's moments."""
-        return self.weight_bytes + self.moment_bytes
+        """A checkpoint on disk: weights, their averages, the best ones, and Adam's moments."""
+        return self.weight_bytes + self.average_bytes + self.best_bytes + self.moment_bytes
 
     def sentence(self) -> str:
         """The estimate as part of a message, such as one on memory that ran out."""
@@ -67,7 +79,7 @@ class Estimate:
 
     def facts(self) -> dict[str, Any]:
         """All figures by name."""
-        derived = ("flops_per_image", "peak_bytes", "checkpoint_bytes")
+        derived = ("flops_per_image", "peak_bytes", "copy_bytes", "checkpoint_bytes")
         return {**asdict(self), **{name: getattr(self, name) for name in derived}}
 
 
@@ -80,8 +92,8 @@ def estimate_step(
     batch goes through the model, as its ``loss`` takes them. Whatever the size, nothing is computed and next to no
     memory taken. What an operation needs inside itself is not seen.
     """
-    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
-        fake = _without_values(model, mode)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        fake = _without_values(model)
         learned = [p for p in fake.parameters() if p.requires_grad]
         optimizer = torch.optim.Adam(learned)
         for parameter in learned:
@@ -102,6 +114,16 @@ def estimate_step(
         counter.get_total_flops() * len(parts) // len(parts[:_DISTINCT]),
         *kept,
         activation_bytes=max(memory.peak - sum(kept), 0),
+    )
+
+
+def with_copies(found: Estimate, config: TrainConfig) -> Estimate:
+    """Add the copies of the weights that a run of this configuration holds."""
+    return replace(
+        found,
+        average_bytes=0 if config.ema is None else found.gradient_bytes,  # of what is learned
+        mirror_bytes=found.weight_bytes if config.validate_every else 0,
+        best_bytes=0 if config.select == "last" else found.weight_bytes,
     )
 
 
@@ -151,12 +173,12 @@ def _step(model: nn.Module, optimizer: torch.optim.Optimizer, image_BHWC: Tensor
     optimizer.step()
 
 
-def _without_values(model: nn.Module, mode: FakeTensorMode) -> nn.Module:
-    """A copy of the model whose weights have shapes only."""
+def _without_values(model: nn.Module) -> nn.Module:
+    """A copy of the model whose weights have shapes only, on the CPU wherever they are; to be called in fake mode."""
     fakes: dict[int, Any] = {
-        id(p): nn.Parameter(mode.from_tensor(p.detach()), p.requires_grad) for p in model.parameters()
+        id(p): nn.Parameter(torch.empty_like(p.detach(), device="cpu"), p.requires_grad) for p in model.parameters()
     }
-    fakes |= {id(buffer): mode.from_tensor(buffer) for buffer in model.buffers()}
+    fakes |= {id(buffer): torch.empty_like(buffer, device="cpu") for buffer in model.buffers()}
     return copy.deepcopy(model, fakes)  # what the memo holds is taken to have been copied already
 
 

@@ -37,8 +37,12 @@ def test_what_saves_memory_is_foretold_to_save_it() -> None:
     assert again.flops > usual.flops
 
 
-def test_an_average_of_the_weights_is_a_second_set_of_them() -> None:
-    assert foretell({"ema": 0.99}).weight_bytes == 2 * foretell().weight_bytes
+def test_copies_of_the_weights_are_foretold() -> None:
+    plain, copies = foretell(), foretell({"ema": 0.99, "validate_every": 9, "select": "best-elbo"})
+    assert (plain.average_bytes, plain.mirror_bytes, plain.best_bytes) == (0, 0, 0)
+    assert copies.average_bytes == 4 * plain.parameters  # float32
+    assert copies.mirror_bytes == copies.best_bytes == plain.weight_bytes
+    assert copies.peak_bytes - plain.peak_bytes == copies.copy_bytes
 
 
 def test_a_batch_that_does_not_divide_is_refused() -> None:

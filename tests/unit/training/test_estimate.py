@@ -14,7 +14,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from iodine_kit.models import LossTerms, iodine
 from iodine_kit.records import Part
-from iodine_kit.training.estimate import Estimate, estimate_step, readable_bytes
+from iodine_kit.training.config import TrainConfig
+from iodine_kit.training.estimate import Estimate, estimate_step, readable_bytes, with_copies
 
 SMALL = {
     "slots": 3, "steps": 2, "latent": 4, "decoder": {"channels": [8, 8]},
@@ -75,6 +76,23 @@ def test_parts_share_the_memory_and_add_up_to_the_arithmetic() -> None:
     assert (
         estimate_step(Layer(), 8, 5, 5, [Part(0, 4, 8), Part(4, 4, 8)]).flops == estimate_step(Layer(), 8, 5, 5).flops
     )
+
+
+def test_it_is_the_same_wherever_the_model_is() -> None:
+    """When memory runs out the model is on the GPU already; "meta" stands for it: it too is not the CPU."""
+    there = Chain().to("meta")
+    assert estimate_step(there, 2, 30, 20) == estimate_step(Chain(), 2, 30, 20)
+    assert there.weight.is_meta
+
+
+def test_copies_of_the_weights_are_counted_where_they_lie() -> None:
+    plain, kept = estimate_step(Chain(), 2, 30, 20), TrainConfig(validate_every=1, select="best", ema=0.9)
+    assert with_copies(plain, TrainConfig()) == plain
+    found = with_copies(plain, kept)
+    assert (found.average_bytes, found.mirror_bytes, found.best_bytes) == (12, 12, 12)
+    assert found.peak_bytes == plain.peak_bytes + 36
+    assert found.checkpoint_bytes == plain.checkpoint_bytes + 24  # validation's copy is in none
+    assert with_copies(plain, TrainConfig(validate_every=1)).peak_bytes == plain.peak_bytes + 12
 
 
 def test_nothing_is_computed_and_the_model_stays_as_it_was() -> None:
