@@ -8,8 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
-SCORES = {"best": ("fg_ari", 1), "best-elbo": ("val_loss", -1), "last": ("fg_ari", 1)}
-"""What is compared, and the sign that makes more of it better."""
+FG_ARI, ELBO = ("fg_ari", 1), ("val_loss", -1)
+SCORES = {"best": [FG_ARI], "best-elbo": [ELBO], "last": [FG_ARI, ELBO]}
+"""What is compared, the second where there is no first, and the sign that makes more of it better."""
 
 
 class Best:
@@ -21,7 +22,7 @@ class Best:
     """
 
     def __init__(self, select: str) -> None:
-        self._name, self._sign = SCORES[select]
+        self._scores = SCORES[select]
         self._keeps_weights = select != "last"
         self.facts: dict[str, Any] = {}
         self.weights: dict[str, Tensor] = {}
@@ -29,12 +30,16 @@ class Best:
     def offer(self, step: int, figures: Mapping[str, float], weights: Mapping[str, Tensor]) -> None:
         """Keep these weights if they are better than all before; the first of equals stays."""
         score = self._score(figures)
-        if score <= self._score(self.facts):
+        if not score or score <= self._score(self.facts):
             return
         self.facts = {"step": step, **figures}
         if self._keeps_weights:
             self.weights = {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
 
-    def _score(self, figures: Mapping[str, Any]) -> float:
-        value = self._sign * float(figures.get(self._name, math.nan))
-        return value if math.isfinite(value) else -math.inf
+    def _score(self, figures: Mapping[str, Any]) -> tuple[int, float] | tuple[()]:
+        """Any score of the first kind is better than all of the second, and those than none."""
+        for place, (name, sign) in enumerate(self._scores):
+            value = sign * float(figures.get(name, math.nan))
+            if math.isfinite(value):
+                return -place, value
+        return ()

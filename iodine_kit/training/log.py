@@ -15,7 +15,7 @@ from iodine_kit.store.identity import VOLATILE
 from iodine_kit.training.checkpoint import write
 from iodine_kit.training.files import METRICS
 from iodine_kit.training.readings import Reading
-from iodine_kit.training.rows import whole_lines
+from iodine_kit.training.rows import whole_rows
 
 DIGITS = 7
 """Significant digits of figures in the log: as many as float32 has."""
@@ -42,11 +42,14 @@ def sayable(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class TrainingLog:
-    """Appends rows to the log in ``directory``; rows of steps after ``start``, left by a crash, are dropped."""
+    """Appends rows to the log in ``directory``; rows of steps after ``start``, left by a crash, are dropped.
 
-    def __init__(self, directory: Path, start: int, tensorboard: bool) -> None:
+    So are a damaged one and all after it, which a ``note`` tells of.
+    """
+
+    def __init__(self, directory: Path, start: int, tensorboard: bool, note: Callable[[str], None]) -> None:
         path = directory / METRICS
-        kept = [line for line in whole_lines(path) if json.loads(line)["step"] <= start]
+        kept = [line for line, row in whole_rows(path, note) if row["step"] <= start]
         write(path, "".join(line + "\n" for line in kept).encode())
         self._file = path.open("a", buffering=1, encoding="utf-8")  # row by row, for whoever looks on
         self._events: Any = None

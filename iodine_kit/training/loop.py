@@ -14,13 +14,13 @@ from iodine_kit.errors import DivergedError, TimeLimitReached
 from iodine_kit.progress import Reporter, Show
 from iodine_kit.records import SceneBatch
 from iodine_kit.training.checkpoint import decode, save_weights
-from iodine_kit.training.compilation import compiled, prepare
+from iodine_kit.training.compilation import computing, prepare
 from iodine_kit.training.config import TrainConfig, TrainExecution
 from iodine_kit.training.distributed import ALONE, World
 from iodine_kit.training.files import CHECKPOINTS, METRICS, WEIGHTS
 from iodine_kit.training.incident import save_incident
 from iodine_kit.training.log import TrainingLog, row_of, sayable
-from iodine_kit.training.memory import enough_memory
+from iodine_kit.training.memory import ELSEWHERE, enough_memory
 from iodine_kit.training.moment import Moment, after
 from iodine_kit.training.pace import Pace
 from iodine_kit.training.parts import divide
@@ -70,18 +70,23 @@ class Trainer:
         self.reporter, self.world, self._validate, self._estimate = reporter, world, validate, estimate
         self.device = world.device_for(execution.device, execution.threads)
         parts = divide(*world.part(config.batch_size), config.batch_size, execution.accumulate)
-        world.copy(model.to(self.device).state_dict().values())
-        prepare(model, config, execution, self.device)
-        self.state = TrainingState(model, config, architecture or {})
-        self._mirror = copy.deepcopy(model).eval().requires_grad_(False) if validate and world.first else None
         self._checkpoints = Checkpoints(directory, execution.keep)
-        data = world.share(self._checkpoints.newest(reporter.note) if world.first else b"")
-        if data:
-            self.state.restore(decode(data, directory / CHECKPOINTS))
-            reporter.note(f"resuming after step {self.step}")
+        with enough_memory(f"putting the model on {self.device}", ELSEWHERE, estimate):
+            world.copy(model.to(self.device).state_dict().values())
+            prepare(model, config, execution, self.device)
+            self.state = TrainingState(model, config, architecture or {})
+            self._mirror = copy.deepcopy(model).eval().requires_grad_(False) if validate and world.first else None
+            self._take_up_checkpoint()
         self._update = Update(self.state, config, parts, world)
         self._pending: list[Pending] = []
         self._skipped = int(self.state.guard.skipped)
+
+    def _take_up_checkpoint(self) -> None:
+        data, found = self._checkpoints.newest(self.reporter.note) if self.world.first else (b"", None)
+        data = self.world.share(data)
+        if data:
+            self.state.restore(found or decode(data, self.directory / CHECKPOINTS))
+            self.reporter.note(f"resuming after step {self.step}")
 
     @property
     def step(self) -> int:
@@ -97,9 +102,9 @@ class Trainer:
             TimeLimitReached, KeyboardInterrupt: after saving a checkpoint.
         """
         pace = Pace(self.step, self.config.steps, self.config.batch_size, self.device)
-        log = TrainingLog(self.directory, self.step, self.execution.tensorboard) if self.world.first else None
+        log = self._open_log() if self.world.first else None
         try:
-            with StopRequest(self.execution.max_seconds) as stop:
+            with computing(self.config, self.execution), StopRequest(self.execution.max_seconds) as stop:
                 self._steps(batches, log, pace, stop)
         finally:
             if log:
@@ -109,15 +114,18 @@ class Trainer:
             save_weights(self.directory / WEIGHTS, best.weights or self.state.weights())
         return {
             "steps": self.step,
-            "parameters": sum(p.numel() for p in self.state.model.parameters()),
+            "parameters": sum(p.numel() for p in self.state.model.parameters() if p.requires_grad),
             "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu",
             "threads": torch.get_num_threads(),
             "ranks": self.world.size,
-            "seconds_per_step": round(pace.seconds_per_step(self.step), 5),
+            **pace.facts(self.step),
             "skipped_steps": self._skipped,
             "weights": {"step": best.facts["step"] if best.weights else self.step, "ema": self.config.ema},
             "best": best.facts,
         }
+
+    def _open_log(self) -> TrainingLog:
+        return TrainingLog(self.directory, self.step, self.execution.tensorboard, self.reporter.note)
 
     def _steps(self, batches: Batches, log: TrainingLog | None, pace: Pace, stop: StopRequest) -> None:
         doing = f"training on batches of {self.config.batch_size} images"
@@ -125,11 +133,11 @@ class Trainer:
             for row in read_metrics(self.directory / METRICS):  # before an interruption
                 show(row["step"], row)
             for batch in batches.prefetched(self.step, self.config.steps):
-                with enough_memory(doing, estimate=self._estimate), compiled(self.execution.compile == "on"):
+                with enough_memory(doing, estimate=self._estimate):
                     self._pending.append(self._update(batch.image))
                 moment = after(self.step, self.config, self.execution, self._validate is not None, stop, self.world)
                 if moment.looking:
-                    reading = self._look(batches)
+                    reading = self._look(batches, log)
                     figures = self._validated(log) if moment.validating else {}
                     if moment.logging and log:
                         self._log({**self._row(reading), **figures}, log, show, pace)
@@ -137,15 +145,15 @@ class Trainer:
                     self._save(log)
                 self._stop(moment)
 
-    def _look(self, batches: Batches) -> Reading:
+    def _look(self, batches: Batches, log: TrainingLog | None) -> Reading:
         """The newest reading; deals with all that were not finite since the last look."""
         readings, self._pending = look(self._pending), []
         for reading in readings:
             if not reading.finite:
-                self._skip(reading, batches)
+                self._skip(reading, batches, log)
         return readings[-1]
 
-    def _skip(self, reading: Reading, batches: Batches) -> None:
+    def _skip(self, reading: Reading, batches: Batches, log: TrainingLog | None) -> None:
         batch, path = batches.whole(reading.step - 1), self.directory
         if self.world.first:
             path = save_incident(self.directory, reading, batch, self.config.seed)
@@ -155,15 +163,22 @@ class Trainer:
         if self._skipped <= self.config.skip_nonfinite:
             self.reporter.note(f"note: step {reading.step} skipped: {what}")
             return
-        if self.world.first and not self._checkpoints:  # else the batch would go with the run
-            self.state.guard.forgive()
-            self.state.step = reading.step - 1
-            self._save(None)
+        kept = self._save_before(reading.step, log)
         self.world.barrier()
         raise DivergedError(
-            f"training diverged at step {reading.step}: {what}; "
+            f"training diverged at step {reading.step}: {what}; {kept}; "
             "try a smaller train.learning_rate, a smaller train.clip_norm or train.warmup_steps"
         )
+
+    def _save_before(self, step: int, log: TrainingLog | None) -> str:
+        """Save the state before a step that was not made, which the guard has held; say what there is to go on from."""
+        latest, parameters = self._checkpoints.latest, self.state.model.parameters()
+        if latest and not all(parameter.isfinite().all() for parameter in parameters):
+            return f"its weights are not finite, the newest checkpoint is {latest}"  # nothing could go on from them
+        self.state.guard.forgive()
+        self.state.step = step - 1
+        self._save(log)
+        return f"the state after step {self.step} is saved for --resume"
 
     def _validated(self, log: TrainingLog | None) -> Mapping[str, float]:
         """Figures of the weights as they are now; the model that is being trained takes no part. One rank does it."""

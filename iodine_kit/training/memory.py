@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -13,6 +13,7 @@ import torch
 from iodine_kit.errors import MemoryLimitError
 
 LOWER = "lower train.batch_size, or set train.accumulate=2 (or more) or train.recompute=true"
+ELSEWHERE = "free memory there, or choose another train.device or a smaller model"
 
 
 def peak_bytes(device: torch.device) -> int:
@@ -51,16 +52,27 @@ def out_of_memory(doing: str, lower: str = LOWER, estimate: str = "") -> MemoryL
 
 @contextmanager
 def enough_memory(doing: str, lower: str = LOWER, estimate: Callable[[], str] = str) -> Iterator[None]:
-    """Context in which running out of memory becomes :class:`MemoryLimitError`; see :func:`out_of_memory`."""
+    """Context in which running out of memory becomes :class:`MemoryLimitError`; see :func:`out_of_memory`.
+
+    An ``estimate`` that fails is left out: it must not take the place of what is to be told.
+    """
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if not _is_memory(error):
             raise
-        raise out_of_memory(doing, lower, estimate()) from None
+        expected = ""
+        with suppress(Exception):
+            expected = estimate()
+        raise out_of_memory(doing, lower, expected) from None
+
+
+_TEXTS = (
+    "can't allocate memory", "not enough memory", "could not create a memory object",  # a CPU
+    "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED",  # past PyTorch's allocator
+)  # fmt: skip
 
 
 def _is_memory(error: BaseException) -> bool:
-    """PyTorch has no class of its own for a CPU that has no memory left."""
-    known = ("can't allocate memory", "not enough memory", "could not create a memory object")
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(text in str(error) for text in known)
+    """PyTorch has a class only for what its own allocator on a GPU did not get."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(text in str(error) for text in _TEXTS)

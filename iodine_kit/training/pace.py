@@ -21,6 +21,10 @@ class Pace:
         """Mean since the beginning."""
         return (time.monotonic() - self._start) / max(step - self._first, 1)
 
+    def facts(self, step: int) -> dict[str, float]:
+        """``seconds_per_step`` for the facts of the run, if it made a step since the beginning."""
+        return {"seconds_per_step": round(self.seconds_per_step(step), 5)} if step > self._first else {}
+
     def figures(self, step: int) -> dict[str, float]:
         """Speed since the last call, peak memory, and how long it may take yet."""
         now = time.monotonic()

@@ -16,8 +16,10 @@ class Checkpoints:
     def __init__(self, directory: Path, keep: int) -> None:
         self._directory, self._keep = directory, keep
 
-    def __bool__(self) -> bool:
-        return bool(self._newest_first())
+    @property
+    def latest(self) -> str:
+        """Name of the newest one; empty if there is none."""
+        return next((path.name for path in self._newest_first()), "")
 
     def save(self, step: int, checkpoint: Checkpoint) -> None:
         """Write the checkpoint after ``step`` steps, then let go of those that are too many."""
@@ -25,8 +27,8 @@ class Checkpoints:
         for path in self._newest_first()[self._keep :]:
             path.unlink()
 
-    def newest(self, note: Callable[[str], None]) -> bytes:
-        """The newest one that is intact; empty if there is none at all.
+    def newest(self, note: Callable[[str], None]) -> tuple[bytes, Checkpoint | None]:
+        """The newest one that is intact, as bytes and decoded; no bytes if there is none at all.
 
         A damaged one is told of in a ``note`` and removed, for it would count as the newest ever after.
 
@@ -37,15 +39,13 @@ class Checkpoints:
         for place, path in enumerate(paths, 1):
             data = path.read_bytes()
             try:
-                decode(data, path)
+                return data, decode(data, path)
             except ArtifactCorruptError as error:
                 if place == len(paths):
                     raise ArtifactCorruptError(f"{error}; there is no older one: start anew with --overwrite") from None
                 note(f"note: {error}; it is removed, and {paths[place].name} taken instead")
                 path.unlink()
-            else:
-                return data
-        return b""
+        return b"", None
 
     def _newest_first(self) -> list[Path]:
         return sorted(self._directory.glob(CHECKPOINTS), reverse=True)

@@ -3,17 +3,38 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The rows of ``metrics.jsonl``; none if it is not there."""
-    return [json.loads(line) for line in whole_lines(path)]
+    """The rows of ``metrics.jsonl`` before the first that is damaged; none if it is not there."""
+    return [row for _, row in whole_rows(path)]
 
 
-def whole_lines(path: Path) -> list[str]:
-    """Lines that have their end: a crash may have cut the last one."""
+def whole_rows(path: Path, note: Callable[[str], None] | None = None) -> list[tuple[str, dict[str, Any]]]:
+    """Lines and what they say, up to the first that is damaged; whole lines that are, are told of in a ``note``.
+
+    A crash may have cut the last line, and a power cut have left something else in the place of any.
+    """
+    rows: list[tuple[str, dict[str, Any]]] = []
     if not path.exists():
-        return []
-    return [line.rstrip("\n") for line in path.open(encoding="utf-8") if line.endswith("\n")]
+        return rows
+    with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
+        for number, line in enumerate(file, 1):
+            row = _row(line)
+            if row is None:
+                if note and line.endswith("\n"):
+                    note(f"note: {path}: line {number} is damaged: it and all after it are left out")
+                break
+            rows.append((line.rstrip("\n"), row))
+    return rows
+
+
+def _row(line: str) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line) if line.endswith("\n") else None
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) and isinstance(row.get("step"), int) else None

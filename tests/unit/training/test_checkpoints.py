@@ -15,6 +15,7 @@ from unit.training.toy import Batches, Mean, Notes, result, trainer
 from iodine_kit.errors import ArtifactCorruptError, ResumeError
 from iodine_kit.training.checkpoint import Checkpoint, decode, encode, load_weights, save_weights, write
 from iodine_kit.training.files import METRICS, checkpoint_name
+from iodine_kit.training.rows import read_metrics
 
 NEWEST = checkpoint_name(10)
 
@@ -157,6 +158,21 @@ def test_rows_that_a_crash_cut_or_left_too_many_go(tmp_path: Path) -> None:
         file.write(json.dumps({"step": 11}) + '\n{"step": 12, "lo')
     trainer(tmp_path / "run").run(Batches())
     assert result(tmp_path / "whole") == result(tmp_path / "run")
+
+
+@pytest.mark.parametrize("damage", [b"\0" * 40, b'{"step": 3, "lo', b"\xff\xfe", b"[]", b"7", b'{"loss": 1.0}'])
+def test_a_damaged_row_ends_the_log_with_a_note(tmp_path: Path, damage: bytes) -> None:
+    """As a power cut may leave one in the middle, with its line's end."""
+    crashed(tmp_path)
+    path = tmp_path / METRICS
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[2] = damage + b"\n"
+    path.write_bytes(b"".join(lines))
+    assert [row["step"] for row in read_metrics(path)] == [1, 2]
+    notes = Notes()
+    trainer(tmp_path, notes=notes).run(Batches())
+    assert f"note: {path}: line 3 is damaged: it and all after it are left out" in notes.told
+    assert [row["step"] for row in read_metrics(path)] == [1, 2, 11, 12]
 
 
 def test_weights_of_another_net_or_a_damaged_file_are_refused(tmp_path: Path) -> None:

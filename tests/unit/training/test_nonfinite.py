@@ -11,7 +11,7 @@ import torch
 from unit.training.toy import NO_GRADIENT, NO_LOSS, Batches, Mean, Notes, result, trainer
 
 from iodine_kit.errors import DivergedError
-from iodine_kit.training.files import WEIGHTS
+from iodine_kit.training.files import WEIGHTS, checkpoint_name
 
 
 @pytest.mark.parametrize("log_every", [1, 4, 12])
@@ -47,9 +47,32 @@ def test_the_state_before_the_step_is_kept_however_late_anyone_looks(tmp_path: P
     assert result(whole).items() <= result(bad).items()
 
 
-def test_a_checkpoint_that_is_there_is_not_replaced(tmp_path: Path) -> None:
-    with pytest.raises(DivergedError):
-        trainer(tmp_path, checkpoint_every=2).run(Batches(values={5: NO_LOSS}))
+def test_no_step_is_lost_and_the_checkpoint_before_stays(tmp_path: Path) -> None:
+    with pytest.raises(DivergedError, match="; the state after step 7 is saved for --resume; try a smaller"):
+        trainer(tmp_path / "bad", checkpoint_every=5, log_every=12).run(Batches(values={7: NO_LOSS}))
+    assert sorted(path.name for path in (tmp_path / "bad").glob("checkpoint-*")) == [
+        checkpoint_name(step) for step in (5, 7)
+    ]
+    again = trainer(tmp_path / "bad", log_every=12)
+    assert again.step == 7
+    again.run(Batches())
+    trainer(tmp_path / "good", log_every=12).run(Batches())
+    assert result(tmp_path / "good").items() <= result(tmp_path / "bad").items()
+
+
+def test_weights_that_are_not_finite_do_not_replace_a_checkpoint(tmp_path: Path) -> None:
+    """Nothing could ever go on from them."""
+    model = Mean()
+
+    def poison() -> None:
+        with torch.no_grad():
+            model.weight[0] = float("inf")
+
+    with pytest.raises(
+        DivergedError,
+        match="; its weights are not finite, the newest checkpoint is checkpoint-000000004",
+    ):
+        trainer(tmp_path, model, checkpoint_every=2, keep=1).run(Batches({5: poison}))
     assert trainer(tmp_path).step == 4
 
 

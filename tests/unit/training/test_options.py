@@ -156,6 +156,20 @@ def test_scores_that_are_none_are_never_the_best() -> None:
     assert (best.facts, best.weights) == ({}, {})
 
 
+def test_without_true_masks_the_best_is_that_of_the_elbo(tmp_path: Path) -> None:
+    facts = trainer(tmp_path, validate_every=5, validate=Judge()).run(Batches())
+    assert facts["best"] == {"step": 12, "val_loss": 88} and facts["weights"]["step"] == 12
+
+
+def test_of_equals_by_fg_ari_the_elbo_is_not_asked() -> None:
+    best = Best("last")
+    for step, figures in enumerate(
+        [{"val_loss": 1.0}, {"fg_ari": 0.2, "val_loss": 9.0}, {"fg_ari": 0.2, "val_loss": 0.0}]
+    ):
+        best.offer(step, figures, {})
+    assert best.facts["step"] == 1
+
+
 def test_the_best_outlives_a_crash(tmp_path: Path) -> None:
     def judge(model: nn.Module, step: int) -> Validated:
         return Validated({"fg_ari": 1 - abs(step - 5) / 10})

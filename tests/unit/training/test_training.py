@@ -19,6 +19,7 @@ from iodine_kit.progress import Show, Silent
 from iodine_kit.tensors import step_generator
 from iodine_kit.training.config import TrainConfig
 from iodine_kit.training.files import WEIGHTS
+from iodine_kit.training.memory import enough_memory
 from iodine_kit.training.schedule import learning_rate
 
 
@@ -140,12 +141,71 @@ def test_running_out_of_memory_says_what_to_lower(tmp_path: Path) -> None:
     assert not (tmp_path / WEIGHTS).exists()
 
 
+def test_an_estimate_that_fails_does_not_take_the_sentences_place() -> None:
+    def fail() -> str:
+        raise ValueError("device mismatch")
+
+    with (
+        pytest.raises(MemoryLimitError, match=r"^out of memory while working: lower train.batch_size"),
+        enough_memory("working", estimate=fail),
+    ):
+        raise MemoryError
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+    ],
+)
+def test_what_cuda_says_of_no_memory_is_understood(text: str) -> None:
+    with pytest.raises(MemoryLimitError, match=r"^out of memory while working: "), enough_memory("working"):
+        raise RuntimeError(text)
+
+
+def test_no_memory_for_the_model_itself_is_told_too(tmp_path: Path) -> None:
+    class Large(Mean):
+        def to(self, *_: Any, **__: Any) -> Any:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(MemoryLimitError) as caught:
+        trainer(tmp_path, Large(), estimate=lambda: "the estimate was 5 GB")
+    assert str(caught.value) == (
+        "out of memory while putting the model on cpu (the estimate was 5 GB): "
+        "free memory there, or choose another train.device or a smaller model"
+    )
+
+
 def test_other_errors_are_no_lack_of_memory(tmp_path: Path) -> None:
     def fail() -> None:
         raise RuntimeError("size mismatch")
 
     with pytest.raises(RuntimeError, match="size mismatch"):
         trainer(tmp_path).run(Batches({3: fail}))
+
+
+def test_parameters_and_speed_are_facts_where_there_are_any(tmp_path: Path) -> None:
+    """What is learned, as in the estimate; a run that came back after its last step has no speed to tell."""
+    with pytest.raises(RuntimeError, match="full disk"), crash_before_weights():
+        trainer(tmp_path, checkpoint_every=12).run(Batches())
+    facts = trainer(tmp_path).run(Batches())
+    assert facts["steps"] == 12 and "seconds_per_step" not in facts
+    assert facts["parameters"] == 3 + 2  # without the frozen one
+    assert trainer(tmp_path / "anew").run(Batches())["seconds_per_step"] >= 0
+
+
+@contextmanager
+def crash_before_weights() -> Iterator[None]:
+    """A crash between the last checkpoint and the weights."""
+
+    def full(*_: Any) -> None:
+        raise RuntimeError("full disk")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("iodine_kit.training.loop.save_weights", full)
+        yield
 
 
 def test_schedules() -> None:
