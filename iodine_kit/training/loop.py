@@ -14,7 +14,7 @@ from iodine_kit.errors import DivergedError, TimeLimitReached
 from iodine_kit.progress import Reporter, Show
 from iodine_kit.records import SceneBatch
 from iodine_kit.training.checkpoint import decode, save_weights
-from iodine_kit.training.compilation import computing, prepare
+from iodine_kit.training.computing import computing, prepare
 from iodine_kit.training.config import TrainConfig, TrainExecution
 from iodine_kit.training.distributed import ALONE, World
 from iodine_kit.training.files import CHECKPOINTS, METRICS, WEIGHTS

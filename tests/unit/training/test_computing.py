@@ -11,7 +11,7 @@ from iodine_kit.errors import ConfigError
 from iodine_kit.models import Computation
 from iodine_kit.models.iodine.model import Iodine
 from iodine_kit.records import Part
-from iodine_kit.training.compilation import computing, prepare
+from iodine_kit.training.computing import computing, prepare
 from iodine_kit.training.config import TrainConfig, TrainExecution
 
 CPU = torch.device("cpu")
