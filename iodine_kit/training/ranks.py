@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+import torch.distributed.nn  # before there is a group, which it would keep: Adam loads it at the first step
 from torch import Tensor
 from torch.distributed import PrefixStore, Store  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
@@ -36,7 +37,9 @@ class Ranks(World):
 
     Gradients are added up in one message after the backward pass, not by DistributedDataParallel, which sends them in
     buckets while it runs: IODINE's weights take part in every decode, so no gradient is complete before the end. It
-    would also wait for ever for parameters without a gradient, and with Gloo it often aborts when Python exits.
+    would also wait for ever for parameters without a gradient.
+
+    The group has to be gone when Python exits: a thread of Gloo's that is still there aborts the process.
     """
 
     def __init__(self) -> None:

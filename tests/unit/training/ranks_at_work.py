@@ -6,64 +6,74 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from unit.training.toy import trainer
 
 from iodine_kit.errors import ConfigError, CorruptDataError, IodineKitError
+from iodine_kit.models import Computation, LossTerms
+from iodine_kit.records import Part, SceneBatch
 from iodine_kit.training.distributed import World, joined
 
-TOTAL = 8
+TOTAL, STEPS = 8, 4
 
 
 class Line(nn.Module):
-    """Least squares; ``idle`` leaves a layer out, as the model does its refinement network without refinement."""
+    """Least squares in float64; ``idle`` leaves a layer out, as the model does its refinement network at times."""
 
     def __init__(self, idle: bool) -> None:
         super().__init__()
         torch.manual_seed(0)
+        self.computation = Computation()
         self.layer = nn.Linear(5, 3).double()
         self.convolution = nn.Conv2d(3, 4, 2).double().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.skips = idle
 
-    def forward(self, x: Tensor, noise: Tensor, total: int) -> Tensor:
-        y = self.layer(x + noise)
+    def noise(self, generator: torch.Generator, part: Part) -> Tensor:
+        noise = torch.randn(part.total, 5, dtype=torch.float64, generator=generator)
+        return noise[part.first : part.first + part.count]
+
+    def forward(self, image: Tensor, noise: Tensor, total: int) -> LossTerms:
+        y = self.layer(image.flatten(1)[:, :5].double() + noise)
         y = y if self.skips else self.convolution(y[:, :, None, None].expand(-1, -1, 2, 2)).tanh()
-        return (y**2).sum() / total
+        nll, kl = (y**2).sum() / total, (y - 1).abs().sum() / total
+        return LossTerms(nll + kl, nll, kl, nll.detach()[None], kl.detach()[None, None])
 
 
-def data() -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(1)
-    return tuple(torch.randn(TOTAL, 5, dtype=torch.float64, generator=generator) for _ in range(2))  # type: ignore[return-value]
+class Batches:
+    """This rank's images of every step."""
+
+    def __init__(self, first: int, count: int) -> None:
+        self.place = slice(first, first + count)
+
+    def whole(self, step: int) -> SceneBatch:
+        image = np.random.default_rng(step).integers(0, 256, (TOTAL, 2, 2, 3), dtype=np.uint8)
+        return SceneBatch(tuple(map(str, range(TOTAL))), image, image[..., 0])
+
+    def prefetched(self, start: int, stop: int) -> Iterator[SceneBatch]:
+        for step in range(start, stop):
+            batch = self.whole(step)
+            yield SceneBatch(batch.keys[self.place], batch.image[self.place], batch.mask[self.place])
 
 
-def trained(world: World, idle: bool, accumulate: int, steps: int = 3) -> dict[str, Any]:
-    """Plain descent as the loop does it: parts of the rank's images, brought together after the last."""
+def trained(world: World, out: Path, idle: bool, accumulate: int) -> dict[str, Any]:
+    """What the trainer makes of a model whose rounding is that of float64."""
     model = Line(idle)
     if world.rank:  # the first rank's weights are to win
         nn.init.zeros_(model.layer.weight)
-    world.copy(model.state_dict().values())
-    (x, noise), (first, count), losses = data(), world.part(TOTAL), []
-    for _ in range(steps):
-        summed = torch.zeros((), dtype=torch.float64)
-        for at in torch.arange(first, first + count).chunk(accumulate):
-            loss = model(x[at], noise[at], TOTAL)
-            loss.backward()
-            summed += loss.detach()
-        used = [parameter for parameter in model.parameters() if parameter.grad is not None]
-        world.add([summed, *(parameter.grad for parameter in used if parameter.grad is not None)])
-        losses.append(summed.item())
-        with torch.no_grad():
-            for parameter in used:
-                parameter -= 0.1 * parameter.grad
-                parameter.grad = None
-    return {"losses": losses, "weights": {name: value.tolist() for name, value in model.state_dict().items()}}
+    trainer(
+        out / f"{world.size} ranks, {idle}, {accumulate}", model,
+        steps=STEPS, batch_size=TOTAL, accumulate=accumulate, world=world, threads=1,
+    ).run(Batches(*world.part(TOTAL)))  # fmt: skip
+    return {name: value.tolist() for name, value in model.state_dict().items()}
 
 
-def collectives(world: World) -> dict[str, Any]:
+def collectives(world: World, out: Path) -> dict[str, Any]:
     found: dict[str, Any] = {"rank": world.rank, "first": world.first, "part": world.part(TOTAL)}
     found["any"] = [world.any(False), world.any(world.rank == 1), world.any(True)]
     added = [torch.tensor([float(world.rank + 1), 10.0]), torch.tensor(world.rank), torch.ones(2, 2).double()]
@@ -90,28 +100,28 @@ def collectives(world: World) -> dict[str, Any]:
     found["threads"] = torch.get_num_threads()
     for idle in (False, True):
         for accumulate in (1, 2):
-            found[f"trained {idle} {accumulate}"] = trained(world, idle, accumulate)
+            found[f"trained {idle} {accumulate}"] = trained(world, out, idle, accumulate)
     return found
 
 
-def fails(world: World) -> None:
+def fails(world: World, out: Path) -> None:
     if world.rank == 1:
         raise CorruptDataError("shard-3.tar: cut short")
     world.barrier()
 
 
-def all_fail(world: World) -> None:
+def all_fail(world: World, out: Path) -> None:
     raise CorruptDataError("shard-3.tar: cut short")
 
 
-def dies(world: World) -> None:
+def dies(world: World, out: Path) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as during training: torchrun asks the others to end
     if world.rank == 1:
         os._exit(9)
     world.barrier()
 
 
-SCENARIOS: dict[str, Callable[[World], Any]] = {
+SCENARIOS: dict[str, Callable[[World, Path], Any]] = {
     "collectives": collectives, "fails": fails, "all_fail": all_fail, "dies": dies,
 }  # fmt: skip
 
@@ -121,7 +131,7 @@ def main() -> None:
     status = 0
     try:
         with joined() as world:
-            found = scenario(world)
+            found = scenario(world, out)
             (out / f"{world.rank}.json").write_text(json.dumps(found))
     except IodineKitError as error:
         sys.stderr.write(f"error: {error}\n")

@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
+from unit.training.ranks_at_work import STEPS, trained
 
 from iodine_kit.errors import ConfigError
 from iodine_kit.training.distributed import ALONE, joined
+from iodine_kit.training.files import METRICS
+from iodine_kit.training.rows import read_metrics
 
 WORK = Path(__file__).with_name("ranks_at_work.py")
 
 
 def two_ranks(scenario: str, out: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(WORK.parents[2])}
     return subprocess.run(
         [*command, str(WORK), scenario, str(out)],
         env=environment, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
-
-
-def work() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("ranks_at_work", WORK)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_a_process_alone_is_its_own_sum(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,6 +56,31 @@ with joined() as world:
     subprocess.run([sys.executable, "-c", program], env=environment, check=True)
 
 
+AFTER = """
+import os
+import torch
+from iodine_kit.training.ranks import together
+with together() as world:
+    world.any(True)
+    weight = torch.nn.Parameter(torch.zeros(3))
+    weight.grad = torch.ones(3)
+    torch.optim.Adam([weight], fused=True).step()  # loads much of PyTorch that a process without ranks has no need of
+names = [open(f"/proc/self/task/{thread}/comm").read() for thread in os.listdir("/proc/self/task")]
+print([name for name in names if "gloo" in name])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the names of threads from /proc")
+def test_no_thread_of_gloo_is_left_that_python_could_not_exit_beside() -> None:
+    rank = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", AFTER],
+        env={**os.environ, "OMP_NUM_THREADS": "1", **rank}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == "[]\n"
+
+
 @pytest.mark.slow
 def test_two_ranks_are_one_process_on_the_same_batch(tmp_path: Path) -> None:
     done = two_ranks("collectives", tmp_path)
@@ -85,13 +103,20 @@ def test_two_ranks_are_one_process_on_the_same_batch(tmp_path: Path) -> None:
             "train.device is cuda:1, which is one GPU for all ranks: leave it at auto, or say cuda",
         ]
     for idle in (False, True):
-        alone = work().trained(ALONE, idle, 1)
+        alone = trained(ALONE, tmp_path, idle, 1)
         for accumulate in (1, 2):
             for rank in (one, other):
                 found = rank[f"trained {idle} {accumulate}"]
                 assert found == one[f"trained {idle} {accumulate}"]  # to the bit
-                torch.testing.assert_close(found["losses"], alone["losses"], rtol=1e-13, atol=0)
-                torch.testing.assert_close(found["weights"], alone["weights"], rtol=1e-13, atol=1e-15)
+                torch.testing.assert_close(found, alone, rtol=1e-13, atol=1e-15)
+            logged, expected = (
+                read_metrics(tmp_path / f"{size} ranks, {idle}, {parts}" / METRICS)
+                for size, parts in ((2, accumulate), (1, 1))
+            )
+            assert len(logged) == STEPS
+            for row, other_row in zip(logged, expected, strict=True):
+                for name, value in row.items():
+                    assert value == pytest.approx(other_row[name], rel=1e-6), name  # seven digits are logged
 
 
 @pytest.mark.slow
