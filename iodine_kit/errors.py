@@ -10,6 +10,9 @@ import difflib
 from collections.abc import Iterable
 from typing import ClassVar
 
+INTERRUPTED = 130
+"""Exit status after Ctrl-C or SIGTERM, as shells have it."""
+
 
 class IodineKitError(Exception):
     """Base of every error that a user can cause and mend."""

@@ -10,10 +10,8 @@ from typer.core import TyperGroup
 
 import iodine_kit
 from iodine_kit.cli import artifacts, data, stages
-from iodine_kit.errors import ConfigError, IodineKitError, StorageError
+from iodine_kit.errors import INTERRUPTED, ConfigError, IodineKitError, StorageError
 from iodine_kit.training.distributed import is_one_of_several
-
-INTERRUPTED = 130
 
 
 class _Group(TyperGroup):

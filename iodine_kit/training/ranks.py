@@ -19,7 +19,7 @@ from torch.distributed import PrefixStore, Store  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
 from iodine_kit.config import differences
-from iodine_kit.errors import ConfigError, IodineKitError, RankLostError
+from iodine_kit.errors import INTERRUPTED, ConfigError, IodineKitError, RankLostError
 from iodine_kit.tensors import pick_device
 from iodine_kit.training.distributed import World
 
@@ -27,7 +27,6 @@ PATIENCE = timedelta(minutes=30)
 """How long ranks wait for one that is busy alone: it validates, compiles, or hashes what it made."""
 PRECEDENCE, SPEECH = timedelta(seconds=2), timedelta(seconds=10)
 """How long a rank that fails lets the first one speak, and how long one with nothing to say waits to leave."""
-INTERRUPTED = 130
 FAILED = "failed"
 SPOKEN = "spoken"
 
