@@ -64,8 +64,8 @@ class Clocks(TorchDispatchMode):  # type: ignore[no-untyped-call]
 def main() -> None:
     """Print a table for each shape and leave the results in a file."""
     options = parser(__doc__, repetitions=5)
-    options.add_argument("--shapes", nargs="+", choices=SHAPES, default=["35", "64", "128"])
-    options.add_argument("--threads", type=int, default=torch.get_num_threads())
+    options.add_argument("--shapes", nargs="+", choices=SHAPES, default=["35", "64", "128"], help="default: 35 64 128")
+    options.add_argument("--threads", type=int, default=torch.get_num_threads(), help="default: one per core")
     given = options.parse_args()
     torch.set_num_threads(given.threads)
     keep_freed_memory()

@@ -1,12 +1,9 @@
-"""Makes reports/benchmarks/README.md of the results that lie there as JSON; no figure is written by hand.
-
-python benchmarks/tables.py [FOLDER]
-"""
+"""Makes reports/benchmarks/README.md of the results that lie there as JSON; no figure is written by hand."""
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import median
@@ -161,6 +158,8 @@ def _megabytes(count: int | None) -> str:
 
 
 if __name__ == "__main__":
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else _RESULTS
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("folder", nargs="?", type=Path, default=_RESULTS, help="of the JSON files")
+    folder = options.parse_args().folder
     files = sorted(folder.glob("*.json"))
     (folder / "README.md").write_text(page([json.loads(file.read_text("utf-8")) for file in files]), "utf-8")

@@ -20,7 +20,8 @@ def pick_device(name: str) -> torch.device:
     try:
         torch.zeros(1, device=name).item()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ConfigError(f"device '{name}' cannot be used: {str(error).splitlines()[0][:200]}") from None
+        reason = str(error).splitlines()[0][:200]
+        raise ConfigError(f"device '{name}' cannot be used ({reason}): set train.device or infer.device=auto") from None
     return torch.device(name)
 
 

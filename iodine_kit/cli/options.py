@@ -70,15 +70,39 @@ def input_artifact(
     command: str,
     split: str | None = None,
     reporter: Reporter | None = None,
+    of: str | None = None,
 ) -> Artifact:
-    """The artifact that was named, or the newest of its kind, with ``split`` if one has it; ``command`` makes one."""
+    """The artifact that was named, or the newest of its kind; ``command`` makes one.
+
+    Args:
+        split: of a data set that is looked for; ``of`` is that data set's name, if only one will do.
+    """
     from iodine_kit.cli.console import Terminal
+    from iodine_kit.errors import ArtifactNotFoundError
 
     if place:
         return store.usable(store.open(place, kind))
-    artifact = store.newest(kind, command, lambda a: split is None or split in a.facts["splits"])
+
+    def fits(found: Artifact) -> bool:
+        named = of is None or found.facts["info"]["dataset"] == of
+        return named and (split is None or split in found.facts["splits"])
+
+    artifact = store.newest(kind, command, fits)
+    if of is not None and artifact.facts["info"]["dataset"] != of:
+        raise ArtifactNotFoundError(
+            f"{store.root} holds no '{of}', which the pipeline file is for: make one with "
+            f"'iodine-kit prepare --pipeline FILE', or name another data set with --dataset"
+        )
     (reporter or Terminal()).note(f"using {kind} {artifact.path}")
     return artifact
+
+
+def prepared_by(pipeline: str | None) -> str | None:
+    """Name of the data set that a pipeline file prepares, if there is a file and it does."""
+    from iodine_kit.pipeline import load
+
+    prepared = load(pipeline).get("prepare", {}).get("dataset") if pipeline else None
+    return None if prepared is None else str(prepared)
 
 
 def parent(store: Store, artifact: Artifact, role: str) -> Artifact:

@@ -18,6 +18,7 @@ from iodine_kit.cli.options import (
     StoreOption,
     input_artifact,
     parent,
+    prepared_by,
     splits_of,
     store_at,
     tables_of,
@@ -105,6 +106,10 @@ def train(
     dataset: DatasetOption = None,
     model: Annotated[str | None, typer.Option(help="Name of the model; left out, iodine.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    auto_resume: Annotated[
+        bool,
+        typer.Option("--auto-resume", help="Go on with this very run if interrupted, else begin it: for scripts."),
+    ] = False,
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Only say what it takes: FLOPs, memory, disk; nothing is trained.")
     ] = False,
@@ -115,6 +120,8 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train a model. Keys to --set: train.steps, train.batch_size, train.device, model.preset, model.slots, …
+
+    docs/training.md has them all, and what follows when a run is interrupted or diverges.
 
     torchrun starts it on several GPUs or machines, as: torchrun --standalone --nproc-per-node=8 -m iodine_kit train
     """
@@ -127,8 +134,8 @@ def train(
     from iodine_kit.stages.outcome import summary
     from iodine_kit.training.distributed import joined
 
-    if resume and overwrite:
-        raise typer.BadParameter("--resume and --overwrite exclude each other", param_hint="--resume")
+    if resume + auto_resume + overwrite > 1:
+        raise typer.BadParameter("--resume, --auto-resume and --overwrite exclude each other", param_hint="--resume")
     with joined() as world:
         tables = tables_of(pipeline, settings, stage.TABLES)
         if model is not None:
@@ -136,14 +143,15 @@ def train(
         place, reporter = store_at(store), Terminal() if world.first else Silent()
         split = str(tables["train"].get("split", "train"))
         command = "iodine-kit prepare tetrominoes --generate 2000"
-        data = input_artifact(place, dataset, "dataset", command, split, reporter)
+        wanted = prepared_by(pipeline)
+        data = input_artifact(place, dataset, "dataset", command, split, reporter, wanted)
         if estimate:
             if world.first:
                 show_estimate(estimate_run(tables, data, reporter), as_json)
             return
         job = stage.plan(tables, data, reporter, world)
         agree(world, job, stage.configure(tables)[1].model_dump(mode="json"))
-        going_on: Resume = "require" if resume else "never"
+        going_on: Resume = "require" if resume else "auto" if auto_resume else "never"
         artifact = obtain_jointly(place, job, world, reporter, overwrite=overwrite, resume=going_on)
         if artifact:
             reporter.note(summary(artifact))

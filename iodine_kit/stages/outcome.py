@@ -55,7 +55,8 @@ def outcome_of(run: Artifact) -> Outcome:
 def summary(run: Artifact) -> str:
     """One line: steps, last loss, best FG-ARI if it was validated, speed, and where the curves lie."""
     outcome = outcome_of(run)
-    parts = [f"trained {outcome.steps:,} steps"]
+    skipped = run.facts.get("skipped_steps")
+    parts = [f"trained {outcome.steps:,} steps" + (f", of which {skipped:,} were skipped" if skipped else "")]
     parts += [f"last loss {outcome.loss:,.4g}"] if outcome.loss is not None else []
     parts += [f"best FG-ARI {outcome.fg_ari[0]:.4f} after step {outcome.fg_ari[1]:,}"] if outcome.fg_ari else []
     parts += [f"{outcome.images_per_second:,.0f} images/s"] if outcome.images_per_second else []

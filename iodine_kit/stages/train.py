@@ -109,22 +109,28 @@ def _make(
     world: World,
 ) -> Facts:
     from iodine_kit.loader import ShuffledBatches
-    from iodine_kit.training.estimate import estimate_step, with_copies
+    from iodine_kit.training.estimate import Estimate, estimate_step, refuse_too_large, with_copies
     from iodine_kit.training.loop import Trainer
 
     reader = _open(dataset, config.split)
     model = plugin.build(model_config, config.seed)
     validation = Validation(config, dataset) if config.validate_every else None
-    architecture = {"model": model_config.model_dump(mode="json")}
+    settings = {
+        "dataset": dataset.reference.content,
+        "model": model_config.model_dump(mode="json"),
+        "train": config.model_dump(mode="json"),
+    }
     info, parts = dataset_info(dataset), divide(*world.part(config.batch_size), config.batch_size, execution.accumulate)
 
-    def estimate() -> str:
+    def estimate() -> Estimate:
         found = estimate_step(model, len(parts) * parts[0].count, info.height, info.width, parts)
-        return with_copies(found, config).sentence()
+        return with_copies(found, config)
 
+    refuse_too_large(len(parts) * parts[0].count * info.height * info.width, execution.device, estimate)
     trainer = Trainer(
-        model, config, execution, out, reporter, world, validation, architecture=architecture, estimate=estimate
-    )
+        model, config, execution, out, reporter, world, validation,
+        settings=settings, estimate=lambda: estimate().sentence(),
+    )  # fmt: skip
     facts = trainer.run(ShuffledBatches(reader, config.batch_size, config.seed, world.part(config.batch_size)))
     if world.first:
         draw_curves(out, f"Training on {info.dataset}")

@@ -58,7 +58,9 @@ class World:
         count, left = divmod(total, self.size)
         if left:
             fitting = " or ".join(str(n * self.size) for n in (count, count + 1) if n)
-            raise ConfigError(f"a batch of {total} does not divide among {self.size} ranks; try {fitting}")
+            raise ConfigError(
+                f"train.batch_size: {total} images do not divide among {self.size} ranks: set it to {fitting}"
+            )
         return self.rank * count, count
 
     def copy(self, tensors: Iterable[Tensor]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -20,7 +20,9 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from iodine_kit.training.config import TrainConfig
+from iodine_kit.training.memory import available_bytes, out_of_memory
 
+LARGE_STEP = 1 << 18
 _DISTINCT = 2
 """Parts of a batch that differ in what they take: the first finds no gradients yet, all others do."""
 
@@ -125,6 +127,20 @@ def with_copies(found: Estimate, config: TrainConfig) -> Estimate:
         mirror_bytes=found.weight_bytes if config.validate_every else 0,
         best_bytes=0 if config.select == "last" else found.weight_bytes,
     )
+
+
+def refuse_too_large(pixels: int, device: str, estimate: Callable[[], Estimate]) -> None:
+    """Raise :class:`MemoryLimitError` for a step that no CPU memory is left for: Linux would kill the process.
+
+    Steps of fewer than 2^18 ``pixels`` are not looked at, which would take longer than they do; nor are those of a
+    GPU, which says itself when its memory is out.
+    """
+    if pixels < LARGE_STEP or not (device == "cpu" or (device == "auto" and not torch.cuda.is_available())):
+        return
+    found, available = estimate(), available_bytes()
+    if available is not None and found.peak_bytes > available:
+        left = f"{found.sentence()}, and {readable_bytes(available)} are left"
+        raise out_of_memory("planning the first step", estimate=left)
 
 
 def readable_bytes(count: float) -> str:

@@ -50,7 +50,7 @@ class Trainer:
     Raises:
         ConfigError: if the batch does not divide, or the device is not there.
         ArtifactCorruptError: if there are checkpoints and all are damaged.
-        ResumeError: if the checkpoint is one of another ``architecture``, which is the model's configuration.
+        ResumeError: if the checkpoint is another run's, as ``settings`` tells.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Trainer:
         world: World = ALONE,
         validate: Validate | None = None,
         *,
-        architecture: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
         estimate: Callable[[], str] = str,
     ) -> None:
         self.config, self.execution, self.directory = config, execution, directory
@@ -74,7 +74,9 @@ class Trainer:
         with enough_memory(f"putting the model on {self.device}", ELSEWHERE, estimate):
             world.copy(model.to(self.device).state_dict().values())
             prepare(model, config, execution, self.device)
-            self.state = TrainingState(model, config, architecture or {})
+            if execution.compile == "on":
+                reporter.note("the first step is compiled, which takes a minute or more")
+            self.state = TrainingState(model, config, settings or {})
             self._mirror = copy.deepcopy(model).eval().requires_grad_(False) if validate and world.first else None
             self._take_up_checkpoint()
         self._update = Update(self.state, config, parts, world)

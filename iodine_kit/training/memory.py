@@ -44,6 +44,19 @@ def _told(name: str) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
+def available_bytes() -> int | None:
+    """Memory that this process could still take, by Linux and its control group; elsewhere it is not told."""
+    told = []
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        lines = (line.split() for line in meminfo.read_text("ascii", "replace").splitlines())
+        told += [int(words[1]) * 1024 for words in lines if words and words[0] == "MemAvailable:"]
+    limit, used = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
+    with suppress(OSError, ValueError):  # no control group, or no limit
+        told.append(int(limit.read_text()) - int(used.read_text()))
+    return min(told, default=None)
+
+
 def out_of_memory(doing: str, lower: str = LOWER, estimate: str = "") -> MemoryLimitError:
     """The error that says what was being done, what was expected of it, if known, and what to ``lower``."""
     expected = f" ({estimate})" if estimate else ""

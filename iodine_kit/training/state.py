@@ -28,11 +28,11 @@ class TrainingState:
     """Weights, Adam's moments, and what the options of :class:`TrainConfig` add; ``step`` counts the steps done.
 
     Attributes:
-        architecture: the model's configuration, to tell checkpoints of other models apart.
+        settings: data, model's and run's configuration, to tell the checkpoints of others apart.
     """
 
-    def __init__(self, model: nn.Module, config: TrainConfig, architecture: Mapping[str, Any]) -> None:
-        self.model, self.architecture, self.step = model, architecture, 0
+    def __init__(self, model: nn.Module, config: TrainConfig, settings: Mapping[str, Any]) -> None:
+        self.model, self.settings, self.step = model, settings, 0
         device = next(model.parameters()).device
         # The fused one leaves an update out where a tensor on the device says so, without the host having to look.
         self.optimizer = torch.optim.Adam(
@@ -61,19 +61,20 @@ class TrainingState:
             for entry in ADAM
         }
         best = {f"best/{name}": tensor for name, tensor in self.best.weights.items()}
-        facts = {"step": self.step, "architecture": self.architecture, "best": self.best.facts}
+        facts = {"step": self.step, "settings": self.settings, "best": self.best.facts}
         return Checkpoint({**self._tensors(), **moments, **best}, facts)
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Take up a state; raises :class:`ResumeError` if it is one of another architecture."""
+        """Take up a state; raises :class:`ResumeError` if it is another run's."""
         found = checkpoint.tensors
-        other = next(iter(differences(checkpoint.facts["architecture"], self.architecture)), "")
+        other = next(iter(differences(checkpoint.facts["settings"], self.settings)), "")
         here = self._tensors()
         if other := other or first_misfit(
             here, {n: t for n, t in found.items() if not n.startswith(("adam/", "best/"))}
         ):
             name = checkpoint_name(checkpoint.facts["step"])
-            raise ResumeError(f"{name} is one of another architecture ({other}): start anew with --overwrite")
+            owner = "run" if other.startswith(("train", "dataset")) else "architecture"
+            raise ResumeError(f"{name} is one of another {owner} ({other}): start anew with --overwrite")
         with torch.no_grad():
             for name, tensor in here.items():
                 tensor.copy_(found[name])

@@ -1,4 +1,4 @@
-"""Stopping a run in good order: Ctrl-C, a scheduler's SIGTERM, or its own time limit."""
+"""Stopping a run in good order: Ctrl-C, a scheduler's SIGTERM, a lost connection's SIGHUP, or its own time limit."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import time
 from types import FrameType
 from typing import Any
 
+_ASKING = [signal.Signals(getattr(signal, name)) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
 
 class StopRequest:
-    """Context in which SIGTERM and the first SIGINT only set ``signalled``; a second Ctrl-C interrupts at once.
+    """Context in which SIGTERM, SIGHUP and the first SIGINT only set ``signalled``; a second Ctrl-C interrupts at once.
 
     SIGTERM may come more than once, from a scheduler and from torchrun, also after a Ctrl-C; what has no patience sends
     SIGKILL.
@@ -23,12 +25,12 @@ class StopRequest:
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in _ASKING:
                 self._previous[number] = signal.signal(number, self._on_signal)
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._restore(signal.SIGINT, signal.SIGTERM)
+        self._restore(*_ASKING)
 
     @property
     def signalled(self) -> bool:

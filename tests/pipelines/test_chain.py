@@ -84,6 +84,7 @@ def test_an_interrupted_run_goes_on_and_ends_as_if_nothing_had_happened(
     assert "add --resume or --overwrite" in iodine_kit(*train, status=12).stderr
     other = iodine_kit(*train, "--resume", "--set", "train.learning_rate=0.5", status=12)
     assert "train.learning_rate: 0.001 -> 0.5" in other.stderr
+    assert "leave --resume out, or give --auto-resume" in " ".join(other.stderr.split())
     assert f"resuming after step {step}" in iodine_kit(*train, "--resume").stderr
     assert [(run / name).read_bytes() for name in names] == expected
 
@@ -147,3 +148,21 @@ def test_train_takes_the_newest_data_set_that_fits(iodine_kit: Command) -> None:
     fitting = iodine_kit("prepare", "tetrominoes", "--generate", 20, "--set", "dataset.cell=2").stdout.strip()
     iodine_kit("prepare", "tetrominoes", "--generate", 4, "--set", "dataset.cell=2", "--split", "only=4")
     assert f"using dataset {fitting}" in iodine_kit("train", *TINY, "--set", "train.steps=1").stderr
+
+
+@pytest.mark.slow
+def test_auto_resume_begins_and_goes_on_whatever_else_was_interrupted(iodine_kit: Command) -> None:
+    iodine_kit("prepare", "tetrominoes", "--generate", 20, "--set", "dataset.cell=2")
+    train = ["train", *TINY, "--set", "train.steps=3", "--auto-resume"]
+    iodine_kit(*train, "--set", "train.seed=1", "--set", "train.max_seconds=1e-9", status=75)
+    stopped = iodine_kit(*train, "--set", "train.max_seconds=1e-9", status=75)
+    assert "resuming" not in stopped.stderr
+    assert "resuming after step 1" in iodine_kit(*train).stderr
+
+
+@pytest.mark.slow
+def test_training_by_a_pipeline_file_takes_a_data_set_of_the_files_kind(iodine_kit: Command, tmp_path: Path) -> None:
+    iodine_kit("prepare", "tetrominoes", "--generate", 20, "--set", "dataset.cell=2")
+    (tmp_path / "other.toml").write_text('[prepare]\ndataset = "multi-dsprites"\n[train]\nsteps = 1\n')
+    refused = iodine_kit("train", "--pipeline", "other.toml", *TINY, status=10)
+    assert "holds no 'multi-dsprites', which the pipeline file is for" in " ".join(refused.stderr.split())

@@ -125,11 +125,17 @@ def test_every_byte_counts() -> None:
 
 
 def test_another_architecture_is_told_by_the_first_field_that_differs(tmp_path: Path) -> None:
-    crashed(tmp_path, architecture={"model": {"slots": 4, "latent": 8}})
+    crashed(tmp_path, settings={"model": {"slots": 4, "latent": 8}})
     with pytest.raises(
         ResumeError, match=r"^checkpoint-000000010.safetensors is one of another architecture \(model.latent: 8 -> 16\)"
     ):
-        trainer(tmp_path, architecture={"model": {"slots": 5, "latent": 16}})
+        trainer(tmp_path, settings={"model": {"slots": 5, "latent": 16}})
+
+
+def test_another_runs_checkpoint_is_refused_though_its_model_is_the_same(tmp_path: Path) -> None:
+    crashed(tmp_path, settings={"model": {"slots": 4}, "train": {"seed": 1}})
+    with pytest.raises(ResumeError, match=r"is one of another run \(train.seed: 1 -> 2\): start anew with --overwrite"):
+        trainer(tmp_path, settings={"model": {"slots": 4}, "train": {"seed": 2}})
 
 
 def test_another_architecture_is_told_by_the_first_tensor_where_the_fields_agree(tmp_path: Path) -> None:

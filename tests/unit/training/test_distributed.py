@@ -96,8 +96,8 @@ def test_two_ranks_are_one_process_on_the_same_batch(tmp_path: Path) -> None:
             and rank["shared"] == [0, "of 0"]
         )
         assert rank["errors"] == [
-            "a batch of 7 does not divide among 2 ranks; try 6 or 8",
-            "a batch of 1 does not divide among 2 ranks; try 2",
+            "train.batch_size: 7 images do not divide among 2 ranks: set it to 6 or 8",
+            "train.batch_size: 1 images do not divide among 2 ranks: set it to 2",
             "rank 1 has another data set than rank 0 (key: 0 -> 1): start all ranks with the same command on the same "
             "data and code",
             "train.device is cuda:1, which is one GPU for all ranks: leave it at auto, or say cuda",

@@ -12,10 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from iodine_kit.errors import MemoryLimitError
 from iodine_kit.models import LossTerms, iodine
 from iodine_kit.records import Part
+from iodine_kit.training import estimate as estimate_module
 from iodine_kit.training.config import TrainConfig
-from iodine_kit.training.estimate import Estimate, estimate_step, readable_bytes, with_copies
+from iodine_kit.training.estimate import Estimate, estimate_step, readable_bytes, refuse_too_large, with_copies
 
 SMALL = {
     "slots": 3, "steps": 2, "latent": 4, "decoder": {"channels": [8, 8]},
@@ -163,3 +165,19 @@ def test_memory_is_within_a_fifth_of_what_a_process_then_takes(shape: str, mode:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert estimate_step(model, batch, size, size).peak_bytes == pytest.approx(int(done.stdout), rel=0.2)
+
+
+def test_a_large_step_that_memory_would_not_hold_is_refused_before_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Estimate(64, 128, 128, 1, 2, 10**6, 10**6, 2 * 10**6, 10**10)
+    monkeypatch.setattr(estimate_module, "available_bytes", lambda: 8 * 10**9)
+    message = (
+        r"^out of memory while planning the first step \(the estimate .* was 10\.0 GB, and 8\.0 GB are left\): low"
+    )
+    with pytest.raises(MemoryLimitError, match=message):
+        refuse_too_large(64 * 128 * 128, "cpu", lambda: found)
+    monkeypatch.setattr(estimate_module, "available_bytes", lambda: 11 * 10**9)
+    refuse_too_large(64 * 128 * 128, "cpu", lambda: found)
+    monkeypatch.setattr(estimate_module, "available_bytes", lambda: None)
+    refuse_too_large(64 * 128 * 128, "cpu", lambda: found)
+    refuse_too_large(100, "cpu", lambda: pytest.fail("small steps are not looked at"))
+    refuse_too_large(64 * 128 * 128, "cuda", lambda: pytest.fail("a GPU says so itself"))

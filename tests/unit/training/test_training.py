@@ -23,7 +23,7 @@ from iodine_kit.training.memory import enough_memory
 from iodine_kit.training.schedule import learning_rate
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_stopped_and_resumed_run_is_the_uninterrupted_one_bit_for_bit(tmp_path: Path, number: signal.Signals) -> None:
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     trainer(whole, log_every=3).run(Batches())
