@@ -13,11 +13,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from iodine_kit.errors import ConfigError, did_you_mean
 
 Values = dict[str, Any]
+NoneAsText = BeforeValidator(lambda value: None if value == "none" else value)
+"""For a value that may be left empty: TOML has no null, so it is written "none"."""
 
 
 class Config(BaseModel):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from iodine_kit.config import Config, build
-from iodine_kit.models import Computation, ModelPlugin
+from iodine_kit.models import ModelPlugin
 from iodine_kit.progress import Reporter
 from iodine_kit.stages import train
 from iodine_kit.stages.job import Tables
@@ -26,21 +26,20 @@ def estimate(
     Raises:
         ConfigError: for a batch that does not divide into ``train.accumulate`` parts.
     """
+    from iodine_kit.training.computing import set_computation
     from iodine_kit.training.estimate import estimate_step, with_copies
     from iodine_kit.training.parts import divide
 
     total = config.batch_size
     model = plugin.build(model_config, config.seed)
-    model.computation = Computation(
-        precision="bfloat16" if config.precision == "bfloat16" else "float32", recompute=execution.recompute
-    )
+    set_computation(model, config, execution)
     found = estimate_step(model, total, height, width, divide(0, total, total, execution.accumulate))
     return with_copies(found, config)
 
 
 _GAPS = 1.2
 """Freed memory is kept for the next step (:mod:`iodine_kit.heap`), and not every tensor fits where another was: in
-reports/benchmarks/ training took 1.1 to 1.6 times as much as its tensors, the most where they were the least."""
+reports/benchmarks/ training took 1.1 to 1.7 times as much as its tensors, the most where they were the least."""
 
 
 @dataclass(frozen=True)

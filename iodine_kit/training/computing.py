@@ -22,13 +22,18 @@ def prepare(model: nn.Module, config: TrainConfig, execution: TrainExecution, de
     ``auto`` compiles nowhere: on a CPU a compiled step was slower, after a minute of compilation
     (reports/benchmarks/README.md), and on a GPU it was never run.
     """
-    computation: Any = model.computation
-    precision = "bfloat16" if config.precision == "bfloat16" else "float32"
-    model.computation = replace(computation, precision=precision, recompute=execution.recompute)
+    set_computation(model, config, execution)
     if device.type == "cpu":
         keep_freed_memory()
     if execution.compile == "on":
         compile_step(model, device, parts=execution.accumulate)
+
+
+def set_computation(model: nn.Module, config: TrainConfig, execution: TrainExecution) -> None:
+    """Set the model's precision and whether it recomputes, as configured."""
+    computation: Any = model.computation
+    precision = "bfloat16" if config.precision == "bfloat16" else "float32"
+    model.computation = replace(computation, precision=precision, recompute=execution.recompute)
 
 
 def compile_step(model: nn.Module, device: torch.device, parts: int = 1) -> None:

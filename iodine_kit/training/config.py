@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from iodine_kit.config import Config
+from iodine_kit.config import Config, NoneAsText
 
 Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
-NoneAsText = BeforeValidator(lambda value: None if value == "none" else value)  # TOML has no null
 
 
 class TrainConfig(Config):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from iodine_kit.config import Config, merge
+from iodine_kit.config import Config, NoneAsText, merge
 from iodine_kit.models.iodine.presets import preset
 
 LikelihoodName = Literal["mixture-logistic", "mixture-gaussian", "weighted-mean-gaussian"]
@@ -15,7 +15,6 @@ PriorName = Literal["standard-normal", "zero-parameters"]
 CoordinateName = Literal["linear", "cosine"]
 StepWeightsName = Literal["linear", "linear-from-one", "last", "uniform"]
 Slots = Annotated[int, Field(ge=1, le=255)]  # masks are stored as uint8
-NoneAsText = BeforeValidator(lambda value: None if value == "none" else value)  # TOML has no null
 Width = Annotated[int, Field(ge=1, le=4096)]
 InputName = Literal[
     "capacity", "components", "coordinates", "counterfactual", "dcomponents", "dmask", "image", "log_prob", "mask",

@@ -13,9 +13,10 @@ from iodine_kit.models.iodine import likelihood
 from iodine_kit.models.iodine.closed_form import ClosedForm, Settings
 from iodine_kit.models.iodine.config import GRADIENT_INPUTS, SPATIAL_INPUTS, InputName, IodineConfig
 from iodine_kit.models.iodine.decoder import BroadcastDecoder, DecoderWeights
+from iodine_kit.models.iodine.inputs import STILL
 from iodine_kit.models.iodine.posterior import kl_to_prior, lambda_gradient, prior_scale, scale_of
 
-_OF_THE_DECODE = set(SPATIAL_INPUTS) - {"capacity", "coordinates", "image"}
+_OF_THE_DECODE = set(SPATIAL_INPUTS) - set(STILL)
 
 
 @dataclass(frozen=True)
