@@ -53,9 +53,9 @@ class Iodine(nn.Module):
     def forward(self, image_BCHW: Tensor, noise_TNZ: Tensor, total: int) -> LossTerms:
         """The loss of images that are part of a batch of ``total``, given the noise of every decode."""
         config = self.config
-        decodes = list(self.iterate(image_BCHW, noise_TNZ, config.slots, training=True, total=total))
-        nll_T = torch.stack([decode.nll for decode in decodes]) / total
-        kl_TK = torch.stack([decode.kl_BK.sum(0) for decode in decodes]) / total
+        decodes = self.iterate(image_BCHW, noise_TNZ, config.slots, training=True, total=total)
+        nlls, kls = zip(*((decode.nll, decode.kl_BK.sum(0)) for decode in decodes), strict=True)
+        nll_T, kl_TK = torch.stack(nlls) / total, torch.stack(kls) / total
         weights = step_weights(config.step_weights, config.steps)
         nll, kl = _weighted(weights, nll_T), config.beta * _weighted(weights, kl_TK.sum(1))
         return LossTerms(nll + kl, nll, kl, nll_T.detach(), kl_TK.detach())
