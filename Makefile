@@ -40,7 +40,7 @@ $(VENV)/.core: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.test: $(VENV)/.core
-	$(INSTALL) --editable ".[blosc,fast,tensorboard,test]"
+	$(INSTALL) --editable ".[blosc,fast,parquet,tensorboard,test]"
 	touch $@
 
 clean:
