@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from iodine_kit import config as configuration
+from iodine_kit.datasets._tetromino_holdout import Holdout, obeys
 from iodine_kit.datasets._tetromino_shapes import COLOURS, NAMES, brightness, silhouette
 from iodine_kit.records import Array, Bytes, DatasetInfo, Scene
 from iodine_kit.tfrecord import FieldSpec
@@ -39,10 +40,18 @@ class Config(configuration.Config):
     Attributes:
         cell: side of a cell in pixels; the image's side is 7 cells. Published: 5.
         pieces: pieces per scene. Published: 3.
+        holdout: combinations of shape and colour that only some splits have; none is the published law.
     """
 
     cell: Annotated[int, Field(ge=1, le=32)] = 5
     pieces: Annotated[int, Field(ge=1, le=6)] = 3
+    holdout: Holdout | None = None
+
+    @model_serializer(mode="wrap")
+    def _only_what_was_asked_for(self, told: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave ``holdout`` out where there is none, so that data sets of the published law keep their keys."""
+        values: dict[str, Any] = told(self)
+        return {name: value for name, value in values.items() if name != "holdout" or value is not None}
 
 
 def info(config: Config) -> DatasetInfo:
@@ -68,13 +77,19 @@ def urls(config: Config) -> tuple[str, ...]:
 
 
 def generate(config: Config, rng: np.random.Generator, key: str) -> Scene:
-    """Sample one scene by the published law: uniform shapes, colours and pixel positions; overlaps start it anew."""
+    """Sample one scene by the published law: uniform shapes, colours and pixel positions; overlaps start it anew.
+
+    So do pieces that ``config.holdout`` does not allow in the key's split.
+    """
     size = 7 * config.cell
     while True:
         shapes = rng.integers(1, len(NAMES), config.pieces)
         extents = np.array([silhouette(int(shape), config.cell).shape for shape in shapes])
         corners = rng.integers(0, size - extents + 1)
-        colours = np.array([COLOURS[i] for i in rng.integers(0, len(COLOURS), config.pieces)])
+        kinds = rng.integers(0, len(COLOURS), config.pieces)
+        if config.holdout and not obeys(config.holdout, shapes, kinds, key):
+            continue
+        colours = np.array([COLOURS[i] for i in kinds])
         image, mask = draw(shapes, corners[:, 0], corners[:, 1], colours, cell=config.cell)
         if np.count_nonzero(mask) == 4 * config.pieces * config.cell**2:
             break

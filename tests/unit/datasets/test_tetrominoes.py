@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from iodine_kit.datasets import tetrominoes
+from iodine_kit.datasets._tetromino_holdout import NAMES, ColourName, Holdout, held_out_rows
 from iodine_kit.datasets._tetromino_shapes import PICTURES, brightness, cell_shading, silhouette
 from iodine_kit.layouts import Expected, multi_object_datasets
 from iodine_kit.records import Scene
+
+BEFORE = "90516cc196c80803a23944b82839fb9e7da4dbcdcef5108a0af618de3b3b5068"
 
 
 def genuine(path: Path) -> list[Scene]:
@@ -74,3 +80,44 @@ def test_generated_scenes_obey_the_published_law() -> None:
 def test_a_scene_depends_on_its_stream_only() -> None:
     first, second = (tetrominoes.generate(tetrominoes.Config(), np.random.default_rng(3), "k") for _ in range(2))
     assert (first.image == second.image).all() and (first.mask == second.mask).all()
+
+
+def held_out_pieces(scene: Scene, holdout: Holdout) -> int:
+    """Counted from the drawn image, by each object's colour, and from the factor of shape."""
+    channels = {"blue": (0, 0, 1), "green": (0, 1, 0), "cyan": (0, 1, 1), "red": (1, 0, 0), "magenta": (1, 0, 1),
+                "yellow": (1, 1, 0)}  # fmt: skip
+    colours = [tuple((scene.image[scene.mask == i] > 0).any(0)) for i in range(1, int(scene.mask.max()) + 1)]
+    wanted = {channels[name] for name in holdout.color}
+    shapes = scene.factors["shape"][1:]
+    return sum(shape in holdout.shape and colour in wanted for shape, colour in zip(shapes, colours, strict=True))
+
+
+@given(
+    shape=st.sets(st.integers(1, 19), min_size=1, max_size=9),
+    color=st.sets(st.sampled_from(NAMES), min_size=1, max_size=6),
+    seed=st.integers(0, 2**32),
+    split=st.sampled_from(["train", "val", "test", "test_2", ""]),
+)
+@settings(max_examples=60)
+def test_held_out_combinations_are_in_every_scene_of_their_splits_and_in_no_other(
+    shape: set[int], color: set[ColourName], seed: int, split: str
+) -> None:
+    holdout = Holdout(shape=tuple(shape), color=tuple(color), splits=("test",))
+    scene = tetrominoes.generate(
+        tetrominoes.Config(cell=1, holdout=holdout), np.random.default_rng(seed), f"{split}-00000003"
+    )
+    found = held_out_pieces(scene, holdout)
+    assert (found > 0) == (split == "test")
+    assert held_out_rows(holdout, scene.factors).sum() == found
+
+
+def test_without_a_holdout_neither_bytes_nor_configuration_change() -> None:
+    scene = tetrominoes.generate(tetrominoes.Config(cell=2), np.random.default_rng(11), "train-00000000")
+    # Computed before there was such a thing as a hold-out.
+    assert hashlib.sha256(scene.image.tobytes() + scene.mask.tobytes()).hexdigest() == BEFORE
+    assert tetrominoes.Config(cell=2).model_dump(mode="json") == {"cell": 2, "pieces": 3}
+
+
+def test_a_holdout_of_most_combinations_is_refused() -> None:
+    with pytest.raises(ValueError, match="holds out 53 % of all combinations: hold out half of them at most"):
+        Holdout(shape=tuple(range(1, 11)), color=NAMES)

@@ -1,0 +1,59 @@
+"""Combinations of shape and colour that a model does not see in training, to ask later whether it can tell them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from iodine_kit.config import Config
+from iodine_kit.datasets._tetromino_shapes import COLOURS
+from iodine_kit.records import Array
+
+ColourName = Literal["blue", "green", "cyan", "red", "magenta", "yellow"]
+NAMES: tuple[ColourName, ...] = ("blue", "green", "cyan", "red", "magenta", "yellow")
+"""Of :data:`COLOURS`, in their order."""
+
+
+class Holdout(Config):
+    """Every combination of one of ``shape`` and one of ``color`` is held out.
+
+    Attributes:
+        shape: ids 1…19, as the factor has them.
+        color: names.
+        splits: of which every scene has a held-out piece or more; scenes of all other splits never have one. A
+            generated scene's key begins with its split's name.
+    """
+
+    shape: Annotated[tuple[Annotated[int, Field(ge=1, le=19)], ...], Field(min_length=1)]
+    color: Annotated[tuple[ColourName, ...], Field(min_length=1)]
+    splits: tuple[str, ...] = ("test",)
+
+    @model_validator(mode="after")
+    def _leave_enough(self) -> Holdout:
+        """Scenes without such a piece are found by drawing again: most draws must be allowed."""
+        share = len(set(self.shape)) / 19 * len(set(self.color)) / len(NAMES)
+        if share > 0.5:
+            raise ValueError(f"holds out {100 * share:.0f} % of all combinations: hold out half of them at most")
+        return self
+
+
+def held_out(holdout: Holdout, shape: Array, colour: Array) -> Array:
+    """Which pieces are held out, ``bool[n]``, from their ids of shape and places in :data:`COLOURS`, ``int[n]``."""
+    names = [NAMES.index(name) for name in holdout.color]
+    result: Array = np.isin(shape, holdout.shape) & np.isin(colour, names)
+    return result
+
+
+def held_out_rows(holdout: Holdout, factors: Mapping[str, Array]) -> Array:
+    """The same from the factors of a stored scene, ``bool[N]`` with the background's row, which never is."""
+    palette = np.array(COLOURS)
+    same = (np.asarray(factors["color"])[:, None] == palette[None]).all(-1)
+    return held_out(holdout, np.asarray(factors["shape"]), np.where(same.any(1), same.argmax(1), -1))
+
+
+def obeys(holdout: Holdout, shape: Array, colour: Array, key: str) -> bool:
+    """Whether pieces may make up the scene called ``key``, which begins with its split's name: ``"test-00000007"``."""
+    return bool(held_out(holdout, shape, colour).any()) == (key.rpartition("-")[0] in holdout.splits)
