@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
+from markupsafe import Markup
 
 from iodine_kit.records import Array
 from iodine_kit.reporting.charts.axes import axis_over, drawable
@@ -38,6 +39,7 @@ class Plot:
         ends: values written beside points.
         swatches: pieces of line as (x, opacity) that show which curve is which, between two ``names``.
         summary: the picture in words.
+        overlay: more to draw in the frame, as SVG; see :mod:`~iodine_kit.reporting.charts.series`.
     """
 
     frame: Frame
@@ -50,6 +52,7 @@ class Plot:
     ends: Sequence[Label] = ()
     swatches: Sequence[tuple[float, float]] = ()
     names: Sequence[Label] = ()
+    overlay: Markup = Markup()
 
 
 def plot(
