@@ -52,7 +52,7 @@ class Plot:
     ends: Sequence[Label] = ()
     swatches: Sequence[tuple[float, float]] = ()
     names: Sequence[Label] = ()
-    overlay: Markup = Markup()
+    overlay: Markup | str = ""
 
 
 def plot(
