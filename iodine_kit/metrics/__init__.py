@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from iodine_kit.records import PredictionBatch, SceneBatch
+from iodine_kit.metrics._comparison import Comparison
+from iodine_kit.metrics._rules import DEGENERATE, Convention, Rules
+
+__all__ = ["DEGENERATE", "Comparison", "Convention", "MetricPlugin", "Rules", "Scores", "describe"]
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Scores of some scenes.
+
+    Attributes:
+        values: ``float64[B]``; NaN where the metric is undefined, to be left out of means and counted.
+        degenerate: ``bool[B]``, where a convention decided and not the formula (0/0); ``None`` if that cannot be.
+    """
+
+    values: NDArray[np.float64]
+    degenerate: NDArray[np.bool_] | None = None
 
 
 class MetricPlugin(Protocol):
-    """What a module of this folder offers. Scores are per scene; an undefined score is NaN and counted as such."""
+    """What a module of this folder offers. Scores are per scene; their mean is over the scenes that have one."""
 
     VERSION: int
     """Raised whenever the same masks would get another score."""
@@ -21,10 +37,25 @@ class MetricPlugin(Protocol):
     """Its name in tables."""
 
     CONVENTION: str
-    """One sentence that leaves no question about what was computed, degenerate scenes included."""
+    """What was computed, leaving no question, degenerate scenes included; :func:`describe` fills the rules in."""
 
     NEEDS: str | None
-    """Field of :class:`PredictionBatch` that must have been stored, beside the masks."""
+    """Field of :class:`iodine_kit.records.PredictionBatch` that must have been stored, beside the masks."""
 
-    def score(self, truth: SceneBatch, prediction: PredictionBatch, background: Sequence[int]) -> NDArray[np.float64]:
-        """Return ``float64[B]``; ``background`` lists the mask indices that are background."""
+    UNIT: str
+    """Unit of the score, such as ``"dB"``; ``""`` if it has none."""
+
+    BETTER: Literal["higher", "lower"]
+    """Which scores are the better ones."""
+
+    BY_STEP: bool
+    """Whether it is cheap and of masks alone, so that it is scored after every decode too."""
+
+    def score(self, comparison: Comparison) -> Scores:
+        """Score every scene of a comparison."""
+
+
+def describe(plugin: MetricPlugin, rules: Rules) -> str:
+    """The convention in force: ``{degenerate}`` and ``{tolerance}`` of ``CONVENTION`` filled in."""
+    sentence = plugin.CONVENTION.replace("{degenerate}", DEGENERATE[rules.convention])
+    return sentence.replace("{tolerance}", f"{100 * rules.tolerance:g} %")

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
+from iodine_kit.metrics import Comparison, Scores
 from iodine_kit.metrics._rand_index import adjusted_rand_index
-from iodine_kit.records import PredictionBatch, SceneBatch
 
-VERSION = 1
+VERSION = 2
 TITLE = "FG-ARI"
 NEEDS = None
+UNIT = ""
+BETTER: Literal["higher", "lower"] = "higher"
+BY_STEP = True
 CONVENTION = (
     "Adjusted Rand index over the pixels whose true entity is not background, each given to the slot with the largest "
-    "mask (lowest index in a tie); mean over scenes. A single object kept in one slot scores 1, split over slots 0; "
-    "a scene without foreground pixels is undefined and left out."
+    "mask (lowest index in a tie); the slots of background pixels do not matter. A scene whose index is 0/0 (a single "
+    "object kept in one slot, no foreground, every object and slot of one pixel) scores {degenerate}; a single object "
+    "split over slots scores 0."
 )
 
 
-def score(truth: SceneBatch, prediction: PredictionBatch, background: Sequence[int]) -> NDArray[np.float64]:
-    """FG-ARI of every scene, in [−1, 1]; NaN without foreground; see :class:`iodine_kit.metrics.MetricPlugin`."""
-    true, predicted = truth.mask.reshape(len(truth), -1), prediction.mask.reshape(len(truth), -1)
-    return adjusted_rand_index(true, predicted, ~np.isin(true, background))
+def score(comparison: Comparison) -> Scores:
+    """FG-ARI of every scene, in [−1, 1]; see :class:`iodine_kit.metrics.MetricPlugin`."""
+    return adjusted_rand_index(comparison.table_BNK[:, 1:], comparison.rules.convention)

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
+from iodine_kit.metrics import Comparison, Scores
 from iodine_kit.metrics._rand_index import adjusted_rand_index
-from iodine_kit.records import PredictionBatch, SceneBatch
 
-VERSION = 1
+VERSION = 2
 TITLE = "ARI (all pixels)"
 NEEDS = None
+UNIT = ""
+BETTER: Literal["higher", "lower"] = "higher"
+BY_STEP = True
 CONVENTION = (
-    "Adjusted Rand index over all pixels, all background indices merged into one entity; mean over scenes. "
-    "IODINE may divide the background among slots, which lowers this figure and not the foreground ARI."
+    "Adjusted Rand index over all pixels, all background indices merged into one entity, each pixel given to the slot "
+    "with the largest mask (lowest index in a tie). IODINE may divide the background among slots, which lowers this "
+    "figure and not the foreground ARI. A scene whose index is 0/0 (all pixels one entity and one slot) scores "
+    "{degenerate}."
 )
 
 
-def score(truth: SceneBatch, prediction: PredictionBatch, background: Sequence[int]) -> NDArray[np.float64]:
-    """ARI of every scene over all its pixels, in [−1, 1]. See :class:`iodine_kit.metrics.MetricPlugin`."""
-    true, predicted = truth.mask.reshape(len(truth), -1), prediction.mask.reshape(len(truth), -1)
-    true = np.where(np.isin(true, background), 0, true)
-    return adjusted_rand_index(true, predicted, np.ones(true.shape, bool))
+def score(comparison: Comparison) -> Scores:
+    """ARI of every scene over all its pixels, in [−1, 1]; see :class:`iodine_kit.metrics.MetricPlugin`."""
+    return adjusted_rand_index(comparison.table_BNK, comparison.rules.convention)

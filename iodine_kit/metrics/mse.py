@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from iodine_kit.records import PredictionBatch, SceneBatch
+from iodine_kit.metrics import Comparison, Scores
 
-VERSION = 1
+VERSION = 2
 TITLE = "MSE"
 NEEDS = "reconstruction"
+UNIT = ""
+BETTER: Literal["higher", "lower"] = "lower"
+BY_STEP = False
 CONVENTION = (
     "Squared difference between the mixture's mean image, not clipped, and the input, both in [0, 1]; mean over "
-    "pixels, channels and scenes. Models that work in [−1, 1] report four times this figure."
+    "pixels and channels. Models that work in [−1, 1] report four times this figure."
 )
 
 
-def score(truth: SceneBatch, prediction: PredictionBatch, background: Sequence[int]) -> NDArray[np.float64]:
-    """Mean squared error of every scene, ≥ 0. See :class:`iodine_kit.metrics.MetricPlugin`."""
-    assert prediction.reconstruction is not None
-    error = prediction.reconstruction.astype(np.float64) - truth.image / 255
-    result: NDArray[np.float64] = (error**2).mean((1, 2, 3))
-    return result
+def score(comparison: Comparison) -> Scores:
+    """Mean squared error of every scene, ≥ 0; see :class:`iodine_kit.metrics.MetricPlugin`."""
+    reconstruction = comparison.prediction.reconstruction
+    assert reconstruction is not None
+    error = reconstruction.astype(np.float64) - comparison.truth.image / 255
+    return Scores((error**2).mean((1, 2, 3)))

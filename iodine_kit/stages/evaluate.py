@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,7 +14,7 @@ from pydantic import Field, field_validator
 
 from iodine_kit.config import Config, build
 from iodine_kit.errors import ConfigError, SchemaError
-from iodine_kit.metrics import MetricPlugin
+from iodine_kit.metrics import Comparison, MetricPlugin, Rules, describe
 from iodine_kit.predictions import PREDICTIONS, PredictionReader
 from iodine_kit.progress import Reporter
 from iodine_kit.records import PredictionBatch, SceneBatch
@@ -92,10 +92,11 @@ def _make(
     with reporter.track("eval", int(predictions.facts["scenes"])) as advance:
         for truth, prediction in paired(predictions, dataset):
             keys += truth.keys
+            comparison = Comparison(truth, prediction, info.background)
             for name, metric in metrics.items():
-                scores[name].append(metric.score(truth, prediction, info.background))
-                if metric.NEEDS is None:
-                    steps[name].append(_by_step(metric, truth, prediction, info.background))
+                scores[name].append(metric.score(comparison).values)
+                if metric.BY_STEP:
+                    steps[name].append(_by_step(metric, comparison))
             advance(len(truth))
     joined = {name: np.concatenate(parts) for name, parts in scores.items()}
     _write_table(out, keys, joined, config.table)
@@ -129,15 +130,10 @@ def paired(predictions: Artifact, dataset: Artifact) -> Iterator[tuple[SceneBatc
         yield truth, prediction
 
 
-def _by_step(
-    metric: MetricPlugin, truth: SceneBatch, prediction: PredictionBatch, background: Sequence[int]
-) -> NDArray[np.float64]:
+def _by_step(metric: MetricPlugin, comparison: Comparison) -> NDArray[np.float64]:
     """Scores after every decode, ``float64[B, T+1]``; no columns if the masks of the steps were not stored."""
-    if prediction.step_mask is None:
-        return np.empty((len(truth), 0))
-    masks = np.moveaxis(prediction.step_mask, 1, 0)
-    columns = [metric.score(truth, PredictionBatch(truth.keys, mask), background) for mask in masks]
-    return np.stack(columns, 1)
+    columns = [metric.score(step).values for step in comparison.steps()]
+    return np.stack(columns, 1) if columns else np.empty((len(comparison), 0))
 
 
 def _summary(metric: MetricPlugin, scores: NDArray[np.float64], steps: list[NDArray[np.float64]]) -> dict[str, Any]:
@@ -151,7 +147,7 @@ def _summary(metric: MetricPlugin, scores: NDArray[np.float64], steps: list[NDAr
         "n": len(defined),
         "undefined": len(scores) - len(defined),
         "by_step": [_number(np.nanmean(column)) for column in by_step.T if np.isfinite(column).any()],
-        "convention": metric.CONVENTION,
+        "convention": describe(metric, Rules()),
     }
 
 

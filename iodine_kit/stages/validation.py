@@ -8,6 +8,7 @@ import numpy as np
 
 from iodine_kit.errors import ConfigError
 from iodine_kit.loader import in_order
+from iodine_kit.metrics import Comparison
 from iodine_kit.records import PredictionBatch
 from iodine_kit.stages.evaluate import METRICS
 from iodine_kit.stages.pictures import scenes_picture
@@ -47,7 +48,8 @@ class Validation:
         """Whether any scene has an FG-ARI; the first usually tells."""
         metric = METRICS.load(METRIC)
         for batch in in_order(self._reader, self._config.batch_size, self.scenes):
-            if np.isfinite(metric.score(batch, PredictionBatch(batch.keys, batch.mask), self._background)).any():
+            perfect = Comparison(batch, PredictionBatch(batch.keys, batch.mask), self._background)
+            if np.isfinite(metric.score(perfect).values).any():
                 return True
         return False
 
@@ -63,7 +65,8 @@ class Validation:
             noise = step_generator(self._config.seed, NOISE + number)
             inference: Any = infer(images_to(device, batch.image), noise)
             masks = inference.step_mask_BSHW[:, -1].cpu().numpy()
-            scores.append(metric.score(batch, PredictionBatch(batch.keys, masks), self._background))
+            comparison = Comparison(batch, PredictionBatch(batch.keys, masks), self._background)
+            scores.append(metric.score(comparison).values)
             losses.append((inference.nll_BS + inference.kl_BS)[:, -1].double().cpu().numpy())
             seen = seen or [batch, inference]
         score = np.concatenate(scores)

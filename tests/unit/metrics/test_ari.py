@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import adjusted_rand_score
 
-from iodine_kit.metrics import ari, ari_all, mse
+from iodine_kit.metrics import Comparison, ari, ari_all, mse
 from iodine_kit.records import PredictionBatch, SceneBatch
 
 labels = st.integers(1, 5)
@@ -21,7 +21,8 @@ def foreground_ari(true: object, predicted: object, background: tuple[int, ...] 
 def score(metric: object, true: np.ndarray, predicted: np.ndarray, background: tuple[int, ...] = (0,)) -> np.ndarray:
     keys = tuple(map(str, range(len(true))))
     truth = SceneBatch(keys, np.zeros((*true.shape, 3), np.uint8), true)
-    return metric.score(truth, PredictionBatch(keys, predicted), background)  # type: ignore[attr-defined, no-any-return]
+    comparison = Comparison(truth, PredictionBatch(keys, predicted), background)
+    return metric.score(comparison).values  # type: ignore[attr-defined, no-any-return]
 
 
 @st.composite
@@ -104,4 +105,4 @@ def test_mse_is_of_unclipped_images_in_zero_to_one() -> None:
     reconstruction = np.array([0.5, 1.5], np.float32)[:, None, None, None] * np.ones((2, 1, 2, 3), np.float32)
     truth = SceneBatch(("a", "b"), image, image[..., 0])
     prediction = PredictionBatch(("a", "b"), image[..., 0], reconstruction=reconstruction)
-    assert mse.score(truth, prediction, (0,)).tolist() == [0.25, 0.25]
+    assert mse.score(Comparison(truth, prediction, (0,))).values.tolist() == [0.25, 0.25]

@@ -1,0 +1,106 @@
+"""True and predicted masks of some scenes, and what many metrics ask about them, worked out once."""
+
+# ruff: noqa: N802 - names of arrays end in their shape, be they properties
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iodine_kit.metrics._counting import count, rows_of
+from iodine_kit.metrics._matching import hungarian, overlaps
+from iodine_kit.metrics._rules import Rules
+from iodine_kit.records import Array, PredictionBatch, SceneBatch
+
+
+class Comparison:
+    """A batch of scenes beside its predictions; what is asked for is worked out at the first question and kept.
+
+    N rows: 0 is the background, all of its indices merged; e + 1 is entity e. K slots: as many as the largest index
+    of the masks asks for. Rows and slots without pixels do no harm. An *object* is a row from 1 on that has pixels.
+    """
+
+    def __init__(
+        self,
+        truth: SceneBatch,
+        prediction: PredictionBatch,
+        background: Sequence[int],
+        rules: Rules | None = None,
+        device: str = "cpu",
+    ) -> None:
+        """Compare.
+
+        Args:
+            truth, prediction: of the same scenes and of the same size.
+            background: mask indices that are background.
+            rules: what one may choose.
+            device: where pixels are counted; formulas are always float64 on the CPU.
+        """
+        self.truth, self.prediction = truth, prediction
+        self.background, self.rules, self.device = tuple(background), rules or Rules(), device
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    def steps(self) -> Iterator[Comparison]:
+        """The same scenes beside the masks of every decode, in turn; none if those were not stored."""
+        if self.prediction.step_mask is None:
+            return
+        for mask in np.moveaxis(self.prediction.step_mask, 1, 0):
+            prediction = PredictionBatch(self.prediction.keys, mask)
+            step = Comparison(self.truth, prediction, self.background, self.rules, self.device)
+            step.__dict__["rows_BHW"] = self.rows_BHW
+            yield step
+
+    @cached_property
+    def rows_BHW(self) -> Array:
+        """The row of every pixel, ``uint8`` or ``uint16``."""
+        return rows_of(self.truth.mask, self.background)
+
+    @cached_property
+    def table_BNK(self) -> NDArray[np.int64]:
+        """Pixels of every row and slot."""
+        return count(self.rows_BHW, self.prediction.mask, self.device)
+
+    @cached_property
+    def pixels_BN(self) -> NDArray[np.int64]:
+        """Pixels of every row."""
+        pixels: NDArray[np.int64] = self.table_BNK.sum(2)
+        return pixels
+
+    @cached_property
+    def objects_BN(self) -> NDArray[np.bool_]:
+        """Which rows are objects."""
+        objects = self.pixels_BN > 0
+        objects[:, 0] = False
+        return objects
+
+    @cached_property
+    def object_counts_B(self) -> NDArray[np.int64]:
+        """Visible objects."""
+        counts: NDArray[np.int64] = self.objects_BN.sum(1)
+        return counts
+
+    @cached_property
+    def iou_BNK(self) -> NDArray[np.float64]:
+        """Intersection over union of every row and slot, over all pixels; 0 where either is empty."""
+        return overlaps(self.table_BNK)
+
+    @cached_property
+    def match_BN(self) -> NDArray[np.int64]:
+        """The slot of every object, matched so that the sum of their IoUs is largest; −1 for none."""
+        return hungarian(self.iou_BNK, self.objects_BN)
+
+    @cached_property
+    def matched_iou_BN(self) -> NDArray[np.float64]:
+        """IoU of every object with the slot matched to it, 0 if there is none; NaN where no object is."""
+        iou = np.take_along_axis(self.iou_BNK, np.maximum(self.match_BN, 0)[..., None], 2)[..., 0]
+        return np.where(self.objects_BN, np.where(self.match_BN >= 0, iou, 0.0), np.nan)
+
+    @cached_property
+    def best_iou_BN(self) -> NDArray[np.float64]:
+        """The largest IoU of every object with any slot; NaN where no object is."""
+        return np.where(self.objects_BN, self.iou_BNK.max(2), np.nan)

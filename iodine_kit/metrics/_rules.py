@@ -1,0 +1,29 @@
+"""The choices that metrics leave to whoever evaluates, and the sentence that states each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Convention = Literal["deepmind", "emorl", "ones", "exclude"]
+
+DEGENERATE: dict[Convention, str] = {
+    "deepmind": "nothing: it is left out, as by DeepMind's formula, which leaves out a perfectly kept single object too",
+    "emorl": "1, but 0 if it has no pixel to compare, as in EfficientMORL",
+    "ones": "1, even if it has no pixel to compare, as in SAVi, OCLF and VideoSAUR",
+    "exclude": "1, but is left out if it has no pixel to compare: whether a scene counts depends on the truth alone",
+}
+"""What a scene scores whose adjusted Rand index is 0/0."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What one may choose about metrics; part of an evaluation's key.
+
+    Attributes:
+        convention: what a scene scores whose adjusted Rand index is 0/0; a key of :data:`DEGENERATE`.
+        tolerance: how far apart two boundaries may be and still agree, as a share of the image's diagonal (DAVIS).
+    """
+
+    convention: Convention = "exclude"
+    tolerance: float = 0.008
