@@ -10,8 +10,7 @@ import numpy as np
 from iodine_kit.records import Array
 from iodine_kit.reporting.charts import MOST_POINTS, Plot, family, plot
 from iodine_kit.reporting.charts.axes import drawable
-from iodine_kit.reporting.charts.frame import HEIGHT, WIDTH
-from iodine_kit.reporting.templating import fill
+from iodine_kit.reporting.charts.standalone import svg
 
 Rows = Sequence[Mapping[str, Any]]
 """The training log: ``step``, and any of the columns below; a value that is missing or null is not drawn."""
@@ -45,7 +44,6 @@ _COLUMNS = (
 _CONVERGED = 5
 """The second half is drawn again where all values span so many times what it spans: its own course cannot be seen."""
 _FEW = 10
-_MARGIN, _HEAD, _TITLE, _GAP = 28, 50, 40, 26
 
 
 def training_plots(rows: Rows) -> list[Plot]:
@@ -57,28 +55,7 @@ def training_plots(rows: Rows) -> list[Plot]:
 def curves_svg(rows: Rows, title: str) -> str:
     """All curves as a standalone SVG file; the same rows give the same text."""
     plots = training_plots(rows)
-    columns = min(len(plots), 3 if len(plots) > 4 else 2) or 1
-    lines = -(-len(plots) // columns)
-    cell = (WIDTH + _GAP, HEIGHT + _TITLE + _GAP)
-    panels = [
-        {
-            "x": _MARGIN + index % columns * cell[0],
-            "y": _MARGIN + _HEAD + _TITLE + index // columns * cell[1],
-            "plot": plotted,
-            "box": plotted.frame.fields(),
-        }
-        for index, plotted in enumerate(plots)
-    ]
-    picture = fill(
-        "curves.svg",
-        width=2 * _MARGIN + columns * cell[0] - _GAP,
-        height=2 * _MARGIN + _HEAD + lines * cell[1] - (_GAP if lines else 0),
-        margin=_MARGIN,
-        title=title,
-        subtitle=_subtitle(rows) if plots else "The training log has no finite value.",
-        panels=panels,
-    )
-    return "\n".join(line for line in picture.splitlines() if line.strip()) + "\n"
+    return svg(plots, title, _subtitle(rows) if plots else "The training log has no finite value.")
 
 
 def thinning(rows: int) -> str:
