@@ -104,6 +104,12 @@ class MemoryLimitError(IodineKitError):
     exit_status = 16
 
 
+class BelowThresholdError(IodineKitError):
+    """An evaluation is worse than the threshold that was set for it; its results were written."""
+
+    exit_status = 17
+
+
 class TimeLimitReached(IodineKitError):  # noqa: N818 - not a mistake: the run stopped where it was told to
     """A run stopped at its time limit, its state saved."""
 

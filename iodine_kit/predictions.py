@@ -8,6 +8,7 @@ Meanings as in :class:`iodine_kit.records.PredictionBatch`.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,8 @@ class PredictionReader:
         """All rows of one field, or ``None`` if it was not stored."""
         return np.asarray(self._columns[name]) if name in self._columns else None
 
-    def batch(self, start: int, stop: int) -> PredictionBatch:
-        """Scenes ``start`` to ``stop - 1``."""
-        values = {name: np.asarray(column[start:stop]) for name, column in self._columns.items()}
+    def batch(self, start: int, stop: int, names: Collection[str] | None = None) -> PredictionBatch:
+        """Scenes ``start`` to ``stop - 1``; beside the masks only the fields ``names``, if any are named."""
+        wanted = self._columns if names is None else self._columns.keys() & {"mask", *names}
+        values = {name: np.asarray(self._columns[name][start:stop]) for name in wanted}
         return PredictionBatch(keys=tuple(self.keys[start:stop]), **values)

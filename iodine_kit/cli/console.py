@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from iodine_kit.progress import Advance, Show
 from iodine_kit.store import Artifact
+
+if TYPE_CHECKING:
+    from iodine_kit.reporting import tables
 
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -54,14 +59,29 @@ def emit(artifact: Artifact, as_json: bool, **facts: Any) -> None:
 
 def show_metrics(facts: Mapping[str, Any]) -> None:
     """Show the summary of an evaluation as a table."""
-    height, width = facts["resolution"]
-    where = f"{facts['dataset']} {facts['split']}, {facts['scenes']} scenes at {height}×{width}"
-    chosen = f", best ELBO of {facts['restarts']}" if facts["restarts"] > 1 else ""
-    err.print(f"{where}, K={facts['slots']}, T={facts['steps']}{chosen}", markup=False)
-    table = Table()
-    for name in ("metric", "mean", "sd", "median", "n", "undefined"):
-        table.add_column(name, justify="left" if name == "metric" else "right")
-    for metric in facts["metrics"].values():
-        numbers = ["–" if metric[key] is None else f"{metric[key]:.4f}" for key in ("mean", "std", "median")]
-        table.add_row(metric["title"], *numbers, str(metric["n"]), str(metric["undefined"]))
-    err.print(table)
+    from iodine_kit.stages.evaluation.tables import metric_table
+
+    _show(metric_table(facts), leave_out=("median",))
+
+
+def show_comparison(facts: Mapping[str, Any]) -> None:
+    """Show the models of a comparison, and how each differs from the first, as tables."""
+    from iodine_kit.stages.comparison.tables import model_table, pair_tables
+
+    for table in (model_table(facts), *pair_tables(facts)):
+        _show(table)
+
+
+def _show(table: tables.Table, leave_out: Collection[str] = ()) -> None:
+    """A table on standard error, its caption above; figures are never cut, and words only where they must be."""
+    from iodine_kit.reporting.tables import is_text, shown
+
+    err.print(table.caption, markup=False)
+    drawn = Table(box=SIMPLE_HEAD, pad_edge=False)
+    columns = [column for column, head in enumerate(table.heads) if head not in leave_out]
+    for column in columns:
+        words = is_text(table, column)
+        drawn.add_column(table.heads[column], justify="left" if words else "right", no_wrap=not words)
+    for row in table.rows:
+        drawn.add_row(*(escape(shown(row[column])) for column in columns))
+    err.print(drawn)

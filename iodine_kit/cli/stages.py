@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from iodine_kit.cli import evaluation
 from iodine_kit.cli.options import (
     DEFAULT_STORE,
     DatasetOption,
@@ -34,7 +35,7 @@ def register(app: typer.Typer) -> None:
     app.command("prepare")(prepare)
     app.command("train")(train)
     app.command("infer")(infer)
-    app.command("eval")(evaluate)
+    evaluation.register(app)
     app.command("report")(report)
     app.command("run")(run)
 
@@ -180,35 +181,6 @@ def infer(
     data = place.open(dataset, "dataset") if dataset else parent(place, trained, "dataset")
     artifact = obtain(place, stage.plan(tables, trained, data, reporter), reporter, overwrite=overwrite)
     emit(artifact, as_json, **artifact.facts)
-
-
-def evaluate(
-    predictions: Annotated[
-        str | None, typer.Option(metavar="ARTIFACT", help="Predictions; left out, the newest.")
-    ] = None,
-    metric: Annotated[
-        list[str] | None, typer.Option(help="ari (foreground), ari-all, mse (repeatable); left out, all three.")
-    ] = None,
-    settings: SetOption = None,
-    pipeline: PipelineOption = None,
-    store: StoreOption = DEFAULT_STORE,
-    overwrite: OverwriteOption = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Score predictions against the truth: a table per scene, and a summary that states its conventions."""
-    from iodine_kit.cli.console import Terminal, emit, show_metrics
-    from iodine_kit.stages import evaluate as stage
-    from iodine_kit.stages.job import obtain
-
-    tables = tables_of(pipeline, settings, stage.TABLES)
-    if metric:
-        tables["eval"]["metrics"] = metric
-    place, reporter = store_at(store), Terminal()
-    predicted = input_artifact(place, predictions, "predictions", "iodine-kit infer")
-    job = stage.plan(tables, predicted, parent(place, predicted, "dataset"), reporter)
-    artifact = obtain(place, job, reporter, overwrite=overwrite)
-    show_metrics(artifact.facts)
-    emit(artifact, as_json, metrics=artifact.facts["metrics"])
 
 
 def report(

@@ -1,174 +1,131 @@
-"""eval: predictions and the truth become a table of scores per scene and a summary that states its conventions."""
+"""eval: predictions and the truth become scores per scene and object, and a summary that states its conventions."""
 
 from __future__ import annotations
 
-import importlib.util
-import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import Field, field_validator
-
-from iodine_kit.config import Config, build
-from iodine_kit.errors import ConfigError, SchemaError
-from iodine_kit.metrics import Comparison, MetricPlugin, Rules, describe
+from iodine_kit.config import build, split_table
+from iodine_kit.errors import SchemaError
 from iodine_kit.predictions import PREDICTIONS, PredictionReader
 from iodine_kit.progress import Reporter
-from iodine_kit.records import PredictionBatch, SceneBatch
-from iodine_kit.registry import Registry
+from iodine_kit.stages.evaluation import files
+from iodine_kit.stages.evaluation.config import METRICS, EvalConfig, EvalExecution, Metrics, check, choose
+from iodine_kit.stages.evaluation.files import Scores, read_objects, read_scenes, read_table
+from iodine_kit.stages.evaluation.pairing import Pairs, open_truth, paired
+from iodine_kit.stages.evaluation.resolution import Resolution
+from iodine_kit.stages.evaluation.scoring import Scorer, Truth
+from iodine_kit.stages.evaluation.summary import summarise
 from iodine_kit.stages.job import Facts, Job, Tables
-from iodine_kit.stages.split import dataset_info, open_split
+from iodine_kit.stages.split import dataset_info
 from iodine_kit.store import Artifact, Identity
 
-VERSION = 1
+VERSION = 2
 TABLES = ("eval",)
-METRICS: Registry[MetricPlugin] = Registry("metric", "iodine_kit.metrics")
-BATCH = 256
-Scores = dict[str, NDArray[np.float64]]
+__all__ = [
+    "METRICS", "TABLES", "VERSION", "EvalConfig", "EvalExecution", "Scores", "configure", "paired", "plan",
+    "read_objects", "read_scenes", "read_table",
+]  # fmt: skip
 
 
-class EvalConfig(Config):
-    """What to evaluate.
+def plan(
+    tables: Tables, predictions: Artifact, dataset: Artifact, reporter: Reporter, truth: Artifact | None = None
+) -> Job:
+    """Resolve the metrics and the resolution, and check that what they need was stored.
 
-    Attributes:
-        metrics: plug-in names, the most important first.
-        table: format of the per-scene table; parquet needs the package pyarrow (extra ``parquet``).
+    Args:
+        dataset: that the predictions were made for.
+        truth: another preparation of the same scenes, from which the true masks are to come.
     """
-
-    metrics: Annotated[tuple[str, ...], Field(min_length=1)] = ("ari", "ari-all", "mse")
-    table: Literal["csv", "parquet"] = "csv"
-
-    @field_validator("metrics")
-    @classmethod
-    def _each_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(names))
-
-
-def plan(tables: Tables, predictions: Artifact, dataset: Artifact, reporter: Reporter) -> Job:
-    """Resolve the metrics and check that what they need was stored."""
-    config, metrics = configure(tables)
-    stored = PredictionReader(predictions.path / PREDICTIONS).fields()
-    for name, metric in metrics.items():
-        if metric.NEEDS is not None and metric.NEEDS not in stored:
-            raise SchemaError(
-                f"{predictions.path}: metric '{name}' needs '{metric.NEEDS}', which was not stored: "
-                f"infer again with '{metric.NEEDS}' in infer.store, or leave the metric out"
-            )
+    config, execution = configure(tables)
+    path = predictions.path / PREDICTIONS
+    stored = PredictionReader(path).fields()
+    metrics = choose(config.metrics, stored, predictions.path)
+    resolution = _resolution(config, predictions, truth or dataset, "soft_mask" in stored, dataset)
     identity = Identity(
         kind="evaluation",
         name=predictions.manifest.identity.name,
         stage="eval",
         version=VERSION,
         plugins={f"metric/{name}": metric.VERSION for name, metric in metrics.items()},
-        config={"eval": config.model_dump(mode="json")},
-        inputs={"predictions": predictions.reference, "dataset": dataset.reference},
+        config={"eval": {**config.model_dump(mode="json"), "metrics": list(metrics)}},
+        inputs={
+            "predictions": predictions.reference,
+            "dataset": dataset.reference,
+            **({"truth": truth.reference} if truth else {}),
+        },
     )
-    return Job(identity, lambda out: _make(config, metrics, predictions, dataset, out, reporter))
+
+    def make(out: Path) -> Facts:
+        return _make(config, execution, metrics, resolution, predictions, dataset, truth, out, reporter)
+
+    return Job(identity, make)
 
 
-def configure(tables: Tables) -> tuple[EvalConfig, dict[str, MetricPlugin]]:
-    """Validate the tables and load the metrics they name."""
-    config = build(EvalConfig, tables.get("eval", {}), "eval")
-    if config.table == "parquet" and importlib.util.find_spec("pyarrow") is None:
-        raise ConfigError("eval.table: parquet needs the package pyarrow: install iodine-kit[parquet] or use csv")
-    return config, {name: METRICS.load(name) for name in config.metrics}
+def configure(tables: Tables) -> tuple[EvalConfig, EvalExecution]:
+    """Validate the tables, and that the metrics they name are there."""
+    values, execution_values = split_table(tables.get("eval", {}), [EvalConfig, EvalExecution], "eval")
+    config = build(EvalConfig, values, "eval")
+    check(config)
+    return config, build(EvalExecution, execution_values, "eval")
+
+
+def _resolution(
+    config: EvalConfig, predictions: Artifact, truth: Artifact, soft: bool, dataset: Artifact
+) -> Resolution:
+    own, other = dataset_info(dataset), dataset_info(truth)
+    model = (own.height, own.width)
+    size = model if config.resolution == "model" else (config.resolution, config.resolution)
+    if config.resolution == "model" and (other.height, other.width) != model:
+        raise SchemaError(
+            f"{predictions.path} was predicted at {own.height}×{own.width} pixels, and {truth.path} holds true masks "
+            f"of {other.height}×{other.width}: say at which size to compare, for example --resolution {other.height}"
+        )
+    return Resolution(model, (other.height, other.width), size, config.interpolation, soft)
 
 
 def _make(
     config: EvalConfig,
-    metrics: dict[str, MetricPlugin],
+    execution: EvalExecution,
+    metrics: Metrics,
+    resolution: Resolution,
     predictions: Artifact,
     dataset: Artifact,
+    truth: Artifact | None,
     out: Path,
     reporter: Reporter,
 ) -> Facts:
-    info = dataset_info(dataset)
-    keys: list[str] = []
-    scores: dict[str, list[NDArray[np.float64]]] = {name: [] for name in metrics}
-    steps: dict[str, list[NDArray[np.float64]]] = {name: [] for name in metrics}
-    with reporter.track("eval", int(predictions.facts["scenes"])) as advance:
-        for truth, prediction in paired(predictions, dataset):
-            keys += truth.keys
-            comparison = Comparison(truth, prediction, info.background)
-            for name, metric in metrics.items():
-                scores[name].append(metric.score(comparison).values)
-                if metric.BY_STEP:
-                    steps[name].append(_by_step(metric, comparison))
-            advance(len(truth))
-    joined = {name: np.concatenate(parts) for name, parts in scores.items()}
-    _write_table(out, keys, joined, config.table)
+    pairs = Pairs(predictions, dataset)
+    split = predictions.facts["split"]
+    other = None
+    if truth is not None:
+        scenes = open_truth(truth, dataset, split, pairs.predictions.keys)
+        other = Truth(scenes, dataset_info(truth).background)
+    scorer = Scorer(metrics, config.rules, resolution, other, _device(execution))
+    with reporter.track("eval", len(pairs)) as advance:
+        scored = scorer.run(pairs, advance)
     facts = {
-        "metrics": {name: _summary(metrics[name], joined[name], steps[name]) for name in metrics},
-        "dataset": info.dataset,
-        "split": predictions.facts["split"],
-        "scenes": len(keys),
-        "resolution": [info.height, info.width],
-        "resize": "none: masks are compared at the resolution of the model and the data set",
-        "slots": predictions.facts["slots"],
+        "dataset": pairs.info.dataset,
+        "split": split,
+        "scenes": len(pairs),
+        "resolution": list(resolution.size),
+        "resize": resolution.sentence(),
+        "slots": pairs.slots,
         "steps": predictions.facts["steps"],
         "restarts": predictions.facts["restarts"],
+        **summarise(config, metrics, resolution, scored),
     }
-    (out / "summary.json").write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    files.write(out, facts, scored, config.table)
     return facts
 
 
-def paired(predictions: Artifact, dataset: Artifact) -> Iterator[tuple[SceneBatch, PredictionBatch]]:
-    """Truth and prediction, batch by batch; raises :class:`SchemaError` if they are of different scenes or sizes."""
-    reader = PredictionReader(predictions.path / PREDICTIONS)
-    scenes = open_split(dataset, predictions.facts["split"])
-    if reader.keys != scenes.keys()[: len(reader)]:
-        raise SchemaError(f"{predictions.path}: these predictions are of other scenes than {dataset.path} holds")
-    for start in range(0, len(reader), BATCH):
-        stop = min(start + BATCH, len(reader))
-        truth, prediction = scenes.batch(range(start, stop)), reader.batch(start, stop)
-        if truth.mask.shape != prediction.mask.shape:
-            sizes = f"{prediction.mask.shape[1:]} and {truth.mask.shape[1:]}"
-            raise SchemaError(f"{predictions.path}: predicted and true masks have different sizes, {sizes}")
-        yield truth, prediction
+def _device(execution: EvalExecution) -> str:
+    """The device by name; torch is not loaded for the CPU unless its threads are to be set."""
+    if execution.threads:
+        import torch
 
+        torch.set_num_threads(execution.threads)
+    if execution.device == "cpu":
+        return "cpu"
+    from iodine_kit.tensors import pick_device
 
-def _by_step(metric: MetricPlugin, comparison: Comparison) -> NDArray[np.float64]:
-    """Scores after every decode, ``float64[B, T+1]``; no columns if the masks of the steps were not stored."""
-    columns = [metric.score(step).values for step in comparison.steps()]
-    return np.stack(columns, 1) if columns else np.empty((len(comparison), 0))
-
-
-def _summary(metric: MetricPlugin, scores: NDArray[np.float64], steps: list[NDArray[np.float64]]) -> dict[str, Any]:
-    defined = scores[np.isfinite(scores)]
-    by_step = np.concatenate(steps) if steps else np.empty((len(scores), 0))
-    return {
-        "title": metric.TITLE,
-        "mean": _number(defined.mean()) if len(defined) else None,
-        "std": _number(defined.std(ddof=1)) if len(defined) > 1 else None,
-        "median": _number(np.median(defined)) if len(defined) else None,
-        "n": len(defined),
-        "undefined": len(scores) - len(defined),
-        "by_step": [_number(np.nanmean(column)) for column in by_step.T if np.isfinite(column).any()],
-        "convention": describe(metric, Rules()),
-    }
-
-
-def _number(value: Any) -> float:
-    return float(value)
-
-
-def _write_table(out: Path, keys: list[str], scores: Scores, kind: str) -> None:
-    import pandas as pd  # here, because it takes a second to load
-
-    table = pd.DataFrame({"key": keys, **scores})
-    if kind == "parquet":
-        table.to_parquet(out / "scenes.parquet", index=False)
-    else:
-        table.to_csv(out / "scenes.csv", index=False, lineterminator="\n")
-
-
-def read_table(evaluation: Artifact) -> Scores:
-    """The per-scene scores of an evaluation, by metric."""
-    import pandas as pd
-
-    path = evaluation.path / "scenes.parquet"
-    table = pd.read_parquet(path) if path.exists() else pd.read_csv(evaluation.path / "scenes.csv")
-    return {name: table[name].to_numpy(np.float64) for name in table.columns if name != "key"}
+    return str(pick_device(execution.device))

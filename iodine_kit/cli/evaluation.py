@@ -1,0 +1,201 @@
+"""The commands that score predictions and compare scores. Stages are imported when they run."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from iodine_kit.cli.options import (
+    DEFAULT_STORE,
+    JsonOption,
+    OverwriteOption,
+    PipelineOption,
+    SetOption,
+    StoreOption,
+    input_artifact,
+    parent,
+    store_at,
+    tables_of,
+)
+
+if TYPE_CHECKING:
+    from iodine_kit.store import Artifact, Store
+
+
+class Convention(StrEnum):
+    """What a scene scores whose ARI is 0/0."""
+
+    DEEPMIND = "deepmind"
+    EMORL = "emorl"
+    ONES = "ones"
+    EXCLUDE = "exclude"
+
+
+class Format(StrEnum):
+    """What is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    MARKDOWN = "markdown"
+    LATEX = "latex"
+
+
+_SUFFIXES = {Format.CSV: "csv", Format.MARKDOWN: "md", Format.LATEX: "tex"}
+FormatOption = Annotated[
+    Format, typer.Option("--format", help="Print this to standard output; table: to standard error, and the path.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.command("eval")(evaluate)
+    app.command("compare")(compare)
+
+
+def evaluate(
+    predictions: Annotated[
+        str | None, typer.Option(metavar="ARTIFACT", help="Predictions; left out, the newest.", show_default=False)
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(metavar="ARTIFACT", help="True masks from another preparation (size) of the same scenes."),
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(help="ari (foreground), miou, mse, … or all (repeatable); left out, all that can be scored."),
+    ] = None,
+    convention: Annotated[
+        Convention | None, typer.Option(help="Score of a scene whose ARI is 0/0; left out, exclude.")
+    ] = None,
+    resolution: Annotated[
+        str | None, typer.Option(metavar="N|model", help="Compare masks at N×N pixels; left out, as predicted.")
+    ] = None,
+    fail_under: Annotated[
+        list[str] | None,
+        typer.Option(metavar="METRIC=VALUE", help="End with status 17 if the mean is worse (repeatable): for CI."),
+    ] = None,
+    format: FormatOption = Format.TABLE,
+    settings: SetOption = None,
+    pipeline: PipelineOption = None,
+    store: StoreOption = DEFAULT_STORE,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Score predictions against the truth: per scene and object, with intervals, and the conventions in words.
+
+    Keys to --set: eval.metrics, eval.tolerance, eval.interpolation, eval.resamples, eval.table, eval.device, …
+    """
+    from iodine_kit.cli.console import Terminal, show_metrics
+    from iodine_kit.stages import evaluate as stage
+    from iodine_kit.stages.job import obtain
+
+    tables = tables_of(pipeline, settings, stage.TABLES)
+    tables["eval"] |= _given(metric, convention, resolution)
+    thresholds = _thresholds(fail_under)
+    place, reporter = store_at(store), Terminal()
+    predicted = predictions_named(place, predictions)
+    truth = place.usable(place.open(dataset, "dataset")) if dataset else None
+    job = stage.plan(tables, predicted, parent(place, predicted, "dataset"), reporter, truth)
+    _check_thresholds(thresholds, job.identity.config["eval"]["metrics"])
+    artifact = obtain(place, job, reporter, overwrite=overwrite)
+    show_metrics(artifact.facts)
+    _print(artifact, Format.JSON if as_json else format, {"metrics": artifact.facts["metrics"]})
+    _gate(artifact, thresholds)
+
+
+def compare(
+    evaluations: Annotated[
+        list[str], typer.Argument(metavar="EVALUATION…", help="Evaluations; those that differ by seed are one model.")
+    ],
+    name: Annotated[
+        list[str] | None, typer.Option(help="Name of a model, in the order given (repeatable, one for each).")
+    ] = None,
+    format: FormatOption = Format.TABLE,
+    settings: SetOption = None,
+    store: StoreOption = DEFAULT_STORE,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare models on the same scenes, each with the first: differences, intervals, p, better and worse scenes.
+
+    Evaluations that differ only by the seed of training count as one model, with its spread over seeds.
+    Keys to --set: compare.metrics, compare.resamples, compare.level, compare.seed, compare.table.
+    """
+    from iodine_kit.cli.console import Terminal, show_comparison
+    from iodine_kit.stages import compare as stage
+    from iodine_kit.stages.job import obtain
+
+    tables = tables_of(None, settings, stage.TABLES)
+    if name:
+        tables["compare"]["names"] = name
+    place, reporter = store_at(store), Terminal()
+    given = [place.usable(place.open(one, "evaluation")) for one in evaluations]
+    artifact = obtain(place, stage.plan(tables, given, place, reporter), reporter, overwrite=overwrite)
+    show_comparison(artifact.facts)
+    _print(artifact, Format.JSON if as_json else format, artifact.facts)
+
+
+def predictions_named(store: Store, place: str | None) -> Artifact:
+    """The predictions that ``--predictions`` names, or the newest ones."""
+    return input_artifact(store, place, "predictions", "iodine-kit infer")
+
+
+def _given(metric: list[str] | None, convention: Convention | None, resolution: str | None) -> dict[str, Any]:
+    """What the options say, as keys of the table [eval]."""
+    given: dict[str, Any] = {"metrics": metric or None, "convention": convention and convention.value}
+    if resolution is not None:
+        given["resolution"] = int(resolution) if resolution.isdecimal() else resolution
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _thresholds(texts: list[str] | None) -> dict[str, float]:
+    """``["ari=0.9"]`` as ``{"ari": 0.9}``."""
+    thresholds: dict[str, float] = {}
+    for text in texts or []:
+        name, equals, value = text.partition("=")
+        try:
+            thresholds[name] = float(value)
+        except ValueError:
+            equals = ""
+        if not equals or not name or thresholds[name] != thresholds[name]:
+            raise typer.BadParameter(f"'{text}' is not METRIC=VALUE, for example ari=0.9", param_hint="--fail-under")
+    return thresholds
+
+
+def _check_thresholds(thresholds: dict[str, float], metrics: list[str]) -> None:
+    """Whether every one is of a metric that is scored: to be known before hours of work."""
+    from iodine_kit.errors import did_you_mean
+
+    for name in thresholds:
+        if name not in metrics:
+            raise typer.BadParameter(
+                f"'{name}' is not evaluated{did_you_mean(name, metrics)}", param_hint="--fail-under"
+            )
+
+
+def _gate(artifact: Artifact, thresholds: dict[str, float]) -> None:
+    """Raise :class:`BelowThresholdError` if a mean is worse than its threshold, or of no scene."""
+    from iodine_kit.errors import BelowThresholdError
+
+    failed = []
+    for name, threshold in thresholds.items():
+        metric = artifact.facts["metrics"][name]
+        mean, higher = metric["mean"], metric["better"] == "higher"
+        if mean is None or (mean < threshold if higher else mean > threshold):
+            shown = "undefined for every scene" if mean is None else f"{mean:.6g}"
+            failed.append(f"{name} is {shown}, and {'at least' if higher else 'at most'} {threshold:g} was asked for")
+    if failed:
+        raise BelowThresholdError(f"{artifact.path}: {'; '.join(failed)}")
+
+
+def _print(artifact: Artifact, format: Format, facts: dict[str, Any]) -> None:
+    """The artifact's path, one JSON object, or one of the files of its summary."""
+    from iodine_kit.cli.console import emit
+
+    if format in _SUFFIXES:
+        typer.echo((artifact.path / f"summary.{_SUFFIXES[format]}").read_text("utf-8"), nl=False)
+    else:
+        emit(artifact, format is Format.JSON, **facts)

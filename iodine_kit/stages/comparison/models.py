@@ -1,0 +1,125 @@
+"""Which evaluations are of one model: those that differ only by the seed with which it was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from iodine_kit.config import flatten
+from iodine_kit.errors import ConfigError
+from iodine_kit.store import Artifact, Store
+from iodine_kit.store.identity import canonical_json
+
+Values = dict[str, Any]
+_OF_THE_FIGURES = ("metrics", "resamples", "level", "seed", "table")
+"""Settings of an evaluation that do not change the score of a scene."""
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Trained:
+    """An evaluation with what it came from.
+
+    Attributes:
+        settings: everything that makes its model what it is, but for the seed.
+        seed: of training; ``None`` if the model was not trained here.
+        name: of the model, for people.
+    """
+
+    evaluation: Artifact
+    settings: Values
+    seed: int | None
+    name: str
+
+
+@dataclass(frozen=True)
+class Model:
+    """Evaluations of one model, one per seed, in the order given."""
+
+    name: str
+    members: Sequence[Trained]
+
+    @property
+    def evaluations(self) -> list[Artifact]:
+        """The evaluations."""
+        return [member.evaluation for member in self.members]
+
+
+def trace(evaluation: Artifact, store: Store) -> Trained:
+    """Follow an evaluation back to its training; imported predictions have none and are known by their model's name."""
+    predictions = store.resolve(evaluation.manifest.identity.inputs["predictions"])
+    identity = predictions.manifest.identity
+    scored = {key: value for key, value in evaluation.config["eval"].items() if key not in _OF_THE_FIGURES}
+    if "run" not in identity.inputs:
+        name = str(predictions.facts.get("model", identity.name))
+        return Trained(evaluation, {"imported": name, "eval": scored}, None, name)
+    run = store.resolve(identity.inputs["run"])
+    trained = dict(run.config["train"])
+    seed = trained.pop("seed", None)
+    settings = {
+        **run.config,
+        **identity.config,
+        "train": trained,
+        "eval": scored,
+        "code": [run.manifest.identity.version, run.manifest.identity.plugins, identity.version],
+        "trained on": run.manifest.identity.inputs["dataset"].key,
+    }
+    return Trained(evaluation, settings, seed, run.manifest.identity.name)
+
+
+def group(traced: Sequence[Trained], names: Sequence[str]) -> list[Model]:
+    """Models in the order in which they first occur.
+
+    Args:
+        names: for all of them, or none: then they are named for what distinguishes them.
+
+    Raises:
+        ConfigError: if there is another number of names, a name occurs twice, or an evaluation does.
+    """
+    groups: dict[bytes, list[Trained]] = {}
+    for one in traced:
+        groups.setdefault(canonical_json(one.settings), []).append(one)
+    members = list(groups.values())
+    _refuse_repetitions(traced)
+    if names and len(names) != len(members):
+        found = "; ".join(f"{i + 1}: {_listed(group)}" for i, group in enumerate(members))
+        raise ConfigError(f"compare.names: {len(names)} names for {len(members)} models ({found})")
+    if len(set(names)) != len(names):
+        raise ConfigError("compare.names: a name is given to two models")
+    return [Model(name, group) for name, group in zip(names or _own_names(members), members, strict=True)]
+
+
+def _refuse_repetitions(traced: Sequence[Trained]) -> None:
+    seen: dict[str, Artifact] = {}
+    for one in traced:
+        predictions = one.evaluation.manifest.identity.inputs["predictions"].key
+        settings = {**one.settings.get("eval", {}), "predictions": predictions}
+        mark = canonical_json(settings).decode()
+        if mark in seen:
+            raise ConfigError(
+                f"{one.evaluation.path} and {seen[mark].path} are of the same predictions: give one of them"
+            )
+        seen[mark] = one.evaluation
+
+
+def _own_names(members: Sequence[Sequence[Trained]]) -> list[str]:
+    """Every model's name, with the settings that distinguish those of one name."""
+    firsts = [group[0] for group in members]
+    names = []
+    for one in firsts:
+        alike = [flatten(other.settings) for other in firsts if other.name == one.name]
+        names.append(_distinguished(one, alike) if len(alike) > 1 else one.name)
+    return [name if names.count(name) == 1 else f"{name} #{i + 1}" for i, name in enumerate(names)]
+
+
+def _distinguished(one: Trained, alike: Sequence[Mapping[str, Any]]) -> str:
+    mine = flatten(one.settings)
+    differing = [key for key in mine if any(other.get(key, mine) != mine[key] for other in alike)]
+    told = [f"{key.rpartition('.')[2]} {mine[key]}" for key in differing if key not in ("code", "trained on")]
+    more = ["…"] if len(told) > _NAMED else []
+    return f"{one.name} ({', '.join(told[:_NAMED] + more)})" if told else one.name
+
+
+def _listed(group: Sequence[Trained]) -> str:
+    return ", ".join(one.evaluation.reference.directory for one in group)

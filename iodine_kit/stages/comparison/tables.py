@@ -1,0 +1,93 @@
+"""The tables of a comparison, made of its facts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from iodine_kit.reporting.tables import DASH, Cell, Interval, Table, shown
+from iodine_kit.stages.evaluation.tables import title_of
+
+Facts = Mapping[str, Any]
+
+
+def model_table(facts: Facts) -> Table:
+    """A row per metric, a column per model: mean ± deviation over seeds, and the interval over scenes."""
+    models = facts["models"]
+    heads = ("metric", *(f"{model['name']}{_seeds(model)}" for model in models))
+    rows = [
+        (title_of(metric), *(_figure(model["metrics"][name]) for model in models))
+        for name, metric in facts["metrics"].items()
+    ]
+    height, width = facts["resolution"]
+    caption = f"{facts['dataset']} {facts['split']}, {facts['scenes']} scenes at {height}×{width}"
+    return Table(heads, rows, caption, _notes(facts))
+
+
+def pair_tables(facts: Facts) -> list[Table]:
+    """How every other model differs from the first."""
+    level = facts["bootstrap"]["level"]
+    heads = ("metric", "difference", f"{100 * level:g} % interval", "p", "better", "worse", "equal", "n")
+    tables = []
+    for pair in facts["pairs"]:
+        rows = []
+        for name, metric in facts["metrics"].items():
+            one = pair["metrics"][name]
+            counts = (one["better"], one["worse"], one["equal"], one["n"])
+            rows.append((title_of(metric), one["difference"], _interval(one), one["p"], *counts))
+        tables.append(Table(heads, rows, f"{pair['b']} minus {pair['a']}, on the same scenes"))
+    return tables
+
+
+def long_table(facts: Facts) -> Table:
+    """One row per model and metric, with its difference from the first model, in full: for programs."""
+    heads = ("model", "seeds", "metric", "title", "unit", "better side", "mean", "sd over seeds", "interval", "n",
+             "compared with", "difference", "difference interval", "p", "better", "worse", "equal",
+             "paired n")  # fmt: skip
+    pairs = {pair["b"]: pair for pair in facts["pairs"]}
+    rows: list[tuple[Cell, ...]] = []
+    for model in facts["models"]:
+        for name, metric in facts["metrics"].items():
+            one = model["metrics"][name]
+            told = (model["name"], len(model["seeds"]), name, metric["title"], metric["unit"], metric["better"])
+            pair = pairs.get(model["name"])
+            rows.append((*told, one["mean"], one["sd"], _interval(one), one["n"], *_pair(pair, name)))
+    return Table(heads, rows)
+
+
+def _pair(pair: Facts | None, name: str) -> tuple[Cell, ...]:
+    if pair is None:
+        return (None,) * 8
+    one = pair["metrics"][name]
+    counts = (one["better"], one["worse"], one["equal"], one["n"])
+    return (pair["a"], one["difference"], _interval(one), one["p"], *counts)
+
+
+def _figure(figures: Facts) -> str:
+    if figures["mean"] is None:
+        return DASH
+    spread = "" if figures["sd"] is None else f" ± {shown(figures['sd'])}"
+    interval = _interval(figures)
+    return f"{shown(figures['mean'])}{spread}{'' if interval is None else ' ' + shown(interval)}"
+
+
+def _interval(figures: Facts) -> Interval | None:
+    return None if figures["interval"] is None else (figures["interval"][0], figures["interval"][1])
+
+
+def _seeds(model: Facts) -> str:
+    count = len(model["seeds"])
+    return f" ({count} seeds)" if count > 1 else ""
+
+
+def _notes(facts: Facts) -> list[str]:
+    notes = [f"{m['title']}: {m['convention']}" for m in facts["metrics"].values()]
+    notes += [f"{name}: left out, {reason}" for name, reason in facts["left_out"].items()]
+    drawn = facts["bootstrap"]
+    if any(len(model["seeds"]) > 1 for model in facts["models"]):
+        notes.append("±: standard deviation over seeds of training; the interval is over scenes and not over seeds")
+    if drawn["resamples"]:
+        notes.append(f"Intervals: {drawn['method']}; {drawn['resamples']:,} resamples, seed {drawn['seed']}")
+    if facts["pairs"]:
+        notes.append(f"p: {facts['test']['method']}, not corrected for the number of comparisons")
+    return notes

@@ -1,0 +1,86 @@
+"""The tables of an evaluation's summary, made of its facts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from iodine_kit.reporting.tables import Cell, Interval, Table
+
+Facts = Mapping[str, Any]
+_GROUPS = {"objects": "Visible objects", "size": "Median object size"}
+
+
+def title_of(metric: Facts) -> str:
+    """A metric's title, its unit if it has one, and an arrow to the better side."""
+    unit = f" ({metric['unit']})" if metric["unit"] else ""
+    return f"{metric['title']}{unit} {'↑' if metric['better'] == 'higher' else '↓'}"
+
+
+def headline(facts: Facts) -> str:
+    """What was evaluated, and how, in one line."""
+    height, width = facts["resolution"]
+    slots = "" if facts["slots"] is None else f", K={facts['slots']}"
+    chosen = f", best ELBO of {facts['restarts']}" if facts["restarts"] > 1 else ""
+    where = f"{facts['dataset']} {facts['split']}, {facts['scenes']} scenes at {height}×{width}"
+    return f"{where}{slots}, T={facts['steps']}{chosen}"
+
+
+def metric_table(facts: Facts) -> Table:
+    """All metrics with intervals, and how many scenes have no score or one by convention."""
+    level = facts["bootstrap"]["level"]
+    heads = ("metric", "mean", f"{100 * level:g} % interval", "sd", "median", "n", "undefined", "degenerate")
+    rows = [
+        (title_of(m), m["mean"], _interval(m), m["std"], m["median"], m["n"], m["undefined"], m["degenerate"])
+        for m in facts["metrics"].values()
+    ]
+    notes = [f"{m['title']}: {m['convention']}" for m in facts["metrics"].values()]
+    return Table(heads, rows, headline(facts), [*notes, *_conditions(facts)])
+
+
+def group_tables(facts: Facts) -> list[Table]:
+    """Metrics by number and by size of objects, and what became of objects by their size."""
+    tables = [_group_table(facts, name, groups) for name, groups in facts["groups"].items() if groups]
+    objects = facts["objects"]["by_size"]
+    if objects:
+        rows = [(g["label"], g["n"], g["iou"]["mean"], _interval(g["iou"]), g["recovered"]) for g in objects]
+        heads = ("object size", "n", "IoU of matched slot", "interval", "IoU above 0.5")
+        tables.append(Table(heads, rows, "Objects by size"))
+    return tables
+
+
+def long_table(facts: Facts) -> Table:
+    """One row per group and metric, in full: for programs."""
+    heads = ("group", "label", "metric", "title", "unit", "better", "mean", "interval", "std", "median", "n",
+             "undefined", "degenerate")  # fmt: skip
+    rows: list[tuple[Cell, ...]] = []
+    for group, label, metrics in _all_groups(facts):
+        for name, figures in metrics.items():
+            whole = facts["metrics"][name]
+            more = [figures.get(key) for key in ("std", "median", "n", "undefined", "degenerate")]
+            told = (group, label, name, whole["title"], whole["unit"], whole["better"], figures["mean"])
+            rows.append((*told, _interval(figures), *more))
+    return Table(heads, rows)
+
+
+def _all_groups(facts: Facts) -> Iterator[tuple[str, str, Facts]]:
+    yield "all", "", facts["metrics"]
+    for name, groups in facts["groups"].items():
+        for group in groups:
+            yield name, group["label"], group["metrics"]
+
+
+def _group_table(facts: Facts, name: str, groups: list[Facts]) -> Table:
+    metrics = facts["metrics"]
+    rows = [(g["label"], g["n"], *(g["metrics"][metric]["mean"] for metric in metrics)) for g in groups]
+    return Table((_GROUPS[name].lower(), "scenes", *map(title_of, metrics.values())), rows, f"{_GROUPS[name]}: means")
+
+
+def _interval(figures: Facts) -> Interval | None:
+    return None if figures["interval"] is None else (figures["interval"][0], figures["interval"][1])
+
+
+def _conditions(facts: Facts) -> list[str]:
+    drawn = facts["bootstrap"]
+    spread = f"Intervals: {drawn['method']}; {drawn['resamples']:,} resamples, seed {drawn['seed']}"
+    return [f"Resizing: {facts['resize']}", *([spread] if drawn["resamples"] else [])]
