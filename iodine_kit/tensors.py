@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from iodine_kit.errors import ConfigError
-from iodine_kit.records import Bytes
+from iodine_kit.records import Array, Bytes
 
 
 def pick_device(name: str) -> torch.device:
@@ -28,6 +28,11 @@ def pick_device(name: str) -> torch.device:
 def images_to(device: torch.device, image_BHWC: Bytes) -> Tensor:
     """``uint8[B, H, W, 3]`` to ``float32[B, 3, H, W]`` in [0, 1], channels last in memory."""
     return send(torch.from_numpy(image_BHWC), device).permute(0, 3, 1, 2).float() / 255
+
+
+def array_to(device: str, array: Array) -> Tensor:
+    """An array on the device of that name, in its type; raises :class:`ConfigError` for one that is not there."""
+    return send(torch.from_numpy(array), pick_device(device))
 
 
 def send(tensor: Tensor, device: torch.device) -> Tensor:

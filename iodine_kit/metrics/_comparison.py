@@ -10,10 +10,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from iodine_kit.metrics._counting import count, rows_of
-from iodine_kit.metrics._matching import hungarian, overlaps
+from iodine_kit.metrics._counting import count
+from iodine_kit.metrics._matching import hungarian
+from iodine_kit.metrics._reconstruction import squared_error
 from iodine_kit.metrics._rules import Rules
-from iodine_kit.records import Array, PredictionBatch, SceneBatch
+from iodine_kit.records import PredictionBatch, SceneBatch
 
 
 class Comparison:
@@ -37,7 +38,7 @@ class Comparison:
             truth, prediction: of the same scenes and of the same size.
             background: mask indices that are background.
             rules: what one may choose.
-            device: where pixels are counted; formulas are always float64 on the CPU.
+            device: where images are filtered. Masks are counted on the CPU, which takes no longer than to send them.
         """
         self.truth, self.prediction = truth, prediction
         self.background, self.rules, self.device = tuple(background), rules or Rules(), device
@@ -51,25 +52,29 @@ class Comparison:
             return
         for mask in np.moveaxis(self.prediction.step_mask, 1, 0):
             prediction = PredictionBatch(self.prediction.keys, mask)
-            step = Comparison(self.truth, prediction, self.background, self.rules, self.device)
-            step.__dict__["rows_BHW"] = self.rows_BHW
-            yield step
-
-    @cached_property
-    def rows_BHW(self) -> Array:
-        """The row of every pixel, ``uint8`` or ``uint16``."""
-        return rows_of(self.truth.mask, self.background)
+            yield Comparison(self.truth, prediction, self.background, self.rules, self.device)
 
     @cached_property
     def table_BNK(self) -> NDArray[np.int64]:
         """Pixels of every row and slot."""
-        return count(self.rows_BHW, self.prediction.mask, self.device)
+        return count(self.truth.mask, self.prediction.mask, self.background)
 
     @cached_property
     def pixels_BN(self) -> NDArray[np.int64]:
         """Pixels of every row."""
         pixels: NDArray[np.int64] = self.table_BNK.sum(2)
         return pixels
+
+    @cached_property
+    def slot_pixels_BK(self) -> NDArray[np.int64]:
+        """Pixels of every slot."""
+        pixels: NDArray[np.int64] = self.table_BNK.sum(1)
+        return pixels
+
+    @cached_property
+    def union_BNK(self) -> NDArray[np.int64]:
+        """Pixels of a row or a slot or both."""
+        return self.pixels_BN[:, :, None] + self.slot_pixels_BK[:, None] - self.table_BNK
 
     @cached_property
     def objects_BN(self) -> NDArray[np.bool_]:
@@ -87,7 +92,8 @@ class Comparison:
     @cached_property
     def iou_BNK(self) -> NDArray[np.float64]:
         """Intersection over union of every row and slot, over all pixels; 0 where either is empty."""
-        return overlaps(self.table_BNK)
+        iou: NDArray[np.float64] = self.table_BNK / np.maximum(self.union_BNK, 1)
+        return iou
 
     @cached_property
     def match_BN(self) -> NDArray[np.int64]:
@@ -104,3 +110,9 @@ class Comparison:
     def best_iou_BN(self) -> NDArray[np.float64]:
         """The largest IoU of every object with any slot; NaN where no object is."""
         return np.where(self.objects_BN, self.iou_BNK.max(2), np.nan)
+
+    @cached_property
+    def squared_error_B(self) -> NDArray[np.float64]:
+        """Mean squared error of the reconstruction, not clipped, in [0, 1]; it must have been stored."""
+        assert self.prediction.reconstruction is not None
+        return squared_error(self.truth.image, self.prediction.reconstruction)

@@ -7,13 +7,6 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 
-def overlaps(table_BNK: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Intersection over union of every row and slot, in [0, 1]; 0 where either is empty."""
-    union = table_BNK.sum(2, keepdims=True) + table_BNK.sum(1, keepdims=True) - table_BNK
-    ratio: NDArray[np.float64] = table_BNK / np.maximum(union, 1)
-    return ratio
-
-
 def hungarian(iou_BNK: NDArray[np.float64], objects_BN: NDArray[np.bool_]) -> NDArray[np.int64]:
     """One slot for each object such that the sum of IoUs is largest (Kuhn 1955), ``int64[B, N]``; −1 for none.
 

@@ -8,7 +8,7 @@ from typing import Literal
 Convention = Literal["deepmind", "emorl", "ones", "exclude"]
 
 DEGENERATE: dict[Convention, str] = {
-    "deepmind": "nothing: it is left out, as by DeepMind's formula, which leaves out a perfectly kept single object too",
+    "deepmind": "nothing: it is left out, as by DeepMind's formula, so a single object kept whole is left out too",
     "emorl": "1, but 0 if it has no pixel to compare, as in EfficientMORL",
     "ones": "1, even if it has no pixel to compare, as in SAVi, OCLF and VideoSAUR",
     "exclude": "1, but is left out if it has no pixel to compare: whether a scene counts depends on the truth alone",

@@ -7,7 +7,7 @@ from typing import Literal
 from iodine_kit.metrics import Comparison, Scores
 from iodine_kit.metrics._rand_index import adjusted_rand_index
 
-VERSION = 2
+VERSION = 1
 TITLE = "FG-ARI"
 NEEDS = None
 UNIT = ""

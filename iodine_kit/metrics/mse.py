@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-import numpy as np
-
 from iodine_kit.metrics import Comparison, Scores
 
 VERSION = 2
@@ -22,7 +20,4 @@ CONVENTION = (
 
 def score(comparison: Comparison) -> Scores:
     """Mean squared error of every scene, ≥ 0; see :class:`iodine_kit.metrics.MetricPlugin`."""
-    reconstruction = comparison.prediction.reconstruction
-    assert reconstruction is not None
-    error = reconstruction.astype(np.float64) - comparison.truth.image / 255
-    return Scores((error**2).mean((1, 2, 3)))
+    return Scores(comparison.squared_error_B)

@@ -26,7 +26,7 @@ def test_one_new_file_is_a_plugin_and_nothing_else_is_imported(tmp_path: Path, m
     assert registry.load("mean-iou").VERSION == 3
 
 
-@pytest.mark.parametrize(("name", "hint"), [("arri", "did you mean 'ari'?"), ("zzzz", "known: ari, ari-all, mse")])
+@pytest.mark.parametrize(("name", "hint"), [("arri", "did you mean 'ari'?"), ("zzzz", "known: ap, ari, ari-all")])
 def test_an_unknown_name_gets_a_hint(name: str, hint: str) -> None:
     with pytest.raises(UnknownNameError) as caught:
         Registry[ModuleType]("metric", "iodine_kit.metrics").load(name)

@@ -1,0 +1,26 @@
+"""Mean best overlap (Pont-Tuset et al. 2017): the largest IoU of each object with any slot."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from iodine_kit.metrics import Comparison, Scores
+from iodine_kit.metrics._objects import weighted_mean
+
+VERSION = 1
+TITLE = "mBO"
+NEEDS = None
+UNIT = ""
+BETTER: Literal["higher", "lower"] = "higher"
+BY_STEP = True
+CONVENTION = (
+    "Largest intersection over union, over all pixels, of each object with any slot; mean over the scene's objects, "
+    "each counted alike, so this equals the mean segmentation covering of the foreground. An object is a true entity "
+    "that is not background and has at least one pixel. A slot may serve several objects; a scene without objects is "
+    "undefined and left out."
+)
+
+
+def score(comparison: Comparison) -> Scores:
+    """Mean best overlap of every scene, in [0, 1]; see :class:`iodine_kit.metrics.MetricPlugin`."""
+    return weighted_mean(comparison.best_iou_BN, comparison.objects_BN)

@@ -1,0 +1,27 @@
+"""Mean segmentation covering of all entities, each counted alike (Engelcke et al. 2020)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from iodine_kit.metrics import Comparison, Scores
+from iodine_kit.metrics._objects import weighted_mean
+
+VERSION = 1
+TITLE = "mSC"
+NEEDS = None
+UNIT = ""
+BETTER: Literal["higher", "lower"] = "higher"
+BY_STEP = True
+CONVENTION = (
+    "Largest intersection over union of each true entity with any slot; mean over the scene's entities, each counted "
+    "alike. An entity is an object or the background, all background indices merged into one, if it has at least one "
+    "pixel; the last entity and the last slot count like all others, which not every public evaluator sees to, and so"
+    " the background counts as much as one object. A slot may serve several entities, and slots without pixels do no "
+    "harm; every scene is defined."
+)
+
+
+def score(comparison: Comparison) -> Scores:
+    """Mean segmentation covering of every scene, in (0, 1]; see :class:`iodine_kit.metrics.MetricPlugin`."""
+    return weighted_mean(comparison.iou_BNK.max(2), comparison.pixels_BN > 0)

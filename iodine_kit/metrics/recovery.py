@@ -1,0 +1,29 @@
+"""Object recovery: the share of objects that one slot holds well."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from iodine_kit.metrics import Comparison, Scores
+from iodine_kit.metrics._objects import weighted_mean
+
+VERSION = 1
+TITLE = "Recovery"
+NEEDS = None
+UNIT = ""
+BETTER: Literal["higher", "lower"] = "higher"
+BY_STEP = True
+CONVENTION = (
+    "Share of the scene's objects whose matched slot has an intersection over union of at least 0.5 with them, over "
+    "all pixels. An object is a true entity that is not background and has at least one pixel. One slot at most for "
+    "each object, such that the sum of IoUs is largest (Hungarian; among equal sums any); slots left over cost "
+    "nothing here; a scene without objects is undefined and left out."
+)
+
+
+def score(comparison: Comparison) -> Scores:
+    """Share of recovered objects of every scene, in [0, 1]; see :class:`iodine_kit.metrics.MetricPlugin`."""
+    recovered_BN = np.where(comparison.matched_iou_BN >= 0.5, 1.0, 0.0)
+    return weighted_mean(recovered_BN, comparison.objects_BN)
