@@ -115,7 +115,16 @@ def rows_plot(
     return _plot(frame, parts, given, title=title, x_label=x_label, unit=unit, upright=marked)
 
 
-def _plot(frame: Frame, parts: list[dict[str, Any]], series: Sequence[Series], *, upright: Any, **told: str) -> Plot:
+def _plot(
+    frame: Frame,
+    parts: list[dict[str, Any]],
+    series: Sequence[Series],
+    *,
+    upright: Any,
+    title: str,
+    x_label: str,
+    unit: str,
+) -> Plot:
     box = frame.fields()
     legend, x = [], float(box["left"])
     for index, one in enumerate(series):
@@ -124,8 +133,10 @@ def _plot(frame: Frame, parts: list[dict[str, Any]], series: Sequence[Series], *
             x += 22 + _LETTER * len(one.name)
     overlay = fill("series.svg", parts=parts, legend=legend, upright=upright, floor=box["floor"], right=box["right"])
     first = series[0]
-    summary = f"{told['title']}: {first.name or 'values'} from {number(first.y[0])} to {number(first.y[-1])}"
-    return Plot(frame=frame, curves=(), note="", summary=summary, overlay=overlay, **told)
+    summary = f"{title}: {first.name or 'values'} from {number(first.y[0])} to {number(first.y[-1])}"
+    return Plot(
+        frame=frame, curves=(), note="", summary=summary, overlay=overlay, title=title, x_label=x_label, unit=unit
+    )
 
 
 def _part(index: int, one: Series, frame: Frame, x_label: str) -> dict[str, Any]:
@@ -171,7 +182,10 @@ def _told(one: Series, row: int) -> str:
 def _drawn(one: Series) -> Series:
     """Without the points that have no place."""
     good = np.flatnonzero(drawable(np.asarray(one.y, np.float64)))
-    pick = lambda values: tuple(float(values[i]) for i in good) if len(values) else ()  # noqa: E731
+
+    def pick(values: Sequence[float]) -> tuple[float, ...]:
+        return tuple(float(values[int(i)]) for i in good) if len(values) else ()
+
     return Series(one.name, pick(one.x), pick(one.y), pick(one.low), pick(one.high), one.line, one.faint)
 
 

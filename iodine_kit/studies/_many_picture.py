@@ -1,0 +1,53 @@
+"""A few scenes with what several noises made of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from iodine_kit.records import Bytes
+from iodine_kit.reporting import colours
+from iodine_kit.studies._many import Many
+
+_GAP, _SIDE, _NOISES, _PAPER = 4, 70, 6, 255
+
+
+def draw(many: Many, count: int) -> tuple[Bytes, str]:
+    """``uint8[H', W', 3]`` and a caption: a line per scene, those with the most modes first."""
+    order = np.argsort(-many.mode_counts_S, kind="stable")[:count]
+    lines = [_line(many, int(scene)) for scene in order]
+    height, width = many.truth.mask.shape[1:]
+    factor = max(1, round(_SIDE / max(height, width)))
+    shown = min(_NOISES, many.noises)
+    keys = ", ".join(f"{many.truth.keys[scene]} ({many.mode_counts_S[scene]} modes)" for scene in order)
+    caption = (
+        f"From the left: image, true mask, and {shown} inferences from different noises, of every mode one before a "
+        f"second of any, the most frequent mode first. A slot has the colour of the object that it matches. {keys}."
+    )
+    return _tiled(lines, factor, 2 + shown), caption
+
+
+def _line(many: Many, scene: int) -> list[Bytes]:
+    truth = many.truth.mask[scene]
+    parts = [many.truth.image[scene], colours.entity_colours(256)[truth]]
+    for noise in _chosen(many.modes_RS[:, scene]):
+        mask = many.masks_RSDHW[noise, scene, -1]
+        held = colours.overlap(truth, mask, many.slots)
+        palette = colours.slot_colours(held, colours.match_slots(held))
+        parts.append(palette[mask])
+    return parts
+
+
+def _chosen(modes_R: np.ndarray[tuple[int], np.dtype[np.int64]]) -> list[int]:
+    """Which inferences to show: round after round one of every mode, at most six."""
+    place = np.array([np.count_nonzero(modes_R[:i] == mode) for i, mode in enumerate(modes_R)])
+    return [int(i) for i in np.lexsort((modes_R, place))[:_NOISES]]
+
+
+def _tiled(lines: list[list[Bytes]], factor: int, columns: int) -> Bytes:
+    height, width = (factor * side for side in lines[0][0].shape[:2])
+    sheet = np.full((len(lines) * (height + _GAP) + _GAP, columns * (width + _GAP) + _GAP, 3), _PAPER, np.uint8)
+    for i, line in enumerate(lines):
+        for j, part in enumerate(line):
+            top, left = _GAP + i * (height + _GAP), _GAP + j * (width + _GAP)
+            sheet[top : top + height, left : left + width] = part.repeat(factor, 0).repeat(factor, 1)
+    return sheet

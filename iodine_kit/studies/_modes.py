@@ -1,0 +1,69 @@
+"""Several decompositions of one image: how alike they are, and how many different ones there are among them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iodine_kit.metrics._rand_index import adjusted_rand_index
+from iodine_kit.records import Bytes
+
+Linkage = Literal["complete", "single", "average"]
+
+
+def pairwise_ari(labels_RP: Bytes) -> NDArray[np.float64]:
+    """ARI of every two of R labellings of the same P pixels, ``float64[R, R]``; 1 where both are the same trivial one.
+
+    Names of labels do not matter: two decompositions that differ in their slots' order only have ARI 1.
+    """
+    runs, pixels = labels_RP.shape
+    labels = int(labels_RP.max()) + 1 if pixels else 1
+    first, second = np.triu_indices(runs)
+    tables = np.zeros((len(first), labels, labels), np.int64)
+    rows = np.repeat(np.arange(len(first)), pixels)
+    np.add.at(tables, (rows, labels_RP[first].ravel(), labels_RP[second].ravel()), 1)
+    values = np.nan_to_num(adjusted_rand_index(tables, "ones").values, nan=1.0)
+    result = np.ones((runs, runs))
+    result[first, second] = result[second, first] = values
+    return result
+
+
+def modes_of(alike_RR: NDArray[np.float64], threshold: float, linkage: Linkage) -> NDArray[np.int64]:
+    """The mode of each of R labellings, ``int64[R]`` from 0 on, the most frequent first.
+
+    With ``complete`` linkage any two of a mode have ARI ≥ threshold; with ``single`` linkage modes are the connected
+    components of the graph of pairs with ARI ≥ threshold.
+    """
+    from scipy.cluster import hierarchy
+
+    runs = len(alike_RR)
+    if runs == 1:
+        return np.zeros(1, np.int64)
+    apart = 1 - alike_RR[np.triu_indices(runs, 1)]
+    # Rounding must not part what is at the threshold.
+    clusters = hierarchy.fcluster(hierarchy.linkage(apart, linkage), 1 - threshold + 1e-9, "distance")
+    _, numbers, counts = np.unique(clusters, return_inverse=True, return_counts=True)
+    rank = np.empty(len(counts), np.int64)
+    rank[np.argsort(-counts, kind="stable")] = np.arange(len(counts))
+    return rank[numbers]
+
+
+def owners(true_mask: Bytes, labels_RHW: Bytes, entities: int, slots: int) -> NDArray[np.int64]:
+    """The slot that takes most of every entity from 1 on, in every labelling: ``int64[R, N-1]``, −1 for none."""
+    runs = len(labels_RHW)
+    result = np.full((runs, entities - 1), -1, np.int64)
+    for entity in range(1, entities):
+        inside = true_mask == entity
+        if inside.any():
+            counts = np.stack([(labels_RHW[:, inside] == slot).sum(1) for slot in range(slots)], 1)
+            result[:, entity - 1] = counts.argmax(1)
+    return result
+
+
+def shared(owner_RE: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether two objects or more have the same slot, ``bool[R]``."""
+    ordered = np.sort(owner_RE, 1)
+    result: NDArray[np.bool_] = ((np.diff(ordered, axis=1) == 0) & (ordered[:, 1:] >= 0)).any(1)
+    return result

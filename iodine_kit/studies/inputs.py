@@ -1,0 +1,170 @@
+"""inputs: what each input of the refinement network is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field
+
+from iodine_kit import config as configuration
+from iodine_kit.config import build
+from iodine_kit.errors import ConfigError, did_you_mean
+from iodine_kit.models.iodine.config import GRADIENT_INPUTS, InputName, IodineConfig
+from iodine_kit.reporting.charts.series import Series, rows_plot
+from iodine_kit.reporting.formatting import number
+from iodine_kit.stages import train
+from iodine_kit.studies._bench import Bench, Scored
+from iodine_kit.studies._findings import Cell, Estimate, Findings, Table
+from iodine_kit.studies._lines import estimates
+from iodine_kit.studies._scores import ARI_TEXT, INTERVALS, Floats64, ari, estimate, last, listed, mean_over, told
+
+VERSION = 1
+SUMMARY = "the refinement network without each of its inputs: short runs, FG-ARI and ELBO"
+QUESTION = "Which of the inputs a_k does the refinement network need, and which could be left out?"
+TAKES_RUN = False
+BASE = {"train": {"steps": 600}, "infer": {"restarts": 1}}
+ALL = "all"
+
+
+class Config(configuration.Config):
+    """What to try.
+
+    Attributes:
+        leave_out: inputs to leave out, each in runs of its own; empty is every one that the base has.
+        groups: whether to try it without all gradients, and with gradients alone, as well.
+        seeds: of the training; with several, a scene's score is the mean over them.
+    """
+
+    leave_out: tuple[str, ...] = ()
+    groups: bool = True
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(min_length=1)] = (0, 1)
+
+
+def conduct(bench: Bench) -> Callable[[], Findings]:
+    """Runs with all inputs, without each, and with groups of them."""
+    choices = _choices(bench)
+    dataset = bench.dataset()
+    found: dict[str, list[Scored]] = {}
+    steps = 0
+    for seed in dict.fromkeys(bench.config.seeds):
+        for name, inputs in choices.items():
+            over = {"train": {"seed": seed}, "model": {"inputs": inputs}}
+            run = bench.train(dataset, f"run, {name}, seed {seed}", over)
+            steps = int(run.facts["steps"])
+            found.setdefault(name, []).append(bench.score(run, dataset, f"{name}, seed {seed}"))
+    return lambda: look(found, steps)
+
+
+def _choices(bench: Bench) -> dict[str, list[InputName]]:
+    """Names of the variants and their inputs."""
+    values: dict[str, Any] = dict(bench.tables.get("model", {}))
+    if values.pop("name", "iodine") != "iodine":
+        raise ConfigError("study inputs is about IODINE's refinement network: set model.name=iodine")
+    every = list(build(IodineConfig, values, "model").inputs)
+    for name in bench.config.leave_out:
+        if name not in every:
+            raise ConfigError(f"study.leave_out: '{name}' is not an input of this model{did_you_mean(name, every)}")
+    choices = {ALL: every}
+    if bench.config.groups:
+        choices["without all gradients"] = [name for name in every if name not in GRADIENT_INPUTS]
+        choices["gradients alone"] = [name for name in every if name in GRADIENT_INPUTS]
+    for out in bench.config.leave_out or every:
+        choices[f"without {out}"] = [name for name in every if name != out]
+    for inputs in choices.values():
+        train.configure({**bench.tables, "model": {**bench.tables.get("model", {}), "inputs": inputs}})
+    return choices
+
+
+def look(found: dict[str, list[Scored]], steps: int) -> Findings:
+    """Table, two plots and what they show."""
+    scores = {name: mean_over([ari(one) for one in runs]) for name, runs in found.items()}
+    elbos = {name: mean_over([last(one) for one in runs]) for name, runs in found.items()}
+    rows: list[dict[str, Cell]] = [_row(name, scores, elbos) for name in found]
+    seeds = len(found[ALL])
+    names = list(found)
+    plots = [
+        rows_plot(
+            names,
+            [_series(estimates(rows, column)), *_each_seed(found, column, seeds)],
+            title=title,
+            x_label=unit,
+            at=(estimates(rows, column)[0].mean, "all inputs"),
+        )
+        for column, title, unit in (("fg_ari", "FG-ARI", "mean over scenes"), ("elbo", "ELBO", "nats per image"))
+    ]
+    spread = _seed_spread(found) if seeds > 1 else float("nan")
+    return Findings(
+        seen=_sentences(rows, spread),
+        method=[
+            f"Each variant was trained anew for {steps:,} steps with {seeds} {'seed' if seeds == 1 else 'seeds'}: "
+            "short runs, whose order need not be that of runs to the end.",
+            "A scene's score is the mean over the seeds, small marks are single seeds. The difference is that to all "
+            "inputs within the same scenes; its interval knows of scenes and not of seeds.",
+            f"{ARI_TEXT} {INTERVALS}",
+        ],
+        tables=[
+            Table(
+                f"{steps:,} training steps.",
+                {"inputs": "Inputs", "fg_ari": "FG-ARI", "difference": "Difference", "elbo": "ELBO",
+                 "elbo_difference": "Difference of ELBO"},
+                rows,
+            )
+        ],
+        plots=plots,
+        facts={"training_steps": steps, "seeds": seeds, "sd_between_seeds": None if np.isnan(spread) else spread},
+    )  # fmt: skip
+
+
+def _row(name: str, scores: dict[str, Floats64], elbos: dict[str, Floats64]) -> dict[str, Cell]:
+    row: dict[str, Cell] = {"inputs": name, "fg_ari": estimate(scores[name]), "elbo": estimate(elbos[name])}
+    row["difference"] = "" if name == ALL else estimate(scores[name] - scores[ALL])
+    row["elbo_difference"] = "" if name == ALL else estimate(elbos[name] - elbos[ALL])
+    return row
+
+
+def _sentences(rows: Sequence[dict[str, Cell]], spread: float) -> list[str]:
+    changes = {str(row["inputs"]): row["difference"] for row in rows if isinstance(row["difference"], Estimate)}
+    singles = {name: change for name, change in changes.items() if name.startswith("without ") and "all " not in name}
+    seen = [f"With all inputs FG-ARI is {told(estimates(rows, 'fg_ari')[0])}."]
+    order = sorted(singles, key=lambda name: singles[name].mean)
+    if order:
+        seen.append(
+            "Of single inputs, leaving out "
+            + listed([f"{name.removeprefix('without ')} ({number(singles[name].mean)})" for name in order[:3]])
+            + " costs the most FG-ARI."
+        )
+        better = [name.removeprefix("without ") for name in order if singles[name].low > 0]
+        seen.append(
+            f"Better without: {listed(better)}, by an interval over scenes above 0."
+            if better
+            else "No single input's absence improves FG-ARI by an interval over scenes above 0."
+        )
+    seen += [f"{name.capitalize()}: {told(change)}." for name, change in changes.items() if name not in singles]
+    if np.isfinite(spread):
+        within = [name.removeprefix("without ") for name in order if abs(singles[name].mean) < 2 * spread]
+        seen.append(
+            f"Two seeds of the same variant differ with a standard deviation of {number(spread)} (pooled over "
+            f"variants); differences below twice that say nothing of an input: {listed(within) or 'none'}."
+        )
+    return seen
+
+
+def _seed_spread(found: dict[str, list[Scored]]) -> float:
+    """Standard deviation between seeds of a variant's mean FG-ARI, pooled over variants."""
+    means = np.array([[np.nanmean(ari(one)) for one in runs] for runs in found.values()])
+    return float(np.sqrt(means.var(1, ddof=1).mean()))
+
+
+def _series(values: list[Estimate]) -> Series:
+    rows = [float(row) for row in range(len(values))]
+    return Series("", rows, [v.mean for v in values], [v.low for v in values], [v.high for v in values], line=False)
+
+
+def _each_seed(found: dict[str, list[Scored]], column: str, seeds: int) -> list[Series]:
+    if seeds == 1:
+        return []
+    read = ari if column == "fg_ari" else last
+    points = [(float(row), float(np.nanmean(read(one)))) for row, runs in enumerate(found.values()) for one in runs]
+    return [Series("", [row for row, _ in points], [value for _, value in points], line=False, faint=True)]
