@@ -7,11 +7,9 @@ from numpy.typing import NDArray
 
 from iodine_kit.metrics import Comparison
 
-RULE = "A slot is a detection unless it has no pixel or more than half of its pixels are true background"
-
 
 def detections(comparison: Comparison) -> NDArray[np.bool_]:
-    """Which slots are detections, ``bool[B, K]``; see :data:`RULE`."""
+    """Which slots are detections, ``bool[B, K]``; the rule is ``_words.DETECTION``."""
     slot_pixels_BK = comparison.slot_pixels_BK
     found: NDArray[np.bool_] = (slot_pixels_BK > 0) & (2 * comparison.table_BNK[:, 0] <= slot_pixels_BK)
     return found

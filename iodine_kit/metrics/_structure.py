@@ -6,6 +6,7 @@ On the CPU arrays are numpy's, on other devices torch's; the code is the same fo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,20 +31,39 @@ def structural_similarity(image: Bytes, reconstruction: Floats, device: str) -> 
         NaN for images lower or narrower than the window.
     """
     scenes, height, width = image.shape[:3]
-    if min(height, width) < WINDOW:
+    if min(height, width) < WINDOW or not scenes:
         return np.full(scenes, np.nan)
     send = _sender(device)
     weights, similarity = send(_gaussians()), np.empty(scenes)
-    together = max(1, (_ON_CPU if device == "cpu" else _ON_GPU) // (height * width))
+    together = min(scenes, max(1, (_ON_CPU if device == "cpu" else _ON_GPU) // (height * width)))
+    room = _Room.of(weights, height, width, together)
+    pair: tuple[Array, Array] = image, reconstruction
     for first in range(0, scenes, together):
-        some = slice(first, first + together)
-        x_HBCW, y_HBCW = (send(images[some].transpose(1, 0, 3, 2)) for images in (image, reconstruction))
-        maps = _empty(weights, (height, 4, *x_HBCW.shape[1:]))
-        maps[:, 0], maps[:, 1] = x_HBCW, y_HBCW
-        maps[:, 0] /= 255  # not before it is float64
-        mean = _similarity(maps, weights)
+        some = slice(first, min(first + together, scenes))
+        count = some.stop - first  # of the last part maybe fewer, and what is left of the part before does no harm
+        for index, images in enumerate(pair):
+            room.maps[:, index, :count] = send(images[some].transpose(1, 0, 3, 2))
+        room.maps[:, 0, :count] /= 255  # not before it is float64
+        mean = _similarity(room, weights)[:count]
         similarity[some] = mean if device == "cpu" else mean.cpu().numpy()
     return similarity
+
+
+@dataclass(frozen=True)
+class _Room:
+    """Arrays that every part is filtered in: to ask for new pages each time would take as long as to filter."""
+
+    maps: Any  # [H, 4, B, 3, W]: images, reconstructions, and room for their products
+    lines: Any  # [H − 10, 4, B, 3, W]
+    means: Any  # [H − 10, 4, B, 3, W − 10]
+    product: Any  # [H − 10, B, 3, W − 10]
+
+    @classmethod
+    def of(cls, like: Any, height: int, width: int, images: int) -> _Room:
+        """Room for so many images, where ``like`` is."""
+        tall, wide = height - WINDOW + 1, width - WINDOW + 1
+        shapes = (height, 4, images, 3, width), (tall, 4, images, 3, width), (tall, 4, images, 3, wide)
+        return cls(*(_empty(like, shape) for shape in (*shapes, (tall, images, 3, wide))))
 
 
 def _sender(device: str) -> Callable[[Array], Any]:
@@ -54,33 +74,44 @@ def _sender(device: str) -> Callable[[Array], Any]:
     return lambda array: array_to(device, array)
 
 
-def _similarity(maps_H4BCW: Any, weights: Any) -> Any:
-    """Mean SSIM of each pair of images, the first two maps; the other two are room for their products."""
-    x, y, squares, product = (maps_H4BCW[:, index] for index in range(4))
-    squares[:] = x * x
-    squares += y * y
-    product[:] = x * y
-    windows = _windows(maps_H4BCW, weights)
-    mean_x, mean_y, squares, product = (windows[:, index] for index in range(4))
-    means_product, means_squares = mean_x * mean_y, mean_x * mean_x + mean_y * mean_y
-    product -= means_product
-    squares -= means_squares
-    similar = (2 * means_product + K1**2) * (2 * product + K2**2) / ((means_squares + K1**2) * (squares + K2**2))
+def _similarity(room: _Room, weights: Any) -> Any:
+    """Mean SSIM of each pair of images, ``[B]``; in place, for the same reason."""
+    x, y, squares, product = (room.maps[:, index] for index in range(4))
+    squares[:], product[:] = x, y
+    squares *= x
+    product *= y
+    squares += product
+    product[:] = x
+    product *= y
+    _filter(room, weights)
+    mean_x, mean_y, squares, product = (room.means[:, index] for index in range(4))
+    similar = room.product
+    similar[:] = mean_x
+    similar *= mean_y
+    mean_x *= mean_x
+    mean_y *= mean_y
+    mean_x += mean_y
+    product -= similar  # the covariance
+    squares -= mean_x  # the sum of both variances
+    for term, constant in ((similar, K1**2), (product, K2**2)):
+        term *= 2
+        term += constant
+    mean_x += K1**2
+    squares += K2**2
+    similar *= product
+    similar /= mean_x
+    similar /= squares
     return similar.mean((0, 2, 3))
 
 
-def _windows(maps: Any, weights: Any) -> Any:
-    """Gaussian means over every window, of ``[H, …, W]``; each side gets ``WINDOW − 1`` shorter."""
-    height, width, middle = maps.shape[0] - WINDOW + 1, maps.shape[-1] - WINDOW + 1, maps.shape[1:-1]
-    flat = maps.reshape(maps.shape[0], -1)
-    lines = _empty(weights, (height, flat.shape[1]))
-    for start, stop, band in _bands(height, weights):
-        lines[start:stop] = band @ flat[start : stop + WINDOW - 1]
-    lines = lines.reshape(-1, maps.shape[-1])
-    means = _empty(weights, (lines.shape[0], width))
-    for start, stop, band in _bands(width, weights):
+def _filter(room: _Room, weights: Any) -> None:
+    """Gaussian means of the maps over every window, first along columns and then along lines."""
+    columns, along = (part.reshape(len(part), -1) for part in (room.maps, room.lines))
+    for start, stop, band in _bands(len(along), weights):
+        along[start:stop] = band @ columns[start : stop + WINDOW - 1]
+    lines, means = (part.reshape(-1, part.shape[-1]) for part in (room.lines, room.means))
+    for start, stop, band in _bands(means.shape[1], weights):
         means[:, start:stop] = lines[:, start : stop + WINDOW - 1] @ band.T
-    return means.reshape(height, *middle, width)
 
 
 def _bands(length: int, weights: Any) -> Iterator[tuple[int, int, Any]]:

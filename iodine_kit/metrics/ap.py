@@ -8,6 +8,7 @@ import numpy as np
 
 from iodine_kit.metrics import Comparison, Scores
 from iodine_kit.metrics._detections import detections, right
+from iodine_kit.metrics._words import DETECTION, HARD, OBJECT
 
 VERSION = 1
 TITLE = "AP"
@@ -16,12 +17,12 @@ UNIT = ""
 BETTER: Literal["higher", "lower"] = "higher"
 BY_STEP = True
 CONVENTION = (
-    "TP / (TP + FP + FN) at each of the thresholds 0.50, 0.55, …, 0.95 of intersection over union, then their mean; "
-    "of each scene, never pooled. TP is the most pairs of an object and a detection whose IoU, over all pixels, "
-    "reaches the threshold, neither in two pairs; FP and FN are the detections and objects left over. A slot is a "
-    "detection unless it has no pixel or more than half of its pixels are true background; an object is a true entity"
-    " that is not background and has at least one pixel. No confidence ranks the detections, so these are not COCO's "
-    "figures. A scene without objects scores 0 if anything is detected and 1 if nothing is, where the formula is 0/0."
+    "TP / (TP + FP + FN) at intersections over union of 0.50, 0.55, …, 0.95, then the mean of the ten; of each "
+    "scene by itself, never pooled. TP is the most pairs of an object and a detection whose IoU over all pixels is "
+    "at least the threshold, none in two pairs; FP and FN are the detections and objects left over. No confidence "
+    f"ranks detections, so these are the figures of StarDist and Cellpose and not COCO's. {DETECTION} {OBJECT} "
+    f"{HARD} Every scene is defined: one without objects scores 0 if anything is detected, and 1 if nothing is, "
+    "where the formula is 0/0."
 )
 
 

@@ -14,10 +14,10 @@ UNIT = ""
 BETTER: Literal["higher", "lower"] = "higher"
 BY_STEP = True
 CONVENTION = (
-    "Adjusted Rand index over the pixels whose true entity is not background, each given to the slot with the largest "
-    "mask (lowest index in a tie); the slots of background pixels do not matter. A scene whose index is 0/0 (a single "
-    "object kept in one slot, no foreground, every object and slot of one pixel) scores {degenerate}; a single object "
-    "split over slots scores 0."
+    "Adjusted Rand index over the pixels whose true entity is not background, each given to the slot with the "
+    "largest mask (lowest index in a tie); the slots of background pixels do not matter. A scene whose index is 0/0 "
+    "(a single object kept in one slot, no foreground, every object and slot of one pixel) scores {degenerate}; a "
+    "single object split over slots scores 0."
 )
 
 

@@ -14,10 +14,10 @@ UNIT = ""
 BETTER: Literal["higher", "lower"] = "higher"
 BY_STEP = True
 CONVENTION = (
-    "Adjusted Rand index over all pixels, all background indices merged into one entity, each pixel given to the slot "
-    "with the largest mask (lowest index in a tie). IODINE may divide the background among slots, which lowers this "
-    "figure and not the foreground ARI. A scene whose index is 0/0 (all pixels one entity and one slot) scores "
-    "{degenerate}."
+    "Adjusted Rand index over all pixels, all background indices merged into one entity, each pixel given to the "
+    "slot with the largest mask (lowest index in a tie). IODINE may divide the background among slots, which lowers "
+    "this figure and not the foreground ARI. A scene whose index is 0/0 (all pixels one entity and one slot) "
+    "scores {degenerate}."
 )
 
 

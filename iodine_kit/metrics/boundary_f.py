@@ -9,6 +9,7 @@ import numpy as np
 from iodine_kit.metrics import Comparison, Scores
 from iodine_kit.metrics._boundaries import boundary_agreement
 from iodine_kit.metrics._objects import weighted_mean
+from iodine_kit.metrics._words import HARD, MATCHED, OBJECT, UNDEFINED
 
 VERSION = 1
 TITLE = "Boundary F"
@@ -18,13 +19,11 @@ BETTER: Literal["higher", "lower"] = "higher"
 BY_STEP = False
 CONVENTION = (
     "F-measure of precision (share of the slot's boundary near the object's) and recall (share of the object's "
-    "boundary near the slot's) of each object and the slot matched to it; mean over the scene's objects. A pixel is "
-    "boundary of a mask if it and its neighbours to the right, below and diagonally below are not all inside or all "
-    "outside; the image's edge is no boundary. Near is within a disk whose radius is {tolerance} of the image's "
-    "diagonal, rounded up to pixels. An object is a true entity that is not background and has at least one pixel. "
-    "One slot at most for each object, such that the sum of IoUs is largest (Hungarian; among equal sums any); an "
-    "object without a slot of its own scores 0; an object and a slot that both fill the image have no boundary, and "
-    "score 1; a scene without objects is undefined and left out."
+    "boundary near the slot's) of each object and its matched slot, 0 for an object without one; mean over the "
+    "scene's objects. A pixel is boundary if it and its neighbours to the right, below and diagonally below are not "
+    "all in the mask or all outside; the image's edge is no boundary. Near: within a disk whose radius is "
+    "{tolerance} of the diagonal, rounded up to pixels. Where neither has a boundary, for both fill the image, it "
+    f"is 1; where only one has, 0. {MATCHED} {HARD} {OBJECT} {UNDEFINED}"
 )
 
 

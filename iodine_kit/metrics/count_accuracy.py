@@ -8,6 +8,7 @@ import numpy as np
 
 from iodine_kit.metrics import Comparison, Scores
 from iodine_kit.metrics._detections import detections
+from iodine_kit.metrics._words import DETECTION, HARD, OBJECT
 
 VERSION = 1
 TITLE = "Count accuracy"
@@ -16,10 +17,8 @@ UNIT = ""
 BETTER: Literal["higher", "lower"] = "higher"
 BY_STEP = True
 CONVENTION = (
-    "1 where the number of detections equals the number of objects, else 0; where they are does not matter. A slot is"
-    " a detection unless it has no pixel or more than half of its pixels are true background; an object is a true "
-    "entity that is not background and has at least one pixel. Every scene is defined: without objects it scores 1 if"
-    " nothing is detected."
+    "1 where the number of detections equals the number of objects, else 0; where they are does not matter. "
+    f"{DETECTION} {OBJECT} {HARD} Every scene is defined: one without objects scores 1 if nothing is detected."
 )
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from iodine_kit.metrics import Comparison, Scores
 from iodine_kit.metrics._objects import weighted_mean
+from iodine_kit.metrics._words import HARD, MATCHED, OBJECT, UNDEFINED
 
 VERSION = 1
 TITLE = "Dice"
@@ -14,11 +15,8 @@ UNIT = ""
 BETTER: Literal["higher", "lower"] = "higher"
 BY_STEP = True
 CONVENTION = (
-    "2·|object ∩ slot| / (|object| + |slot|) of each object and the slot matched to it; mean over the scene's "
-    "objects. An object is a true entity that is not background and has at least one pixel. One slot at most for each"
-    " object, such that the sum of IoUs (not of these coefficients) is largest (Hungarian; among equal sums any), out"
-    " of all slots; an object without a slot of its own scores 0, and slots left over cost nothing here; a scene "
-    "without objects is undefined and left out."
+    "2·|object ∩ slot| / (|object| + |slot|) of each object and its matched slot, 0 for an object without one; mean "
+    f"over the scene's objects. Slots left over cost nothing. {MATCHED} {HARD} {OBJECT} {UNDEFINED}"
 )
 
 

@@ -15,9 +15,9 @@ UNIT = "nats"
 BETTER: Literal["higher", "lower"] = "higher"
 BY_STEP = False
 CONVENTION = (
-    "−(NLL + KL) of the scene, at the last decode, in nats per image. NLL is that of one sample of the posterior, KL "
-    "is by formula and not weighted, be the training's β other than 1. As images are continuous, the density and so "
-    "the bound may be above 0."
+    "−(NLL + KL) of the scene, at the last decode, in nats per image. NLL is that of one sample of the posterior, "
+    "KL is by formula and not weighted, be the training's β other than 1. As images are continuous, the density and "
+    "so the bound may be above 0."
 )
 
 

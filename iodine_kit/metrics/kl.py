@@ -15,9 +15,9 @@ UNIT = "nats"
 BETTER: Literal["higher", "lower"] = "lower"
 BY_STEP = False
 CONVENTION = (
-    "Kullback–Leibler divergence of the posterior from the prior, summed over slots and latent dimensions, by formula"
-    " and not weighted, be the training's β other than 1. Lower is a shorter code, not a better segmentation. At the "
-    "last decode, in nats per image."
+    "Kullback–Leibler divergence of the posterior from the prior, summed over slots and latent dimensions, by "
+    "formula and not weighted, be the training's β other than 1. Lower is a shorter code, not a better "
+    "segmentation. At the last decode, in nats per image."
 )
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from iodine_kit.metrics import Comparison, Scores
 from iodine_kit.metrics._objects import weighted_mean
+from iodine_kit.metrics._words import HARD, OBJECT, UNDEFINED
 
 VERSION = 1
 TITLE = "mBO"
@@ -14,10 +15,9 @@ UNIT = ""
 BETTER: Literal["higher", "lower"] = "higher"
 BY_STEP = True
 CONVENTION = (
-    "Largest intersection over union, over all pixels, of each object with any slot; mean over the scene's objects, "
-    "each counted alike, so this equals the mean segmentation covering of the foreground. An object is a true entity "
-    "that is not background and has at least one pixel. A slot may serve several objects; a scene without objects is "
-    "undefined and left out."
+    "Largest intersection over union of each object with any slot, over all pixels; mean over the scene's objects, "
+    "each counted alike, so it equals the mean segmentation covering of the foreground. A slot may serve several "
+    f"objects; slots left over cost nothing. {HARD} {OBJECT} {UNDEFINED}"
 )
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from iodine_kit.metrics import Comparison, Scores
 from iodine_kit.metrics._objects import weighted_mean
+from iodine_kit.metrics._words import ENTITY, HARD
 
 VERSION = 1
 TITLE = "mSC"
@@ -14,11 +15,9 @@ UNIT = ""
 BETTER: Literal["higher", "lower"] = "higher"
 BY_STEP = True
 CONVENTION = (
-    "Largest intersection over union of each true entity with any slot; mean over the scene's entities, each counted "
-    "alike. An entity is an object or the background, all background indices merged into one, if it has at least one "
-    "pixel; the last entity and the last slot count like all others, which not every public evaluator sees to, and so"
-    " the background counts as much as one object. A slot may serve several entities, and slots without pixels do no "
-    "harm; every scene is defined."
+    "Largest intersection over union of each entity with any slot; mean over the scene's entities, each counted "
+    f"alike, the background as much as an object. A slot may serve several entities. {ENTITY} {HARD} Every scene is "
+    "defined."
 )
 
 

@@ -17,9 +17,9 @@ BY_STEP = False
 SMALLEST = 1e-10
 """The least error told apart from none."""
 CONVENTION = (
-    "−10·log₁₀ of the scene's mean squared error over pixels and channels, of the mixture's mean image, not clipped, "
-    "and the input, both in [0, 1] (peak 1); the mean of it is over scenes in dB, which is not that of the mean "
-    "error. An error below 10⁻¹⁰, of an exact reconstruction too, counts as 10⁻¹⁰: 100 dB."
+    "−10·log₁₀ of the scene's mean squared error over pixels and channels, of the mixture's mean image, not "
+    "clipped, and the input, both in [0, 1] (peak 1); the mean of it is over scenes in dB, which is not that of the "
+    "mean error. An error below 10⁻¹⁰, of an exact reconstruction too, counts as 10⁻¹⁰: 100 dB."
 )
 
 

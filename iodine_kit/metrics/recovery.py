@@ -8,6 +8,7 @@ import numpy as np
 
 from iodine_kit.metrics import Comparison, Scores
 from iodine_kit.metrics._objects import weighted_mean
+from iodine_kit.metrics._words import HARD, MATCHED, OBJECT, UNDEFINED
 
 VERSION = 1
 TITLE = "Recovery"
@@ -16,10 +17,8 @@ UNIT = ""
 BETTER: Literal["higher", "lower"] = "higher"
 BY_STEP = True
 CONVENTION = (
-    "Share of the scene's objects whose matched slot has an intersection over union of at least 0.5 with them, over "
-    "all pixels. An object is a true entity that is not background and has at least one pixel. One slot at most for "
-    "each object, such that the sum of IoUs is largest (Hungarian; among equal sums any); slots left over cost "
-    "nothing here; a scene without objects is undefined and left out."
+    "Share of the scene's objects whose matched slot has an intersection over union of at least 0.5 with them. "
+    f"Slots left over cost nothing. {MATCHED} {HARD} {OBJECT} {UNDEFINED}"
 )
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from iodine_kit.metrics import Comparison, Scores
 from iodine_kit.metrics._objects import weighted_mean
+from iodine_kit.metrics._words import ENTITY, HARD
 
 VERSION = 1
 TITLE = "SC"
@@ -14,10 +15,8 @@ UNIT = ""
 BETTER: Literal["higher", "lower"] = "higher"
 BY_STEP = True
 CONVENTION = (
-    "Largest intersection over union of each true entity with any slot; mean over the scene's entities, weighted by "
-    "their pixels. An entity is an object or the background, all background indices merged into one, if it has at "
-    "least one pixel; the last entity and the last slot count like all others, which not every public evaluator sees "
-    "to. A slot may serve several entities, and slots without pixels do no harm; every scene is defined."
+    "Largest intersection over union of each entity with any slot; mean over the scene's entities, weighted by "
+    f"their pixels. A slot may serve several entities. {ENTITY} {HARD} Every scene is defined."
 )
 
 

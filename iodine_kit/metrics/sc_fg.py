@@ -8,6 +8,7 @@ import numpy as np
 
 from iodine_kit.metrics import Comparison, Scores
 from iodine_kit.metrics._objects import weighted_mean
+from iodine_kit.metrics._words import HARD, OBJECT, UNDEFINED
 
 VERSION = 1
 TITLE = "SC (objects)"
@@ -16,10 +17,9 @@ UNIT = ""
 BETTER: Literal["higher", "lower"] = "higher"
 BY_STEP = True
 CONVENTION = (
-    "Largest intersection over union, over all pixels, of each object with any slot; mean over the scene's objects, "
-    "weighted by their pixels (with each object counted alike it would be mBO). An object is a true entity that is "
-    "not background and has at least one pixel. A slot may serve several objects, and its pixels on the background "
-    "count against it; a scene without objects is undefined and left out."
+    "Largest intersection over union of each object with any slot, over all pixels; mean over the scene's objects, "
+    "weighted by their pixels (with each counted alike it would be mBO). A slot may serve several objects, and its "
+    f"pixels on the background count against it. {HARD} {OBJECT} {UNDEFINED}"
 )
 
 
