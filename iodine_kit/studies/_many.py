@@ -26,10 +26,12 @@ class Many:
         truth: the scenes.
         masks_RSDHW: the slot of every pixel after every decode.
         nll_RSD, elbo_RS: in nats per image.
+        threshold: ARI from which on two decompositions are the same one.
     """
 
     def __init__(self, found: Sequence[Scored], threshold: float, linkage: Linkage, *, everywhere: bool) -> None:
-        self._found, self._threshold, self._linkage, self._everywhere = found, threshold, linkage, everywhere
+        self._found, self._linkage, self._everywhere = found, linkage, everywhere
+        self.threshold = threshold
         readers = [PredictionReader(one.predictions.path / PREDICTIONS) for one in found]
         if not {"step_mask", "elbo", "nll"} <= readers[0].fields():
             raise SchemaError("study multistability needs step masks and ELBOs: leave infer.store as it is")
@@ -74,12 +76,21 @@ class Many:
     @cached_property
     def modes_RS(self) -> NDArray[np.int64]:
         """The mode of every inference among those of its scene, the most frequent is 0."""
-        columns = []
+        return self.modes_at(self.threshold)
+
+    def modes_at(self, threshold: float) -> NDArray[np.int64]:
+        """The same with another threshold."""
+        return np.stack([modes_of(alike, threshold, self._linkage) for alike in self.alike_SRR], 1)
+
+    @cached_property
+    def alike_SRR(self) -> Floats64:
+        """ARI of every two inferences of a scene."""
+        parts = []
         for scene in range(self.scenes):
             truth, last = self.truth.mask[scene], self.masks_RSDHW[:, scene, -1]
             inside = np.ones_like(truth, bool) if self._everywhere else ~np.isin(truth, self.background)
-            columns.append(modes_of(pairwise_ari(last[:, inside]), self._threshold, self._linkage))
-        return np.stack(columns, 1)
+            parts.append(pairwise_ari(last[:, inside]))
+        return np.stack(parts)
 
     @cached_property
     def mode_counts_S(self) -> NDArray[np.int64]:

@@ -10,20 +10,25 @@ from iodine_kit.reporting.charts.plot import Plot
 from iodine_kit.reporting.charts.series import Series, series_plot
 from iodine_kit.reporting.formatting import number
 from iodine_kit.studies._findings import Cell
+from iodine_kit.studies._lines import estimates, line
 from iodine_kit.studies._many import Many
 from iodine_kit.studies._scores import Floats64, estimate, told
 
+_MOST = 5
+_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+
 
 def mode_rows(many: Many) -> list[dict[str, Cell]]:
-    """A row for every number of modes that occurs."""
+    """A row for every number of modes up to five, and one for all above."""
     largest = (many.modes_RS == 0).mean(0)
     gap = many.elbo_RS.max(0) - many.elbo_RS.min(0)
     rows: list[dict[str, Cell]] = []
-    for count in np.unique(many.mode_counts_S):
-        mine = many.mode_counts_S == count
+    most = np.minimum(many.mode_counts_S, _MOST)
+    for count in np.unique(most):
+        mine = most == count
         rows.append(
             {
-                "modes": int(count),
+                "modes": f"{count} or more" if count == _MOST else str(count),
                 "scenes": int(mine.sum()),
                 "largest": float(largest[mine].mean()),
                 "fg_ari": float(np.nanmean(many.ari_RS[:, mine])),
@@ -33,6 +38,15 @@ def mode_rows(many: Many) -> list[dict[str, Cell]]:
             }
         )
     return rows
+
+
+def threshold_rows(many: Many) -> list[dict[str, Cell]]:
+    """A row for every threshold: where decompositions begin to be different is a choice."""
+    counts = {threshold: many.modes_at(threshold).max(0) + 1 for threshold in sorted({*_THRESHOLDS, many.threshold})}
+    return [
+        {"threshold": threshold, "several": estimate((found > 1).astype(np.float64)), "modes": float(found.mean())}
+        for threshold, found in counts.items()
+    ]
 
 
 def coupling_rows(many: Many) -> list[dict[str, Cell]]:
@@ -49,10 +63,10 @@ def coupling_rows(many: Many) -> list[dict[str, Cell]]:
 
 
 def plots(many: Many) -> list[Plot | None]:
-    """How often two objects share a slot, and how many modes scenes have."""
+    """How often two objects share a slot, and how many scenes have several modes, by the threshold."""
     coupled = [estimate(many.coupled_RSD[:, :, step].mean(0)) for step in range(many.decodes)]
     steps = [float(step) for step in range(many.decodes)]
-    kept = np.bincount(many.mode_counts_S)[1:]
+    rows = threshold_rows(many)
     return [
         series_plot(
             [
@@ -63,8 +77,9 @@ def plots(many: Many) -> list[Plot | None]:
             title="Coupling through a slot", x_label="after refinement step", unit="share of inferences", zero=True,
         ),
         series_plot(
-            [Series("", [float(i + 1) for i in range(len(kept))], [float(count) for count in kept])],
-            title="Different decompositions", x_label="modes of a scene", unit="scenes", zero=True,
+            [line("", [float(str(row["threshold"])) for row in rows], estimates(rows, "several"))],
+            title="Scenes with several decompositions", x_label="ARI from which on two are the same",
+            unit="share of scenes", at=(many.threshold, "of the table"), zero=True,
         ),
     ]  # fmt: skip
 
@@ -76,7 +91,8 @@ def sentences(many: Many) -> tuple[list[str], dict[str, Any]]:
     permutation, chi = _permutation(many)
     coupling, more = _coupling(many)
     seen = [
-        f"{several:.1%} of the scenes end in more than one decomposition; a scene has {many.mode_counts_S.mean():.2f} "
+        f"{several:.1%} of the scenes end in more than one decomposition (ARI below {many.threshold:g}); "
+        f"a scene has {many.mode_counts_S.mean():.2f} "
         f"modes on average, {many.mode_counts_S.max()} at most, in {many.noises} inferences.",
         *elbo,
         *coupling,

@@ -12,16 +12,19 @@ _GAP, _SIDE, _NOISES, _PAPER = 4, 70, 6, 255
 
 
 def draw(many: Many, count: int) -> tuple[Bytes, str]:
-    """``uint8[H', W', 3]`` and a caption: a line per scene, those with the most modes first."""
-    order = np.argsort(-many.mode_counts_S, kind="stable")[:count]
+    """``uint8[H', W', 3]`` and a caption: a line per scene, evenly from the most modes to the fewest."""
+    ranked = np.argsort(-many.mode_counts_S, kind="stable")
+    order = ranked[np.unique(np.linspace(0, len(ranked) - 1, min(count, len(ranked))).round().astype(int))]
     lines = [_line(many, int(scene)) for scene in order]
     height, width = many.truth.mask.shape[1:]
     factor = max(1, round(_SIDE / max(height, width)))
     shown = min(_NOISES, many.noises)
-    keys = ", ".join(f"{many.truth.keys[scene]} ({many.mode_counts_S[scene]} modes)" for scene in order)
+    keys = ", ".join(f"{many.truth.keys[scene]} ({many.mode_counts_S[scene]})" for scene in order)
     caption = (
         f"From the left: image, true mask, and {shown} inferences from different noises, of every mode one before a "
-        f"second of any, the most frequent mode first. A slot has the colour of the object that it matches. {keys}."
+        f"second of any, the most frequent mode first. A slot has the colour of the object that it "
+        f"matches; true background is dark. Scenes, and "
+        f"their numbers of modes, evenly from the most to the fewest: {keys}."
     )
     return _tiled(lines, factor, 2 + shown), caption
 
@@ -33,7 +36,8 @@ def _line(many: Many, scene: int) -> list[Bytes]:
         mask = many.masks_RSDHW[noise, scene, -1]
         held = colours.overlap(truth, mask, many.slots)
         palette = colours.slot_colours(held, colours.match_slots(held))
-        parts.append(palette[mask])
+        inside = ~np.isin(truth, many.background)[..., None]
+        parts.append(np.where(inside, palette[mask], palette[mask] // 4).astype(np.uint8))
     return parts
 
 

@@ -33,6 +33,21 @@ def estimate(values: Floats64) -> Estimate:
     return Estimate(float(np.nanmean(values)), float(low), float(high), defined)
 
 
+def gap(first: Floats64, second: Floats64) -> Estimate:
+    """Difference of two means over scenes that have nothing to do with each other; both are drawn anew."""
+    from iodine_kit.statistics.bootstrap import distribution, parts
+
+    means = [float(np.nanmean(values)) for values in (first, second)]
+    drawn = [
+        distribution(*parts(values[:, None]), resamples=RESAMPLES, seed=SEED + i)[0]
+        for i, values in enumerate((first, second))
+    ]
+    tail = (1 - LEVEL) / 2
+    low, high = np.nanquantile(drawn[0] - drawn[1], [tail, 1 - tail])
+    known = int(np.isfinite(first).sum() + np.isfinite(second).sum())
+    return Estimate(means[0] - means[1], float(low), float(high), known)
+
+
 def ari(scored: Scored) -> Floats64:
     """FG-ARI of every scene, NaN where it is undefined."""
     return read_table(scored.evaluation)["ari"]

@@ -12,10 +12,10 @@ from typing import Any
 
 from PIL import Image
 
+from iodine_kit.reporting import tables
 from iodine_kit.reporting.charts.standalone import svg
-from iodine_kit.reporting.formatting import number
 from iodine_kit.reporting.raster import png_of
-from iodine_kit.reporting.study_page import StudyPage, TextTable, render_study_markdown, render_study_page
+from iodine_kit.reporting.study_page import StudyPage, render_study_markdown, render_study_page
 from iodine_kit.studies._findings import Cell, Estimate, Findings, Table
 from iodine_kit.studies._scores import told
 
@@ -47,10 +47,10 @@ def write(out: Path, page: StudyPage, findings: Findings, record: Mapping[str, A
     (out / JSON).write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
 
 
-def as_text(table: Table) -> TextTable:
+def as_text(table: Table) -> tables.Table:
     """The table as people read it."""
     rows = [[_cell(row[name]) for name in table.columns] for row in table.rows]
-    return TextTable(table.caption, list(table.columns.values()), rows)
+    return tables.Table(list(table.columns.values()), rows, table.caption)
 
 
 def csv_of(table: Table) -> str:
@@ -79,10 +79,8 @@ def _csv_value(value: float | int | str) -> Any:
     return "" if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _cell(cell: Cell) -> str:
-    if isinstance(cell, Estimate):
-        return told(cell)
-    return number(cell) if isinstance(cell, float) else f"{cell:,}" if isinstance(cell, int) else cell
+def _cell(cell: Cell) -> tables.Cell:
+    return told(cell) if isinstance(cell, Estimate) else cell
 
 
 def _plain(value: Any) -> Any:

@@ -43,11 +43,11 @@ def conduct(bench: Bench) -> Callable[[], Findings]:
     found: dict[tuple[int, int], Scored] = {}
     fitting: dict[int, int] = {}
     for count in sorted(set(bench.config.objects)):
-        scenes = bench.dataset(f"dataset, {count} objects", _scenes(bench, options, count))
+        scenes = bench.dataset(f"dataset, {_objects(count)}", _scenes(bench, options, count))
         fitting[count] = max(slots + count - trained, 2)
         for k in dict.fromkeys((slots, fitting[count])):
             turned = {"infer": {"slots": k, "split": "test", "scenes": InferConfig().scenes}}
-            found[count, k] = bench.score(run, scenes, f"{count} objects, K = {k}", turned)
+            found[count, k] = bench.score(run, scenes, f"{_objects(count)}, K = {k}", turned)
     return lambda: look(found, fitting, slots, trained)
 
 
@@ -57,6 +57,10 @@ def _scenes(bench: Bench, options: dict[str, object], count: int) -> dict[str, d
     prepare = {"dataset": "tetrominoes", "generate": config.scenes, "split": {"test": config.scenes},
                "source": (), "layout": "", "protocol": "", "seed": config.seed}  # fmt: skip
     return {"prepare": prepare, "dataset": {**law, "pieces": count}}
+
+
+def _objects(count: int) -> str:
+    return "1 object" if count == 1 else f"{count} objects"
 
 
 def look(found: dict[tuple[int, int], Scored], fitting: dict[int, int], slots: int, trained: int) -> Findings:

@@ -11,7 +11,7 @@ from iodine_kit import config as configuration
 from iodine_kit.studies._bench import Bench, Scored
 from iodine_kit.studies._findings import Findings, Table
 from iodine_kit.studies._many import Many
-from iodine_kit.studies._many_noises import coupling_rows, mode_rows, plots, sentences
+from iodine_kit.studies._many_noises import coupling_rows, mode_rows, plots, sentences, threshold_rows
 from iodine_kit.studies._many_picture import draw
 from iodine_kit.studies._modes import Linkage
 from iodine_kit.studies._scores import INTERVALS
@@ -40,7 +40,7 @@ class Config(configuration.Config):
 
     noises: Annotated[int, Field(ge=2, le=200)] = 24
     scenes: Annotated[int, Field(ge=1)] = 160
-    threshold: Annotated[float, Field(gt=0, le=1)] = 0.9
+    threshold: Annotated[float, Field(gt=0, le=1)] = 0.8
     linkage: Linkage = "complete"
     pixels: Literal["foreground", "all"] = "foreground"
     pictured: Annotated[int, Field(ge=1, le=20)] = 5
@@ -86,6 +86,11 @@ def look(found: list[Scored], config: Config) -> Findings:
                 "After every refinement step.",
                 {"steps": "Step", "coupled": "Two objects in one slot", "fg_ari": "FG-ARI", "nll": "NLL"},
                 coupling_rows(many),
+            ),
+            Table(
+                "By the ARI from which on two decompositions are the same.",
+                {"threshold": "ARI", "several": "Scenes with several modes", "modes": "Modes per scene"},
+                threshold_rows(many),
             ),
         ],
         plots=plots(many),

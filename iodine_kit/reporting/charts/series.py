@@ -106,10 +106,13 @@ def rows_plot(
         return None
     values = np.append(_heights(given, False), [at[0]] if at else [])
     left = round(16 + _LETTER * max(map(len, names)))
+    spare = 1 if at else 0  # a row for the mark's words
     vertical = Axis(
-        -0.5, len(names) - 0.5, tuple((len(names) - 1.0 - row, name) for row, name in enumerate(names))
+        -0.5 - spare, len(names) - 0.5, tuple((len(names) - 1.0 - row, name) for row, name in enumerate(names))
     )  # the first on top
-    frame = RowFrame(_with_room(axis_over(values)), vertical, left=left, height=TOP + BOTTOM + _ROW * len(names))
+    frame = RowFrame(
+        _with_room(axis_over(values)), vertical, left=left, height=TOP + BOTTOM + _ROW * (len(names) + spare)
+    )
     parts = [_lying(index, one, frame, names) for index, one in enumerate(given)]
     marked = {"x": frame.across(at[0]), "top": TOP - 4, "text": at[1]} if at else None
     return _plot(frame, parts, given, title=title, x_label=x_label, unit=unit, upright=marked)

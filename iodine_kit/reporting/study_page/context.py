@@ -4,23 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from iodine_kit.records import Bytes
 from iodine_kit.reporting.charts import Plot
-
-
-@dataclass(frozen=True)
-class TextTable:
-    """A table whose cells are written already; ``heads`` name all columns."""
-
-    caption: str
-    heads: Sequence[str]
-    rows: Sequence[Sequence[str]]
-
-    @property
-    def named_rows(self) -> list[tuple[str, Sequence[str]]]:
-        """Rows as the templates take them: what they are called, and the other cells."""
-        return [(row[0], row[1:]) for row in self.rows]
+from iodine_kit.reporting.tables import Table, shown
 
 
 @dataclass(frozen=True)
@@ -53,7 +41,7 @@ class StudyPage:
     question: str
     seen: Sequence[str]
     method: Sequence[str]
-    tables: Sequence[TextTable]
+    tables: Sequence[Table]
     plots: Sequence[Plot]
     picture: tuple[Bytes, str] | None
     settings: Sequence[tuple[str, str]]
@@ -64,6 +52,19 @@ class StudyPage:
     def title(self) -> str:
         """Heading of the page."""
         return f"Study: {self.name}"
+
+    @property
+    def named_tables(self) -> list[dict[str, Any]]:
+        """Tables as the templates take them: every row has its name first."""
+        return [
+            {
+                "caption": table.caption,
+                "heads": table.heads,
+                "rows": [(shown(row[0]), [shown(cell) for cell in row[1:]]) for row in table.rows],
+                "total": False,
+            }
+            for table in self.tables
+        ]
 
     @property
     def seconds(self) -> float:

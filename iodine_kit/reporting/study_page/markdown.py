@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from iodine_kit.reporting.formatting import count
 from iodine_kit.reporting.markdown import code, text
-from iodine_kit.reporting.study_page.context import Made, StudyPage, TextTable
+from iodine_kit.reporting.study_page.context import Made, StudyPage
+from iodine_kit.reporting.tables import as_markdown
+
+_ROOTS = ("dataset", "run")
 
 
 def render_study_markdown(page: StudyPage) -> str:
@@ -14,28 +17,20 @@ def render_study_markdown(page: StudyPage) -> str:
         text(page.question),
         "\n".join(f"- {text(sentence)}" for sentence in page.seen),
         f"![Figures of the study](figure.png)\n\n{_picture(page)}".rstrip(),
-        *(_table(table) for table in page.tables),
+        *(as_markdown(table).rstrip() for table in page.tables),
         "## How it was done",
         "\n".join(f"- {text(sentence)}" for sentence in page.method),
         f"Settings: {', '.join(code(f'{name} = {value}') for name, value in page.settings)}." if page.settings else "",
         f"```sh\n{page.command}\n```",
-        f"The {count(len(page.inputs))} artifacts below took {page.seconds:,.0f} s to make, one after the other.",
-        "\n".join(_input(made) for made in page.inputs),
+        f"The {count(len(page.inputs))} artifacts that went in took {page.seconds:,.0f} s to make, one after the "
+        "other. study.json names all of them; those that others were made from:",
+        "\n".join(_input(made) for made in page.inputs if made.directory.split("/")[0] in _ROOTS),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _picture(page: StudyPage) -> str:
     return f"![{text(page.picture[1])}](scenes.png)\n\n{text(page.picture[1])}" if page.picture else ""
-
-
-def _table(table: TextTable) -> str:
-    lines = [
-        table.heads,
-        ["---", *["---:"] * (len(table.heads) - 1)],
-        *([text(cell) for cell in r] for r in table.rows),
-    ]
-    return f"{text(table.caption)}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _input(made: Made) -> str:
