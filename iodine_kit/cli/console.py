@@ -70,6 +70,8 @@ def show_comparison(facts: Mapping[str, Any]) -> None:
 
     for table in (model_table(facts), *pair_tables(facts)):
         _show(table)
+    for name, reason in facts["left_out"].items():
+        err.print(f"{name} left out: {reason}", markup=False, style="dim")
 
 
 def _show(table: tables.Table, leave_out: Collection[str] = ()) -> None:

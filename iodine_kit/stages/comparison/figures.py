@@ -13,6 +13,10 @@ from iodine_kit.statistics.bootstrap import Floats64, distribution, mean_interva
 from iodine_kit.statistics.permutation import sign_flip_p
 
 
+_ROUNDING = 1e-12
+"""Means over seeds that differ by no more than this share are equal: their sums were added up in another order."""
+
+
 @dataclass(frozen=True)
 class Draws:
     """How chance is drawn: ``resamples`` of the bootstrap, sign ``flips`` of the test, and from which seed."""
@@ -57,6 +61,7 @@ def pair_figures(first_NM: Floats64, other_NM: Floats64, better: Sequence[str], 
         better: "higher" or "lower", by metric.
     """
     difference_NM = other_NM - first_NM
+    difference_NM[np.abs(difference_NM) <= _ROUNDING * np.maximum(np.abs(first_NM), np.abs(other_NM))] = 0
     ends = mean_intervals(difference_NM, resamples=draws.resamples, level=draws.level, seed=draws.seed)
     p = sign_flip_p(difference_NM, resamples=draws.flips, seed=draws.seed)
     figures = []

@@ -23,6 +23,8 @@ SCENES = "scenes"
 OBJECTS = "objects"
 DESCRIBED = ("key", "objects", "foreground")
 """Columns of the table per scene that are no metrics."""
+WHOLE = (*DESCRIBED[1:], "entity", "pixels", "slot")
+"""Columns of whole numbers."""
 Scores = dict[str, NDArray[np.float64]]
 
 
@@ -78,4 +80,9 @@ def _read_table(path: Path) -> pd.DataFrame:
     parquet = path.with_suffix(".parquet")
     if parquet.exists():
         return pd.read_parquet(parquet)
-    return pd.read_csv(path.with_suffix(".csv"), dtype={"key": str}, float_precision="round_trip")
+    # As text at first: not every pandas reads a float64 back as it was written, and a key may look like a number.
+    table = pd.read_csv(path.with_suffix(".csv"), dtype=str, keep_default_na=False)
+    for name in table.columns.drop("key"):
+        whole = name in WHOLE
+        table[name] = table[name].astype(np.int64) if whole else table[name].replace("", "nan").astype(np.float64)
+    return table

@@ -2,10 +2,10 @@
 
 EfficientMORL's ``eval.py`` compares CLEVR6 at 192×192: it resizes every slot's soft mask with Pillow, takes the arg max
 (lowest index in a tie), and leaves the true masks as its crop of 192×192 pixels has them. ``resolution = 192`` with
-true masks prepared at that size does the same. It calls ``Image.resize`` without a filter, which in the Pillow 7.2 that its
-environment pins is bicubic: ``interpolation = "bicubic"`` is that. What still differs: its reconstructions are scored
-with the resized masks, ours at the model's resolution; it takes the first 320 of the scenes in random order; its sums
-are float32; and soft masks are stored here as float16, which can decide a near tie otherwise.
+true masks prepared at that size does the same. It calls ``Image.resize`` without a filter, which is bicubic in the
+Pillow 7.2 that its environment pins: ``interpolation = "bicubic"`` is that. What still differs: its reconstructions are
+scored with the resized masks, ours at the model's resolution; it takes the first 320 of the scenes in random order; its
+sums are float32; and soft masks are stored here as float16, which can decide a near tie otherwise.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class Resolution:
 
 
 def nearest(images: Array, size: Size) -> Array:
-    """Resize ``[…, H, W]`` by nearest neighbour: the pixel under the new one's centre, as Pillow's."""
+    """Resize ``[…, H, W]`` by nearest neighbour: the pixel under the new one's centre, the later one on a border."""
     height, width = images.shape[-2:]
     rows, columns = ((2 * np.arange(new) + 1) * old // (2 * new) for old, new in ((height, size[0]), (width, size[1])))
     return images[..., rows[:, None], columns]

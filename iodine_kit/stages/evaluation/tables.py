@@ -44,7 +44,7 @@ def group_tables(facts: Facts) -> list[Table]:
     objects = facts["objects"]["by_size"]
     if objects:
         rows = [(g["label"], g["n"], g["iou"]["mean"], _interval(g["iou"]), g["recovered"]) for g in objects]
-        heads = ("object size", "n", "IoU of matched slot", "interval", "IoU above 0.5")
+        heads = ("object size", "n", "IoU of matched slot", "interval", "IoU ≥ 0.5")
         tables.append(Table(heads, rows, "Objects by size"))
     return tables
 
