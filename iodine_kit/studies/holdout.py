@@ -71,6 +71,7 @@ def look(found: dict[str, Scored], holdout: Holdout) -> Findings:
             "pieces": name,
             "n": int(mine.sum()),
             "iou": estimate(part.by_scene(part.iou, mine)),
+            "whole": estimate(part.by_scene(part.whole, mine)),
             "mse": estimate(part.by_scene(part.error, mine)),
         }
         for name, (part, mine) in groups.items()
@@ -83,7 +84,7 @@ def look(found: dict[str, Scored], holdout: Holdout) -> Findings:
     plots = [
         rows_plot(list(groups), [_series([row[column] for row in rows])], title=title, x_label=unit)
         for column, title, unit in (
-            ("iou", "IoU with the slot", "mean over scenes"),
+            ("iou", "IoU with the slot", "of the objects' pixels, mean over scenes"),
             ("mse", "Reconstruction error", "mean squared error on the piece's pixels"),
         )
     ]
@@ -95,13 +96,18 @@ def look(found: dict[str, Scored], holdout: Holdout) -> Findings:
             "each of these shapes was seen in the other colours, and each colour on other shapes. No scene of training "
             f"or validation holds such a piece; every scene of the split '{UNSEEN}' holds one or more, none of "
             f"'{FAMILIAR}' does, from which the pieces of the same shapes and of the same colours are taken.",
-            "IoU is that of a piece with the slot matched to it, over all pixels: a slot that takes background too has "
-            "a low one. Pieces of a kind are averaged within a scene first; differences between kinds are of different "
-            "scenes, and their intervals draw both anew.",
+            "IoU is that of a piece with the slot matched to it among the objects' pixels, as FG-ARI counts; over all "
+            "pixels it is low where slots share the background out among them. The error is the mean squared one on "
+            "the piece's pixels. Pieces of a kind are averaged within a scene first; differences between kinds are of "
+            "different scenes, and their intervals draw both anew.",
             f"{ARI_TEXT} {INTERVALS}",
         ],
         tables=[
-            Table("By piece.", {"pieces": "Pieces", "n": "n", "iou": "IoU", "mse": "Error on its pixels"}, rows),
+            Table(
+                "By piece.",
+                {"pieces": "Pieces", "n": "n", "iou": "IoU", "whole": "IoU over all pixels", "mse": "Error"},
+                rows,
+            ),
             Table("By scene.", {"scenes": "Scenes", "fg_ari": "FG-ARI", "elbo": "ELBO", "mse": "MSE"}, of_scenes),
         ],
         plots=plots,
