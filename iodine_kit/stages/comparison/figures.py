@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from iodine_kit.statistics.bootstrap import Floats64, distribution, mean_intervals, parts
 from iodine_kit.statistics.permutation import sign_flip_p
 
-
 _ROUNDING = 1e-12
 """Means over seeds that differ by no more than this share are equal: their sums were added up in another order."""
 

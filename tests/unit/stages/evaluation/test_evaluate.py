@@ -12,7 +12,7 @@ from scipy import stats
 from unit.stages.foreseen import store_masks, store_predictions
 
 from iodine_kit.errors import ConfigError, CountError, SchemaError
-from iodine_kit.metrics import Comparison, Rules, ari, miou
+from iodine_kit.metrics import Comparison, ari, miou
 from iodine_kit.progress import Silent
 from iodine_kit.records import PredictionBatch, SceneBatch
 from iodine_kit.stages import evaluate
