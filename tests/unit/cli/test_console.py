@@ -21,10 +21,44 @@ def test_progress_is_drawn_for_a_terminal_and_is_quiet_otherwise(
     assert bool(text.strip()) is shown
 
 
+METRIC = {
+    "title": "FG-ARI", "unit": "", "better": "higher", "convention": "…", "mean": None, "interval": None, "std": None,
+    "median": None, "n": 0, "undefined": 3, "degenerate": 0,
+}  # fmt: skip
+FACTS = {
+    "dataset": "d", "split": "test", "scenes": 3, "resolution": [2, 4], "slots": 4, "steps": 5, "restarts": 3,
+    "resize": "none", "bootstrap": {"level": 0.9, "resamples": 0, "seed": 0, "method": "m"},
+}  # fmt: skip
+
+
 def test_an_undefined_metric_is_a_dash_not_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     monkeypatch.setattr(console, "err", Console(file=screen, width=150))
-    metric = {"title": "FG-ARI", "mean": None, "std": None, "median": None, "n": 0, "undefined": 3}
-    facts = {"dataset": "d", "split": "test", "scenes": 3, "resolution": [2, 4], "slots": 4, "steps": 5, "restarts": 3}
-    console.show_metrics({**facts, "metrics": {"ari": metric}})
+    console.show_metrics({**FACTS, "metrics": {"ari": METRIC}})
     assert "3 scenes at 2×4, K=4, T=5, best ELBO of 3" in screen.getvalue() and "–" in screen.getvalue()
+
+
+def test_figures_are_never_cut_however_narrow_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(console, "err", Console(file=screen, width=80, highlight=False))
+    metric = {**METRIC, "title": "ARI (all [pixels])", "mean": -0.05, "interval": [-0.12345, 0.9], "n": 10_000}
+    console.show_metrics({**FACTS, "slots": None, "metrics": {"ari-all": metric}})
+    assert "[−0.1235, 0.9000]" in screen.getvalue() and "10,000" in screen.getvalue()
+    assert "K=" not in screen.getvalue() and "90 % interval" in screen.getvalue() and "[pixels])" in screen.getvalue()
+
+
+def test_a_comparison_shows_models_pairs_and_what_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(console, "err", Console(file=screen, width=150, highlight=False))
+    figures = {"mean": 0.9, "sd": 0.01, "interval": [0.8, 0.95], "n": 3, "by_seed": [0.89, 0.91]}
+    pair = {"difference": -0.1, "interval": None, "p": 0.25, "better": 0, "worse": 2, "equal": 1, "n": 3}
+    facts = {
+        **FACTS, "metrics": {"ari": METRIC}, "left_out": {"mse": "not evaluated everywhere"}, "test": {"method": "t"},
+        "models": [{"name": "a", "seeds": [0, 1], "metrics": {"ari": figures}},
+                   {"name": "b", "seeds": [0], "metrics": {"ari": {**figures, "sd": None}}}],
+        "pairs": [{"a": "a", "b": "b", "metrics": {"ari": pair}}],
+    }  # fmt: skip
+    console.show_comparison(facts)
+    text = screen.getvalue()
+    assert "a (2 seeds)" in text and "0.9000 ± 0.0100 [0.8000, 0.9500]" in text and "0.9000 [0.8000" in text
+    assert "b minus a" in text and "−0.1000" in text and "mse left out: not evaluated everywhere" in text
