@@ -1,0 +1,109 @@
+"""Every study on a data set and a net that are minute, and one of them as users conduct it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from support import TINY, Command
+
+from iodine_kit.errors import ConfigError
+from iodine_kit.progress import Silent
+from iodine_kit.store import Store
+from iodine_kit.studies import STUDIES
+from iodine_kit.studies._study import study
+
+BASE = """
+[prepare]
+dataset = "tetrominoes"
+generate = 14
+split = { train = 8, val = 2, test = 4 }
+[dataset]
+cell = 1
+[train]
+steps = 2
+threads = 1
+[model]
+slots = 3
+[infer]
+batch_size = 4
+threads = 1
+"""
+TINY_SETTINGS = TINY[1::2]
+LESS = {
+    "inputs": ["study.leave_out=['image', 'dmask']", "study.seeds=[0, 1]", "train.steps=1"],
+    "steps": ["study.steps=[0, 1, 3]"],
+    "slots": ["study.slots=[2, 3]"],
+    "counts": ["study.objects=[1, 2]", "study.scenes=4"],
+    "holdout": ["study.scenes=6"],
+    "seeds": ["study.seeds=[0, 1]"],
+    "multistability": ["study.noises=3", "study.scenes=4"],
+}
+ROWS = {"inputs": 5, "steps": 3, "slots": 2, "counts": 4, "holdout": 5, "seeds": 2}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("studies")
+    (folder / "base.toml").write_text(BASE)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STUDIES.names())
+def test_every_study_makes_its_files_and_goes_by_what_it_computed(name: str, place: Path) -> None:
+    assert name in LESS, "a new study is tried here too"
+    store = Store(place / "store")
+    settings = [*TINY_SETTINGS, *LESS[name]]
+    artifact = study(name, store, Silent(), pipeline=str(place / "base.toml"), settings=settings)
+    files = set(artifact.manifest.files)
+    assert {"index.html", "study.md", "study.json", "table.csv", "figure.svg", "figure.png"} <= files
+    assert ("scenes.png" in files) == (name == "multistability")
+    content = json.loads((artifact.path / "study.json").read_text())
+    rows = list(csv.DictReader((artifact.path / "table.csv").open()))
+    assert len(rows) == len(content["tables"][0]["rows"]) == ROWS.get(name, len(rows)) > 0
+    assert content["seen"] == artifact.facts["seen"] and all(content["seen"])
+    assert all((store.root / directory / "manifest.json").exists() for directory in content["inputs"].values())
+    assert store.verify(artifact) == []
+    made = {path: path.stat().st_mtime_ns for path in store.root.glob("*/*/summary.json")}
+    again = study(name, store, Silent(), pipeline=str(place / "base.toml"), settings=settings)
+    assert again.path == artifact.path
+    assert {path: path.stat().st_mtime_ns for path in store.root.glob("*/*/summary.json")} == made, "nothing anew"
+
+
+@pytest.mark.slow
+def test_a_study_takes_the_newest_run_if_no_pipeline_is_named(place: Path) -> None:
+    store = Store(place / "newest")
+    base = str(place / "base.toml")
+    first = study("steps", store, Silent(), pipeline=base, settings=[*TINY_SETTINGS, "study.steps=[1]"])
+    less = ["study.steps=[1]", "infer.batch_size=4", "infer.threads=1"]
+    assert study("steps", store, Silent(), settings=less).path == first.path, "made from the same, it is the same"
+    found = study("steps", store, Silent(), settings=less, overwrite=True)
+    assert found.manifest.identity.inputs["run"] == first.manifest.identity.inputs["run"]
+    command = json.loads((found.path / "study.json").read_text())["command"]
+    assert f"--run {found.manifest.identity.inputs['run'].directory}" in command
+    with pytest.raises(ConfigError, match="study seeds trains runs of its own: leave --run out"):
+        study("seeds", store, Silent(), run="run/any")
+    with pytest.raises(ConfigError, match="--run and --pipeline exclude each other"):
+        study("steps", store, Silent(), run="run/any", pipeline=base)
+    with pytest.raises(ConfigError, match="'imag' is not an input of this model; did you mean 'image'"):
+        study("inputs", store, Silent(), pipeline=base, settings=[*TINY_SETTINGS, "study.leave_out=['imag']"])
+
+
+@pytest.mark.slow
+def test_on_the_command_line_studies_are_listed_and_hand_their_files_over(iodine_kit: Command, tmp_path: Path) -> None:
+    listed = iodine_kit("study", "--help").stdout
+    for name in STUDIES.names():
+        assert name in listed and " ".join(STUDIES.load(name).SUMMARY.split()[:3]) in listed
+    (tmp_path / "base.toml").write_text(BASE)
+    done = iodine_kit(
+        "study", "slots", "--pipeline", "base.toml", *TINY, "--set", "study.slots=[2, 3]", "--output", "out", "--json"
+    )
+    told = json.loads(done.stdout)
+    assert Path(told["page"]).name == "index.html" and told["artifacts"] == 6
+    assert "artifacts, made in" in done.stderr and "The highest FG-ARI" in done.stderr
+    handed = {path.name for path in (tmp_path / "out").iterdir()}
+    assert handed == {"study.md", "study.json", "table.csv", "figure.svg", "figure.png"}
+    assert iodine_kit("study", "slot", status=4).stderr.strip().endswith("did you mean 'slots'?")
