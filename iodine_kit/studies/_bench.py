@@ -77,6 +77,8 @@ class Bench:
         return options
 
     def _obtain(self, role: str, job: Job) -> Artifact:
+        if self.store.find(job.identity) is None:
+            self.reporter.note(f"making {role}")
         self.used[role] = obtain(self.store, job, self.reporter, resume="auto")
         return self.used[role]
 

@@ -17,6 +17,7 @@ from iodine_kit.stages.provenance import lineage_of
 from iodine_kit.store import Artifact, Identity, Store
 from iodine_kit.studies import STUDIES, StudyPlugin
 from iodine_kit.studies._bench import Bench
+from iodine_kit.studies._brief import Brief
 from iodine_kit.studies._findings import Findings
 from iodine_kit.studies._writing import as_text, write
 
@@ -49,7 +50,7 @@ def study(
     base = {} if given else pipelines.load(pipeline or DEFAULT_PIPELINE)
     tables = _tables(plugin, base, settings)
     config = build(plugin.Config, tables.pop(TABLE, {}), TABLE)
-    bench = Bench(tables, config, store, reporter, given)
+    bench = Bench(tables, config, store, Brief(reporter), given)
     look = plugin.conduct(bench)
     identity = Identity(
         kind="study",

@@ -9,7 +9,7 @@ from iodine_kit.reporting.pictures import png
 from iodine_kit.reporting.study_page.context import StudyPage
 from iodine_kit.reporting.templating import fill
 
-_SECTIONS = {"findings": "What was seen", "figures": "Figures", "method": "How it was done", "lineage": "Lineage"}
+_SECTIONS = {"findings": "What was seen", "figures": "Tables", "method": "How it was done", "lineage": "Lineage"}
 
 
 def render_study_page(page: StudyPage) -> str:
