@@ -36,7 +36,7 @@ def boundary_agreement(comparison: Comparison) -> tuple[NDArray[np.float64], NDA
     matched_BN = comparison.match_BN >= 0
     place_BN = np.cumsum(matched_BN, 1) - 1
     height, width = comparison.truth.mask.shape[1:]
-    together = max(1, _AT_ONCE // max(1, height * width))
+    together = max(1, _AT_ONCE // (height * width))
     for group in range(math.ceil(int(matched_BN.sum(1).max(initial=0)) / OBJECTS)):
         in_group_BN = matched_BN & (place_BN // OBJECTS == group)
         for first in range(0, len(comparison), together):
@@ -108,7 +108,7 @@ def _by_bit(bits_BHW: Bytes) -> NDArray[np.int64]:
     """Pixels of every bit, ``int64[B, 8]``; few pixels have any."""
     images, flat = len(bits_BHW), bits_BHW.reshape(-1)
     place = np.flatnonzero(flat != 0)
-    image: Array = place // max(1, bits_BHW[0].size)
+    image: Array = place // bits_BHW[0].size
     histogram = np.bincount(image * 256 + flat[place], minlength=images * 256).reshape(images, 256)
     counted: NDArray[np.int64] = histogram @ _BITS_OF
     return counted

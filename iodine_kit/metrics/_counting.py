@@ -22,10 +22,11 @@ def count(mask: Bytes, slots: Bytes, background: Sequence[int]) -> NDArray[np.in
         mask, slots: ``uint8[B, H, W]``, entity and slot of every pixel.
         background: entities that are merged into row 0; entity e has row e + 1. N and K fit the largest indices.
     """
-    images, tall, wide = len(mask), int(mask.max(initial=0)) + 1, int(slots.max(initial=0)) + 1
-    mask, slots = mask.reshape(images, -1), slots.reshape(images, -1)
+    images, height, width = mask.shape
+    tall, wide = int(mask.max(initial=0)) + 1, int(slots.max(initial=0)) + 1
+    mask, slots = mask.reshape(images, height * width), slots.reshape(images, height * width)
     table_BNK = np.zeros((images, tall + 1, wide), np.int64)
-    together = max(1, AT_ONCE // max(1, mask.shape[1]))
+    together = max(1, AT_ONCE // (height * width))
     for first in range(0, images, together):
         some = slice(first, first + together)
         table_BNK[some, 1:] = _count(mask[some], slots[some], tall, wide)
@@ -49,7 +50,7 @@ def _count(mask_BP: Bytes, slots_BP: Bytes, tall: int, wide: int) -> NDArray[np.
         counted = [np.bincount(of_image, minlength=cells) for of_image in cell]
         return np.stack(counted).reshape(images, tall, wide)
     lengths = np.diff(starts, append=cell.size)
-    place = starts // max(1, pixels) * cells + cell.ravel()[starts]
+    place = starts // pixels * cells + cell.ravel()[starts]
     summed = np.bincount(place, lengths, minlength=images * cells)  # as float64, exact up to 2^53
     return summed.astype(np.int64).reshape(images, tall, wide)
 
@@ -59,5 +60,5 @@ def _run_starts(cell_BP: Array) -> NDArray[np.intp]:
     starting = np.empty(cell_BP.size, bool)
     flat = cell_BP.ravel()
     np.not_equal(flat[1:], flat[:-1], out=starting[1:])
-    starting[:: max(1, cell_BP.shape[1])] = True
+    starting[:: cell_BP.shape[1]] = True
     return np.flatnonzero(starting)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import adjusted_rand_score
 
-from iodine_kit.metrics import Comparison, ari, ari_all, mse
+from iodine_kit.metrics import Comparison, ari, ari_all
 from iodine_kit.records import PredictionBatch, SceneBatch
 
 labels = st.integers(1, 5)
@@ -97,12 +97,3 @@ def test_several_background_indices_are_all_left_out() -> None:
     true, predicted = [[0, 1, 2, 2, 3, 3]], [[5, 6, 1, 1, 2, 2]]
     assert foreground_ari(true, predicted, background=(0, 1)) == 1.0
     assert foreground_ari(true, predicted) == pytest.approx(adjusted_rand_score([1, 2, 2, 3, 3], [6, 1, 1, 2, 2]))
-
-
-def test_mse_is_of_unclipped_images_in_zero_to_one() -> None:
-    image = np.zeros((2, 1, 2, 3), np.uint8)
-    image[1] = 255
-    reconstruction = np.array([0.5, 1.5], np.float32)[:, None, None, None] * np.ones((2, 1, 2, 3), np.float32)
-    truth = SceneBatch(("a", "b"), image, image[..., 0])
-    prediction = PredictionBatch(("a", "b"), image[..., 0], reconstruction=reconstruction)
-    assert mse.score(Comparison(truth, prediction, (0,))).values.tolist() == [0.25, 0.25]

@@ -1,0 +1,164 @@
+"""Scenes whose adjusted Rand index is 0/0, by each convention; what other metrics say of scenes with little in them.
+
+The table is what public implementations were seen to answer: DeepMind's formula in a PyTorch port of it, EfficientMORL,
+and OCLF and VideoSAUR, whose answers are those of ``ones``.
+"""
+
+from __future__ import annotations
+
+import math
+from types import ModuleType
+
+import numpy as np
+import pytest
+from unit.metrics.scenes import compare, one
+
+from iodine_kit.metrics import (
+    DEGENERATE,
+    Convention,
+    MetricPlugin,
+    Rules,
+    ap,
+    ari,
+    ari_all,
+    boundary_f,
+    count_accuracy,
+    describe,
+    dice,
+    mbo,
+    miou,
+    msc,
+    recovery,
+    sc,
+    sc_fg,
+)
+from iodine_kit.registry import Registry
+
+METRICS: Registry[MetricPlugin] = Registry("metric", "iodine_kit.metrics")
+NONE = np.zeros((16, 16), np.uint8)
+
+
+def drawn(*boxes: tuple[int, int, int, int]) -> np.ndarray:
+    """A 16×16 mask with boxes of rows and columns, the first of them labelled 1."""
+    mask = NONE.copy()
+    for label, (top, bottom, left, right) in enumerate(boxes, 1):
+        mask[top:bottom, left:right] = label
+    return mask
+
+
+ONE, PIXEL, TWO = drawn((2, 8, 2, 8)), drawn((5, 6, 5, 6)), drawn((2, 8, 2, 8), (9, 14, 9, 14))
+PIXELS = drawn((1, 2, 1, 2), (3, 4, 3, 4))
+HALVES, MERGED = drawn((2, 5, 2, 8), (5, 8, 2, 8)), np.minimum(TWO, 1)
+SPLIT_BACKGROUND = np.where(TWO > 0, TWO, (np.arange(16) > 7) * 3)
+NAN = math.nan
+FOREGROUND_ARI = {  # deepmind, emorl, ones, exclude; and whether it is 0/0
+    "one object, kept": (ONE, ONE, (NAN, 1, 1, 1), True),
+    "no foreground": (NONE, ONE, (NAN, 0, 1, NAN), True),
+    "one object of one pixel": (PIXEL, PIXEL, (NAN, 1, 1, 1), True),
+    "one object of one pixel, missed": (PIXEL, NONE, (NAN, 1, 1, 1), True),
+    "two objects of one pixel, kept": (PIXELS, PIXELS, (NAN, 1, 1, 1), True),
+    "two objects of one pixel, merged": (PIXELS, NONE, (0, 0, 0, 0), False),
+    "one object, split in two": (ONE, HALVES, (0, 0, 0, 0), False),
+    "two objects, merged": (TWO, MERGED, (0, 0, 0, 0), False),
+    "background split, objects right": (TWO, SPLIT_BACKGROUND, (1, 1, 1, 1), False),
+}
+
+
+@pytest.mark.parametrize("case", FOREGROUND_ARI)
+@pytest.mark.parametrize("column", range(4))
+def test_foreground_ari_of_degenerate_scenes(case: str, column: int) -> None:
+    conventions: list[Convention] = ["deepmind", "emorl", "ones", "exclude"]
+    true, predicted, answers, degenerate = FOREGROUND_ARI[case]
+    score, decided = one(ari, true, predicted, Rules(conventions[column]))
+    assert score == pytest.approx(answers[column], abs=1e-12, nan_ok=True)
+    assert decided == degenerate
+
+
+def test_whether_a_scene_counts_depends_on_the_truth_alone_under_exclude_and_not_under_deepmind() -> None:
+    """Left out when it is right and counted when it is wrong, a single object could only lower a mean."""
+    assert [one(ari, ONE, guess, Rules("exclude"))[0] for guess in (ONE, HALVES)] == [1, 0]
+    assert [one(ari, ONE, guess, Rules("deepmind"))[0] for guess in (ONE, HALVES)] == [
+        pytest.approx(NAN, nan_ok=True),
+        0,
+    ]
+    assert all(math.isnan(one(ari, NONE, guess, Rules("exclude"))[0]) for guess in (NONE, ONE, HALVES))
+
+
+@pytest.mark.parametrize(("convention", "answer"), [("deepmind", NAN), ("emorl", 1), ("ones", 1), ("exclude", 1)])
+def test_ari_over_all_pixels_of_an_empty_scene_in_one_slot(convention: Convention, answer: float) -> None:
+    assert one(ari_all, NONE, NONE + 3, Rules(convention)) == (pytest.approx(answer, nan_ok=True), True)
+    assert one(ari_all, NONE, ONE, Rules(convention)) == (0, False)
+
+
+@pytest.mark.parametrize("metric", [miou, dice, recovery, mbo, sc_fg, boundary_f])
+def test_without_objects_figures_of_objects_are_undefined(metric: ModuleType) -> None:
+    score, decided = one(metric, NONE, ONE)
+    assert math.isnan(score)
+    assert not decided
+
+
+@pytest.mark.parametrize("metric", [sc, msc])
+def test_without_objects_coverings_are_of_the_background(metric: ModuleType) -> None:
+    assert one(metric, NONE, NONE) == (1, False)
+    assert one(metric, NONE, ONE)[0] == pytest.approx((256 - 36) / 256)
+
+
+@pytest.mark.parametrize(
+    ("true", "predicted", "precision", "count"),
+    [
+        (NONE, NONE, 1, 1),
+        (NONE, ONE, 1, 1),  # that slot is all background, so it is no detection
+        (ONE, NONE, 0, 0),  # and neither is one that holds everything
+        (ONE, ONE, 1, 1),
+        (TWO, MERGED, 0.1, 0),  # 36 of 61 pixels: one of two objects at 0.50 and 0.55
+        (ONE, HALVES, 0.05, 0),  # two halves: one right at 0.50, the other left over
+        (drawn((0, 16, 0, 16)), NONE, 1, 1),
+    ],
+)
+def test_detections(true: np.ndarray, predicted: np.ndarray, precision: float, count: float) -> None:
+    assert one(ap, true, predicted)[0] == pytest.approx(precision, abs=1e-12)
+    assert one(count_accuracy, true, predicted) == (count, False)
+
+
+def test_a_slot_half_on_background_is_a_detection_and_one_pixel_more_makes_it_none() -> None:
+    assert one(count_accuracy, drawn((0, 4, 0, 4)), drawn((0, 4, 0, 8)))[0] == 1
+    assert one(count_accuracy, drawn((0, 4, 0, 4)), np.maximum(drawn((0, 4, 0, 8)), drawn((4, 5, 0, 1))))[0] == 0
+
+
+def test_ap_is_degenerate_only_where_there_is_nothing_to_detect_and_nothing_detected() -> None:
+    assert [one(ap, true, NONE)[1] for true in (NONE, ONE)] == [True, False]
+
+
+def test_an_object_that_fills_the_image_has_no_boundary() -> None:
+    full = np.ones((16, 16), np.uint8)
+    assert one(boundary_f, full, full * 4) == (1, True)
+    assert one(boundary_f, full, TWO) == (0, False)
+    assert one(boundary_f, TWO, full) == (0, False)
+
+
+def test_the_boundary_s_tolerance_is_a_share_of_the_diagonal_rounded_up() -> None:
+    """Boxes 3 pixels apart: beyond 2, within 3."""
+    near, far = 2 / math.hypot(16, 16), 2.01 / math.hypot(16, 16)
+    moved = drawn((2, 8, 5, 11))
+    strict, lenient = (one(boundary_f, ONE, moved, Rules(tolerance=share))[0] for share in (near, far))
+    assert strict < lenient == 1
+
+
+@pytest.mark.parametrize("name", METRICS.own())
+@pytest.mark.parametrize("convention", DEGENERATE)
+def test_every_convention_is_a_finished_sentence(name: str, convention: Convention) -> None:
+    metric = METRICS.load(name)
+    sentence = describe(metric, Rules(convention, 0.0125))
+    assert "{" not in sentence
+    assert "  " not in sentence
+    assert sentence.endswith(".")
+    assert ("1.25 %" in sentence) == (name == "boundary-f")
+    assert (DEGENERATE[convention] in sentence) == (name in ("ari", "ari-all"))
+    assert metric.BETTER in ("higher", "lower")
+    assert not metric.BY_STEP or metric.NEEDS is None
+
+
+def test_degenerate_scenes_are_told_apart_within_a_batch() -> None:
+    scores = ari.score(compare(np.stack([ONE, TWO, NONE]), np.stack([ONE, TWO, ONE])))
+    assert scores.degenerate is not None
+    assert scores.degenerate.tolist() == [True, False, True]
