@@ -23,7 +23,7 @@ def mosaic(scenes: SceneBatch, predictions: PredictionBatch) -> Bytes:
     told = bool(scenes.mask.any())
     lines = [_line(scenes, predictions, row, told) for row in range(len(scenes))]
     height, width = scenes.mask.shape[1:]
-    return _tiled(lines, max(1, round(_SIDE / max(height, width))))
+    return tiled(lines, max(1, round(_SIDE / max(height, width))))
 
 
 def _line(scenes: SceneBatch, predictions: PredictionBatch, row: int, told: bool) -> list[Bytes]:
@@ -51,8 +51,8 @@ def _chosen(steps: int) -> Array:
     return np.unique(np.linspace(0, steps - 1, min(steps, _MOST_STEPS)).round().astype(int))
 
 
-def _tiled(lines: Sequence[Sequence[Bytes]], factor: int) -> Bytes:
-    """Pictures of one size beside and below each other, with gaps."""
+def tiled(lines: Sequence[Sequence[Bytes]], factor: int) -> Bytes:
+    """Pictures of one size beside and below each other, with gaps; each enlarged by a whole ``factor``."""
     height, width = (factor * side for side in lines[0][0].shape[:2])
     shape = (len(lines) * (height + _GAP) + _GAP, len(lines[0]) * (width + _GAP) + _GAP, 3)
     sheet = np.full(shape, _PAPER, np.uint8)

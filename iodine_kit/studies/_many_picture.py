@@ -6,9 +6,10 @@ import numpy as np
 
 from iodine_kit.records import Bytes
 from iodine_kit.reporting import colours
+from iodine_kit.reporting.mosaic import tiled
 from iodine_kit.studies._many import Many
 
-_GAP, _SIDE, _NOISES, _PAPER = 4, 70, 6, 255
+_SIDE, _NOISES = 70, 6
 
 
 def draw(many: Many, count: int) -> tuple[Bytes, str]:
@@ -26,7 +27,7 @@ def draw(many: Many, count: int) -> tuple[Bytes, str]:
         f"matches; true background is dark. Scenes, and "
         f"their numbers of modes, evenly from the most to the fewest: {keys}."
     )
-    return _tiled(lines, factor, 2 + shown), caption
+    return tiled(lines, factor), caption
 
 
 def _line(many: Many, scene: int) -> list[Bytes]:
@@ -45,13 +46,3 @@ def _chosen(modes_R: np.ndarray[tuple[int], np.dtype[np.int64]]) -> list[int]:
     """Which inferences to show: round after round one of every mode, at most six."""
     place = np.array([np.count_nonzero(modes_R[:i] == mode) for i, mode in enumerate(modes_R)])
     return [int(i) for i in np.lexsort((modes_R, place))[:_NOISES]]
-
-
-def _tiled(lines: list[list[Bytes]], factor: int, columns: int) -> Bytes:
-    height, width = (factor * side for side in lines[0][0].shape[:2])
-    sheet = np.full((len(lines) * (height + _GAP) + _GAP, columns * (width + _GAP) + _GAP, 3), _PAPER, np.uint8)
-    for i, line in enumerate(lines):
-        for j, part in enumerate(line):
-            top, left = _GAP + i * (height + _GAP), _GAP + j * (width + _GAP)
-            sheet[top : top + height, left : left + width] = part.repeat(factor, 0).repeat(factor, 1)
-    return sheet
