@@ -15,7 +15,7 @@ from iodine_kit.predictions import PREDICTIONS, PredictionReader
 from iodine_kit.records import PredictionBatch, SceneBatch
 from iodine_kit.stages.split import dataset_info, open_split
 from iodine_kit.studies._bench import Scored
-from iodine_kit.studies._modes import Linkage, modes_of, owners, pairwise_ari, shared
+from iodine_kit.studies._modes import Linkage, modes_of, owners, pairwise_ari, shared, shared_by_chance
 from iodine_kit.studies._scores import Floats64, ari
 
 
@@ -115,6 +115,11 @@ class Many:
         """Whether two objects have the same slot."""
         flat = self.owners_RSDE.reshape(-1, self.entities - 1)
         return shared(flat).reshape(self.owners_RSDE.shape[:3])
+
+    def coupled_by_chance(self) -> float:
+        """Share of inferences with two objects in one slot if every object took one at random."""
+        counts = (self.owners_RSDE[0, :, -1] >= 0).sum(-1)
+        return float(np.mean([shared_by_chance(int(count), self.slots) for count in counts]))
 
     @cached_property
     def best_elbo_S(self) -> NDArray[np.int64]:

@@ -156,7 +156,7 @@ def _permutation(many: Many) -> tuple[str, dict[str, Any]]:
 def _coupling(many: Many) -> tuple[list[str], dict[str, Any]]:
     """Difficulties one and two: components and mixing hang together, and objects are coupled through a slot."""
     coupled = many.coupled_RSD
-    by_step = coupled.mean((0, 1))
+    by_step, chance = coupled.mean((0, 1)), many.coupled_by_chance()
     last = coupled[:, :, -1]
     apart = _within(many.nll_RSD[:, :, -1], last)
     first_nll, last_nll = (float(many.nll_RSD[:, :, step].mean()) for step in (0, -1))
@@ -165,9 +165,13 @@ def _coupling(many: Many) -> tuple[list[str], dict[str, Any]]:
         f"FG-ARI is {number(float(many.ari_D[0]))} and the NLL {number(first_nll)} nats; after the last step they are "
         f"{number(float(many.ari_D[-1]))} and {number(last_nll)}.",
         f"Coupling through one slot: two objects or more share a slot in {by_step[0]:.1%} of the inferences at the "
-        f"first decode, {by_step[min(1, len(by_step) - 1)]:.1%} after one step and {by_step[-1]:.1%} after the last.",
+        f"first decode ({chance:.1%} if each object took one at random), {by_step[min(1, len(by_step) - 1)]:.1%} after one step and {by_step[-1]:.1%} after the last.",
     ]
-    facts: dict[str, Any] = {"coupled_by_step": by_step.tolist(), "fg_ari_by_step": many.ari_D.tolist()}
+    facts: dict[str, Any] = {
+        "coupled_by_step": by_step.tolist(),
+        "fg_ari_by_step": many.ari_D.tolist(),
+        "coupled_by_chance": chance,
+    }
     stuck = float(last[coupled[:, :, 1]].mean()) if many.decodes > 1 and coupled[:, :, 1].any() else float("nan")
     if np.isfinite(stuck):
         facts["stuck"] = stuck

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -60,6 +61,11 @@ def owners(true_mask: Bytes, labels_RHW: Bytes, entities: int, slots: int) -> ND
             counts = np.stack([(labels_RHW[:, inside] == slot).sum(1) for slot in range(slots)], 1)
             result[:, entity - 1] = counts.argmax(1)
     return result
+
+
+def shared_by_chance(objects: int, slots: int) -> float:
+    """Probability that two of so many objects have the same slot if each takes one at random."""
+    return 1 - math.prod((slots - taken) / slots for taken in range(objects))
 
 
 def shared(owner_RE: NDArray[np.int64]) -> NDArray[np.bool_]:

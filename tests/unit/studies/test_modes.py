@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.sparse.csgraph import connected_components
 from sklearn.metrics import adjusted_rand_score
 
-from iodine_kit.studies._modes import modes_of, owners, pairwise_ari, shared
+from iodine_kit.studies._modes import modes_of, owners, pairwise_ari, shared, shared_by_chance
 
 LABELS = arrays(np.uint8, st.tuples(st.integers(1, 7), st.integers(1, 24)), elements=st.integers(0, 4))
 THRESHOLD = st.floats(0.05, 0.95)
@@ -71,3 +73,10 @@ def test_an_objects_slot_takes_most_of_it_and_two_may_share_one() -> None:
     assert found.tolist() == [[0, 1, -1], [2, 2, -1]]
     assert shared(found).tolist() == [False, True]
     assert shared(np.array([[-1, -1, 0]])).tolist() == [False], "objects that are not there share nothing"
+
+
+def test_how_often_objects_share_a_slot_by_chance_is_counted_out() -> None:
+    for objects, slots in product(range(1, 5), range(1, 5)):
+        every = list(product(range(slots), repeat=objects))
+        counted = sum(len(set(one)) < objects for one in every) / len(every)
+        assert shared_by_chance(objects, slots) == pytest.approx(counted)
