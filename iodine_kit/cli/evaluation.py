@@ -167,13 +167,11 @@ def _thresholds(texts: list[str] | None) -> dict[str, float]:
 
 def _check_thresholds(thresholds: dict[str, float], metrics: list[str]) -> None:
     """Whether every one is of a metric that is scored: to be known before hours of work."""
-    from iodine_kit.errors import did_you_mean
+    from iodine_kit.errors import ConfigError, did_you_mean
 
     for name in thresholds:
         if name not in metrics:
-            raise typer.BadParameter(
-                f"'{name}' is not evaluated{did_you_mean(name, metrics)}", param_hint="--fail-under"
-            )
+            raise ConfigError(f"--fail-under: metric '{name}' is not evaluated{did_you_mean(name, metrics)}")
 
 
 def _gate(artifact: Artifact, thresholds: dict[str, float]) -> None:

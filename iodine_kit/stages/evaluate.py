@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from iodine_kit.config import build, split_table
@@ -17,30 +18,44 @@ from iodine_kit.stages.evaluation.scoring import Scorer, Truth
 from iodine_kit.stages.evaluation.summary import summarise
 from iodine_kit.stages.job import Facts, Job, Tables
 from iodine_kit.stages.split import dataset_info
-from iodine_kit.store import Artifact, Identity
+from iodine_kit.store import Artifact, Identity, Reference
 
 VERSION = 2
 TABLES = ("eval",)
 __all__ = [
-    "METRICS", "TABLES", "VERSION", "EvalConfig", "EvalExecution", "Scores", "configure", "paired", "plan",
+    "METRICS", "TABLES", "VERSION", "EvalConfig", "EvalExecution", "Inputs", "Scores", "configure", "paired", "plan",
     "read_objects", "read_scenes", "read_table",
 ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What an evaluation is made from.
+
+    Attributes:
+        dataset: that the predictions were made for.
+        truth: another preparation of the same scenes, from which the true masks come; ``None`` takes the data set's.
+    """
+
+    predictions: Artifact
+    dataset: Artifact
+    truth: Artifact | None = None
+
+    def references(self) -> dict[str, Reference]:
+        """All of them by role."""
+        roles = {"predictions": self.predictions, "dataset": self.dataset, "truth": self.truth}
+        return {role: artifact.reference for role, artifact in roles.items() if artifact is not None}
 
 
 def plan(
     tables: Tables, predictions: Artifact, dataset: Artifact, reporter: Reporter, truth: Artifact | None = None
 ) -> Job:
-    """Resolve the metrics and the resolution, and check that what they need was stored.
-
-    Args:
-        dataset: that the predictions were made for.
-        truth: another preparation of the same scenes, from which the true masks are to come.
-    """
+    """Resolve the metrics and the resolution, and check that what they need was stored; see :class:`Inputs`."""
     config, execution = configure(tables)
-    path = predictions.path / PREDICTIONS
-    stored = PredictionReader(path).fields()
+    inputs = Inputs(predictions, dataset, truth)
+    stored = PredictionReader(predictions.path / PREDICTIONS).fields()
     metrics = choose(config.metrics, stored, predictions.path)
-    resolution = _resolution(config, predictions, truth or dataset, "soft_mask" in stored, dataset)
+    resolution = _resolution(config, inputs, "soft_mask" in stored)
     identity = Identity(
         kind="evaluation",
         name=predictions.manifest.identity.name,
@@ -48,17 +63,9 @@ def plan(
         version=VERSION,
         plugins={f"metric/{name}": metric.VERSION for name, metric in metrics.items()},
         config={"eval": {**config.model_dump(mode="json"), "metrics": list(metrics)}},
-        inputs={
-            "predictions": predictions.reference,
-            "dataset": dataset.reference,
-            **({"truth": truth.reference} if truth else {}),
-        },
+        inputs=inputs.references(),
     )
-
-    def make(out: Path) -> Facts:
-        return _make(config, execution, metrics, resolution, predictions, dataset, truth, out, reporter)
-
-    return Job(identity, make)
+    return Job(identity, lambda out: _make(config, execution, metrics, resolution, inputs, out, reporter))
 
 
 def configure(tables: Tables) -> tuple[EvalConfig, EvalExecution]:
@@ -69,18 +76,16 @@ def configure(tables: Tables) -> tuple[EvalConfig, EvalExecution]:
     return config, build(EvalExecution, execution_values, "eval")
 
 
-def _resolution(
-    config: EvalConfig, predictions: Artifact, truth: Artifact, soft: bool, dataset: Artifact
-) -> Resolution:
-    own, other = dataset_info(dataset), dataset_info(truth)
-    model = (own.height, own.width)
-    size = model if config.resolution == "model" else (config.resolution, config.resolution)
-    if config.resolution == "model" and (other.height, other.width) != model:
+def _resolution(config: EvalConfig, inputs: Inputs, soft: bool) -> Resolution:
+    truth = inputs.truth or inputs.dataset
+    model, true = _size(inputs.dataset), _size(truth)
+    if config.resolution == "model" and true != model:
         raise SchemaError(
-            f"{predictions.path} was predicted at {own.height}×{own.width} pixels, and {truth.path} holds true masks "
-            f"of {other.height}×{other.width}: say at which size to compare, for example --resolution {other.height}"
+            f"{inputs.predictions.path} was predicted at {model[0]}×{model[1]} pixels, and {truth.path} holds true "
+            f"masks of {true[0]}×{true[1]}: say at which size to compare, for example --resolution {true[0]}"
         )
-    return Resolution(model, (other.height, other.width), size, config.interpolation, soft)
+    size = model if config.resolution == "model" else (config.resolution, config.resolution)
+    return Resolution(model, true, size, config.interpolation, soft)
 
 
 def _make(
@@ -88,34 +93,40 @@ def _make(
     execution: EvalExecution,
     metrics: Metrics,
     resolution: Resolution,
-    predictions: Artifact,
-    dataset: Artifact,
-    truth: Artifact | None,
+    inputs: Inputs,
     out: Path,
     reporter: Reporter,
 ) -> Facts:
-    pairs = Pairs(predictions, dataset)
-    split = predictions.facts["split"]
-    other = None
-    if truth is not None:
-        scenes = open_truth(truth, dataset, split, pairs.predictions.keys)
-        other = Truth(scenes, dataset_info(truth).background)
-    scorer = Scorer(metrics, config.rules, resolution, other, _device(execution))
+    pairs, told = Pairs(inputs.predictions, inputs.dataset), inputs.predictions.facts
+    scorer = Scorer(metrics, config.rules, resolution, _truth(inputs, pairs), _device(execution))
     with reporter.track("eval", len(pairs)) as advance:
         scored = scorer.run(pairs, advance)
     facts = {
         "dataset": pairs.info.dataset,
-        "split": split,
+        "split": told["split"],
         "scenes": len(pairs),
         "resolution": list(resolution.size),
         "resize": resolution.sentence(),
         "slots": pairs.slots,
-        "steps": predictions.facts["steps"],
-        "restarts": predictions.facts["restarts"],
+        "steps": told["steps"],
+        "restarts": told["restarts"],
         **summarise(config, metrics, resolution, scored),
     }
     files.write(out, facts, scored, config.table)
     return facts
+
+
+def _truth(inputs: Inputs, pairs: Pairs) -> Truth | None:
+    """Where true masks come from, if not from the data set that the predictions were made for."""
+    if inputs.truth is None:
+        return None
+    split, keys = inputs.predictions.facts["split"], pairs.predictions.keys
+    return Truth(open_truth(inputs.truth, inputs.dataset, split, keys), dataset_info(inputs.truth).background)
+
+
+def _size(dataset: Artifact) -> tuple[int, int]:
+    info = dataset_info(dataset)
+    return info.height, info.width
 
 
 def _device(execution: EvalExecution) -> str:

@@ -158,7 +158,7 @@ def test_bad_inference_and_evaluation(iodine_kit: Command, prepared: Path, tmp_p
     ]:
         _one_sentence(iodine_kit("infer", "--set", setting, status=status).stderr, told)
     iodine_kit("infer", "--set", "infer.store=[]")
-    assert "metric 'mse' needs 'reconstruction'" in iodine_kit("eval", status=7).stderr
+    assert "metric 'mse' needs 'reconstruction'" in iodine_kit("eval", "--metric", "mse", status=7).stderr
     assert "did you mean 'ari'?" in iodine_kit("eval", "--metric", "arri", status=4).stderr
     iodine_kit("eval", "--metric", "ari")
     page = tmp_path / iodine_kit("report").stdout.strip() / "index.html"

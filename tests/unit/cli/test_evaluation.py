@@ -1,0 +1,147 @@
+"""The commands eval and compare as a shell sees them: what is printed where, and with which status they end."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+from unit.stages.evaluation.test_evaluate import guesses, true_masks
+from unit.stages.foreseen import store_masks, store_predictions
+
+from iodine_kit import metrics
+from iodine_kit.cli import evaluation
+from iodine_kit.cli.app import app
+from iodine_kit.store import Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """Predictions of two models for one data set; those of "good" are the newest."""
+    truth = true_masks(12)
+    dataset = store_masks(tmp_path, truth)
+    grey = np.full((*truth.shape, 3), 0.5, np.float32)
+    store_predictions(tmp_path, dataset, guesses(truth), model="poor", slots=4, reconstruction=grey)
+    store_predictions(tmp_path, dataset, truth, model="good", slots=4, reconstruction=grey)
+    return tmp_path
+
+
+def command(store: Path, *arguments: object, status: int = 0) -> Result:
+    done = CliRunner().invoke(app, [*map(str, arguments), "--store", str(store)])
+    assert done.exit_code == status, done.output
+    return done
+
+
+def sentence(done: Result) -> str:
+    """The one sentence of an error."""
+    text = " ".join(done.stderr.split())
+    assert text.count("error: ") <= 1 and "Traceback" not in text
+    return text
+
+
+def test_the_path_goes_to_standard_output_and_the_table_to_standard_error(store: Path) -> None:
+    done = command(store, "eval", "--metric", "ari", "--metric", "mse")
+    place = Path(done.stdout.strip())
+    facts = json.loads((place / "summary.json").read_text("utf-8"))
+    assert list(facts["metrics"]) == ["ari", "mse"]
+    assert "FG-ARI ↑" in done.stderr and "1.0000" in done.stderr and "blocks test, 12 scenes at 8×8" in done.stderr
+    assert "up to date" in command(store, "eval", "--metric", "ari", "--metric", "mse").stderr
+
+
+def test_other_formats_are_printed_in_the_place_of_the_path(store: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO(command(store, "eval", "--format", "csv", "--metric", "ari").stdout)))
+    assert float(rows[0]["mean"]) == 1 and rows[0]["metric"] == "ari"
+    for kind in (["--format", "json"], ["--json"]):
+        found = json.loads(command(store, "eval", *kind, "--metric", "ari").stdout)
+        assert found["metrics"]["ari"]["mean"] == 1 and Path(found["artifact"]).is_dir()
+    assert command(store, "eval", "--format", "latex", "--metric", "ari").stdout.startswith("% FG-ARI: ")
+    assert "| metric | mean |" in command(store, "eval", "--format", "markdown", "--metric", "ari").stdout
+
+
+def test_conventions_and_the_resolution_are_options(store: Path) -> None:
+    chosen = ["--convention", "deepmind", "--resolution", 16, "--metric", "all", "--metric", "ari"]
+    facts = json.loads((Path(command(store, "eval", *chosen).stdout.strip()) / "summary.json").read_text("utf-8"))
+    assert facts["convention"] == "deepmind" and facts["resolution"] == [16, 16] and "mse" in facts["metrics"]
+    assert "left out" in facts["metrics"]["ari"]["convention"]
+    wrong = sentence(command(store, "eval", "--resolution", "large", status=3))
+    assert 'eval.resolution: write "model" or a number of pixels' in wrong
+    assert "deepmind" in command(store, "eval", "--convention", "dm", status=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "told"),
+    [
+        (["ari=0.9"], "error: {place}: ari is 0.{more}, and at least 0.9 was asked for"),
+        (["mse=0.01"], "mse is 0.{more}, and at most 0.01 was asked for"),
+        (["mse=9", "ari=0.99", "miou=0.999"], "at least 0.99 was asked for; miou is 0."),
+    ],
+)
+def test_a_gate_ends_with_its_own_status_when_everything_is_written(
+    thresholds: list[str], told: str, store: Path
+) -> None:
+    poor = next(one for one in Store(store).artifacts("predictions") if one.facts["model"] == "poor")
+    options = [part for text in thresholds for part in ("--fail-under", text)]
+    done = command(store, "eval", "--predictions", poor.path, *options, status=17)
+    place = Path(done.stdout.strip())
+    assert (place / "summary.json").is_file() and "FG-ARI" in done.stderr
+    before, _, after = told.partition("{more}")
+    assert before.format(place=place) in sentence(done) and after in sentence(done)
+
+
+def test_a_gate_that_is_passed_is_silent(store: Path) -> None:
+    done = command(store, "eval", "--fail-under", "ari=1", "--fail-under", "mse=1")
+    assert "error" not in done.stderr
+
+
+def test_a_mean_of_no_scene_passes_no_gate(tmp_path: Path) -> None:
+    empty = np.zeros((3, 4, 4), np.uint8)
+    store_predictions(tmp_path, store_masks(tmp_path, empty), empty)
+    done = command(tmp_path, "eval", "--fail-under", "ari=-1", status=17)
+    assert "ari is undefined for every scene, and at least -1 was asked for" in sentence(done)
+
+
+@pytest.mark.parametrize("text", ["ari", "ari=", "=0.5", "ari=high", "ari=nan"])
+def test_a_gate_that_says_nothing_is_refused_before_anything_is_done(text: str, store: Path) -> None:
+    assert "is not METRIC=VALUE" in sentence(command(store, "eval", "--fail-under", text, status=2))
+    assert not (store / "evaluation").exists()
+
+
+def test_a_gate_on_what_is_not_evaluated_is_refused_before_anything_is_done(store: Path) -> None:
+    told = sentence(command(store, "eval", "--metric", "ari-all", "--fail-under", "ari=0.5", status=3))
+    assert "metric 'ari' is not evaluated; did you mean 'ari-all'?" in told and not (store / "evaluation").exists()
+
+
+def test_models_are_compared_by_name(store: Path) -> None:
+    good, poor = (command(store, "eval", "--predictions", one.path).stdout.strip()
+                  for one in reversed(Store(store).artifacts("predictions")))  # fmt: skip
+    done = command(store, "compare", poor, good, "--name", "A & B", "--name", "C_1")
+    assert "C_1 minus A & B, on the same scenes" in done.stderr and "A & B" in done.stderr
+    place = Path(done.stdout.strip())
+    assert place.parent.name == "comparison" and (place / "summary.tex").is_file()
+    found = json.loads(command(store, "compare", poor, good, "--json").stdout)
+    assert [model["name"] for model in found["models"]] == ["poor", "good"]
+    assert found["pairs"][0]["metrics"]["ari"]["difference"] > 0
+    assert r"C\_1 minus A \& B" in command(store, "compare", poor, good, "--name", "A & B", "--name", "C_1",
+                                           "--format", "latex").stdout  # fmt: skip
+
+
+def test_compare_refuses_what_is_no_evaluation(store: Path) -> None:
+    predictions = Store(store).artifacts("predictions")[0].path
+    assert "is a predictions, and a evaluation is needed" in sentence(
+        command(store, "compare", predictions, predictions, status=10)
+    )
+    one = command(store, "eval").stdout.strip()
+    assert "a comparison needs two evaluations or more" in sentence(command(store, "compare", one, status=3))
+    assert "compare.flops is not a known key; did you mean 'flips'?" in sentence(
+        command(store, "compare", one, one, "--set", "compare.flops=3", status=3)
+    )
+
+
+def test_the_conventions_on_offer_are_those_that_metrics_know() -> None:
+    assert [one.value for one in evaluation.Convention] == list(get_args(metrics.Convention))
