@@ -1,4 +1,4 @@
-"""A knob turned at test time: a row and a point for every value of it."""
+"""Estimates as series: over a knob that is turned, or one in every row."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ from iodine_kit.studies._findings import Cell, Estimate
 def line(name: str, x: Sequence[float], y: Sequence[Estimate]) -> Series:
     """Estimates as a series."""
     return Series(name, list(x), [e.mean for e in y], [e.low for e in y], [e.high for e in y])
+
+
+def points(y: Sequence[Estimate], name: str = "") -> Series:
+    """Estimates as points, one in every row."""
+    rows = [float(row) for row in range(len(y))]
+    return Series(name, rows, [e.mean for e in y], [e.low for e in y], [e.high for e in y], line=False)
 
 
 def over(

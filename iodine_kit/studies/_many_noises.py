@@ -165,7 +165,8 @@ def _coupling(many: Many) -> tuple[list[str], dict[str, Any]]:
         f"FG-ARI is {number(float(many.ari_D[0]))} and the NLL {number(first_nll)} nats; after the last step they are "
         f"{number(float(many.ari_D[-1]))} and {number(last_nll)}.",
         f"Coupling through one slot: two objects or more share a slot in {by_step[0]:.1%} of the inferences at the "
-        f"first decode ({chance:.1%} if each object took one at random), {by_step[min(1, len(by_step) - 1)]:.1%} after one step and {by_step[-1]:.1%} after the last.",
+        f"first decode ({chance:.1%} if each object took one at random), "
+        f"{by_step[min(1, len(by_step) - 1)]:.1%} after one step and {by_step[-1]:.1%} after the last.",
     ]
     facts: dict[str, Any] = {
         "coupled_by_step": by_step.tolist(),

@@ -10,10 +10,11 @@ from pydantic import Field
 from iodine_kit import config as configuration
 from iodine_kit.datasets._tetromino_holdout import ColourName, Holdout
 from iodine_kit.errors import ConfigError
-from iodine_kit.reporting.charts.series import Series, rows_plot
+from iodine_kit.reporting.charts.series import rows_plot
 from iodine_kit.stages import prepare
 from iodine_kit.studies._bench import Bench, Scored
 from iodine_kit.studies._findings import Cell, Estimate, Findings, Table
+from iodine_kit.studies._lines import estimates, points
 from iodine_kit.studies._pieces import Marks, Pieces
 from iodine_kit.studies._scores import ARI_TEXT, INTERVALS, ari, estimate, gap, last, mse, told
 
@@ -82,7 +83,7 @@ def look(found: dict[str, Scored], holdout: Holdout) -> Findings:
         for name, split in (("with an unseen combination", UNSEEN), ("of seen combinations only", FAMILIAR))
     ]  # fmt: skip
     plots = [
-        rows_plot(list(groups), [_series([row[column] for row in rows])], title=title, x_label=unit)
+        rows_plot(list(groups), [points(estimates(rows, column))], title=title, x_label=unit)
         for column, title, unit in (
             ("iou", "IoU with the slot", "of the objects' pixels, mean over scenes"),
             ("mse", "Reconstruction error", "mean squared error on the piece's pixels"),
@@ -146,9 +147,3 @@ def _sentences(
             + (" (more than chance over scenes explains)." if error.excludes_zero else " (within chance over scenes).")
         )
     return seen, facts
-
-
-def _series(cells: list[Cell]) -> Series:
-    values = [cell for cell in cells if isinstance(cell, Estimate)]
-    rows = [float(row) for row in range(len(values))]
-    return Series("", rows, [v.mean for v in values], [v.low for v in values], [v.high for v in values], line=False)

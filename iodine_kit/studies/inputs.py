@@ -17,7 +17,7 @@ from iodine_kit.reporting.formatting import number
 from iodine_kit.stages import train
 from iodine_kit.studies._bench import Bench, Scored
 from iodine_kit.studies._findings import Cell, Estimate, Findings, Table
-from iodine_kit.studies._lines import estimates
+from iodine_kit.studies._lines import estimates, points
 from iodine_kit.studies._scores import ARI_TEXT, INTERVALS, Floats64, ari, estimate, last, listed, mean_over, told
 
 VERSION = 1
@@ -87,7 +87,10 @@ def look(found: dict[str, list[Scored]], steps: int) -> Findings:
     plots = [
         rows_plot(
             names,
-            [_series(estimates(rows, column)), *_each_seed(found, column, seeds)],
+            [
+                points(estimates(rows, column), "mean of the seeds" if seeds > 1 else ""),
+                *_each_seed(found, column, seeds),
+            ],
             title=title,
             x_label=unit,
             at=(estimates(rows, column)[0].mean, "all inputs"),
@@ -157,14 +160,9 @@ def _seed_spread(found: dict[str, list[Scored]]) -> float:
     return float(np.sqrt(means.var(1, ddof=1).mean()))
 
 
-def _series(values: list[Estimate]) -> Series:
-    rows = [float(row) for row in range(len(values))]
-    return Series("", rows, [v.mean for v in values], [v.low for v in values], [v.high for v in values], line=False)
-
-
 def _each_seed(found: dict[str, list[Scored]], column: str, seeds: int) -> list[Series]:
     if seeds == 1:
         return []
     read = ari if column == "fg_ari" else last
-    points = [(float(row), float(np.nanmean(read(one)))) for row, runs in enumerate(found.values()) for one in runs]
-    return [Series("", [row for row, _ in points], [value for _, value in points], line=False, faint=True)]
+    each = [(float(row), float(np.nanmean(read(one)))) for row, runs in enumerate(found.values()) for one in runs]
+    return [Series("single seeds", [row for row, _ in each], [value for _, value in each], line=False, faint=True)]

@@ -9,11 +9,11 @@ import numpy as np
 from pydantic import Field
 
 from iodine_kit import config as configuration
-from iodine_kit.reporting.charts.series import Series, rows_plot
+from iodine_kit.reporting.charts.series import rows_plot
 from iodine_kit.reporting.formatting import number, spread
 from iodine_kit.studies._bench import Bench, Scored
 from iodine_kit.studies._findings import Cell, Estimate, Findings, Table
-from iodine_kit.studies._lines import estimates
+from iodine_kit.studies._lines import estimates, points
 from iodine_kit.studies._scores import ARI_TEXT, INTERVALS, ari, estimate, last, mse, told
 
 VERSION = 1
@@ -70,9 +70,7 @@ def look(found: dict[int, Scored]) -> Findings:
     ]  # fmt: skip
     names = [f"seed {seed}" for seed in found]
     plots = [
-        rows_plot(
-            names, [_series(estimates(rows, column))], title=title, x_label=unit, at=(_mean(rows, column), "mean")
-        )
+        rows_plot(names, [points(estimates(rows, column))], title=title, x_label=unit, at=(_mean(rows, column), "mean"))
         for column, title, unit in (
             ("fg_ari", "FG-ARI", "mean over scenes"),
             ("elbo", "ELBO", "nats per image"),
@@ -100,8 +98,3 @@ def _outside(scores: list[Estimate]) -> tuple[int, int]:
 
 def _mean(rows: list[dict[str, Cell]], column: str) -> float:
     return float(np.mean([value.mean for value in estimates(rows, column)]))
-
-
-def _series(values: list[Estimate]) -> Series:
-    rows = [float(row) for row in range(len(values))]
-    return Series("", rows, [v.mean for v in values], [v.low for v in values], [v.high for v in values], line=False)
