@@ -67,7 +67,7 @@ class EvalExecution(Config):
     """How it is executed; no part of the key.
 
     Attributes:
-        device: where pixels are counted; "cpu" needs no GPU and is quick, "auto" takes one if there is one.
+        device: where images are filtered for SSIM; "cpu" is quick for small ones, "auto" takes a GPU if there is one.
         threads: of the CPU; 0 leaves the choice to the libraries.
     """
 

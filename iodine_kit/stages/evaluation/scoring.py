@@ -58,7 +58,7 @@ class Scorer:
         metrics: those that need masks alone are scored at the evaluation's resolution, all others at the model's.
         resolution: how masks come to the first.
         truth: of another preparation; ``None`` takes the one that the predictions were made for.
-        device: where pixels are counted.
+        device: where images are filtered.
     """
 
     metrics: Metrics
