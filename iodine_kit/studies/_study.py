@@ -127,7 +127,7 @@ def _page(
 
 
 def _setting(value: Any) -> str:
-    return ", ".join(map(str, value)) or "as above" if isinstance(value, list) else str(value)
+    return ", ".join(map(str, value)) or "left to the study" if isinstance(value, list) else str(value)
 
 
 def _made(role: str, artifact: Artifact) -> Made:

@@ -45,7 +45,8 @@ def look(found: dict[int, Scored], trained: int) -> Findings:
     steps, mark = list(found), (float(trained), f"training, T = {trained}")
     scores, elbos = estimates(rows, "fg_ari"), estimates(rows, "elbo")
     best = max(range(len(rows)), key=lambda i: scores[i].mean)
-    seen = [f"The highest FG-ARI, {told(scores[best])}, is reached at T = {steps[best]}."]
+    edge = ", the largest that was tried" if best == len(steps) - 1 else ""
+    seen = [f"The highest FG-ARI, {told(scores[best])}, is reached at T = {steps[best]}{edge}."]
     if trained in found:
         here, end = steps.index(trained), len(steps) - 1
         seen.append(
