@@ -113,6 +113,7 @@ def compare(
     name: Annotated[
         list[str] | None, typer.Option(help="Name of a model, in the order given (repeatable, one for each).")
     ] = None,
+    metric: Annotated[list[str] | None, typer.Option(help="Repeatable; left out, all that every one has.")] = None,
     format: FormatOption = Format.TABLE,
     settings: SetOption = None,
     store: StoreOption = DEFAULT_STORE,
@@ -122,15 +123,15 @@ def compare(
     """Compare models on the same scenes, each with the first: differences, intervals, p, better and worse scenes.
 
     Evaluations that differ only by the seed of training count as one model, with its spread over seeds.
-    Keys to --set: compare.metrics, compare.resamples, compare.level, compare.seed, compare.table.
+    Keys to --set: compare.resamples, compare.flips, compare.level, compare.seed, compare.table.
     """
     from iodine_kit.cli.console import Terminal, show_comparison
     from iodine_kit.stages import compare as stage
     from iodine_kit.stages.job import obtain
 
     tables = tables_of(None, settings, stage.TABLES)
-    if name:
-        tables["compare"]["names"] = name
+    given_names = {"names": name, "metrics": metric}
+    tables["compare"] |= {key: value for key, value in given_names.items() if value}
     place, reporter = store_at(store), Terminal()
     given = [place.usable(place.open(one, "evaluation")) for one in evaluations]
     artifact = obtain(place, stage.plan(tables, given, place, reporter), reporter, overwrite=overwrite)

@@ -2,6 +2,8 @@
 
 `tally` counts whole numbers and `binned` numbers of an unknown range; both give a `distribution`. `factors` and
 `split` gather them over the scenes of a split, and splits can be merged. `duplicates` finds images that occur twice.
+
+Of scores per scene, `bootstrap` says how far their means can be trusted, and `permutation` whether two models differ.
 """
 
 from iodine_kit.statistics.distribution import Distribution, Histogram, as_json

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from iodine_kit.errors import SchemaError
-from iodine_kit.stages.evaluate import read_scenes
+from iodine_kit.stages.evaluate import VERSION, read_scenes
 from iodine_kit.store import Artifact
 
 _CONFIGURED = ("convention", "tolerance", "interpolation")
@@ -14,6 +14,9 @@ _CONFIGURED = ("convention", "tolerance", "interpolation")
 
 def check(evaluations: Sequence[Artifact]) -> None:
     """Raise :class:`SchemaError` unless all are of the same true masks of the same scenes, by the same rules."""
+    for one in evaluations:
+        if one.manifest.identity.version != VERSION:
+            raise SchemaError(f"{one.path} was evaluated by another version of iodine-kit: evaluate again")
     first, *others = evaluations
     keys = read_scenes(first)["key"].tolist()
     for other in others:

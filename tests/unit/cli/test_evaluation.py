@@ -124,7 +124,8 @@ def test_models_are_compared_by_name(store: Path) -> None:
     assert "C_1 minus A & B, on the same scenes" in done.stderr and "A & B" in done.stderr
     place = Path(done.stdout.strip())
     assert place.parent.name == "comparison" and (place / "summary.tex").is_file()
-    found = json.loads(command(store, "compare", poor, good, "--json").stdout)
+    found = json.loads(command(store, "compare", poor, good, "--json", "--metric", "ari").stdout)
+    assert list(found["metrics"]) == ["ari"]
     assert [model["name"] for model in found["models"]] == ["poor", "good"]
     assert found["pairs"][0]["metrics"]["ari"]["difference"] > 0
     assert r"C\_1 minus A \& B" in command(store, "compare", poor, good, "--name", "A & B", "--name", "C_1",

@@ -148,6 +148,14 @@ def test_evaluations_of_other_data_are_refused(bench: Bench) -> None:
         compared(bench.root, bench.imported("a", 1), fewer)
 
 
+def test_evaluations_of_an_older_version_are_refused(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluate, "VERSION", evaluate.VERSION - 1)
+    old = bench.imported("a", 1)
+    monkeypatch.undo()
+    with pytest.raises(SchemaError, match="was evaluated by another version of iodine-kit: evaluate again"):
+        compared(bench.root, old, bench.imported("b", 2))
+
+
 def test_what_cannot_be_compared_with_itself_or_at_all_is_refused(bench: Bench) -> None:
     one = bench.imported("a", 1)
     with pytest.raises(ConfigError, match="needs two evaluations or more"):

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import csv
 import json
+from itertools import pairwise
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from scipy import stats
 from unit.stages.foreseen import store_masks, store_predictions
 
 from iodine_kit.errors import ConfigError, CountError, SchemaError
 from iodine_kit.metrics import Comparison, ari, miou
+from iodine_kit.predictions import PredictionReader
 from iodine_kit.progress import Silent
 from iodine_kit.records import PredictionBatch, SceneBatch
 from iodine_kit.stages import evaluate
 from iodine_kit.stages.evaluation import pairing
+from iodine_kit.stages.evaluation.summary import terciles
 from iodine_kit.stages.job import obtain
 from iodine_kit.store import Artifact, Store
 
@@ -142,6 +150,40 @@ def test_the_result_does_not_depend_on_the_size_of_batches(
     files = {path: (whole.path / path).read_bytes() for path in whole.manifest.files}
     again = obtain(Store(tmp_path), evaluate.plan({}, *stored, Silent()), Silent(), overwrite=True)
     assert {path: (again.path / path).read_bytes() for path in again.manifest.files} == files
+
+
+def test_only_a_batch_of_what_is_needed_is_read_at_a_time(
+    tmp_path: Path, stored: tuple[Artifact, Artifact], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So memory does not grow with the number of scenes, nor with what else was stored."""
+    truth = true_masks()
+    rich = store_predictions(
+        tmp_path, stored[1], truth, soft_mask=np.zeros((SCENES, 1, SIDE, SIDE), np.float16),
+        component=np.zeros((SCENES, 1, SIDE, SIDE, 3), np.uint8), kl=np.zeros((SCENES, 1), np.float32),
+    )  # fmt: skip
+    monkeypatch.setattr(pairing, "BATCH", 16)
+    read, seen = PredictionReader.batch, list[PredictionBatch]()
+
+    def spy(*arguments: Any) -> PredictionBatch:
+        seen.append(read(*arguments))
+        return seen[-1]
+
+    monkeypatch.setattr(PredictionReader, "batch", spy)
+    evaluated(tmp_path, rich, stored[1], metrics=["ari", "kl"])
+    assert [len(batch.keys) for batch in seen] == [16, 16, 8]
+    assert all(batch.kl is not None and batch.soft_mask is None and batch.component is None for batch in seen)
+
+
+@given(hnp.arrays(np.int64, st.integers(1, 30), elements=st.integers(1, 9)), st.randoms())
+def test_terciles_divide_what_is_counted_by_size(sizes: np.ndarray, random: Random) -> None:
+    counted = np.array([random.random() < 0.8 for _ in sizes])
+    groups = terciles(sizes, counted)
+    if groups:
+        assert (sum(group.members.astype(int) for group in groups) == counted).all() and 2 <= len(groups) <= 3
+        spans = [sizes[group.members] for group in groups]
+        assert all(one.max() < other.min() for one, other in pairwise(spans))
+    else:
+        assert len(np.unique(sizes[counted])) <= 1 or (sizes[counted] <= np.quantile(sizes[counted], 1 / 3)).all()
 
 
 def test_all_stands_for_every_metric_whose_needs_were_stored(tmp_path: Path) -> None:
