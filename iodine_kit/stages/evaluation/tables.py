@@ -8,7 +8,7 @@ from typing import Any
 from iodine_kit.reporting.tables import Cell, Interval, Table
 
 Facts = Mapping[str, Any]
-_GROUPS = {"objects": "Visible objects", "size": "Median object size"}
+_GROUPS = {"objects": "number of visible objects", "size": "median object size"}
 
 
 def title_of(metric: Facts) -> str:
@@ -44,7 +44,8 @@ def group_tables(facts: Facts) -> list[Table]:
     objects = facts["objects"]["by_size"]
     if objects:
         rows = [(g["label"], g["n"], g["iou"]["mean"], _interval(g["iou"]), g["recovered"]) for g in objects]
-        heads = ("object size", "n", "IoU of matched slot", "interval", "IoU ≥ 0.5")
+        interval = f"{100 * facts['bootstrap']['level']:g} % interval"
+        heads = ("object size", "n", "IoU of matched slot", interval, "IoU ≥ 0.5")
         tables.append(Table(heads, rows, "Objects by size"))
     return tables
 
@@ -71,9 +72,11 @@ def _all_groups(facts: Facts) -> Iterator[tuple[str, str, Facts]]:
 
 
 def _group_table(facts: Facts, name: str, groups: list[Facts]) -> Table:
-    metrics = facts["metrics"]
-    rows = [(g["label"], g["n"], *(g["metrics"][metric]["mean"] for metric in metrics)) for g in groups]
-    return Table((_GROUPS[name].lower(), "scenes", *map(title_of, metrics.values())), rows, f"{_GROUPS[name]}: means")
+    """A column per group, so that many metrics still fit on a page."""
+    rows: list[tuple[Cell, ...]] = [("scenes", *(group["n"] for group in groups))]
+    for metric, told in facts["metrics"].items():
+        rows.append((title_of(told), *(group["metrics"][metric]["mean"] for group in groups)))
+    return Table((_GROUPS[name], *(group["label"] for group in groups)), rows, f"Means by {_GROUPS[name]}")
 
 
 def _interval(figures: Facts) -> Interval | None:
