@@ -39,9 +39,15 @@ def intervals(sums_NC: Floats64, weights_NC: Floats64, *, resamples: int, level:
     known = (weights_NC != 0).sum(0) > 1
     if resamples and known.any():
         ratios_CR = distribution(sums_NC[:, known], weights_NC[:, known], resamples=resamples, seed=seed)
-        tail = (1 - level) / 2
-        result[known] = np.nanquantile(ratios_CR, [tail, 1 - tail], axis=1).T
+        result[known] = central(ratios_CR, level)
     return result
+
+
+def central(drawn_CR: Floats64, level: float) -> Floats64:
+    """The ends between which the share ``level`` of the resamples lies, ``float64[C, 2]``; NaN is left out."""
+    tail = (1 - level) / 2
+    ends: Floats64 = np.nanquantile(drawn_CR, [tail, 1 - tail], axis=1).T
+    return ends
 
 
 def distribution(sums_NC: Floats64, weights_NC: Floats64, *, resamples: int, seed: int) -> Floats64:

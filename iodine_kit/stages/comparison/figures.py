@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iodine_kit.statistics.bootstrap import Floats64, distribution, mean_intervals, parts
+from iodine_kit.statistics.bootstrap import Floats64, central, distribution, mean_intervals, parts
 from iodine_kit.statistics.permutation import sign_flip_p
 
 _ROUNDING = 1e-12
@@ -94,12 +94,9 @@ def interval(ends: NDArray[Any]) -> list[float] | None:
 def _ends(sums: Floats64, weights: Floats64, seeds: int, draws: Draws) -> Floats64:
     """Intervals of the means over seeds, ``float64[M, 2]``: every resample draws the same scenes for all seeds."""
     metrics = sums.shape[1] // seeds
-    if draws.resamples == 0 or len(sums) < 2:
-        return np.full((metrics, 2), np.nan)
-    drawn = distribution(sums, weights, resamples=draws.resamples, seed=draws.seed)
-    over_seeds = drawn.reshape(seeds, metrics, -1).mean(0)
-    known = (weights > 0).sum(0).reshape(seeds, metrics).min(0) > 1
-    tail = (1 - draws.level) / 2
     ends = np.full((metrics, 2), np.nan)
-    ends[known] = np.nanquantile(over_seeds[known], [tail, 1 - tail], axis=1).T
+    known = (weights > 0).sum(0).reshape(seeds, metrics).min(0) > 1
+    if draws.resamples and known.any():
+        drawn = distribution(sums, weights, resamples=draws.resamples, seed=draws.seed)
+        ends[known] = central(drawn.reshape(seeds, metrics, -1).mean(0)[known], draws.level)
     return ends

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from iodine_kit.reporting.tables import DASH, Cell, Interval, Table, shown
-from iodine_kit.stages.evaluation.tables import title_of
+from iodine_kit.reporting.tables import DASH, Cell, Table, shown
+from iodine_kit.stages.evaluation.tables import interval_of, title_of
 
 Facts = Mapping[str, Any]
 
@@ -34,7 +34,7 @@ def pair_tables(facts: Facts) -> list[Table]:
         for name, metric in facts["metrics"].items():
             one = pair["metrics"][name]
             counts = (one["better"], one["worse"], one["equal"], one["n"])
-            rows.append((title_of(metric), one["difference"], _interval(one), one["p"], *counts))
+            rows.append((title_of(metric), one["difference"], interval_of(one), one["p"], *counts))
         tables.append(Table(heads, rows, f"{pair['b']} minus {pair['a']}, on the same scenes"))
     return tables
 
@@ -51,7 +51,7 @@ def long_table(facts: Facts) -> Table:
             one = model["metrics"][name]
             told = (model["name"], len(model["seeds"]), name, metric["title"], metric["unit"], metric["better"])
             pair = pairs.get(model["name"])
-            rows.append((*told, one["mean"], one["sd"], _interval(one), one["n"], *_pair(pair, name)))
+            rows.append((*told, one["mean"], one["sd"], interval_of(one), one["n"], *_pair(pair, name)))
     return Table(heads, rows)
 
 
@@ -60,19 +60,15 @@ def _pair(pair: Facts | None, name: str) -> tuple[Cell, ...]:
         return (None,) * 8
     one = pair["metrics"][name]
     counts = (one["better"], one["worse"], one["equal"], one["n"])
-    return (pair["a"], one["difference"], _interval(one), one["p"], *counts)
+    return (pair["a"], one["difference"], interval_of(one), one["p"], *counts)
 
 
 def _figure(figures: Facts) -> str:
     if figures["mean"] is None:
         return DASH
     spread = "" if figures["sd"] is None else f" ± {shown(figures['sd'])}"
-    interval = _interval(figures)
+    interval = interval_of(figures)
     return f"{shown(figures['mean'])}{spread}{'' if interval is None else ' ' + shown(interval)}"
-
-
-def _interval(figures: Facts) -> Interval | None:
-    return None if figures["interval"] is None else (figures["interval"][0], figures["interval"][1])
 
 
 def _seeds(model: Facts) -> str:

@@ -31,7 +31,7 @@ def metric_table(facts: Facts) -> Table:
     level = facts["bootstrap"]["level"]
     heads = ("metric", "mean", f"{100 * level:g} % interval", "sd", "median", "n", "undefined", "degenerate")
     rows = [
-        (title_of(m), m["mean"], _interval(m), m["std"], m["median"], m["n"], m["undefined"], m["degenerate"])
+        (title_of(m), m["mean"], interval_of(m), m["std"], m["median"], m["n"], m["undefined"], m["degenerate"])
         for m in facts["metrics"].values()
     ]
     notes = [f"{m['title']}: {m['convention']}" for m in facts["metrics"].values()]
@@ -43,7 +43,7 @@ def group_tables(facts: Facts) -> list[Table]:
     tables = [_group_table(facts, name, groups) for name, groups in facts["groups"].items() if groups]
     objects = facts["objects"]["by_size"]
     if objects:
-        rows = [(g["label"], g["n"], g["iou"]["mean"], _interval(g["iou"]), g["recovered"]) for g in objects]
+        rows = [(g["label"], g["n"], g["iou"]["mean"], interval_of(g["iou"]), g["recovered"]) for g in objects]
         interval = f"{100 * facts['bootstrap']['level']:g} % interval"
         heads = ("object size", "n", "IoU of matched slot", interval, "IoU ≥ 0.5")
         tables.append(Table(heads, rows, "Objects by size"))
@@ -60,7 +60,7 @@ def long_table(facts: Facts) -> Table:
             whole = facts["metrics"][name]
             more = [figures.get(key) for key in ("std", "median", "n", "undefined", "degenerate")]
             told = (group, label, name, whole["title"], whole["unit"], whole["better"], figures["mean"])
-            rows.append((*told, _interval(figures), *more))
+            rows.append((*told, interval_of(figures), *more))
     return Table(heads, rows)
 
 
@@ -79,7 +79,8 @@ def _group_table(facts: Facts, name: str, groups: list[Facts]) -> Table:
     return Table((_GROUPS[name], *(group["label"] for group in groups)), rows, f"Means by {_GROUPS[name]}")
 
 
-def _interval(figures: Facts) -> Interval | None:
+def interval_of(figures: Facts) -> Interval | None:
+    """Both ends of a figure's interval, if it has one."""
     return None if figures["interval"] is None else (figures["interval"][0], figures["interval"][1])
 
 
