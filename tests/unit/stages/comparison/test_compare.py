@@ -18,6 +18,7 @@ from iodine_kit.progress import Silent
 from iodine_kit.stages import compare, evaluate
 from iodine_kit.stages.job import obtain
 from iodine_kit.store import Artifact, Store
+from iodine_kit.training.config import TrainConfig
 
 SHORT = {"steps": 10, "rate": 0.1}
 LONG = {"steps": 99, "rate": 0.1}
@@ -64,6 +65,10 @@ def test_evaluations_that_differ_only_by_the_seed_of_training_are_one_model(benc
     assert ari["by_seed"] == pytest.approx(means) and ari["mean"] == pytest.approx(np.mean(means))
     assert ari["sd"] == pytest.approx(np.std(means, ddof=1)) and facts["models"][1]["metrics"]["ari"]["sd"] is None
     assert facts["left_out"] == {"ari-all": "not evaluated everywhere"}
+
+
+def test_the_seed_of_training_is_where_it_is_looked_for() -> None:
+    assert "seed" in TrainConfig.model_fields
 
 
 def test_one_model_alone_shows_its_spread_over_seeds(bench: Bench) -> None:
