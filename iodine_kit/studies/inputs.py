@@ -26,6 +26,7 @@ QUESTION = "Which of the inputs a_k does the refinement network need, and which 
 TAKES_RUN = False
 BASE = {"train": {"steps": 600}, "infer": {"restarts": 1}}
 ALL = "all"
+GROUPS = NO_GRADIENTS, GRADIENTS = "without all gradients", "gradients alone"
 
 
 class Config(configuration.Config):
@@ -39,7 +40,7 @@ class Config(configuration.Config):
 
     leave_out: tuple[str, ...] = ()
     groups: bool = True
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(min_length=1)] = (0, 1)
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(min_length=1)] = (0, 1, 2)
 
 
 def conduct(bench: Bench) -> Callable[[], Findings]:
@@ -68,8 +69,8 @@ def _choices(bench: Bench) -> dict[str, list[InputName]]:
             raise ConfigError(f"study.leave_out: '{name}' is not an input of this model{did_you_mean(name, every)}")
     choices = {ALL: every}
     if bench.config.groups:
-        choices["without all gradients"] = [name for name in every if name not in GRADIENT_INPUTS]
-        choices["gradients alone"] = [name for name in every if name in GRADIENT_INPUTS]
+        choices[NO_GRADIENTS] = [name for name in every if name not in GRADIENT_INPUTS]
+        choices[GRADIENTS] = [name for name in every if name in GRADIENT_INPUTS]
     for out in bench.config.leave_out or every:
         choices[f"without {out}"] = [name for name in every if name != out]
     for inputs in choices.values():
@@ -97,9 +98,11 @@ def look(found: dict[str, list[Scored]], steps: int) -> Findings:
         )
         for column, title, unit in (("fg_ari", "FG-ARI", "mean over scenes"), ("elbo", "ELBO", "nats per image"))
     ]
-    spread = _seed_spread(found) if seeds > 1 else float("nan")
+    spreads = {
+        f"sd_between_seeds, {column}": seed_spread(found, column) for column in ("difference", "elbo_difference")
+    }
     return Findings(
-        seen=_sentences(rows, spread),
+        seen=_sentences(rows, found),
         method=[
             f"Each variant was trained anew for {steps:,} steps with {seeds} {'seed' if seeds == 1 else 'seeds'}: "
             "short runs, whose order need not be that of runs to the end.",
@@ -116,7 +119,7 @@ def look(found: dict[str, list[Scored]], steps: int) -> Findings:
             )
         ],
         plots=plots,
-        facts={"training_steps": steps, "seeds": seeds, "sd_between_seeds": None if np.isnan(spread) else spread},
+        facts={"training_steps": steps, "seeds": seeds, **spreads},
     )  # fmt: skip
 
 
@@ -127,37 +130,47 @@ def _row(name: str, scores: dict[str, Floats64], elbos: dict[str, Floats64]) -> 
     return row
 
 
-def _sentences(rows: Sequence[dict[str, Cell]], spread: float) -> list[str]:
+def _sentences(rows: Sequence[dict[str, Cell]], found: dict[str, list[Scored]]) -> list[str]:
     changes = {str(row["inputs"]): row["difference"] for row in rows if isinstance(row["difference"], Estimate)}
-    singles = {name: change for name, change in changes.items() if name.startswith("without ") and "all " not in name}
+    singles = [name for name in changes if name not in GROUPS]
     seen = [f"With all inputs FG-ARI is {told(estimates(rows, 'fg_ari')[0])}."]
-    order = sorted(singles, key=lambda name: singles[name].mean)
+    seen += [f"{name.capitalize()}, it changes by {told(changes[name])}." for name in GROUPS if name in changes]
+    order = sorted(singles, key=lambda name: changes[name].mean)
     if order:
-        seen.append(
-            "Of single inputs, leaving out "
-            + listed([f"{name.removeprefix('without ')} ({number(singles[name].mean)})" for name in order[:3]])
-            + " costs the most FG-ARI."
-        )
-        better = [name.removeprefix("without ") for name in order if singles[name].low > 0]
-        seen.append(
-            f"Better without: {listed(better)}, by an interval over scenes above 0."
-            if better
-            else "No single input's absence improves FG-ARI by an interval over scenes above 0."
-        )
-    seen += [f"{name.capitalize()}: {told(change)}." for name, change in changes.items() if name not in singles]
-    if np.isfinite(spread):
-        within = [name.removeprefix("without ") for name in order if abs(singles[name].mean) < 2 * spread]
-        seen.append(
-            f"Two seeds of the same variant differ with a standard deviation of {number(spread)} (pooled over "
-            f"variants); differences below twice that say nothing of an input: {listed(within) or 'none'}."
-        )
+        worst = [f"{_input(name)} ({number(changes[name].mean)})" for name in order[:3]]
+        seen.append(f"Of single inputs, leaving out {listed(worst)} lowers FG-ARI most.")
+        for column, title in (("difference", "FG-ARI"), ("elbo_difference", "the ELBO")):
+            seen += _beyond_seeds(rows, found, column, title)
     return seen
 
 
-def _seed_spread(found: dict[str, list[Scored]]) -> float:
-    """Standard deviation between seeds of a variant's mean FG-ARI, pooled over variants."""
-    means = np.array([[np.nanmean(ari(one)) for one in runs] for runs in found.values()])
-    return float(np.sqrt(means.var(1, ddof=1).mean()))
+def _beyond_seeds(
+    rows: Sequence[dict[str, Cell]], found: dict[str, list[Scored]], column: str, title: str
+) -> list[str]:
+    """Which single inputs matter by more than seeds and scenes explain; nothing to say of one seed."""
+    spread, seeds = seed_spread(found, column), len(found[ALL])
+    if not np.isfinite(spread):
+        return []
+    error = spread * (2 / seeds) ** 0.5
+    singles = {str(row["inputs"]): row[column] for row in rows if row["inputs"] not in (ALL, *GROUPS)}
+    known = {name: cell for name, cell in singles.items() if isinstance(cell, Estimate) and cell.excludes_zero}
+    sure = [f"{_input(name)} ({number(cell.mean)})" for name, cell in known.items() if abs(cell.mean) > 2 * error]
+    return [
+        f"Seeds of a variant differ in {title} with a standard deviation of {number(spread)} (pooled over single "
+        f"inputs and all), so that a difference of means over {seeds} has a standard error of {number(error)}. Beyond "
+        f"two of these, and beyond the interval over scenes, {title} changes without: {listed(sure) or 'no input'}."
+    ]
+
+
+def seed_spread(found: dict[str, list[Scored]], column: str) -> float:
+    """Standard deviation between seeds of a variant's mean, pooled over all variants but groups; NaN for one seed."""
+    read = ari if column == "difference" else last
+    runs = [[np.nanmean(read(one)) for one in runs] for name, runs in found.items() if name not in GROUPS]
+    return float(np.sqrt(np.var(runs, axis=1, ddof=1).mean())) if len(runs[0]) > 1 else float("nan")
+
+
+def _input(name: str) -> str:
+    return name.removeprefix("without ")
 
 
 def _each_seed(found: dict[str, list[Scored]], column: str, seeds: int) -> list[Series]:
