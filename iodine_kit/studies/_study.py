@@ -47,7 +47,9 @@ def study(
     """
     plugin = STUDIES.load(name)
     given = _given(name, plugin, store, pipeline, run)
-    base = {} if given else pipelines.load(pipeline or DEFAULT_PIPELINE)
+    if given and not run:
+        reporter.note(f"using run {given.path}")
+    base = {} if given else _base(name, pipeline, store)
     tables = _tables(plugin, base, settings)
     config = build(plugin.Config, tables.pop(TABLE, {}), TABLE)
     bench = Bench(tables, config, store, Brief(reporter), given)
@@ -93,6 +95,19 @@ def _given(name: str, plugin: StudyPlugin, store: Store, pipeline: str | None, r
         return store.usable(store.open(run, "run"))
     at_hand = plugin.TAKES_RUN and not pipeline and store.artifacts("run")
     return store.newest("run", "iodine-kit train") if at_hand else None
+
+
+def _base(name: str, pipeline: str | None, store: Store) -> Mapping[str, Values]:
+    """The pipeline that was named, or the default one, which only a checkout has."""
+    try:
+        return pipelines.load(pipeline or DEFAULT_PIPELINE)
+    except ConfigError:
+        if pipeline or (pipelines.FOLDER / f"{DEFAULT_PIPELINE}.toml").exists():
+            raise
+        raise ConfigError(
+            f"study {name} has nothing to start from: there is no {pipelines.FOLDER}/{DEFAULT_PIPELINE}.toml here and "
+            f"no fitting run in {store.root}: name a --pipeline FILE, or for a study of one run train it first"
+        ) from None
 
 
 def _tables(plugin: StudyPlugin, base: Mapping[str, Values], settings: Sequence[str]) -> dict[str, Values]:

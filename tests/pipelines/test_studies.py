@@ -11,6 +11,7 @@ from support import TINY, Command
 
 from iodine_kit.errors import ConfigError
 from iodine_kit.progress import Silent
+from iodine_kit.registry import offers
 from iodine_kit.store import Store
 from iodine_kit.studies import STUDIES
 from iodine_kit.studies._study import study
@@ -51,6 +52,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("name", STUDIES.names())
+def test_every_study_offers_what_the_contract_asks(name: str) -> None:
+    plugin = STUDIES.load(name)
+    assert all(hasattr(plugin, offer) for offer in offers(STUDIES.contract))
+    assert set(plugin.BASE) <= {"train", "infer", "model", "eval"}, "tables that every pipeline has"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", STUDIES.names())
 def test_every_study_makes_its_files_and_goes_by_what_it_computed(name: str, place: Path) -> None:
@@ -74,7 +82,8 @@ def test_every_study_makes_its_files_and_goes_by_what_it_computed(name: str, pla
 
 
 @pytest.mark.slow
-def test_a_study_takes_the_newest_run_if_no_pipeline_is_named(place: Path) -> None:
+def test_a_study_takes_the_newest_run_if_no_pipeline_is_named(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
     store = Store(place / "newest")
     base = str(place / "base.toml")
     first = study("steps", store, Silent(), pipeline=base, settings=[*TINY_SETTINGS, "study.steps=[1]"])
@@ -84,6 +93,8 @@ def test_a_study_takes_the_newest_run_if_no_pipeline_is_named(place: Path) -> No
     assert found.manifest.identity.inputs["run"] == first.manifest.identity.inputs["run"]
     command = json.loads((found.path / "study.json").read_text())["command"]
     assert f"--run {found.manifest.identity.inputs['run'].directory}" in command
+    with pytest.raises(ConfigError, match="study steps has nothing to start from"):
+        study("steps", Store(place / "empty"), Silent())
     with pytest.raises(ConfigError, match="study seeds trains runs of its own: leave --run out"):
         study("seeds", store, Silent(), run="run/any")
     with pytest.raises(ConfigError, match="--run and --pipeline exclude each other"):
