@@ -11,7 +11,7 @@ import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
@@ -149,7 +149,9 @@ def _explain(model: type[Config], table: str, error: Mapping[str, Any]) -> str:
 def _known_keys(model: type[BaseModel], location: list[str]) -> Iterable[str]:
     for part in location:
         field = model.model_fields.get(part)
-        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+        possible = (field.annotation, *get_args(field.annotation)) if field else ()  # a table that may be left out, too
+        inner = [kind for kind in possible if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        if not inner:
             return []
-        model = field.annotation
+        model = inner[0]
     return model.model_fields

@@ -17,6 +17,7 @@ class Outer(Config):
     steps: int = Field(default=5, ge=1)
     learning_rate: float = 1e-3
     inner: Inner = Inner()
+    spare: Inner | None = None
 
 
 class Other(Config):
@@ -31,6 +32,8 @@ def test_an_unknown_key_names_the_nearest_known_one() -> None:
 def test_an_unknown_key_of_a_nested_table_is_named_with_its_path() -> None:
     with pytest.raises(ConfigError, match=r"model\.inner\.kernal is not a known key; did you mean 'kernel'\?"):
         build(Outer, {"inner": {"kernal": 5}}, "model")
+    with pytest.raises(ConfigError, match=r"model\.spare\.kernal is not a known key; did you mean 'kernel'\?"):
+        build(Outer, {"spare": {"kernal": 5}}, "model")
 
 
 def test_all_mistakes_are_told_at_once() -> None:
