@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from _measure import markdown_table, verdict
+from _measure import markdown_table, spread, verdict
 
 _RESULTS = Path(__file__).parents[1] / "reports" / "benchmarks"
 PORT = "port"
@@ -19,6 +19,7 @@ _HEAD = (
     "MB, usual", "MB, returned", "MB, estimated", "MB, process",
 )  # fmt: skip
 _BESIDE = ("variant", "times as fast", "at a bare convolution's rate", "× FLOPs", "× MB, usual", "× MB, returned")
+_ARI_HEAD = ("masks", "scenes", "ms", "ms, scikit-learn", "times as fast", "largest difference")
 _WANTED = (
     ("closed form", "times as fast as the port", 3.0, False),
     ("inputs stopped", "times as fast as the port", 4.0, False),
@@ -27,7 +28,12 @@ _WANTED = (
     ("closed form", "of a bare convolution", 0.85, False),
 )
 """What training was to reach beside the port: variant, figure, aim, and whether that is the most or the least."""
-_TITLES = {"train_step": "Training", "infer": "Inference", "profile_step": "Where a training step spends its time"}
+_TITLES = {
+    "train_step": "Training",
+    "infer": "Inference",
+    "profile_step": "Where a training step spends its time",
+    "metrics": "Metrics",
+}
 _EXPLAINED = """# Benchmarks of training and inference
 
 Made by `python benchmarks/tables.py` of the JSON files beside it, which hold every single measurement; how to measure
@@ -44,6 +50,7 @@ stands in [benchmarks/README.md](../../benchmarks/README.md).
 - Where time goes: every operation by the clock on the wall, median; what is left of the step is outside operations.
 - At a bare convolution's rate: times as fast as the other if all operations of a variant ran at the rate of that layer,
   which is as fast as it can be made without fewer operations.
+- Metrics: CPU time; what several metrics share is shown by itself, "decodes" are those of masks after every decode.
 - port: zhixuan-lin/IODINE on the same shape, as it is, its logging included.
 """
 
@@ -65,8 +72,8 @@ def _sections(result: Mapping[str, Any]) -> Iterator[str]:
     for name, shape in result["shapes"].items():
         yield f"### {name}: {shape['size']}², K={shape['slots']}, T={shape['steps']}, batch {shape['batch']}\n"
         yield f"{shape['date']}, commit {shape['commit']}: `{shape['command']}`\n"
-        if "kinds" in shape:
-            yield from _profile(shape)
+        if result["program"] in _OTHERS:
+            yield from _OTHERS[result["program"]](shape)
             continue
         rates = [
             f"{precision} {_rate(bare) / 1e9:,.0f} GFLOP/s" for precision, bare in shape["bare convolution"].items()
@@ -88,6 +95,32 @@ def _profile(shape: Mapping[str, Any]) -> Iterator[str]:
     yield f"A step took {median(shape['wall']):.3f} s, and with a clock on every operation {whole:.3f} s.\n"
     kinds = [(kind, median(values)) for kind, values in shape["kinds"].items()]
     yield markdown_table(("what for", "s", "share"), [[kind, f"{s:.3f}", f"{s / whole:.0%}"] for kind, s in kinds])
+
+
+def _metrics(shape: Mapping[str, Any]) -> Iterator[str]:
+    yield "Foreground ARI beside a loop over scikit-learn's:\n"
+    yield markdown_table(_ARI_HEAD, [_ari(name, one) for name, one in shape["ari"].items()])
+    whole = shape["all"]
+    before, first, last = (f"{whole['memory'][when] / 1e6:,.0f} MB" for when in ("before", "first", "last"))
+    yield (
+        f"All metrics over {whole['scenes']:,} scenes: {whole['wall']:.1f} s by the clock, "
+        f"{verdict(whole['wall'], 60, most=True)}, {whole['cpu']:.1f} s of CPU. Largest memory: {before} at the start, "
+        f"{first} after the first batch, {last} after the last.\n"
+    )
+    parts = sorted(whole["parts"].items(), key=lambda part: -part[1])
+    rows = [[name, f"{seconds:.2f}", f"{1e6 * seconds / whole['scenes']:.1f}"] for name, seconds in parts]
+    yield markdown_table(("what", "CPU s", "µs/scene"), rows)
+
+
+def _ari(name: str, one: Mapping[str, Any]) -> list[str]:
+    ours, theirs = (one["cpu"][whose] for whose in ("iodine-kit", "scikit-learn"))
+    ratio = median(theirs) / median(ours)
+    times = [spread([1000 * seconds for seconds in values], 1) for values in (ours, theirs)]
+    return [name, str(one["scenes"]), *times, f"{ratio:.0f}, {verdict(ratio, 50)}", f"{one['difference']:.0e}"]
+
+
+_OTHERS: Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]] = {"profile_step": _profile, "metrics": _metrics}
+"""Programs whose figures are not those of variants of a step."""
 
 
 def _figures(one: Mapping[str, Any], shape: Mapping[str, Any]) -> list[str]:
