@@ -99,6 +99,9 @@ class Model(Protocol):
     ) -> Inference:
         """Segment images in [0, 1], with another number of slots or refinement steps if asked."""
 
+    def decode(self, latent_BKZ: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+        """Draw scenes from their slots' latents: soft masks ``[B, K, H, W]`` and RGB means ``[B, K, 3, H, W]``."""
+
 
 class ModelPlugin(Protocol):
     """What a module of this folder offers."""

@@ -97,6 +97,13 @@ class Iodine(nn.Module):
             kl_BS=torch.stack(kls, 1),
         )
 
+    def decode(self, latent_BKZ: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+        """Masks ``[B, K, H, W]`` and RGB means ``[B, K, 3, H, W]``, not clipped, of slots with these latents."""
+        weights = self.decoder.prepare(height, width)
+        mean_N3HW, logit_NHW = self.decoder(latent_BKZ.flatten(0, 1), weights)
+        shape = latent_BKZ.shape[:2]
+        return logit_NHW.unflatten(0, shape).softmax(1), mean_N3HW.unflatten(0, shape)
+
     def iterate(
         self, image_BCHW: Tensor, noise_TNZ: Tensor, slots: int, *, training: bool, total: int | None = None
     ) -> Iterator[Decode]:

@@ -1,0 +1,54 @@
+"""The command that looks into latents."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from iodine_kit.cli.options import (
+    DEFAULT_STORE,
+    JsonOption,
+    OverwriteOption,
+    PipelineOption,
+    SetOption,
+    StoreOption,
+    input_artifact,
+    parent,
+    store_at,
+    tables_of,
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("traverse")(traverse)
+
+
+def traverse(
+    predictions: Annotated[
+        str | None, typer.Option(metavar="ARTIFACT", help="Predictions; left out, the newest.", show_default=False)
+    ] = None,
+    settings: SetOption = None,
+    pipeline: PipelineOption = None,
+    store: StoreOption = DEFAULT_STORE,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Draw what latent dimensions do: slots decoded with one dimension moved. The next report shows it.
+
+    Keys to --set: traverse.scenes, traverse.dimensions, traverse.values, traverse.range, traverse.device, …
+    """
+    from iodine_kit.cli.console import Terminal, emit
+    from iodine_kit.errors import SchemaError
+    from iodine_kit.stages import traverse as stage
+    from iodine_kit.stages.job import obtain
+
+    tables = tables_of(pipeline, settings, stage.TABLES)
+    place, reporter = store_at(store), Terminal()
+    predicted = input_artifact(place, predictions, "predictions", "iodine-kit infer")
+    if "run" not in predicted.manifest.identity.inputs:
+        raise SchemaError(f"{predicted.path}: imported predictions have no model here that could draw other latents")
+    run, data = parent(place, predicted, "run"), parent(place, predicted, "dataset")
+    artifact = obtain(place, stage.plan(tables, predicted, run, data, reporter), reporter, overwrite=overwrite)
+    emit(artifact, as_json, **artifact.facts)

@@ -1,0 +1,178 @@
+"""traverse: what each latent dimension of a slot draws, seen by moving it while everything else stays.
+
+One slot of a scene is decoded again and again with one of its latent dimensions set to other values; all other
+dimensions and slots keep their posterior means.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from iodine_kit.config import Config, build, split_table
+from iodine_kit.errors import CountError, SchemaError
+from iodine_kit.predictions import PREDICTIONS, PredictionReader
+from iodine_kit.progress import Reporter
+from iodine_kit.records import Array, Floats
+from iodine_kit.stages.job import Facts, Job, Tables
+from iodine_kit.stages.split import open_split
+from iodine_kit.stages.train import load_model
+from iodine_kit.store import Artifact, Identity
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+VERSION = 1
+TABLES = ("traverse",)
+TRAVERSALS = "traversals.h5"
+SCHEMA = "iodine-kit/traversals/1"
+
+
+class TraverseConfig(Config):
+    """What to move.
+
+    Attributes:
+        scenes: the first so many scenes, one slot of each: of those that own a pixel the one whose posterior is the
+            sharpest, which takes no truth to find.
+        dimensions: the so many that tell most: of all slots that own a pixel, those with the largest variance of the
+            posterior means over the mean of the posterior variances.
+        values: places along a dimension, evenly.
+        range: how far to both sides of the dimension's mean, in standard deviations of its posterior means.
+    """
+
+    scenes: Annotated[int, Field(ge=1, le=64)] = 4
+    dimensions: Annotated[int, Field(ge=1, le=64)] = 6
+    values: Annotated[int, Field(ge=2, le=64)] = 9
+    range: Annotated[float, Field(gt=0, le=10)] = 2.0
+
+
+class TraverseExecution(Config):
+    """How it is executed; no part of the key."""
+
+    device: str = "auto"
+    threads: Annotated[int, Field(ge=0)] = 0
+
+
+def plan(tables: Tables, predictions: Artifact, run: Artifact, dataset: Artifact, reporter: Reporter) -> Job:
+    """Check that there is enough to move.
+
+    Raises:
+        SchemaError: if the latents were not stored.
+        CountError: for more scenes or dimensions than there are.
+    """
+    config, execution = configure(tables)
+    reader = PredictionReader(predictions.path / PREDICTIONS)
+    if not {"latent_loc", "latent_scale"} <= reader.fields():
+        raise SchemaError(f"{predictions.path}: no latents were stored: infer again with 'latents' in infer.store")
+    latent = reader.batch(0, 1).latent_loc
+    assert latent is not None
+    for name, wanted, found in (
+        ("scenes", config.scenes, len(reader)),
+        ("dimensions", config.dimensions, latent.shape[2]),
+    ):
+        if wanted > found:
+            raise CountError(f"{predictions.path}: traverse.{name}={wanted}, and there are {found}")
+    identity = Identity(
+        kind="traversal",
+        name=predictions.manifest.identity.name,
+        stage="traverse",
+        version=VERSION,
+        config={"traverse": config.model_dump(mode="json")},
+        inputs={"predictions": predictions.reference, "run": run.reference, "dataset": dataset.reference},
+    )
+    return Job(identity, lambda out: _make(config, execution, (predictions, run, dataset), out, reporter))
+
+
+def configure(tables: Tables) -> tuple[TraverseConfig, TraverseExecution]:
+    """Validate the tables."""
+    values, execution = split_table(tables.get("traverse", {}), [TraverseConfig, TraverseExecution], "traverse")
+    return build(TraverseConfig, values, "traverse"), build(TraverseExecution, execution, "traverse")
+
+
+def _make(
+    config: TraverseConfig,
+    execution: TraverseExecution,
+    inputs: tuple[Artifact, Artifact, Artifact],
+    out: Path,
+    reporter: Reporter,
+) -> Facts:
+    import torch
+
+    from iodine_kit.tensors import pick_device, tf32
+
+    predictions, run, dataset = inputs
+    if execution.threads:
+        torch.set_num_threads(execution.threads)
+    device = pick_device(execution.device)
+    model = load_model(run).to(device).eval().requires_grad_(False)
+    reader = PredictionReader(predictions.path / PREDICTIONS)
+    loc_NKZ, scale_NKZ = reader.column("latent_loc"), reader.column("latent_scale")
+    used_NK = owners(reader.column("mask"), loc_NKZ.shape[1])
+    dimensions, values_DV = places(loc_NKZ[used_NK], scale_NKZ[used_NK], config)
+    scenes = open_split(dataset, predictions.facts["split"]).batch(range(config.scenes))
+    slots = sharpest(scale_NKZ[: config.scenes], used_NK[: config.scenes])
+    height, width = scenes.mask.shape[1:]
+    drawn = []
+    with tf32(False), reporter.track("traverse", config.scenes) as advance:
+        for loc_KZ, slot in zip(loc_NKZ, slots, strict=False):
+            moved = torch.from_numpy(moves(loc_KZ, int(slot), dimensions, values_DV)).to(device)
+            mask_BKHW, mean_BKCHW = model.decode(moved, height, width)
+            drawn.append(_pictures(mask_BKHW, mean_BKCHW, int(slot), values_DV.shape))
+            advance(1)
+    components, blends = (np.stack(pictures) for pictures in zip(*drawn, strict=True))
+    columns = {
+        "slot": slots.astype(np.uint8), "image": scenes.image, "dimension": dimensions, "value": values_DV,
+        "offset": _offsets(config), "component": components, "blend": blends,
+    }  # fmt: skip
+    with h5py.File(out / TRAVERSALS, "w", libver=("v108", "v108")) as file:
+        file.attrs["schema"] = SCHEMA
+        file.create_dataset("key", data=list(scenes.keys), dtype=h5py.string_dtype())
+        for name, column in columns.items():
+            file.create_dataset(name, data=column)
+    return {"scenes": config.scenes, "split": predictions.facts["split"], "dimensions": dimensions.tolist()}
+
+
+def owners(mask_NHW: Array, slots: int) -> NDArray[np.bool_]:
+    """Which slots own a pixel of which scene, ``bool[N, K]``."""
+    return np.stack([(mask_NHW == slot).any((1, 2)) for slot in range(slots)], 1)
+
+
+def sharpest(scale_NKZ: Floats, used_NK: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Of each scene's slots in use the one with the smallest posterior volume, ``int64[N]``."""
+    volume_NK = np.log(scale_NKZ.astype(np.float64)).sum(2)
+    slots: NDArray[np.int64] = np.where(used_NK, volume_NK, np.inf).argmin(1)
+    return slots
+
+
+def places(loc_MZ: Floats, scale_MZ: Floats, config: TraverseConfig) -> tuple[NDArray[np.int64], Floats]:
+    """The dimensions that tell most, ``int64[D]``, and the values to set them to, ``float32[D, V]``."""
+    mean_Z, std_Z = loc_MZ.mean(0, dtype=np.float64), loc_MZ.std(0, dtype=np.float64)
+    telling_Z = std_Z**2 / np.maximum((scale_MZ.astype(np.float64) ** 2).mean(0), 1e-12)
+    dimensions = np.argsort(-telling_Z, kind="stable")[: config.dimensions]
+    values_DV = mean_Z[dimensions, None] + std_Z[dimensions, None] * _offsets(config)
+    return dimensions, values_DV.astype(np.float32)
+
+
+def moves(loc_KZ: Floats, slot: int, dimensions: NDArray[np.int64], values_DV: Floats) -> Floats:
+    """A scene's latents once for every dimension and value, ``float32[D·V, K, Z]``: one number of one slot differs."""
+    count, places = values_DV.shape
+    moved = np.broadcast_to(loc_KZ, (count, places, *loc_KZ.shape)).copy()
+    for index, dimension in enumerate(dimensions):
+        moved[index, :, slot, dimension] = values_DV[index]
+    return moved.reshape(-1, *loc_KZ.shape)
+
+
+def _offsets(config: TraverseConfig) -> Floats:
+    return np.linspace(-config.range, config.range, config.values, dtype=np.float32)
+
+
+def _pictures(mask_BKHW: Tensor, mean_BKCHW: Tensor, slot: int, shape: tuple[int, ...]) -> tuple[Any, Any]:
+    """The moved slot where its mask is, and the whole scene: ``uint8[D, V, H, W, 3]`` each."""
+    parts = mean_BKCHW * mask_BKHW[:, :, None]
+    both = (x.clamp(0, 1).mul(255).round().byte().permute(0, 2, 3, 1) for x in (parts[:, slot], parts.sum(1)))
+    return tuple(image.cpu().numpy().reshape(*shape, *image.shape[1:]) for image in both)  # type: ignore[return-value]
