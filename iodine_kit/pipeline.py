@@ -10,12 +10,16 @@ from typing import Any
 from iodine_kit.config import Config, Values, build, differences, merge, parse_overrides, read_toml
 from iodine_kit.errors import ConfigError, CountError, SourceError, did_you_mean
 from iodine_kit.progress import Reporter
-from iodine_kit.stages import evaluate, infer, prepare, report, train
+from iodine_kit.stages import evaluate, infer, prepare, report, train, traverse
 from iodine_kit.stages.job import Job, obtain
 from iodine_kit.store import Artifact, Store
 
 FOLDER = Path("pipelines")
-TABLES = ("pipeline", *prepare.TABLES, *train.TABLES, *infer.TABLES, *evaluate.TABLES, *report.TABLES)
+TABLES = (
+    "pipeline", *prepare.TABLES, *train.TABLES, *infer.TABLES, *evaluate.TABLES, *traverse.TABLES, *report.TABLES,
+)  # fmt: skip
+OPTIONAL = {"traversal": "traverse"}
+"""Roles that are made only if the file has their table, be it empty."""
 Chain = dict[str, Artifact]
 
 
@@ -47,7 +51,8 @@ def load(place: str, settings: Sequence[str] = ()) -> dict[str, Values]:
         if not isinstance(table, dict):
             raise ConfigError(f"{place}: '{name}' stands outside any table")
     build(PipelineConfig, tables.get("pipeline", {}), "pipeline")
-    return merge(tables, parse_overrides(settings, [name for name in TABLES if name != "pipeline"]))
+    given = parse_overrides(settings, [name for name in TABLES if name != "pipeline"])
+    return merge(tables, {name: table for name, table in given.items() if table or name not in OPTIONAL.values()})
 
 
 def check(tables: Mapping[str, Values]) -> None:
@@ -56,6 +61,7 @@ def check(tables: Mapping[str, Values]) -> None:
     training, _ = train.configure(tables)
     inference, _ = infer.configure(tables)
     evaluate.configure(tables)
+    traverse.configure(tables)
     report.configure(tables)
     for table, split in {"train": training.split, "infer": inference.split}.items():
         if splits and split not in splits:
@@ -66,7 +72,7 @@ def run(tables: Mapping[str, Values], store: Store, reporter: Reporter, *, overw
     """Bring every artifact of the pipeline up to date; an interrupted training run goes on where it stopped."""
     check(tables)
     chain: Chain = {}
-    for role in ROLES:
+    for role in roles(tables):
         job = _plan(role, tables, chain, store, reporter, overwrite=overwrite)
         chain[role] = obtain(store, job, reporter, overwrite=overwrite, resume="auto")
     return chain
@@ -77,7 +83,7 @@ def plan(tables: Mapping[str, Values], store: Store, reporter: Reporter) -> list
     check(tables)
     chain: Chain = {}
     planned: list[Planned] = []
-    for role in ROLES:
+    for role in roles(tables):
         if len(chain) < len(planned):
             planned.append(Planned(role, "waiting", f"for {planned[len(chain)].stage}"))
             continue
@@ -93,7 +99,12 @@ def plan(tables: Mapping[str, Values], store: Store, reporter: Reporter) -> list
     return planned
 
 
-ROLES = ("dataset", "run", "predictions", "evaluation", "report")
+ROLES = ("dataset", "run", "predictions", "evaluation", "traversal", "report")
+
+
+def roles(tables: Mapping[str, Values]) -> list[str]:
+    """What the pipeline makes, in order."""
+    return [role for role in ROLES if role not in OPTIONAL or OPTIONAL[role] in tables]
 
 
 def _plan(
@@ -107,6 +118,8 @@ def _plan(
         return infer.plan(tables, chain["run"], chain["dataset"], reporter)
     if role == "evaluation":
         return evaluate.plan(tables, chain["predictions"], chain["dataset"], reporter)
+    if role == "traversal":
+        return traverse.plan(tables, chain["predictions"], chain["run"], chain["dataset"], reporter)
     return report.plan(tables, chain, reporter)
 
 
