@@ -14,11 +14,11 @@ def adjusted_rand_index(table_BNK: NDArray[np.int64], convention: Convention) ->
     Values are in [−1, 1]. Where there is no pixel, or both labellings are the same trivial one (all pixels together, or
     each alone), chance cannot be corrected for: the formula is 0/0, and the convention decides.
     """
-    pixels = table_BNK.sum((1, 2))
-    together = _pairs(table_BNK).sum((1, 2))
-    in_true, in_predicted = _pairs(table_BNK.sum(2)).sum(1), _pairs(table_BNK.sum(1)).sum(1)
+    true_BN, predicted_BK = table_BNK.sum(2), table_BNK.sum(1)
+    pixels = true_BN.sum(1)
+    together, in_true, in_predicted = (_pairs(counts, pixels) for counts in (table_BNK, true_BN, predicted_BK))
     # Counts stay exact integers (an image of 2^15 pixels has pair counts beyond float32); products need float64.
-    expected = in_true.astype(np.float64) * in_predicted / np.maximum(_pairs(pixels), 1)
+    expected = in_true.astype(np.float64) * in_predicted / np.maximum(pixels * (pixels - 1) // 2, 1)
     largest = (in_true + in_predicted) / 2
     degenerate = largest == expected
     index = (together - expected) / np.where(degenerate, 1.0, largest - expected)
@@ -35,5 +35,8 @@ _DECIDED: dict[Convention, tuple[float, float]] = {
 """With pixels and without any."""
 
 
-def _pairs(count: NDArray[np.int64]) -> NDArray[np.int64]:
-    return count * (count - 1) // 2
+def _pairs(counts: NDArray[np.int64], pixels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Pairs of pixels that are counted together, Σ n (n − 1) / 2, where Σ n is ``pixels``; ``int64[B]``."""
+    flat = counts.reshape(len(counts), int(np.prod(counts.shape[1:])))
+    squares: NDArray[np.int64] = np.einsum("bn,bn->b", flat, flat)
+    return (squares - pixels) // 2
