@@ -33,7 +33,7 @@ def count(mask: Bytes, slots: Bytes, background: Sequence[int]) -> NDArray[np.in
     for first in range(0, images, together):
         some = slice(first, min(first + together, images))
         cell_BP = cell[: some.stop - first]
-        np.multiply(mask[some], cell.dtype.type(wide), out=cell_BP)
+        np.multiply(mask[some], wide, out=cell_BP, dtype=cell.dtype)
         cell_BP += slots[some]
         table_BNK[some, 1:] = _count(cell_BP, tall * wide, starting[: cell_BP.size]).reshape(-1, tall, wide)
     merged = [index + 1 for index in sorted(set(background)) if 0 <= index < tall]
