@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from iodine_kit.cli import evaluation
+from iodine_kit.cli import evaluation, reports, traversals
 from iodine_kit.cli.options import (
     DEFAULT_STORE,
     DatasetOption,
@@ -36,7 +36,8 @@ def register(app: typer.Typer) -> None:
     app.command("train")(train)
     app.command("infer")(infer)
     evaluation.register(app)
-    app.command("report")(report)
+    traversals.register(app)
+    reports.register(app)
     app.command("run")(run)
 
 
@@ -181,31 +182,6 @@ def infer(
     data = place.open(dataset, "dataset") if dataset else parent(place, trained, "dataset")
     artifact = obtain(place, stage.plan(tables, trained, data, reporter), reporter, overwrite=overwrite)
     emit(artifact, as_json, **artifact.facts)
-
-
-def report(
-    evaluation: Annotated[str | None, typer.Option(metavar="ARTIFACT", help="Left out, the newest.")] = None,
-    output: OutputOption = None,
-    settings: SetOption = None,
-    pipeline: PipelineOption = None,
-    store: StoreOption = DEFAULT_STORE,
-    overwrite: OverwriteOption = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Write one self-contained HTML page on an evaluation: pictures, curves, figures, lineage."""
-    from iodine_kit.cli.console import Terminal, emit
-    from iodine_kit.stages import report as stage
-    from iodine_kit.stages.job import obtain
-
-    check_output(output)
-    tables = tables_of(pipeline, settings, stage.TABLES)
-    place, reporter = store_at(store), Terminal()
-    evaluated = input_artifact(place, evaluation, "evaluation", "iodine-kit eval")
-    predicted, data = parent(place, evaluated, "predictions"), parent(place, evaluated, "dataset")
-    trained = parent(place, predicted, "run")
-    chain = {"dataset": data, "run": trained, "predictions": predicted, "evaluation": evaluated}
-    artifact = obtain(place, stage.plan(tables, chain, reporter), reporter, overwrite=overwrite)
-    emit(artifact, as_json, page=hand_over(artifact.path / stage.PAGE, output))
 
 
 def run(

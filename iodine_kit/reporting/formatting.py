@@ -45,3 +45,14 @@ def count(value: int) -> str:
 def setting(value: Any) -> str:
     """A configuration value on one line: text as it is, anything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def span(ends: tuple[float, float] | None) -> str:
+    """An interval with as many decimals at both ends: ``"0.9902 to 0.9941"``; ``"–"`` for none."""
+    if ends is None or not (math.isfinite(ends[0]) and math.isfinite(ends[1])):
+        return "–"
+    low, high = (number(end) for end in ends)
+    decimals = {len(text.partition(".")[2]) for text in (low, high)}
+    if len(decimals) > 1 and not any("×" in text for text in (low, high)):
+        low, high = (f"{end:,.{min(decimals)}f}".replace("-", "−") for end in ends)
+    return f"{low} to {high}"

@@ -6,19 +6,25 @@ import re
 from collections.abc import Iterable, Sequence
 
 from iodine_kit.reporting.context import LineageItem, ReportContext
-from iodine_kit.reporting.formatting import count, number, setting, spread
+from iodine_kit.reporting.formatting import count, number, setting, span
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~#&$])")
-_HEADER = ("Metric", "Mean ± sd", "Median", "n", "Undefined", "Published")
+_HEADER = ("Metric", "Mean", "Interval", "sd", "Median", "n", "Undefined", "Published")
 
 
-def render_markdown(context: ReportContext) -> str:
-    """Metrics with their conventions, and the provenance; ends with a line feed. Same context, same text."""
+def render_markdown(context: ReportContext, figures: Sequence[str] = ()) -> str:
+    """Metrics with their conventions, pictures, and the provenance; ends with a line feed. Same context, same text.
+
+    ``figures`` are paths of the picture files from the text's place; of a chart in both kinds the PNG is shown.
+    """
     parts = [
         f"# {text(context.title)}",
         text(context.summary),
         _facts(context),
         _metrics(context),
+        "\n".join(f"- {text(label)}: {text(sentence)}" for label, sentence in context.rules),
+        "\n\n".join(f"![{text(_words(path))}]({path})" for path in _shown(figures)),
+        "## Conventions" if context.metrics else "",
         "\n".join(f"- **{text(m.title)}** {text(m.convention)}" for m in context.metrics.values()),
         "## Lineage" if context.lineage else "",
         "\n".join(_item(item) for item in context.lineage),
@@ -45,7 +51,9 @@ def _fenced(command: str) -> str:
 
 def _facts(context: ReportContext) -> str:
     height, width = context.resolution
-    size = f"{height} × {width} pixels, K = {context.slots} slots, T = {context.steps} refinement steps"
+    size = f"{height} × {width} pixels"
+    size += f", K = {context.slots} slots" if context.slots is not None else ""
+    size += f", T = {context.steps} refinement steps" if context.steps else ""
     size += f", best ELBO of {context.restarts} inferences per scene" if context.restarts > 1 else ""
     return f"{text(context.dataset)}, split {text(context.split)}, {size}."
 
@@ -56,7 +64,9 @@ def _metrics(context: ReportContext) -> str:
     rows = [
         (
             text(m.title),
-            spread(m.mean, m.std),
+            number(m.mean),
+            span(m.interval),
+            number(m.std),
             number(m.median),
             count(m.n),
             count(m.undefined),
@@ -64,11 +74,23 @@ def _metrics(context: ReportContext) -> str:
         )
         for m in context.metrics.values()
     ]
-    return _table([_HEADER, ("---", "---:", "---:", "---:", "---:", "---:"), *rows])
+    return _table([_HEADER, ("---", *["---:"] * (len(_HEADER) - 1)), *rows])
 
 
 def _table(rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _shown(figures: Sequence[str]) -> list[str]:
+    """PNGs and moving pictures, and SVGs that are no PNG too; the scenes first."""
+    names = set(figures)
+    kept = [path for path in figures if not (path.endswith(".svg") and path.removesuffix(".svg") + ".png" in names)]
+    return sorted(kept, key=lambda path: (not path.endswith(".gif"), "scenes" not in path))
+
+
+def _words(path: str) -> str:
+    """``figures/breakdown.png`` as ``breakdown``."""
+    return path.rpartition("/")[2].partition(".")[0]
 
 
 def _item(item: LineageItem) -> str:

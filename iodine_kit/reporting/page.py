@@ -7,6 +7,7 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from iodine_kit.registry import Registry
+from iodine_kit.reporting.charts.marks import series_css
 from iodine_kit.reporting.context import ReportContext
 from iodine_kit.reporting.sections import SectionPlugin
 from iodine_kit.reporting.templating import fill
@@ -24,7 +25,10 @@ class RenderedSection(NamedTuple):
 
 def render_page(context: ReportContext, sections: Registry[SectionPlugin] = SECTIONS) -> str:
     """The whole page: style, script and pictures inside, no address of the network. Same context, same bytes."""
-    return fill("page.html", title=context.title, summary=context.summary, sections=render_sections(context, sections))
+    return fill(
+        "page.html", title=context.title, summary=context.summary, sections=render_sections(context, sections),
+        light=series_css(), dark=series_css(dark=True),
+    )  # fmt: skip
 
 
 def render_sections(context: ReportContext, sections: Registry[SectionPlugin] = SECTIONS) -> list[RenderedSection]:

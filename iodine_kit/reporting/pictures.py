@@ -25,17 +25,6 @@ def png(pixels: Bytes, palette: Bytes | None = None) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def slot_picture(component: Bytes, soft_mask: Array) -> str:
-    """A slot's RGB means ``uint8[H, W, 3]`` where its mask ``float[H, W]`` is, transparent where it is not.
-
-    Opacity has 64 levels, and what is invisible no colour: nothing that can be seen, half of the bytes.
-    """
-    alpha = np.rint(np.nan_to_num(soft_mask.astype(np.float64)).clip(0, 1) * 63) * (255 / 63)
-    visible = alpha > 0
-    pixels = np.dstack([component * visible[..., None], np.rint(alpha).astype(np.uint8)])
-    return png(np.ascontiguousarray(pixels, np.uint8))
-
-
 def to_bytes(reconstruction: Floats) -> Bytes:
     """``float[H, W, 3]`` in [0, 1] as ``uint8``, clipped; what is not a number is black."""
     clean = np.nan_to_num(reconstruction.astype(np.float64)).clip(0, 1)
@@ -57,10 +46,11 @@ def error_limit(errors: Iterable[Array]) -> float:
     return float(f"{limit:.1g}") or 1.0
 
 
-def error_picture(error: Array, limit: float) -> str:
-    """Error ``float[H, W]``, dark at 0 and brightest at ``limit`` and above."""
+def error_colours(error: Array, limit: float) -> Bytes:
+    """Error ``float[H, W]`` as colours ``uint8[H, W, 3]``, dark at 0 and brightest at ``limit`` and above."""
     level = np.rint((error / limit).clip(0, 1) * 63).astype(np.uint8)
-    return png(level, ramp(64))
+    result: Bytes = ramp(64)[level]
+    return result
 
 
 def ramp(levels: int) -> Bytes:

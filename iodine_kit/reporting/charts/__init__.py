@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from iodine_kit.reporting.charts.bars import histogram
+from iodine_kit.reporting.charts.bars import histogram, histogram_plot
 from iodine_kit.reporting.charts.lines import figure, line_chart
 from iodine_kit.reporting.charts.plot import MOST_POINTS, Plot, family, plot, thin
 
-__all__ = ["MOST_POINTS", "Plot", "family", "figure", "histogram", "line_chart", "plot", "thin"]
+__all__ = ["MOST_POINTS", "Plot", "family", "figure", "histogram", "histogram_plot", "line_chart", "plot", "thin"]

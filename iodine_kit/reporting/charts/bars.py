@@ -11,6 +11,8 @@ from markupsafe import Markup
 from iodine_kit.records import Array
 from iodine_kit.reporting.charts.axes import axis_over, drawable
 from iodine_kit.reporting.charts.frame import Frame
+from iodine_kit.reporting.charts.lines import figure
+from iodine_kit.reporting.charts.plot import Plot
 from iodine_kit.reporting.formatting import number
 from iodine_kit.reporting.templating import fill
 
@@ -18,29 +20,35 @@ _BINS = 20
 
 
 def histogram(scores: Sequence[float], *, title: str, x_label: str) -> Markup:
-    """How many of ``scores float[n]`` lie in each of some twenty intervals, as an HTML figure; "" if none is finite.
+    """:func:`histogram_plot` as an HTML figure; "" if no score is finite."""
+    plotted = histogram_plot(scores, title=title, x_label=x_label)
+    return figure(plotted) if plotted else Markup()
+
+
+def histogram_plot(scores: Sequence[float], *, title: str, x_label: str) -> Plot | None:
+    """How many of ``scores float[n]`` lie in each of some twenty intervals; ``None`` if none is finite.
 
     Scores within [−1, 1] have an axis that reaches 0 and 1.
     """
     values = np.asarray(scores, np.float64)
     values = values[drawable(values)]
     if not values.size:
-        return Markup()
+        return None
     edges = bin_edges(values)
     counts = np.histogram(values, edges)[0]
     frame = Frame(axis_over(edges), axis_over(np.array([0, counts.max() * 1.06]), whole=True, round_ends=True))
     bars = [
         _bar(frame, low, high, int(many)) for low, high, many in zip(edges, edges[1:], counts, strict=False) if many
     ]
-    return fill(
-        "histogram.html",
-        **frame.fields(),
+    return Plot(
+        frame=frame,
         title=title,
-        x_label=x_label,
         unit="scenes",
-        bars=bars,
+        x_label=x_label,
+        curves=(),
         note="",
         summary=f"{title}: {values.size} scenes from {number(values.min())} to {number(values.max())}",
+        overlay=fill("bars.svg", bars=bars),
     )
 
 

@@ -2,92 +2,113 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from iodine_kit.reporting import colours, pictures
+import numpy as np
+
+from iodine_kit.records import Array, Bytes
+from iodine_kit.reporting import colours, pictures, sprites
 from iodine_kit.reporting.context import SceneView
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of a card: caption, alternative text, data URI, and the refinement step if it shows one."""
+    """A frame of one of a card's strips.
 
+    Attributes:
+        strip: name of the strip; ``frame`` is the picture's place in it, or the first of several steps.
+        note: what stands below the caption.
+        steps: how many frames there are to step through; 0 for a picture that stands still.
+        colour: of a swatch before the caption, ``#rrggbb``, or "".
+    """
+
+    strip: str
+    frame: int
     caption: str
     alt: str
-    uri: str
-
-
-@dataclass(frozen=True)
-class Slot:
-    """A slot's component times mask; ``found`` says what it matches, in ``colour`` ``#rrggbb``."""
-
-    picture: Picture
-    found: str
-    colour: str
+    note: str = ""
+    steps: int = 0
+    colour: str = ""
 
 
 @dataclass(frozen=True)
 class Card:
-    """A scene's pictures; ``steps`` are its predicted masks after 0, 1, … T refinement steps."""
+    """A scene: its strips as name → (data URI, number of frames), and where its pictures lie in them.
 
-    key: str
-    score: float
-    before: tuple[Picture, ...]
-    steps: tuple[Picture, ...]
-    after: tuple[Picture, ...]
-    slots: tuple[Slot, ...]
+    ``slots`` are components; they lie in the strip ``components``, their masks in ``opacity`` in the same places, as
+    far as either was stored.
+    """
+
+    scene: SceneView
+    strips: dict[str, tuple[str, int]]
+    views: tuple[Picture, ...]
+    slots: tuple[Picture, ...]
 
     @property
-    def order(self) -> str:
-        """The score for sorting; "" if it is undefined."""
-        return repr(float(self.score)) if math.isfinite(self.score) else ""
+    def bytes(self) -> int:
+        """Of all strips in the page."""
+        return sum(len(uri) for uri, _ in self.strips.values())
 
 
-def build_card(scene: SceneView, score: float, slots: int, limit: float) -> Card:
+def build_card(scene: SceneView, slots: int, limit: float) -> Card:
     """Draw a scene; ``limit`` is the error shown brightest. What the scene does not have is left out.
 
     Slots are matched with entities on the last step, so that a slot keeps its colour through all of them.
     """
-    slots = max(slots, int(scene.step_mask.max()) + 1)
-    shared = colours.overlap(scene.true_mask, scene.step_mask[-1], slots)
-    match = colours.match_slots(shared)
-    palette = colours.slot_colours(shared, match)
-    true = pictures.png(scene.true_mask, colours.entity_colours(shared.shape[1]))
-    return Card(
-        key=scene.key,
-        score=score,
-        before=(
-            Picture("input", f"Input image of scene {scene.key}", pictures.png(scene.image)),
-            Picture("true mask", f"True mask of scene {scene.key}", true),
-        ),
-        steps=tuple(
-            Picture("predicted", f"Predicted mask of scene {scene.key}, step {step}", pictures.png(mask, palette))
-            for step, mask in enumerate(scene.step_mask)
-        ),
-        after=_reconstruction(scene, limit),
-        slots=tuple(_slot(scene, index, int(match[index]), palette[index].tobytes().hex()) for index in _drawn(scene)),
-    )
+    match, palette = _coloured(scene.true_mask, scene.step_mask[-1], max(slots, int(scene.step_mask.max()) + 1))
+    masks = [(scene.true_mask, colours.entity_colours(int(scene.true_mask.max()) + 1))]
+    masks += [(mask, palette) for mask in scene.step_mask]
+    masks += [(mask, _coloured(scene.true_mask, mask, int(mask.max()) + 1)[1]) for _, mask, _ in scene.others]
+    seen = _pictures(scene, limit)
+    strips = {"masks": (sprites.masks_strip(masks), len(masks)), "seen": (sprites.pictures_strip(seen), len(seen))}
+    if scene.component is not None:
+        strips["components"] = (sprites.pictures_strip(list(scene.component)), len(scene.component))
+    if scene.soft_mask is not None:
+        strips["opacity"] = (sprites.opacity_strip(scene.soft_mask), len(scene.soft_mask))
+    return Card(scene, strips, tuple(_views(scene, len(seen))), tuple(_slots(scene, match, palette)))
 
 
-def _reconstruction(scene: SceneView, limit: float) -> tuple[Picture, ...]:
+def error_sample(scene: SceneView) -> Array:
+    """Some of a scene's absolute errors, at most 4096, evenly; none if it has no reconstruction."""
     if scene.reconstruction is None:
-        return ()
+        return np.zeros(0)
+    error = pictures.absolute_error(scene.image, scene.reconstruction).ravel()
+    result: Array = error[:: max(1, error.size // 4096)]
+    return result
+
+
+def _coloured(true_mask: Bytes, mask: Bytes, slots: int) -> tuple[Array, Bytes]:
+    shared = colours.overlap(true_mask, mask, slots)
+    match = colours.match_slots(shared)
+    return match, colours.slot_colours(shared, match)
+
+
+def _pictures(scene: SceneView, limit: float) -> list[Bytes]:
+    if scene.reconstruction is None:
+        return [scene.image]
     error = pictures.absolute_error(scene.image, scene.reconstruction)
-    picture = pictures.png(pictures.to_bytes(scene.reconstruction))
-    return (
-        Picture("reconstruction", f"Reconstruction of scene {scene.key}", picture),
-        Picture("error", f"Absolute error of scene {scene.key}", pictures.error_picture(error, limit)),
-    )
+    return [scene.image, pictures.to_bytes(scene.reconstruction), pictures.error_colours(error, limit)]
 
 
-def _drawn(scene: SceneView) -> range:
-    return range(0 if scene.soft_mask is None or scene.component is None else len(scene.component))
+def _views(scene: SceneView, seen: int) -> Iterator[Picture]:
+    steps = len(scene.step_mask)
+    yield Picture("seen", 0, "input", f"Input image of scene {scene.key}")
+    yield Picture("masks", 0, "true mask", f"True mask of scene {scene.key}")
+    yield Picture("masks", 1, "predicted", f"Predicted mask of scene {scene.key}", steps=steps)
+    for place, (name, _, score) in enumerate(scene.others):
+        told = "" if np.isnan(score) else f"{score:.4f}"
+        yield Picture("masks", 1 + steps + place, name, f"Mask predicted by {name} of scene {scene.key}", told)
+    if seen > 1:
+        yield Picture("seen", 1, "reconstruction", f"Reconstruction of scene {scene.key}")
+        yield Picture("seen", 2, "error", f"Absolute error of scene {scene.key}")
 
 
-def _slot(scene: SceneView, index: int, entity: int, colour: str) -> Slot:
-    assert scene.component is not None and scene.soft_mask is not None
-    found = "background" if entity == 0 else f"object {entity}" if entity > 0 else "no match"
-    alt = f"Component of slot {index} times its mask, scene {scene.key}: {found}"
-    picture = pictures.slot_picture(scene.component[index], scene.soft_mask[index])
-    return Slot(Picture(f"slot {index}", alt, picture), found, f"#{colour}")
+def _slots(scene: SceneView, match: Array, palette: Bytes) -> Iterator[Picture]:
+    drawn = scene.soft_mask if scene.component is None else scene.component
+    for index in range(0 if drawn is None else len(drawn)):
+        entity = int(match[index]) if index < len(match) else -1
+        found = "background" if entity == 0 else f"object {entity}" if entity > 0 else "no match"
+        colour = palette[index].tobytes().hex() if index < len(palette) else "000000"
+        alt = f"Slot {index} of scene {scene.key}: {found}"
+        yield Picture("components", index, f"slot {index}", alt, found, colour=f"#{colour}")

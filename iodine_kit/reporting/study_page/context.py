@@ -8,7 +8,8 @@ from typing import Any
 
 from iodine_kit.records import Bytes
 from iodine_kit.reporting.charts import Plot
-from iodine_kit.reporting.tables import Table, shown
+from iodine_kit.reporting.tables import Table
+from iodine_kit.reporting.templating import page_table
 
 
 @dataclass(frozen=True)
@@ -56,15 +57,7 @@ class StudyPage:
     @property
     def named_tables(self) -> list[dict[str, Any]]:
         """Tables as the templates take them: every row has its name first."""
-        return [
-            {
-                "caption": table.caption,
-                "heads": table.heads,
-                "rows": [(shown(row[0]), [shown(cell) for cell in row[1:]]) for row in table.rows],
-                "total": False,
-            }
-            for table in self.tables
-        ]
+        return [page_table(table) for table in self.tables]
 
     @property
     def seconds(self) -> float:

@@ -1,43 +1,108 @@
 "use strict";
 (() => {
   const controls = document.querySelector("[data-controls]");
-  const cards = document.querySelector("[data-cards]");
-  if (!controls || !cards) return;
+  const list = document.querySelector("[data-cards]");
+  const text = document.getElementById("scene-data");
+  if (!controls || !list || !text) return;
   controls.hidden = false;
 
-  const inDataOrder = [...cards.children];
-  const score = (card) => (card.dataset.score === "" ? NaN : Number(card.dataset.score));
-  // Scenes without a score come last whichever way the others are sorted.
-  const byScore = (sign) => (a, b) => {
-    const [x, y] = [score(a), score(b)];
-    if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) - Number.isNaN(y);
-    return sign * (x - y);
+  const data = JSON.parse(text.textContent);
+  const cards = [...list.children];
+  const parts = cards.map((card) => [card.querySelector("[data-name]"), card.querySelector("[data-score]")]);
+  const state = { order: "data", objects: "" };
+  const select = controls.querySelector("#metric");
+  const metric = () => data.metrics[select.value] || { title: "", means: [], scores: [], texts: [] };
+
+  const press = (buttons, pressed) =>
+    buttons.forEach((button) => button.setAttribute("aria-pressed", String(button === pressed)));
+
+  // Scenes without a score come last whichever way the others are sorted; equal ones keep the data set's order.
+  const sort = () => {
+    const { scores } = metric();
+    const sign = state.order === "lowest" ? 1 : -1;
+    const places = cards.map((_, place) => place);
+    if (state.order !== "data") {
+      places.sort((a, b) => {
+        const [x, y] = [scores[a] ?? null, scores[b] ?? null];
+        if (x === null || y === null) return (x === null) - (y === null) || a - b;
+        return sign * (x - y) || a - b;
+      });
+    }
+    list.append(...places.map((place) => cards[place]));
   };
-  const orders = {
-    data: () => inDataOrder,
-    highest: () => [...inDataOrder].sort(byScore(-1)),
-    lowest: () => [...inDataOrder].sort(byScore(1)),
-  };
-  const buttons = controls.querySelectorAll("[data-order]");
-  buttons.forEach((button) => {
-    button.addEventListener("click", () => {
-      cards.append(...orders[button.dataset.order]());
-      buttons.forEach((other) => other.setAttribute("aria-pressed", String(other === button)));
+
+  const label = () => {
+    const { title, texts } = metric();
+    if (!title) return;
+    parts.forEach(([name, score], place) => {
+      name.textContent = title;
+      score.textContent = texts[place];
     });
+  };
+
+  const shown = controls.querySelector("[data-shown]");
+  const filter = () => {
+    let count = 0;
+    cards.forEach((card) => {
+      card.hidden = state.objects !== "" && card.dataset.objects !== state.objects;
+      count += !card.hidden;
+    });
+    const all = cards.length.toLocaleString("en");
+    shown.textContent = count === cards.length ? `${all} scenes` : `${count.toLocaleString("en")} of ${all} scenes`;
+  };
+
+  const orders = [...controls.querySelectorAll("[data-order]")];
+  orders.forEach((button) =>
+    button.addEventListener("click", () => {
+      state.order = button.dataset.order;
+      press(orders, button);
+      sort();
+    }),
+  );
+  select.addEventListener("change", () => {
+    label();
+    if (state.order !== "data") sort();
+    tell();
   });
 
-  const slider = controls.querySelector("input[type=range]");
-  if (!slider) return;
-  const output = controls.querySelector("output");
-  const means = JSON.parse(output.dataset.means);
-  const masks = [...cards.querySelectorAll("[data-step]")];
-  const show = () => {
-    const step = Number(slider.value);
-    masks.forEach((mask) => {
-      mask.hidden = Number(mask.dataset.step) !== Math.min(step, Number(mask.dataset.last));
+  const objects = controls.querySelector("#objects");
+  if (objects) {
+    objects.addEventListener("change", () => {
+      state.objects = objects.value;
+      filter();
     });
-    const mean = means[step] ? `, mean ${output.dataset.metric} ${means[step]}` : "";
-    output.textContent = `${step} of ${slider.max}${mean}`;
+  }
+
+  const looks = [...controls.querySelectorAll("[data-look]")];
+  looks.forEach((button) =>
+    button.addEventListener("click", () => {
+      list.dataset.look = button.dataset.look;
+      press(looks, button);
+    }),
+  );
+
+  // A link to a scene that the filter hides has to show it all the same.
+  const reveal = () => {
+    const card = /^#scene-\d+$/.test(location.hash) && document.getElementById(location.hash.slice(1));
+    if (!card || !card.hidden) return;
+    state.objects = objects.value = "";
+    filter();
+    card.scrollIntoView();
+  };
+  addEventListener("hashchange", reveal);
+
+  const slider = controls.querySelector("#step");
+  const told = controls.querySelector("[data-told]");
+  const tell = () => {
+    if (!slider) return;
+    const [step, { title, means }] = [Number(slider.value), metric()];
+    const mean = means[step] ? `, mean ${title} ${means[step]}` : "";
+    told.textContent = `${step} of ${slider.max}${mean}`;
+  };
+  if (!slider) return;
+  const show = () => {
+    list.style.setProperty("--step", slider.value);
+    tell();
   };
   slider.addEventListener("input", show);
   show();

@@ -24,7 +24,7 @@ def test_metrics_conventions_and_provenance_are_told(context: ReportContext) -> 
 def test_undefined_is_called_so(context: ReportContext) -> None:
     nan = float("nan")
     metric = MetricSummary("FG-ARI", "Convention.", nan, nan, nan, 0, 1, np.array([nan]))
-    assert "| FG-ARI | undefined | undefined | 0 | 1 | – |" in render_markdown(
+    assert "| FG-ARI | undefined | – | undefined | undefined | 0 | 1 | – |" in render_markdown(
         replace(context, metrics={"ari": metric})
     )
 
@@ -39,3 +39,9 @@ def test_text_stays_text(context: ReportContext) -> None:
 def test_without_material(context: ReportContext) -> None:
     page = render_markdown(replace(context, summary="", metrics={}, lineage=[], command=""))
     assert "|" not in page and "##" not in page
+
+
+def test_figures_are_shown_once_the_moving_one_first(context: ReportContext) -> None:
+    page = render_markdown(context, ["figures/a.svg", "figures/a.png", "figures/b.svg", "figures/refinement.gif"])
+    links = [line.partition("](")[2].rstrip(")") for line in page.splitlines() if line.startswith("![")]
+    assert links == ["figures/refinement.gif", "figures/a.png", "figures/b.svg"]

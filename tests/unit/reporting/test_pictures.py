@@ -6,7 +6,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from iodine_kit.reporting import pictures
+from iodine_kit.reporting import pictures, sprites
 
 
 def decode(uri: str) -> Image.Image:
@@ -26,12 +26,31 @@ def test_palette_gives_each_index_its_colour() -> None:
     assert (np.asarray(decode(pictures.png(mask, palette)).convert("RGB")) == palette[mask]).all()
 
 
-def test_slot_is_as_opaque_as_its_mask() -> None:
-    component = np.full((1, 4, 3), 200, np.uint8)
-    soft = np.array([[0, 1 / 3, 1, np.nan]], np.float16)
-    pixels = np.asarray(decode(pictures.slot_picture(component, soft)))
-    assert pixels[0, :, 3].tolist() == [0, 85, 255, 0]
-    assert pixels[0, :, 0].tolist() == [0, 200, 200, 0]
+def test_slots_are_as_opaque_as_their_masks() -> None:
+    soft = np.array([[[0, 1 / 31, 1, np.nan]], [[1, 0.5, 0, 2]]], np.float32)
+    pixels = np.asarray(decode(sprites.opacity_strip(soft)).convert("RGBA"))
+    assert pixels[0, :, 3].tolist() == [0, 8, 255, 0, 255, 132, 0, 255]  # 32 levels; 0.5 is level 16 of 31
+    assert (pixels[0, :, :3] == 255).all()
+
+
+def test_strips_of_masks_keep_the_colours_of_each_palette() -> None:
+    rng = np.random.default_rng(0)
+    for colours in (3, 200):  # few enough for one palette, and too many
+        frames = [
+            (rng.integers(0, colours, (4, 5)).astype(np.uint8), rng.integers(0, 256, (colours, 3)).astype(np.uint8))
+            for _ in range(3)
+        ]
+        strip = np.asarray(decode(sprites.masks_strip(frames)).convert("RGB"))
+        assert (strip == np.concatenate([palette[mask] for mask, palette in frames], 1)).all()
+
+
+def test_small_pictures_are_exact_and_large_ones_are_not() -> None:
+    rng = np.random.default_rng(0)
+    small = [rng.integers(0, 256, (8, 8, 3)).astype(np.uint8) for _ in range(2)]
+    assert (np.asarray(decode(sprites.pictures_strip(small))) == np.concatenate(small, 1)).all()
+    assert sprites.is_exact(64, 64) and not sprites.is_exact(65, 10)
+    large = sprites.pictures_strip([np.full((65, 65, 3), 90, np.uint8)])
+    assert large.startswith("data:image/webp;base64,")
 
 
 def test_reconstruction_is_clipped_for_display_only() -> None:
@@ -48,7 +67,7 @@ def test_error_scale_is_shared_and_never_zero() -> None:
 
 
 def test_error_picture_goes_from_dark_to_bright() -> None:
-    picture = decode(pictures.error_picture(np.array([[0, 0.05, 0.1, 7.0, np.inf]]), 0.1)).convert("L")
+    picture = Image.fromarray(pictures.error_colours(np.array([[0, 0.05, 0.1, 7.0, np.inf]]), 0.1)).convert("L")
     first, half, *full = np.asarray(picture)[0].tolist()
     assert first < half < full[0] == full[1] == full[2]
     lightness = pictures.ramp(64).astype(float) @ [0.299, 0.587, 0.114]

@@ -1,0 +1,110 @@
+"""The command that writes reports. The stage is imported when it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from iodine_kit.cli.options import (
+    DEFAULT_STORE,
+    JsonOption,
+    OutputOption,
+    OverwriteOption,
+    PipelineOption,
+    SetOption,
+    StoreOption,
+    input_artifact,
+    parent,
+    store_at,
+    tables_of,
+)
+from iodine_kit.cli.pages import check_output, hand_over
+
+if TYPE_CHECKING:
+    from iodine_kit.progress import Reporter
+    from iodine_kit.store import Artifact, Store
+
+OpenOption = Annotated[bool, typer.Option("--open", help="Open the page in a browser.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("report")(report)
+
+
+def report(
+    evaluation: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ARTIFACT", help="Left out, the newest; given several times, side by side."),
+    ] = None,
+    probe: Annotated[
+        str | None, typer.Option(metavar="ARTIFACT", help="Left out, the newest of the same predictions, if any.")
+    ] = None,
+    traversal: Annotated[
+        str | None, typer.Option(metavar="ARTIFACT", help="Left out, the newest of the same predictions, if any.")
+    ] = None,
+    output: OutputOption = None,
+    open_page: OpenOption = False,
+    settings: SetOption = None,
+    pipeline: PipelineOption = None,
+    store: StoreOption = DEFAULT_STORE,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write one self-contained HTML page on an evaluation, its Markdown version, and figures as SVG, PNG and GIF.
+
+    Keys to --set: report.title, report.summary, report.scenes, report.most_megabytes, report.published.METRIC.
+    """
+    from iodine_kit.cli.console import Terminal, emit
+    from iodine_kit.stages import report as stage
+    from iodine_kit.stages.job import obtain
+
+    check_output(output)
+    tables = tables_of(pipeline, settings, stage.TABLES)
+    place, reporter = store_at(store), Terminal()
+    evaluated = input_artifact(place, evaluation[0] if evaluation else None, "evaluation", "iodine-kit eval")
+    chain = _chain(place, evaluated)
+    for role, given in {"probe": probe, "traversal": traversal}.items():
+        found = place.usable(place.open(given, role)) if given else _newest_of(place, role, chain["predictions"])
+        chain |= {role: found} if found else {}
+    chain |= _others(place, evaluated, (evaluation or [])[1:], reporter)
+    artifact = obtain(place, stage.plan(tables, chain, reporter), reporter, overwrite=overwrite)
+    page = hand_over(artifact.path / stage.PAGE, output)
+    emit(artifact, as_json, page=page)
+    if open_page:
+        typer.launch(Path(page).resolve().as_uri())
+
+
+def _chain(store: Store, evaluation: Artifact) -> dict[str, Artifact]:
+    """An evaluation and what it was made from; without a run if the predictions were imported."""
+    predictions = parent(store, evaluation, "predictions")
+    run = {"run": parent(store, predictions, "run")} if "run" in predictions.manifest.identity.inputs else {}
+    return {
+        "dataset": parent(store, evaluation, "dataset"),
+        **run,
+        "predictions": predictions,
+        "evaluation": evaluation,
+    }
+
+
+def _newest_of(store: Store, kind: str, predictions: Artifact) -> Artifact | None:
+    """The artifact of a kind that was made last of these predictions."""
+    key = predictions.manifest.key
+    made = [a for a in store.artifacts(kind) if a.manifest.identity.inputs["predictions"].key == key]
+    return store.usable(made[-1]) if made else None
+
+
+def _others(store: Store, first: Artifact, places: list[str], reporter: Reporter) -> dict[str, Artifact]:
+    """Other runs' evaluations and predictions by role, and their comparison with the first."""
+    from iodine_kit.stages import compare
+    from iodine_kit.stages.job import obtain
+
+    if not places:
+        return {}
+    others = [store.usable(store.open(place, "evaluation")) for place in places]
+    roles = {"comparison": obtain(store, compare.plan({}, [first, *others], store, reporter), reporter)}
+    for number, other in enumerate(others, start=2):
+        roles |= {f"evaluation-{number}": other, f"predictions-{number}": parent(store, other, "predictions")}
+    return roles

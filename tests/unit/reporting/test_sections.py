@@ -1,0 +1,108 @@
+"""Sections that only some reports have."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from unit.reporting.page_parser import PageParser
+
+from iodine_kit.reporting import animation, figures
+from iodine_kit.reporting.context import ReportContext, Traversal
+from iodine_kit.reporting.page import render_page
+
+FIGURES: dict[str, Any] = {"mean": 0.5, "interval": [0.4, 0.6], "n": 8}
+GROUPS = {"objects": [{"label": str(n), "n": 8, "metrics": {"ari": FIGURES}} for n in (2, 3)], "size": []}
+MODEL = {"mean": 0.9, "sd": 0.01, "interval": [0.88, 0.92], "n": 16}
+PAIR = {
+    "difference": -0.1, "interval": [-0.15, -0.05], "p": 0.002, "better": 3, "worse": 12, "equal": 1, "n": 16,
+}  # fmt: skip
+COMPARISON: dict[str, Any] = {
+    "dataset": "tetrominoes", "split": "test", "scenes": 16, "bootstrap": {"level": 0.95},
+    "metrics": {"ari": {"title": "FG-ARI"}},
+    "models": [
+        {"name": "ours", "seeds": [0, 1], "metrics": {"ari": MODEL}},
+        {"name": "<theirs>", "seeds": [0], "metrics": {"ari": {**MODEL, "sd": None}}},
+    ],
+    "pairs": [{"a": "ours", "b": "<theirs>", "metrics": {"ari": PAIR}}],
+}  # fmt: skip
+PROBE: dict[str, Any] = {
+    "scenes": 16, "objects": 48, "matching": "mask", "folds": 5, "seed": 0,
+    "factors": {
+        "x": {"kind": "number", "score": "r2", "n": 48, "baseline": -0.01,
+              "linear": {"score": 0.8, "interval": [0.7, 0.9]}, "mlp": {"score": 0.9, "interval": None}},
+    },
+    "dci": {"model": "a forest", "disentanglement": 0.4, "completeness": 0.3, "informativeness": {"x": 0.9},
+            "importance": [[0.75], [0.25]], "factors": ["x"]},
+    "slots": {"active_mean": 3.5, "active_counts": {"3": 8, "4": 8}, "kl_per_slot": [20.0, 1.0],
+              "owned_share": [0.7, 0.3]},
+    "conventions": {"objects": "Only visible objects count."},
+}  # fmt: skip
+
+
+def traversal() -> Traversal:
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 3, 14, 14, 3)).astype(np.uint8)
+    offset = np.array([-2, 0, 2], np.float32)
+    return Traversal("test-000000", 1, pictures[0, 0], np.array([5, 2]), offset, pictures, pictures)
+
+
+@pytest.fixture(scope="module")
+def full(context: ReportContext) -> ReportContext:
+    others = [("<theirs>", scene.true_mask, 0.25) for scene in context.scenes]
+    scenes = [
+        replace(scene, objects=2 + place % 2, others=[other])
+        for place, (scene, other) in enumerate(zip(context.scenes, others, strict=True))
+    ]
+    return replace(
+        context, scenes=scenes, groups=GROUPS, worst=[scenes[3].key], best=["elsewhere"], comparison=COMPARISON,
+        probe=PROBE, traversals=[traversal()], elbo=np.linspace(0, 1, len(context.metrics["ari"].scores)),
+        rules=[("Resizing", "none")],
+    )  # fmt: skip
+
+
+def test_a_full_page_has_every_section_and_says_what_it_was_given(full: ReportContext) -> None:
+    page = PageParser(render_page(full))
+    assert page.errors == [] and len(page.ids()) == len(set(page.ids()))
+    sections = [section["id"] for section in page.of("section")]
+    assert sections == [
+        "summary", "comparison", "scenes", "breakdown", "refinement", "distribution", "traversals", "representation",
+        "training", "lineage",
+    ]  # fmt: skip
+    words = " ".join(page.text)
+    for told in ("−0.1000", "[−0.1500, −0.0500]", "0.9000 ± 0.0100", "ours (2 seeds)", "<theirs>",
+                 "0.5000 [0.4000, 0.6000]", "0.8000 [0.7000, 0.9000]", "dimension 5", "Only visible objects count.",
+                 "Spearman’s ρ"):  # fmt: skip
+        assert told in words, told
+    links = [link["href"] or "" for link in page.of("a")]
+    assert [link for link in links if link.startswith("#scene-")] == ["#scene-3"]
+
+
+def test_scenes_can_be_filtered_where_they_differ(full: ReportContext, context: ReportContext) -> None:
+    options = [option["value"] for option in PageParser(render_page(full)).of("option")]
+    assert {"2", "3", "ari", "mse"} <= set(options)
+    assert "objects" not in PageParser(render_page(context)).ids()
+
+
+def test_figures_are_files_that_open(full: ReportContext) -> None:
+    files, missing = figures.figure_files(full)
+    names = {"distribution", "breakdown", "refinement", "training", "comparison"}
+    assert {name.removesuffix(".svg") for name in files if name.endswith(".svg")} == names
+    if not missing:
+        for name in names:
+            assert Image.open(io.BytesIO(files[f"{name}.png"])).size[0] == 1400
+    assert figures.figure_files(full) == (files, missing)
+
+
+def test_refinement_moves_through_all_steps(context: ReportContext) -> None:
+    frames = animation.refinement_frames(context.scenes[:6])
+    assert len(frames) == context.steps + 1
+    picture = Image.open(io.BytesIO(animation.gif(frames)))
+    assert picture.n_frames == context.steps + 1 and picture.info["loop"] == 0  # type: ignore[attr-defined]
+    assert picture.size == frames[0].shape[1::-1]
+    same = [bool((frames[0][:20] == frame[:20]).all()) for frame in frames]
+    assert not all(same)  # masks move
+    assert animation.refinement_frames([]) == []
