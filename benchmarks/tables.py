@@ -33,6 +33,7 @@ _TITLES = {
     "infer": "Inference",
     "profile_step": "Where a training step spends its time",
     "metrics": "Metrics",
+    "report": "Report",
 }
 _EXPLAINED = """# Benchmarks of training and inference
 
@@ -119,7 +120,22 @@ def _ari(name: str, one: Mapping[str, Any]) -> list[str]:
     return [name, str(one["scenes"]), *times, f"{ratio:.0f}, {verdict(ratio, 50)}", f"{one['difference']:.0e}"]
 
 
-_OTHERS: Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]] = {"profile_step": _profile, "metrics": _metrics}
+def _report(shape: Mapping[str, Any]) -> Iterator[str]:
+    page, figures, megabytes = median(shape["page"]), median(shape["figures"]), shape["bytes"] / 1e6
+    yield (
+        f"{shape['scenes']:,} scenes, of which {shape['shown']:,} are on the page. Written in {page:.1f} s, its "
+        f"figures in {figures:.1f} s: {verdict(page + figures, 20, most=True)}. {megabytes:.1f} MB: "
+        f"{verdict(megabytes, 15, most=True)}."
+    )
+    if shape["opened"]:
+        seconds = spread(shape["opened"], 2)
+        yield f"Opened in {seconds} s: {verdict(median(shape['opened']), 2, most=True)}."
+    yield ""
+
+
+_OTHERS: Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]] = {
+    "profile_step": _profile, "metrics": _metrics, "report": _report,
+}  # fmt: skip
 """Programs whose figures are not those of variants of a step."""
 
 
