@@ -74,6 +74,16 @@ def show_comparison(facts: Mapping[str, Any]) -> None:
         err.print(f"{name} left out: {reason}", markup=False, style="dim")
 
 
+def show_probe(facts: Mapping[str, Any]) -> None:
+    """Show how well factors are predicted, how latents line up with them, and which slots are in use, as tables."""
+    from iodine_kit.probing.tables import factor_table, importance_table, slot_table
+
+    for table in (factor_table(facts), importance_table(facts), slot_table(facts)):
+        _show(table, leave_out=("n",))
+    for name, reason in facts["left_out"].items():
+        err.print(f"{name} left out: {reason}", markup=False, style="dim")
+
+
 def _show(table: tables.Table, leave_out: Collection[str] = ()) -> None:
     """A table on standard error, its caption above; figures are never cut, and words only where they must be."""
     from iodine_kit.reporting.tables import is_text, shown

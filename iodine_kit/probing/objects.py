@@ -64,7 +64,7 @@ class Gathering:
         self._loc.append(loc_BKZ.astype(np.float64))
         self._scene.append(place + self._scenes)
         self._slot.append(comparison.match_BN[place, row])
-        for name in self._names(factors[0]):
+        for name in names_of(factors[0], self._entities):
             values = np.stack([np.asarray(scene[name]) for scene in factors])
             self._factors.setdefault(name, []).append(values[place, row - 1])
         self._scenes += len(comparison)
@@ -73,11 +73,6 @@ class Gathering:
         """All that was added."""
         factors = {name: np.concatenate(parts) for name, parts in self._factors.items()}
         return Objects(np.concatenate(self._loc), np.concatenate(self._scene), np.concatenate(self._slot), factors)
-
-    def _names(self, factors: Mapping[str, Array]) -> list[str]:
-        """What has no row for each entity is no object's factor."""
-        each = (name for name, values in factors.items() if np.shape(values)[:1] == (self._entities,))
-        return sorted(name for name in each if name != VISIBILITY)
 
     def _check(
         self, comparison: Comparison, loc_BKZ: Array, place: NDArray[np.int64], row: NDArray[np.int64]
@@ -92,3 +87,9 @@ class Gathering:
         wrong = np.flatnonzero(~np.isfinite(loc_BKZ).all((1, 2)))
         if len(wrong):
             raise SchemaError(f"latents of scene '{keys[wrong[0]]}' are not finite: nothing can be read from them")
+
+
+def names_of(factors: Mapping[str, Array], entities: int) -> list[str]:
+    """The factors of objects, sorted; what has no row for each entity is none, nor is whether an entity is there."""
+    each = (name for name, values in factors.items() if np.shape(values)[:1] == (entities,))
+    return sorted(name for name in each if name != VISIBILITY)
