@@ -75,11 +75,12 @@ def show_comparison(facts: Mapping[str, Any]) -> None:
 
 
 def show_probe(facts: Mapping[str, Any]) -> None:
-    """Show how well factors are predicted, how latents line up with them, and which slots are in use, as tables."""
-    from iodine_kit.probing.tables import factor_table, importance_table, slot_table
+    """Show how well factors are predicted and which slots are in use as tables, and DCI in a line."""
+    from iodine_kit.probing.tables import brief_table, dci_line, slot_table
 
-    for table in (factor_table(facts), importance_table(facts), slot_table(facts)):
-        _show(table, leave_out=("n",))
+    _show(brief_table(facts))
+    err.print(dci_line(facts), markup=False)
+    _show(slot_table(facts))
     for name, reason in facts["left_out"].items():
         err.print(f"{name} left out: {reason}", markup=False, style="dim")
 

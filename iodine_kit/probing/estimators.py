@@ -22,8 +22,8 @@ _SMALLEST = 1e-12
 WORDS = {
     "linear": "ridge regression (penalty 1) for numbers, logistic regression (C = 1) for classes",
     "mlp": f"one hidden layer of {HIDDEN} ReLU, weight decay 0.01, at most {ITERATIONS} iterations of L-BFGS",
-    "forest": f"random forest of {TREES} trees, all dimensions tried at every split, at least {LEAF} objects in a leaf, "
-    f"depth at most {DEPTH}",
+    "forest": f"random forest of {TREES} trees of depth {DEPTH} at most, all dimensions tried at every split, "
+    f"at least {LEAF} objects in a leaf",
 }
 
 
@@ -106,7 +106,7 @@ def _estimator(probe: Probe, kind: Kind, seed: int) -> Any:
         return Ridge(alpha=1.0) if number else LogisticRegression(C=1.0, max_iter=1000)
     if probe == "mlp":
         net = MLPRegressor if number else MLPClassifier
-        return net((HIDDEN,), solver="lbfgs", alpha=0.01, max_iter=ITERATIONS, random_state=seed)
+        return net(hidden_layer_sizes=(HIDDEN,), solver="lbfgs", alpha=0.01, max_iter=ITERATIONS, random_state=seed)
     forest = RandomForestRegressor if number else RandomForestClassifier
     return forest(TREES, max_features=1.0, min_samples_leaf=LEAF, max_depth=DEPTH, random_state=seed)
 

@@ -38,9 +38,7 @@ class Factor:
     classes: int = 0
 
 
-def factors_of(
-    columns: Mapping[str, Array], named: Mapping[str, Sequence[str]]
-) -> tuple[list[Factor], dict[str, str]]:
+def factors_of(columns: Mapping[str, Array], named: Mapping[str, Sequence[str]]) -> tuple[list[Factor], dict[str, str]]:
     """Everything that can be predicted, and by name why something cannot.
 
     Args:

@@ -74,9 +74,7 @@ class Gathering:
         factors = {name: np.concatenate(parts) for name, parts in self._factors.items()}
         return Objects(np.concatenate(self._loc), np.concatenate(self._scene), np.concatenate(self._slot), factors)
 
-    def _check(
-        self, comparison: Comparison, loc_BKZ: Array, place: NDArray[np.int64], row: NDArray[np.int64]
-    ) -> None:
+    def _check(self, comparison: Comparison, loc_BKZ: Array, place: NDArray[np.int64], row: NDArray[np.int64]) -> None:
         keys = comparison.truth.keys
         beyond = np.flatnonzero(row > self._entities)
         if len(beyond):

@@ -55,9 +55,7 @@ def scores(pairs: Sequence[tuple[Factor, Floats64]], scene_M: NDArray[np.int64],
     return [Score(each, interval) for each, interval in zip(found, intervals, strict=True)]
 
 
-def _resampled(
-    pairs: Sequence[tuple[Factor, Floats64]], scene_M: NDArray[np.int64], drawing: Drawing
-) -> Floats64:
+def _resampled(pairs: Sequence[tuple[Factor, Floats64]], scene_M: NDArray[np.int64], drawing: Drawing) -> Floats64:
     """Scores of every resample, ``float64[C, R]``: all of them are made of means of three things over objects."""
     columns = np.concatenate([_columns(factor, predicted) for factor, predicted in pairs], 1)
     scenes, row_M = np.unique(scene_M, return_inverse=True)

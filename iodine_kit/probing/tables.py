@@ -19,8 +19,7 @@ def headline(facts: Facts) -> str:
 
 def factor_table(facts: Facts) -> Table:
     """How well each factor is predicted from its object's latents, beside what needs none."""
-    interval = f"{100 * facts['bootstrap']['level']:g} % interval"
-    heads = ("factor", "score", "n", "baseline", "linear", f"linear {interval}", "MLP", f"MLP {interval}", "forest")
+    heads = ("factor", "score", "n", "baseline", "linear", "linear interval", "MLP", "MLP interval", "forest")
     rows: list[tuple[Cell, ...]] = []
     for name, told in facts["factors"].items():
         probes = [cell for probe in ("linear", "mlp") for cell in (told[probe]["score"], _interval(told[probe]))]
@@ -31,13 +30,33 @@ def factor_table(facts: Facts) -> Table:
     return Table(heads, rows, headline(facts), notes)
 
 
+def brief_table(facts: Facts) -> Table:
+    """The same in fewer columns, for terminals."""
+    rows = [
+        (
+            name,
+            _SCORES[told["score"]],
+            _brief({"score": told["baseline"], "interval": None}),
+            _brief(told["linear"]),
+            _brief(told["mlp"]),
+        )
+        for name, told in facts["factors"].items()
+    ]
+    return Table(("factor", "score", "baseline", "linear", "MLP"), rows, headline(facts))
+
+
+def dci_line(facts: Facts) -> str:
+    """Disentanglement and completeness, in one line."""
+    figures = (facts["dci"]["disentanglement"], facts["dci"]["completeness"])
+    words = ["undefined" if figure is None else f"{figure:.4f}" for figure in figures]
+    return f"DCI: disentanglement {words[0]}, completeness {words[1]}"
+
+
 def importance_table(facts: Facts) -> Table:
     """DCI, and how much every latent dimension counts for every factor."""
     told = facts["dci"]
     rows = [(str(z), *row) for z, row in enumerate(told["importance"])]
-    figures = (told["disentanglement"], told["completeness"])
-    words = ["undefined" if figure is None else f"{figure:.4f}" for figure in figures]
-    caption = f"DCI: disentanglement {words[0]}, completeness {words[1]}; importances of latent dimensions for factors"
+    caption = f"{dci_line(facts)}; importances of latent dimensions for factors"
     return Table(("dimension", *told["factors"]), rows, caption)
 
 
@@ -63,3 +82,9 @@ def use_table(facts: Facts) -> Table:
 
 def _interval(told: Facts) -> Interval | None:
     return None if told["interval"] is None else (told["interval"][0], told["interval"][1])
+
+
+def _brief(told: Facts) -> str:
+    """A figure and its interval: ``"0.935 [0.927, 0.940]"``."""
+    ends = "" if told["interval"] is None else " [{:.3f}, {:.3f}]".format(*told["interval"])
+    return f"{told['score']:.3f}{ends}".replace("-", "−")

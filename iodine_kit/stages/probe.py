@@ -1,10 +1,11 @@
 """probe: what of objects' true factors can be read from the latents of their slots, and which slots are in use.
 
-``summary.json`` (= facts): ``dataset, split, scenes, objects, unmatched`` (objects without a slot), ``latents, matching,
-folds, seed, bootstrap {level, resamples, seed, method}``, ``factors {name: {kind, score, n, baseline, linear {score,
-interval}, mlp {…}}}``, ``dci {model, disentanglement, completeness, informativeness {name: score}, importance [[Z][F]],
-factors}``, ``slots {active_mean, active_counts, telling_mean, telling_counts, kl_per_slot, owned_share}``, ``left_out
-{name: reason}`` and ``conventions``. ``table.csv`` has the factors, ``table.md`` everything.
+``summary.json`` (= facts): ``dataset, split, scenes, objects, unmatched`` (objects without a slot), ``latents,
+matching, folds, seed, bootstrap {level, resamples, seed, method}``, ``factors {name: {kind, score, n, baseline, linear
+{score, interval}, mlp {score, interval}}}``, ``dci {model, disentanglement, completeness, informativeness {name:
+score}, importance [[Z][F]], factors}``, ``slots {active_mean, active_counts, telling_mean, telling_counts,
+kl_per_slot, owned_share}``, ``left_out {name: reason}`` and ``conventions``; matched by loss, also ``agreement`` with
+the match by mask. ``table.csv`` has the factors, ``table.md`` everything.
 """
 
 from __future__ import annotations
