@@ -46,5 +46,5 @@ def _matching(course: Course) -> str:
     return (
         f"By the probe's own loss: trained on a match by mask, then {course.rounds} times the training objects are "
         "matched anew to the slots of least loss and the probe is trained anew; test objects are matched by least "
-        "loss too, with their true factors, so that these scores are above those of a match by mask"
+        "loss too, with their true factors, which flatters: compare only with others matched by loss"
     )
