@@ -74,6 +74,17 @@ def show_comparison(facts: Mapping[str, Any]) -> None:
         err.print(f"{name} left out: {reason}", markup=False, style="dim")
 
 
+def show_probe(facts: Mapping[str, Any]) -> None:
+    """Show how well factors are predicted and which slots are in use as tables, and DCI in a line."""
+    from iodine_kit.probing.tables import brief_table, dci_line, slot_table
+
+    _show(brief_table(facts))
+    err.print(dci_line(facts), markup=False)
+    _show(slot_table(facts))
+    for name, reason in facts["left_out"].items():
+        err.print(f"{name} left out: {reason}", markup=False, style="dim")
+
+
 def _show(table: tables.Table, leave_out: Collection[str] = ()) -> None:
     """A table on standard error, its caption above; figures are never cut, and words only where they must be."""
     from iodine_kit.reporting.tables import is_text, shown

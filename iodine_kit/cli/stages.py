@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from iodine_kit.cli import evaluation, reports, traversals
+from iodine_kit.cli import evaluation, probes, reports, traversals
 from iodine_kit.cli.options import (
     DEFAULT_STORE,
     DatasetOption,
@@ -36,6 +36,7 @@ def register(app: typer.Typer) -> None:
     app.command("train")(train)
     app.command("infer")(infer)
     evaluation.register(app)
+    probes.register(app)
     traversals.register(app)
     reports.register(app)
     app.command("run")(run)

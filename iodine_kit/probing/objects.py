@@ -1,0 +1,93 @@
+"""Visible objects with their factors, and the slots of their scenes.
+
+Only rows that are real are counted. Data sets pad scenes to one number of entities; rows of padding look all alike,
+and so do the slots that found nothing, so that a probe that is scored on them too is praised for telling nothing from
+something: public code does this, and its R² is far too high.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iodine_kit.errors import SchemaError
+from iodine_kit.metrics import Comparison
+from iodine_kit.records import Array
+from iodine_kit.statistics.factors import VISIBILITY
+
+
+@dataclass(frozen=True, eq=False)
+class Objects:
+    """M visible objects in N scenes of K slots with Z latent dimensions.
+
+    Attributes:
+        loc_NKZ: ``float64``, the posterior means of all slots.
+        scene_M: ``int64``, each object's scene, ascending.
+        slot_M: ``int64``, the slot matched to each object by mask, −1 for none.
+        factors: ``[M, …]`` by name.
+    """
+
+    loc_NKZ: NDArray[np.float64]
+    scene_M: NDArray[np.int64]
+    slot_M: NDArray[np.int64]
+    factors: Mapping[str, Array]
+
+    def __len__(self) -> int:
+        return len(self.scene_M)
+
+
+class Gathering:
+    """Gathers objects batch by batch."""
+
+    def __init__(self, entities: int) -> None:
+        """``entities`` of a scene, background included: a factor has a row for each of them."""
+        self._entities = entities
+        self._scenes = 0
+        self._loc: list[NDArray[np.float64]] = []
+        self._scene: list[NDArray[np.int64]] = []
+        self._slot: list[NDArray[np.int64]] = []
+        self._factors: dict[str, list[Array]] = {}
+
+    def add(self, comparison: Comparison, factors: Sequence[Mapping[str, Array]]) -> None:
+        """Add a batch whose latents were stored; ``factors`` are those of its scenes.
+
+        Raises:
+            SchemaError: if a mask names an entity that has no row of factors, or latents are not finite.
+        """
+        loc_BKZ = comparison.prediction.latent_loc
+        assert loc_BKZ is not None
+        place, row = np.nonzero(comparison.objects_BN)
+        self._check(comparison, loc_BKZ, place, row)
+        self._loc.append(loc_BKZ.astype(np.float64))
+        self._scene.append(place + self._scenes)
+        self._slot.append(comparison.match_BN[place, row])
+        for name in names_of(factors[0], self._entities):
+            values = np.stack([np.asarray(scene[name]) for scene in factors])
+            self._factors.setdefault(name, []).append(values[place, row - 1])
+        self._scenes += len(comparison)
+
+    def objects(self) -> Objects:
+        """All that was added."""
+        factors = {name: np.concatenate(parts) for name, parts in self._factors.items()}
+        return Objects(np.concatenate(self._loc), np.concatenate(self._scene), np.concatenate(self._slot), factors)
+
+    def _check(self, comparison: Comparison, loc_BKZ: Array, place: NDArray[np.int64], row: NDArray[np.int64]) -> None:
+        keys = comparison.truth.keys
+        beyond = np.flatnonzero(row > self._entities)
+        if len(beyond):
+            raise SchemaError(
+                f"the mask of scene '{keys[place[beyond[0]]]}' names entity {row[beyond[0]] - 1}, and the data set has "
+                f"factors of {self._entities} entities: prepare it anew"
+            )
+        wrong = np.flatnonzero(~np.isfinite(loc_BKZ).all((1, 2)))
+        if len(wrong):
+            raise SchemaError(f"latents of scene '{keys[wrong[0]]}' are not finite: nothing can be read from them")
+
+
+def names_of(factors: Mapping[str, Array], entities: int) -> list[str]:
+    """The factors of objects, sorted; what has no row for each entity is none, nor is whether an entity is there."""
+    each = (name for name, values in factors.items() if np.shape(values)[:1] == (entities,))
+    return sorted(name for name in each if name != VISIBILITY)

@@ -1,0 +1,208 @@
+"""probe: what of objects' true factors can be read from the latents of their slots, and which slots are in use.
+
+``summary.json`` (= facts): ``dataset, split, scenes, objects, unmatched`` (objects without a slot), ``latents,
+matching, folds, seed, bootstrap {level, resamples, seed, method}``, ``factors {name: {kind, score, n, baseline, linear
+{score, interval}, mlp {score, interval}}}``, ``dci {model, disentanglement, completeness, informativeness {name:
+score}, importance [[Z][F]], factors}``, ``slots {active_mean, active_counts, telling_mean, telling_counts,
+kl_per_slot, owned_share}``, ``left_out {name: reason}`` and ``conventions``; matched by loss, also ``agreement`` with
+the match by mask. ``table.csv`` has the factors, ``table.md`` everything.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+from pydantic import Field
+
+from iodine_kit.config import Config, build
+from iodine_kit.errors import CountError, SchemaError, did_you_mean
+from iodine_kit.predictions import PREDICTIONS, PredictionReader
+from iodine_kit.progress import Reporter
+from iodine_kit.records import PredictionBatch, SceneBatch
+from iodine_kit.stages.evaluation.pairing import Pairs, batch_size
+from iodine_kit.stages.job import Facts, Job, Tables
+from iodine_kit.stages.split import dataset_info, open_split
+from iodine_kit.store import Artifact, Identity
+
+if TYPE_CHECKING:
+    from iodine_kit.probing.factors import Factor
+    from iodine_kit.probing.objects import Objects
+    from iodine_kit.probing.slots import SlotTable
+
+VERSION = 1
+TABLES = ("probe",)
+LATENTS = {"latent_loc", "latent_scale"}
+BatchT = TypeVar("BatchT", SceneBatch, PredictionBatch)
+
+
+class ProbeConfig(Config):
+    """What is probed, and how.
+
+    Attributes:
+        match: which slot is an object's: by mask, or the one that the probe predicts best from.
+        factors: names of the data set; empty for all.
+        scenes: at most so many, the first of the split.
+        folds: of scenes; each is tested by probes that the others trained.
+        rounds: of a match by loss, how often slots are matched anew.
+        resamples, level: of the bootstrap; no resamples, no intervals.
+        seed: of probes and bootstrap.
+    """
+
+    match: Literal["mask", "loss"] = "mask"
+    factors: tuple[str, ...] = ()
+    scenes: Annotated[int, Field(ge=2)] = 1000
+    folds: Annotated[int, Field(ge=2, le=20)] = 5
+    rounds: Annotated[int, Field(ge=1, le=20)] = 3
+    resamples: Annotated[int, Field(ge=0, le=1_000_000)] = 2000
+    level: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+
+
+def plan(tables: Tables, predictions: Artifact, dataset: Artifact, reporter: Reporter) -> Job:
+    """Check that there is something to predict, and something to predict it from.
+
+    Raises:
+        SchemaError: if the latents were not stored, or the data set has no factors (by that name).
+        CountError: for fewer scenes than folds.
+    """
+    config = configure(tables)
+    reader = PredictionReader(predictions.path / PREDICTIONS)
+    if not reader.fields() >= LATENTS:
+        raise SchemaError(f"{predictions.path}: no latents were stored: infer again with 'latents' in infer.store")
+    known = _factor_names(dataset, predictions.facts["split"])
+    if not known:
+        raise SchemaError(f"{dataset.path}: its scenes have no factors of objects: there is nothing to predict")
+    for name in config.factors:
+        if name not in known:
+            raise SchemaError(f"{dataset.path} has no factor '{name}'{did_you_mean(name, known)}")
+    _check_folds(predictions, config, min(len(reader), config.scenes), "scenes")
+    identity = Identity(
+        kind="probe",
+        name=predictions.manifest.identity.name,
+        stage="probe",
+        version=VERSION,
+        config={"probe": config.model_dump(mode="json")},
+        inputs={"predictions": predictions.reference, "dataset": dataset.reference},
+    )
+    return Job(identity, lambda out: _make(config, predictions, dataset, out, reporter))
+
+
+def configure(tables: Tables) -> ProbeConfig:
+    """Validate the table."""
+    return build(ProbeConfig, tables.get("probe", {}), "probe")
+
+
+def _make(config: ProbeConfig, predictions: Artifact, dataset: Artifact, out: Path, reporter: Reporter) -> Facts:
+    from iodine_kit.probing import slots
+    from iodine_kit.probing.conventions import conventions
+    from iodine_kit.probing.prediction import Course
+    from iodine_kit.probing.scores import Drawing
+    from iodine_kit.probing.summary import summarise
+    from iodine_kit.statistics.bootstrap import METHOD
+
+    pairs = Pairs(predictions, dataset)
+    objects, tables = _gather(config, pairs)
+    factors, left_out = _choose(config, predictions, objects, pairs.info.classes)
+    course = Course(config.folds, config.seed, config.match, config.rounds)
+    drawing = Drawing(config.resamples, config.level, config.seed)
+    facts = {
+        "dataset": pairs.info.dataset,
+        "split": predictions.facts["split"],
+        "scenes": len(objects.loc_NKZ),
+        "folds": config.folds,
+        "seed": config.seed,
+        "bootstrap": {**vars(drawing), "method": METHOD},
+        **summarise(objects, factors, course, drawing, reporter),
+        "slots": slots.describe(tables),
+        "left_out": left_out,
+        "conventions": conventions(course, drawing),
+    }
+    _write(out, facts)
+    return facts
+
+
+def _gather(config: ProbeConfig, pairs: Pairs) -> tuple[Objects, list[SlotTable]]:
+    """Objects and slots of the first scenes."""
+    from iodine_kit.metrics import Comparison
+    from iodine_kit.probing.objects import Gathering
+    from iodine_kit.probing.slots import SlotTable, slot_table
+
+    gathering, tables, done = Gathering(pairs.info.entities), list[SlotTable](), 0
+    wanted = min(len(pairs), config.scenes)
+    for truth, prediction in pairs.batches(batch_size(pairs.info.height * pairs.info.width), LATENTS):
+        rest = min(len(truth), wanted - done)
+        if rest <= 0:
+            break
+        truth, prediction = _first(truth, rest), _first(prediction, rest)
+        factors = [pairs.scenes.scene(place).factors for place in range(done, done + rest)]
+        gathering.add(Comparison(truth, prediction, pairs.info.background), factors)
+        tables.append(slot_table(prediction))
+        done += rest
+    return gathering.objects(), tables
+
+
+def _first(batch: BatchT, count: int) -> BatchT:
+    """The first scenes of a batch."""
+    values = {name: value[:count] for name, value in vars(batch).items() if value is not None}
+    return type(batch)(**values)
+
+
+def _choose(
+    config: ProbeConfig, predictions: Artifact, objects: Objects, named: Mapping[str, tuple[str, ...]]
+) -> tuple[list[Factor], dict[str, str]]:
+    """The factors to predict, and why others cannot be.
+
+    Raises:
+        CountError: if there are too few objects to train and test with.
+        SchemaError: if a factor that was asked for, or every factor, is the same for all objects.
+    """
+    from iodine_kit.probing.factors import factors_of
+
+    if len(objects) < 2 * config.folds:
+        raise CountError(
+            f"{predictions.path}: its scenes show {len(objects)} objects, and {config.folds} folds need "
+            f"{2 * config.folds} or more: infer more scenes, or set probe.folds lower"
+        )
+    _check_folds(predictions, config, len(set(objects.scene_M.tolist())), "scenes with objects")
+    columns = {name: values for name, values in objects.factors.items() if not config.factors or name in config.factors}
+    factors, left_out = factors_of(columns, named)
+    told = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
+    if not factors:
+        raise SchemaError(f"{predictions.path}: no factor can be predicted ({told})")
+    if config.factors and left_out:
+        raise SchemaError(f"{predictions.path}: of probe.factors not all can be predicted ({told}): leave those out")
+    return factors, left_out
+
+
+def _check_folds(predictions: Artifact, config: ProbeConfig, scenes: int, what: str) -> None:
+    if scenes < config.folds:
+        raise CountError(
+            f"{predictions.path}: {scenes} {what} are fewer than the {config.folds} folds of scenes: infer more, or "
+            "set probe.folds lower"
+        )
+
+
+def _factor_names(dataset: Artifact, split: str) -> list[str]:
+    """Factors of objects by the first scene, as all scenes of a split have the same."""
+    from iodine_kit.probing.objects import names_of
+
+    scenes = open_split(dataset, split)
+    return names_of(scenes.scene(0).factors, dataset_info(dataset).entities) if len(scenes) else []
+
+
+def _write(out: Path, facts: Mapping[str, Any]) -> None:
+    from iodine_kit.probing.tables import factor_table, importance_table, slot_table, use_table
+    from iodine_kit.reporting.tables import as_csv, as_markdown, joined
+
+    factors = factor_table(facts)
+    tables = (factors, importance_table(facts), slot_table(facts), use_table(facts))
+    summary = json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    for name, text in {
+        "summary.json": summary,
+        "table.csv": as_csv(factors),
+        "table.md": joined(map(as_markdown, tables)),
+    }.items():
+        (out / name).write_text(text, "utf-8")
