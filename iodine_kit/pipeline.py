@@ -10,15 +10,16 @@ from typing import Any
 from iodine_kit.config import Config, Values, build, differences, merge, parse_overrides, read_toml
 from iodine_kit.errors import ConfigError, CountError, SourceError, did_you_mean
 from iodine_kit.progress import Reporter
-from iodine_kit.stages import evaluate, infer, prepare, report, train, traverse
+from iodine_kit.stages import evaluate, infer, prepare, probe, report, train, traverse
 from iodine_kit.stages.job import Job, obtain
 from iodine_kit.store import Artifact, Store
 
 FOLDER = Path("pipelines")
 TABLES = (
-    "pipeline", *prepare.TABLES, *train.TABLES, *infer.TABLES, *evaluate.TABLES, *traverse.TABLES, *report.TABLES,
+    "pipeline", *prepare.TABLES, *train.TABLES, *infer.TABLES, *evaluate.TABLES, *probe.TABLES, *traverse.TABLES,
+    *report.TABLES,
 )  # fmt: skip
-OPTIONAL = {"traversal": "traverse"}
+OPTIONAL = {"probe": "probe", "traversal": "traverse"}
 """Roles that are made only if the file has their table, be it empty."""
 Chain = dict[str, Artifact]
 
@@ -61,6 +62,7 @@ def check(tables: Mapping[str, Values]) -> None:
     training, _ = train.configure(tables)
     inference, _ = infer.configure(tables)
     evaluate.configure(tables)
+    probe.configure(tables)
     traverse.configure(tables)
     report.configure(tables)
     for table, split in {"train": training.split, "infer": inference.split}.items():
@@ -99,7 +101,7 @@ def plan(tables: Mapping[str, Values], store: Store, reporter: Reporter) -> list
     return planned
 
 
-ROLES = ("dataset", "run", "predictions", "evaluation", "traversal", "report")
+ROLES = ("dataset", "run", "predictions", "evaluation", "probe", "traversal", "report")
 
 
 def roles(tables: Mapping[str, Values]) -> list[str]:
@@ -118,6 +120,8 @@ def _plan(
         return infer.plan(tables, chain["run"], chain["dataset"], reporter)
     if role == "evaluation":
         return evaluate.plan(tables, chain["predictions"], chain["dataset"], reporter)
+    if role == "probe":
+        return probe.plan(tables, chain["predictions"], chain["dataset"], reporter)
     if role == "traversal":
         return traverse.plan(tables, chain["predictions"], chain["run"], chain["dataset"], reporter)
     return report.plan(tables, chain, reporter)

@@ -61,7 +61,11 @@ def show_metrics(facts: Mapping[str, Any]) -> None:
     """Show the summary of an evaluation as a table."""
     from iodine_kit.stages.evaluation.tables import metric_table
 
-    _show(metric_table(facts), leave_out=("median",))
+    counted = ("undefined", "degenerate")
+    none = [head for head in counted if not any(metric[head] for metric in facts["metrics"].values())]
+    _show(metric_table(facts), leave_out=("median", *none))
+    if none:
+        err.print(f"{' or '.join(none)}: no scene", markup=False, style="dim")
 
 
 def show_comparison(facts: Mapping[str, Any]) -> None:
@@ -86,7 +90,7 @@ def show_probe(facts: Mapping[str, Any]) -> None:
 
 
 def _show(table: tables.Table, leave_out: Collection[str] = ()) -> None:
-    """A table on standard error, its caption above; figures are never cut, and words only where they must be."""
+    """A table on standard error, its caption above; figures and names are not broken, other words where they must be."""
     from iodine_kit.reporting.tables import is_text, shown
 
     err.print(table.caption, markup=False)
@@ -94,7 +98,8 @@ def _show(table: tables.Table, leave_out: Collection[str] = ()) -> None:
     columns = [column for column, head in enumerate(table.heads) if head not in leave_out]
     for column in columns:
         words = is_text(table, column)
-        drawn.add_column(table.heads[column], justify="left" if words else "right", no_wrap=not words)
+        firm = not words or column == 0
+        drawn.add_column(table.heads[column], justify="left" if words else "right", no_wrap=firm)
     for row in table.rows:
         drawn.add_row(*(escape(shown(row[column])) for column in columns))
     err.print(drawn)
