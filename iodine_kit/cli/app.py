@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 import iodine_kit
-from iodine_kit.cli import artifacts, data, stages, studies, traversals
+from iodine_kit.cli import artifacts, data, imports, stages, studies, traversals
 from iodine_kit.errors import INTERRUPTED, ConfigError, IodineKitError, StorageError
 from iodine_kit.training.distributed import is_one_of_several
 
@@ -72,6 +72,7 @@ def _root(
 
 
 stages.register(app)
+imports.register(app)
 traversals.register(app)
 studies.register(app)
 data.register(app)

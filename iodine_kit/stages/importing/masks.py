@@ -25,6 +25,7 @@ def labels_of(values: Array, first: int, keys: Sequence[str], place: str) -> Byt
         SchemaError: if one is not whole, below ``first``, or there are more than 255.
     """
     if values.dtype.kind == "f":
+        values = values.astype(np.float64)
         _refuse(~np.isfinite(values), keys, place, "a label is not finite; write whole numbers")
         words = "a label is no whole number; write whole numbers, or name an array of soft masks as import.soft_mask"
         _refuse(values != np.floor(values), keys, place, words)
