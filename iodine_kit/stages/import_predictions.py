@@ -121,7 +121,7 @@ def _tell(
 ) -> None:
     read = ", ".join(f"{role.name} {list(role.column.shape)} as {field}" for field, role in roles.items())
     unused = sorted(set(columns) - {role.name for role in roles.values()} - {config.key})
-    reporter.note(f"{source}: reading {read}{f'; left aside: {", ".join(unused)}' if unused else ''}")
+    reporter.note(f"{source}: reading {read}" + (f"; left aside: {', '.join(unused)}" if unused else ""))
 
 
 def _make(work: _Import, out: Path, reporter: Reporter) -> Facts:
