@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from iodine_kit.cli.imports import MappingOption, ModelOption, SplitOption, imported, is_foreign, mapping_tables
 from iodine_kit.cli.options import (
     DEFAULT_STORE,
     JsonOption,
@@ -57,12 +59,23 @@ def register(app: typer.Typer) -> None:
 
 def evaluate(
     predictions: Annotated[
-        str | None, typer.Option(metavar="ARTIFACT", help="Predictions; left out, the newest.", show_default=False)
+        str | None,
+        typer.Option(
+            metavar="ARTIFACT|FILE",
+            help="Predictions; left out, the newest. A file or folder of others is imported first.",
+            show_default=False,
+        ),
     ] = None,
     dataset: Annotated[
         str | None,
-        typer.Option(metavar="ARTIFACT", help="True masks from another preparation (size) of the same scenes."),
+        typer.Option(
+            metavar="ARTIFACT",
+            help="True masks from another preparation (size) of the same scenes; of others' file, what it is of.",
+        ),
     ] = None,
+    split: SplitOption = None,
+    model: ModelOption = None,
+    mapping: MappingOption = None,
     metric: Annotated[
         list[str] | None,
         typer.Option(help="ari (foreground), miou, mse, … or all (repeatable); left out, all that can be scored."),
@@ -86,18 +99,21 @@ def evaluate(
 ) -> None:
     """Score predictions against the truth: per scene and object, with intervals, and the conventions in words.
 
-    Keys to --set: eval.metrics, eval.tolerance, eval.interpolation, eval.resamples, eval.table, eval.device, …
+    Keys to --set: eval.metrics, eval.tolerance, eval.interpolation, eval.resamples, eval.table, eval.device, …; for
+    a file of others those of import-predictions, too: import.axes, import.values, import.order, …
     """
     from iodine_kit.cli.console import Terminal, show_metrics
     from iodine_kit.stages import evaluate as stage
     from iodine_kit.stages.job import obtain
 
-    tables = tables_of(pipeline, settings, stage.TABLES)
+    foreign = [text for text in settings or [] if text.partition(".")[0].strip() == "import"]
+    tables = tables_of(pipeline, [text for text in settings or [] if text not in foreign], stage.TABLES)
     tables["eval"] |= _given(metric, convention, resolution)
+    stage.configure(tables)
     thresholds = _thresholds(fail_under)
     place, reporter = store_at(store), Terminal()
-    predicted = predictions_named(place, predictions)
-    truth = place.usable(place.open(dataset, "dataset")) if dataset else None
+    predicted = predictions_named(place, predictions, dataset, mapping_tables(mapping, foreign, split, model))
+    truth = place.usable(place.open(dataset, "dataset")) if dataset and not is_foreign(place, predictions) else None
     job = stage.plan(tables, predicted, parent(place, predicted, "dataset"), reporter, truth)
     _check_thresholds(thresholds, job.identity.config["eval"]["metrics"])
     artifact = obtain(place, job, reporter, overwrite=overwrite)
@@ -139,8 +155,22 @@ def compare(
     _print(artifact, Format.JSON if as_json else format, artifact.facts)
 
 
-def predictions_named(store: Store, place: str | None) -> Artifact:
-    """The predictions that ``--predictions`` names, or the newest ones."""
+def predictions_named(
+    store: Store, place: str | None, dataset: str | None, tables: dict[str, dict[str, Any]]
+) -> Artifact:
+    """The predictions that ``--predictions`` names, or the newest ones; others' files are imported for ``dataset``.
+
+    Raises:
+        ConfigError: if the table [import] is given for an artifact, which needs none.
+    """
+    from iodine_kit.errors import ConfigError
+
+    if place and is_foreign(store, place):
+        return imported(store, Path(place), dataset, tables)
+    if tables["import"]:
+        given = ", ".join(f"import.{key}" for key in tables["import"])
+        what = place or "the newest predictions"
+        raise ConfigError(f"{given}: these are for a file of others, and {what} is not one; leave them out")
     return input_artifact(store, place, "predictions", "iodine-kit infer")
 
 

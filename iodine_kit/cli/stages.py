@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from iodine_kit.cli import evaluation, probes, reports, traversals
+from iodine_kit.cli import evaluation, imports, probes, reports, traversals
 from iodine_kit.cli.options import (
     DEFAULT_STORE,
     DatasetOption,
@@ -35,6 +35,7 @@ def register(app: typer.Typer) -> None:
     app.command("prepare")(prepare)
     app.command("train")(train)
     app.command("infer")(infer)
+    imports.register(app)
     evaluation.register(app)
     probes.register(app)
     traversals.register(app)

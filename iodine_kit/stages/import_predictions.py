@@ -1,0 +1,173 @@
+"""import-predictions: masks of a model from elsewhere become a predictions artifact, to be scored like our own."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iodine_kit.config import build
+from iodine_kit.errors import CountError, SchemaError, StorageError
+from iodine_kit.foreign import READERS, Column, reader_of
+from iodine_kit.predictions import PREDICTIONS, PredictionWriter
+from iodine_kit.progress import Reporter
+from iodine_kit.stages.importing.config import ImportConfig
+from iodine_kit.stages.importing.convert import batch_of
+from iodine_kit.stages.importing.keys import refuse_contradiction, rows_by_key, rows_in_order, texts
+from iodine_kit.stages.importing.roles import Role, array_named, cast
+from iodine_kit.stages.job import Facts, Job, Tables
+from iodine_kit.stages.split import check_split, dataset_info, open_split
+from iodine_kit.store import Artifact, FileHashes, Identity, SourceFile, Store
+
+VERSION = 1
+TABLES = ("import",)
+_BATCH_BYTES = 32 << 20
+_COPIES = 8
+"""About as many times as large as in the file, a row of masks is while it is checked."""
+
+
+@dataclass(frozen=True)
+class _Import:
+    """What is to be written: everything about it but the values has been checked."""
+
+    config: ImportConfig
+    reader: str
+    roles: Mapping[str, Role]
+    keys: list[str]
+    rows: NDArray[np.int64]
+    size: tuple[int, int]
+
+
+def plan(tables: Tables, source: Path, dataset: Artifact, store: Store, reporter: Reporter) -> Job:
+    """Resolve the mapping, and check keys, sizes and counts of the file or folder ``source``.
+
+    Raises:
+        ConfigError: the mapping has a key that is not known, or a value that cannot be.
+        SourceError, CorruptDataError: there is no such file, or it is damaged.
+        SchemaError, ImageSizeError, CountError: it holds something else than masks of these scenes.
+    """
+    config = configure(tables)
+    reader = reader_of(source)
+    plugin = READERS.load(reader)
+    columns = plugin.columns(source)
+    info = dataset_info(dataset)
+    known = _known(dataset, config)
+    roles = cast(str(source), columns, config, info)
+    count = next(iter(roles.values())).sizes["N"]
+    rows = _rows(source, columns, config, known, count, f"split '{config.split}' of {dataset.path}", reporter)
+    _tell(source, columns, roles, config, reporter)
+    work = _Import(config, reader, roles, known, rows, (info.height, info.width))
+    identity = Identity(
+        kind="predictions",
+        name=f"{_slug(config.model)}-{info.dataset}",
+        stage="import-predictions",
+        version=VERSION,
+        plugins={f"foreign/{reader}": plugin.VERSION},
+        config={"import": config.model_dump(mode="json")},
+        inputs={"dataset": dataset.reference},
+        sources=(_identified(source, plugin.files(source), store),),
+    )
+    return Job(identity, lambda out: _make(work, out, reporter))
+
+
+def configure(tables: Tables) -> ImportConfig:
+    """Validate the table."""
+    return build(ImportConfig, tables.get("import", {}), "import")
+
+
+def _known(dataset: Artifact, config: ImportConfig) -> list[str]:
+    available = check_split(dataset, config.split)
+    if config.scenes is not None and config.scenes > available:
+        raise CountError(f"{dataset.path}: split '{config.split}' has {available} scenes, not {config.scenes}")
+    with closing(open_split(dataset, config.split)) as scenes:
+        return scenes.keys()[: config.scenes]
+
+
+def _rows(
+    source: Path,
+    columns: Mapping[str, Column],
+    config: ImportConfig,
+    known: list[str],
+    count: int,
+    where: str,
+    reporter: Reporter,
+) -> NDArray[np.int64]:
+    place = str(source)
+    name = array_named(place, columns, config, "key")
+    if name is None:
+        if config.order == "keys":
+            raise SchemaError(
+                f"{place}: no array is called '{config.key}': name the one that holds the scenes' keys as import.key, "
+                "or say import.order = 'dataset' if the rows are in the split's order"
+            )
+        return rows_in_order(count, known, place, where)
+    keys = texts(columns[name], f"{place}: {name}")
+    if len(keys) != count:
+        raise CountError(f"{place}: there are {len(keys)} keys and {count} masks; write one for each")
+    if config.order == "keys":
+        return rows_by_key(keys, known, place, where, reporter)
+    refuse_contradiction(keys, known, place)
+    return rows_in_order(count, known, place, where)
+
+
+def _tell(
+    source: Path, columns: Mapping[str, Column], roles: Mapping[str, Role], config: ImportConfig, reporter: Reporter
+) -> None:
+    read = ", ".join(f"{role.name} {list(role.column.shape)} as {field}" for field, role in roles.items())
+    unused = sorted(set(columns) - {role.name for role in roles.values()} - {config.key})
+    reporter.note(f"{source}: reading {read}" + (f"; left aside: {', '.join(unused)}" if unused else ""))
+
+
+def _make(work: _Import, out: Path, reporter: Reporter) -> Facts:
+    config, count, highest = work.config, len(work.keys), -1
+    size = _batch_size(work.roles)
+    with PredictionWriter(out / PREDICTIONS, count) as writer, reporter.track("import", count) as advance:
+        for start in range(0, count, size):
+            rows = work.rows[start : start + size]
+            batch = batch_of(work.roles, config, work.size, rows, work.keys[start : start + size])
+            highest = max(highest, int(batch.mask.max()))
+            writer.append(batch)
+            advance(len(rows))
+    planes = [role.sizes["K"] for role in work.roles.values() if "K" in role.sizes]
+    arrays = {field: {"name": role.name, "axes": role.layout.axes} for field, role in work.roles.items()}
+    if planes and highest >= planes[0]:
+        place = work.roles["mask"].place
+        raise SchemaError(f"{place}: a label is {highest} after import.first_label, and there are {planes[0]} slots")
+    return {
+        "scenes": count,
+        "split": config.split,
+        "slots": planes[0] if planes else highest + 1,
+        "steps": 0,
+        "restarts": 1,
+        "model": config.model,
+        "imported": {"mapping": config.model_dump(mode="json"), "reader": work.reader, "arrays": arrays},
+    }
+
+
+def _batch_size(roles: Mapping[str, Role]) -> int:
+    row = sum(role.column.dtype.itemsize * int(np.prod(role.column.shape[1:])) for role in roles.values())
+    return max(1, min(256, _BATCH_BYTES // max(1, _COPIES * row)))
+
+
+def _identified(source: Path, files: list[Path], store: Store) -> SourceFile:
+    """A file by its bytes; a folder by those of all its files and their names, which are the scenes' keys."""
+    try:
+        with closing(FileHashes(store.root / ".cache" / "hashes.sqlite")) as hashes:
+            found = [(file.name, hashes.sha256(file), file.stat().st_size) for file in files]
+    except OSError as error:
+        raise StorageError(f"{error.filename or source}: cannot be read ({error.strerror})") from error
+    total = sum(size for *_, size in found)
+    digest = found[0][1]
+    if source.is_dir():
+        digest = hashlib.sha256("".join(f"{name} {sha256} {size}\n" for name, sha256, size in found).encode()).hexdigest()
+    return SourceFile(name=source.resolve().name, sha256=digest, bytes=total, location=str(source))
+
+
+def _slug(model: str) -> str:
+    return re.sub(r"[^a-z0-9._]+", "-", model.lower()).strip("-._")
