@@ -45,7 +45,9 @@ def files(path: Path) -> list[Path]:
     root = path.resolve()
     for file in found:
         if not file.resolve().is_relative_to(root):
-            raise SourceError(f"{file} is a link that leaves its folder, and is not followed; put the file itself there")
+            raise SourceError(
+                f"{file} is a link that leaves its folder, and is not followed; put the file itself there"
+            )
     return sorted(found, key=_by_number)
 
 
@@ -72,7 +74,10 @@ def columns(path: Path) -> Mapping[str, Column]:
 class _Pictures:
     files: tuple[Path, ...]
     shape: tuple[int, ...]
-    dtype: np.dtype[Any] = np.dtype(np.int32)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(np.int32)
 
     def rows(self, indices: NDArray[np.int64]) -> Array:
         return np.stack([_read(self.files[int(index)]) for index in indices])

@@ -165,7 +165,9 @@ def _identified(source: Path, files: list[Path], store: Store) -> SourceFile:
     total = sum(size for *_, size in found)
     digest = found[0][1]
     if source.is_dir():
-        digest = hashlib.sha256("".join(f"{name} {sha256} {size}\n" for name, sha256, size in found).encode()).hexdigest()
+        digest = hashlib.sha256(
+            "".join(f"{name} {sha256} {size}\n" for name, sha256, size in found).encode()
+        ).hexdigest()
     return SourceFile(name=source.resolve().name, sha256=digest, bytes=total, location=str(source))
 
 

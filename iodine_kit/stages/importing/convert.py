@@ -78,6 +78,7 @@ def _other(role: Role, values: Array, config: ImportConfig) -> Array:
 
 def _unit(values: Array, colours: Colours, place: str) -> Floats:
     """Colours in 0…1, not clipped."""
+    unit: Floats
     if colours == "signed":
         unit = (values.astype(np.float32) + 1) / 2
     elif colours == "bytes" or (colours == "by-dtype" and values.dtype.kind in "ui"):

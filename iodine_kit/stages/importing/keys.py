@@ -19,7 +19,9 @@ def texts(column: Column, place: str) -> list[str]:
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim != 1 or values.dtype.kind not in "OSUiu":
-        raise SchemaError(f"{place}: keys are texts, one for each scene, and this is {values.dtype}{list(values.shape)}")
+        raise SchemaError(
+            f"{place}: keys are texts, one for each scene, and this is {values.dtype}{list(values.shape)}"
+        )
     try:
         return [value.decode() if isinstance(value, bytes) else str(value) for value in values.tolist()]
     except UnicodeDecodeError:
@@ -62,7 +64,7 @@ def rows_by_key(
 
 
 def rows_in_order(count: int, known: Sequence[str], place: str, where: str) -> NDArray[np.int64]:
-    """The rows of a file that is said to be in the split's order: raises :class:`CountError` if there are not as many."""
+    """The rows of a file said to be in the split's order; raises :class:`CountError` if there are not as many."""
     if count != len(known):
         raise CountError(
             f"{place}: has {count} rows, and {where} has {len(known)} scenes: with import.order = 'dataset' there have "

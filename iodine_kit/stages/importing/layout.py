@@ -22,7 +22,7 @@ class Layout:
         shape = column.shape
         if len(shape) != len(self.axes) or any(n != 1 for n, axis in zip(shape, self.axes, strict=True) if axis == "1"):
             raise SchemaError(
-                f"{place}: its shape {list(shape)} does not fit the axes {self.axes}; set {setting} to its axes, N first"
+                f"{place}: its shape {list(shape)} does not fit the axes {self.axes}; set {setting}, N first"
             )
         if column.dtype.kind not in "buif":
             raise SchemaError(f"{place}: holds {column.dtype}, and numbers are needed; name another array")

@@ -47,7 +47,8 @@ def soft_of(values: Array, kind: Values, keys: Sequence[str], place: str) -> Flo
 
 def largest(soft_BKHW: Floats) -> Bytes:
     """The slot with the largest mask at each pixel, the first of equals."""
-    return soft_BKHW.argmax(1).astype(np.uint8)
+    slots: Bytes = soft_BKHW.argmax(1).astype(np.uint8)
+    return slots
 
 
 def refuse_other_labels(labels_BHW: Bytes, soft_BKHW: Floats, keys: Sequence[str], place: str) -> None:
@@ -86,7 +87,8 @@ def _one_hot(values: Array, keys: Sequence[str], place: str) -> Floats:
     _refuse(~on & (values != 0), keys, place, "a one-hot mask holds something else than 0 and 1 (or 0 and 255)")
     words = "a pixel has not exactly one slot, as one-hot masks have; check import.axes, or write exclusive masks"
     _refuse(on.sum(1) != 1, keys, place, words)
-    return on.astype(np.float32)
+    soft: Floats = on.astype(np.float32)
+    return soft
 
 
 def _refuse(wrong: NDArray[np.bool_], keys: Sequence[str], place: str, words: str) -> None:

@@ -30,7 +30,7 @@ def write_npz(place: Path) -> Path:
 def write_hdf5(place: Path) -> Path:
     with h5py.File(place / "file.dat", "w") as file:
         file["mask"] = MASKS
-        file["key"] = list(KEYS)
+        file["key"] = KEYS.tolist()
         file["inner/mask"] = MASKS + 1
         file["elsewhere"] = h5py.ExternalLink("/etc/passwd", "/x")
     return place / "file.dat"

@@ -80,7 +80,7 @@ SPELLINGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "probabilities": ({"soft_mask": SOFT}, {}),
     "probabilities as float16 beside labels": ({"soft_mask": SOFT.astype(np.float16), "mask": GUESSES}, {}),
-    "logits with an axis of 1": ({"alpha": LOGITS[..., None]}, {"soft_mask": "alpha", "axes": "NKHW1", "values": "logits"}),
+    "logits, axis of 1": ({"alpha": LOGITS[..., None]}, {"soft_mask": "alpha", "axes": "NKHW1", "values": "logits"}),
 }  # fmt: skip
 
 
@@ -152,7 +152,9 @@ def test_colours_come_in_three_ranges(tmp_path: Path, dataset: Artifact) -> None
             (image.astype(float), {"colours": "bytes"}),
         ]
     ):
-        made = bring(dataset, npz(tmp_path, key=KEYS, mask=GUESSES, reconstruction=values), model=f"m{number}", **config)
+        made = bring(
+            dataset, npz(tmp_path, key=KEYS, mask=GUESSES, reconstruction=values), model=f"m{number}", **config
+        )
         stored = PredictionReader(made.path / PREDICTIONS).column("reconstruction")
         np.testing.assert_allclose(stored, image / 255, atol=1e-6)
 
@@ -175,7 +177,7 @@ def at(array: np.ndarray, value: float) -> np.ndarray:
 
 
 FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any], type[IodineKitError], str]] = {
-    "missing keys": ({"key": KEYS[:4], "mask": GUESSES[:4]}, {}, SchemaError, "2 scenes .* missing, such as 'test-004'"),
+    "missing keys": ({"key": KEYS[:4], "mask": GUESSES[:4]}, {}, SchemaError, "2 scenes .* missing.*'test-004'"),
     "doubled key": ({"key": KEYS[[0, 1, 2, 3, 4, 4]], "mask": GUESSES}, {}, SchemaError, "'test-004' occurs more"),
     "unknown key": ({"key": [*KEYS[:5], "x"], "mask": GUESSES}, {}, SchemaError, "1 keys are not of .* 'x'"),
     "integer keys": ({"key": np.arange(N), "mask": GUESSES}, {}, SchemaError, "import.order = 'dataset'"),
