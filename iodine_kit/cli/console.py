@@ -90,7 +90,7 @@ def show_probe(facts: Mapping[str, Any]) -> None:
 
 
 def _show(table: tables.Table, leave_out: Collection[str] = ()) -> None:
-    """A table on standard error, its caption above; figures and names are not broken, other words where they must be."""
+    """A table on standard error, its caption above; figures and names are never broken, other words may be."""
     from iodine_kit.reporting.tables import is_text, shown
 
     err.print(table.caption, markup=False)

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from iodine_kit.reporting.charts import Plot, figure
 from iodine_kit.reporting.charts.series import Series, rows_plot
 from iodine_kit.reporting.context import ReportContext
-from iodine_kit.reporting.tables import Cell, Table
+from iodine_kit.reporting.tables import Cell, Table, shown
 from iodine_kit.reporting.templating import fill, page_table
 
 ORDER = 30
@@ -44,7 +44,12 @@ def breakdown_plots(context: ReportContext) -> list[Plot]:
             continue
         ends = [one["interval"] or (one["mean"], one["mean"]) for one in figures]
         points = Series(
-            "", range(len(groups)), [one["mean"] for one in figures], [e[0] for e in ends], [e[1] for e in ends]
+            "",
+            range(len(groups)),
+            [one["mean"] for one in figures],
+            [e[0] for e in ends],
+            [e[1] for e in ends],
+            line=False,
         )
         names = [f"{group['label']} ({group['n']:,})" for group in groups]
         title = "By number of objects" if by == "objects" else "By size of objects"
@@ -76,4 +81,4 @@ def _mean(figures: Mapping[str, Any] | None) -> str:
     if figures is None or figures["mean"] is None:
         return "–"
     ends = figures.get("interval")
-    return f"{figures['mean']:.4f}" + (f" [{ends[0]:.4f}, {ends[1]:.4f}]" if ends else "")
+    return shown(figures["mean"]) + (f" {shown((ends[0], ends[1]))}" if ends else "")

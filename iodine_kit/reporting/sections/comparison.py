@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from markupsafe import Markup
 from iodine_kit.reporting.charts import Plot, figure
 from iodine_kit.reporting.charts.series import Series, rows_plot
 from iodine_kit.reporting.context import ReportContext
+from iodine_kit.reporting.formatting import spread
 from iodine_kit.reporting.tables import Cell, Table
 from iodine_kit.reporting.templating import fill, page_table
 
@@ -34,7 +36,12 @@ def comparison_plot(facts: Mapping[str, Any]) -> Plot | None:
     figures = [model["metrics"][name] for model in models]
     ends = [one["interval"] or (one["mean"], one["mean"]) for one in figures]
     points = Series(
-        "", range(len(figures)), [one["mean"] for one in figures], [e[0] for e in ends], [e[1] for e in ends]
+        "",
+        range(len(figures)),
+        [one["mean"] for one in figures],
+        [e[0] for e in ends],
+        [e[1] for e in ends],
+        line=False,
     )
     names = [model["name"] for model in models]
     return rows_plot(names, [points], title=metric["title"], x_label="mean over scenes", unit="interval over scenes")
@@ -60,7 +67,7 @@ def _seeds(model: Mapping[str, Any]) -> str:
 def _mean(figures: Mapping[str, Any]) -> str:
     if figures["mean"] is None:
         return "–"
-    return f"{figures['mean']:.4f}" + (f" ± {figures['sd']:.4f}" if figures["sd"] is not None else "")
+    return spread(figures["mean"], math.nan if figures["sd"] is None else figures["sd"])
 
 
 def _difference(title: str, one: Mapping[str, Any]) -> tuple[Cell, ...]:

@@ -16,6 +16,8 @@ from iodine_kit.reporting.templating import fill
 
 ORDER = 20
 TITLE = "Scenes"
+_MOST_VIEWS = 7
+"""Pictures of a scene in one line."""
 
 
 def render(context: ReportContext) -> Markup | str:
@@ -37,6 +39,7 @@ def render(context: ReportContext) -> Markup | str:
         limit=f"{limit:g}" if any(len(sample) for sample in samples) else "",
         last=last,
         size=(height, width),
+        views=min(max(len(card.views) for card in cards), _MOST_VIEWS),
         large=not sprites.is_exact(height, width),
         quality=sprites.QUALITY,
         looks=_looks(cards),
