@@ -21,8 +21,7 @@ def check_heaps(path: Path) -> None:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         start = content.find(_SIGNATURE)
         while start >= 0:
-            if start % 8 == 0:
-                _walk(content, start, path)
+            _walk(content, start, path)
             start = content.find(_SIGNATURE, start + 1)
 
 
