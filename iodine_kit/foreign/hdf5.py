@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from iodine_kit.errors import CorruptDataError, SchemaError
 from iodine_kit.foreign import Column
+from iodine_kit.foreign._heaps import check_heaps
 from iodine_kit.records import Array
 
 VERSION = 1
@@ -50,7 +51,8 @@ def columns(path: Path) -> Mapping[str, Column]:
 @dataclass(frozen=True)
 class _Column:
     dataset: Any
-    place: str
+    path: Path
+    name: str
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -61,6 +63,8 @@ class _Column:
         return np.dtype("S1") if h5py.check_string_dtype(self.dataset.dtype) else np.dtype(self.dataset.dtype)
 
     def rows(self, indices: NDArray[np.int64]) -> Array:
+        if self.dataset.dtype.hasobject:
+            check_heaps(self.path)
         try:
             if not len(indices):
                 return np.asarray(self.dataset[:0])
@@ -69,7 +73,7 @@ class _Column:
                 return np.asarray(self.dataset[first:last])[indices - first]
             return np.stack([np.asarray(self.dataset[int(index)]) for index in indices])
         except _ERRORS as error:
-            raise CorruptDataError(f"{self.place}: cannot be read: {error}; write the file again") from error
+            raise CorruptDataError(f"{self.path}: {self.name} cannot be read: {error}; write the file again") from error
 
 
 def _inside(group: Any, prefix: str, path: Path, depth: int) -> Iterator[tuple[str, Column]]:
@@ -81,7 +85,7 @@ def _inside(group: Any, prefix: str, path: Path, depth: int) -> Iterator[tuple[s
             yield from _inside(member, f"{place}/", path, depth - 1)
         elif isinstance(member, h5py.Dataset) and member.ndim and _is_plain(member):
             _refuse_elsewhere(member, path)
-            yield place, _Column(member, f"{path}: {place}")
+            yield place, _Column(member, path, place)
 
 
 def _is_plain(dataset: Any) -> bool:

@@ -8,6 +8,7 @@ import pytest
 
 from iodine_kit.config import Config
 from iodine_kit.datasets import DatasetPlugin
+from iodine_kit.foreign import ForeignPlugin
 from iodine_kit.formats import FormatPlugin
 from iodine_kit.layouts import LayoutPlugin
 from iodine_kit.metrics import MetricPlugin
@@ -18,7 +19,8 @@ from iodine_kit.reporting.sections import SectionPlugin
 
 FAMILIES = {
     "datasets": DatasetPlugin, "layouts": LayoutPlugin, "protocols": ProtocolPlugin, "formats": FormatPlugin,
-    "models": ModelPlugin, "metrics": MetricPlugin, "reporting.sections": SectionPlugin,
+    "models": ModelPlugin, "metrics": MetricPlugin, "foreign": ForeignPlugin,
+    "reporting.sections": SectionPlugin,
 }  # fmt: skip
 
 

@@ -78,13 +78,11 @@ def _other(role: Role, values: Array, config: ImportConfig) -> Array:
 
 def _unit(values: Array, colours: Colours, place: str) -> Floats:
     """Colours in 0…1, not clipped."""
-    unit: Floats
+    unit: Array = values.astype(np.float32)
     if colours == "signed":
-        unit = (values.astype(np.float32) + 1) / 2
+        unit = (unit + 1) / 2
     elif colours == "bytes" or (colours == "by-dtype" and values.dtype.kind in "ui"):
-        unit = values.astype(np.float32) / 255
-    else:
-        unit = values.astype(np.float32)
+        unit = unit / 255
     if unit.size and (unit.min() < -_UNIT_SLACK or unit.max() > 1 + _UNIT_SLACK):
         raise SchemaError(
             f"{place}: its colours are {values.min():g} to {values.max():g}, which import.colours = '{colours}' does "

@@ -102,6 +102,17 @@ def _objects_npz(place: Path) -> Path:
     return place / "o.npz"
 
 
+def _damaged_heap(place: Path) -> Path:
+    """An object of no length in free space: the HDF5 library would walk on the spot for ever."""
+    path = write_hdf5(place)
+    content = bytearray(path.read_bytes())
+    start = content.index(b"GCOL") + 16 + 3 * 24  # behind the three keys of one letter
+    assert content[start : start + 2] == bytes(2)
+    content[start + 8 : start + 16] = bytes(8)
+    path.write_bytes(content)
+    return path
+
+
 def _file(content: bytes, name: str = "file") -> object:
     def write(place: Path) -> Path:
         (place / name).write_bytes(content)
@@ -159,6 +170,7 @@ FAULTS = {
     "truncated npz": (lambda place: _cut(write_npz(place), 0.6), CorruptDataError, "truncated"),
     "zip without arrays": (_file(b"PK\x05\x06" + bytes(18)), SchemaError, "numpy.savez"),
     "truncated HDF5": (lambda place: _cut(write_hdf5(place), 0.5), CorruptDataError, "truncated"),
+    "HDF5 with damaged texts": (_damaged_heap, CorruptDataError, "heap of texts"),
     "HDF5 with data elsewhere": (_external_data, SchemaError, "other files"),
     "folder without pictures": (_empty_folder, SourceError, "no .png files"),
     "damaged picture": (_damaged_picture, CorruptDataError, "b.png"),
@@ -174,7 +186,8 @@ def test_what_cannot_be_read_is_refused_in_a_sentence(tmp_path: Path, name: str)
     path = write(tmp_path)
     with pytest.raises(IodineKitError, match=words) as caught:
         columns = READERS.load(reader_of(path)).columns(path)
-        columns["mask"].rows(np.arange(columns["mask"].shape[0]))
+        for column in columns.values():
+            column.rows(np.arange(column.shape[0]))
     assert type(caught.value) is kind and "\n" not in str(caught.value)
 
 
