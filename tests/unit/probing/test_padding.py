@@ -85,5 +85,7 @@ def test_what_is_a_number_and_what_a_class() -> None:
         "row": ("number", 0), "hue[0]": ("number", 0), "hue[1]": ("number", 0), "hue[2]": ("number", 0),
     }  # fmt: skip
     assert set(left_out) == {"same", "word", "hole"} and "same value" in left_out["same"]
+    few, _ = factors_of({"kind": columns["kind"][:12], "hue": columns["hue"][:12]}, {})
+    assert {factor.kind for factor in few} == {"number"}, "of twelve objects all values are few"
     hue = next(factor for factor in found if factor.name == "hue[1]")
     assert (hue.values == columns["hue"][:, 1]).all()
