@@ -1,8 +1,9 @@
 """Visible objects with their factors, and the slots of their scenes.
 
-Only rows that are real are counted. Data sets pad scenes to one number of entities; rows of padding look all alike,
-and so do the slots that found nothing, so that a probe that is scored on them too is praised for telling nothing from
-something: public code does this, and its R² is far too high.
+Only rows that are real are counted. Data sets pad scenes to one number of entities. A score over all rows that takes
+the error of absent ones as 0, as the released evaluation of IODINE does, counts each of them as told perfectly; one
+whose probe is trained on absent ones too is praised for telling an empty slot from one that holds something. Either is
+far from 0 for latents that know nothing.
 """
 
 from __future__ import annotations

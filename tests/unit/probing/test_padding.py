@@ -36,6 +36,17 @@ def test_padding_makes_r2_of_latents_that_know_nothing_high_and_ours_has_none() 
     assert r2(padded, world.factors["size"][scene, entity + 1]) > 0.6
 
 
+def test_errors_of_absent_objects_taken_as_0_make_r2_the_share_of_absent_ones() -> None:
+    world = made(200, 4)
+    ours = world.gathered()
+    factor = Factor("size", "number", ours.factors["size"].astype(np.float64))
+    errors = (predict("linear", ours, [factor], COURSE, lambda _: None).values["size"] - factor.values) ** 2
+    rows = np.zeros(200 * (ROOM + 1))  # the background's row too
+    rows[: len(ours)] = errors / factor.values.var()
+    assert 1 - rows.mean() > 0.4 and abs(score(factor, np.full(len(ours), factor.values.mean()))) < 1e-9
+    assert abs(1 - errors.mean() / factor.values.var()) < 0.05
+
+
 def test_every_visible_object_is_gathered_once_with_its_own_factor_and_slot() -> None:
     world = made(30, 2)
     for objects in (world.gathered(), world.gathered(at_once=7)):
