@@ -81,7 +81,7 @@ def baseline_of(factor: Factor, values_R: NDArray[Any]) -> float:
 
 
 def make(probe: Probe, kind: Kind, rows: int, seed: int) -> Any:
-    """An untrained probe for so many rows; it standardises inputs, and numbers to be predicted, by what it trains on."""
+    """An untrained probe for so many rows; it standardises inputs and numbers to predict by what it trains on."""
     from sklearn.compose import TransformedTargetRegressor
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
