@@ -60,10 +60,11 @@ class Fitted:
         return -np.log(np.maximum(shares, _SMALLEST))
 
 
-def fit(probe: Probe, factor: Factor, inputs_RZ: Floats64, values_R: NDArray[Any], seed: int) -> Fitted:
+def fit(
+    probe: Probe, factor: Factor, inputs_RZ: Floats64, values_R: NDArray[Any], baseline: float, seed: int
+) -> Fitted:
     """Train a probe of ``factor`` on R objects with the latents ``inputs_RZ``."""
-    baseline = baseline_of(factor, values_R)
-    variance = float(np.var(values_R)) if factor.kind == "number" else 1.0
+    variance = float(np.var(values_R)) if factor.kind == "number" and len(values_R) else 1.0
     model = None
     if len(values_R) and np.ptp(values_R) > 0:
         model = make(probe, factor.kind, len(values_R), seed)
@@ -75,8 +76,6 @@ def fit(probe: Probe, factor: Factor, inputs_RZ: Floats64, values_R: NDArray[Any
 
 def baseline_of(factor: Factor, values_R: NDArray[Any]) -> float:
     """The mean of numbers, the most frequent of classes (of several the first)."""
-    if not len(values_R):
-        return 0.0
     return float(values_R.mean() if factor.kind == "number" else np.bincount(values_R).argmax())
 
 

@@ -73,6 +73,10 @@ def test_a_mask_without_factors_and_latents_without_a_value_are_refused() -> Non
     world.loc_NKZ[7, 0, 1] = np.nan
     with pytest.raises(SchemaError, match="'test-007' are not finite"):
         world.gathered()
+    world = made(10, 2)
+    world.guess[2, 0, 0] = ROOM + 1
+    with pytest.raises(SchemaError, match="'test-002' names slot 5, and there are latents of 5 slots"):
+        world.gathered()
 
 
 def test_what_is_a_number_and_what_a_class() -> None:
