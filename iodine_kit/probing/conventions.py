@@ -33,7 +33,9 @@ def conventions(course: Course, drawing: Drawing) -> dict[str, str]:
         "linear": WORDS["linear"],
         "mlp": WORDS["mlp"],
         "intervals": spread,
-        "dci": "Eastwood & Williams 2018, with importances of a " + WORDS["forest"] + ", mean over folds, of slots "
+        "dci": "Eastwood & Williams 2018, with impurity importances of a "
+        + WORDS["forest"]
+        + ", mean over folds, of slots "
         "matched by mask; a dimension counts by the sum of its importances; informativeness is the forest's score",
         "slots": f"Active: owns a pixel after the arg max over slots; telling: KL from the standard normal prior above "
         f"{slots.NATS:g} nat; slots are sorted within each scene, the largest first, before means are taken",

@@ -18,12 +18,14 @@ ITERATIONS = 200
 TREES = 32
 LEAF = 4
 DEPTH = 10
+DRAWN = 1024
+"""Objects at most that a tree is grown from: all trees together see many more, in a fraction of the time."""
 _SMALLEST = 1e-12
 WORDS = {
     "linear": "ridge regression (penalty 1) for numbers, logistic regression (C = 1) for classes",
     "mlp": f"one hidden layer of {HIDDEN} ReLU, weight decay 0.01, at most {ITERATIONS} iterations of L-BFGS",
     "forest": f"random forest of {TREES} trees of depth {DEPTH} at most, all dimensions tried at every split, "
-    f"at least {LEAF} objects in a leaf",
+    f"at least {LEAF} objects in a leaf, each tree of at most {DRAWN:,} objects drawn with replacement",
 }
 
 
@@ -58,13 +60,14 @@ class Fitted:
         return -np.log(np.maximum(shares, _SMALLEST))
 
 
-def fit(probe: Probe, factor: Factor, inputs_RZ: Floats64, values_R: NDArray[Any], seed: int) -> Fitted:
+def fit(
+    probe: Probe, factor: Factor, inputs_RZ: Floats64, values_R: NDArray[Any], baseline: float, seed: int
+) -> Fitted:
     """Train a probe of ``factor`` on R objects with the latents ``inputs_RZ``."""
-    baseline = baseline_of(factor, values_R)
-    variance = float(np.var(values_R)) if factor.kind == "number" else 1.0
+    variance = float(np.var(values_R)) if factor.kind == "number" and len(values_R) else 1.0
     model = None
     if len(values_R) and np.ptp(values_R) > 0:
-        model = make(probe, factor.kind, seed)
+        model = make(probe, factor.kind, len(values_R), seed)
         with warnings.catch_warnings():
             _expect_no_convergence()
             model.fit(inputs_RZ, values_R)
@@ -73,18 +76,16 @@ def fit(probe: Probe, factor: Factor, inputs_RZ: Floats64, values_R: NDArray[Any
 
 def baseline_of(factor: Factor, values_R: NDArray[Any]) -> float:
     """The mean of numbers, the most frequent of classes (of several the first)."""
-    if not len(values_R):
-        return 0.0
     return float(values_R.mean() if factor.kind == "number" else np.bincount(values_R).argmax())
 
 
-def make(probe: Probe, kind: Kind, seed: int) -> Any:
-    """An untrained probe; inputs are standardised by the training objects, and so are numbers to be predicted."""
+def make(probe: Probe, kind: Kind, rows: int, seed: int) -> Any:
+    """An untrained probe for so many rows; it standardises inputs and numbers to predict by what it trains on."""
     from sklearn.compose import TransformedTargetRegressor
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    model = make_pipeline(StandardScaler(), _estimator(probe, kind, seed))
+    model = make_pipeline(StandardScaler(), _estimator(probe, kind, rows, seed))
     return model if kind == "class" else TransformedTargetRegressor(model, transformer=StandardScaler())
 
 
@@ -96,7 +97,7 @@ def importances(fitted: Fitted, dimensions: int) -> Floats64:
     return np.asarray(pipeline[-1].feature_importances_, np.float64)
 
 
-def _estimator(probe: Probe, kind: Kind, seed: int) -> Any:
+def _estimator(probe: Probe, kind: Kind, rows: int, seed: int) -> Any:
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -108,7 +109,14 @@ def _estimator(probe: Probe, kind: Kind, seed: int) -> Any:
         net = MLPRegressor if number else MLPClassifier
         return net(hidden_layer_sizes=(HIDDEN,), solver="lbfgs", alpha=0.01, max_iter=ITERATIONS, random_state=seed)
     forest = RandomForestRegressor if number else RandomForestClassifier
-    return forest(TREES, max_features=1.0, min_samples_leaf=LEAF, max_depth=DEPTH, random_state=seed)
+    return forest(
+        TREES,
+        max_features=1.0,
+        max_samples=min(rows, DRAWN),
+        min_samples_leaf=LEAF,
+        max_depth=DEPTH,
+        random_state=seed,
+    )
 
 
 def _expect_no_convergence() -> None:

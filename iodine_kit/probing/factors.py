@@ -14,10 +14,12 @@ from iodine_kit.records import Array
 Kind = Literal["number", "class"]
 FEW = 16
 """Whole numbers, and rows of vectors, of at most so many different values are classes."""
+MANY = 4
+"""Objects that a value of such a class has on average, or more: of few objects all values are few."""
 CONVENTION = (
-    f"A factor is a class if the data set names its values, if its type is a whole number or a truth value with at "
-    f"most {FEW} different values, or if it is a vector with at most {FEW} different rows; else it is a number, a "
-    "vector one number for each component"
+    f"A factor is a class if the data set names its values, or if it is a whole number or truth value by type, or a "
+    f"vector, with at most {FEW} different values that have {MANY} objects each on average or more; else it is a "
+    "number, an angle like any other, and a vector one number for each component"
 )
 
 
@@ -71,7 +73,8 @@ def _split(name: str, values: Array, named: bool) -> list[Factor]:
     ids, different = _distinct(rows)
     vector = rows.shape[1] > 1
     whole = values.dtype.kind in "biu"
-    if (named and not vector) or ((vector or whole) and different <= FEW):
+    few = different <= min(FEW, len(values) // MANY)
+    if (named and not vector) or ((vector or whole) and few):
         return [Factor(name, "class", ids, different)]
     numbers = rows.astype(np.float64)
     names = [f"{name}[{place}]" for place in range(rows.shape[1])] if vector else [name]

@@ -110,7 +110,10 @@ def _fit(
 ) -> list[Fitted]:
     rows = np.flatnonzero(training_M & (slot_M >= 0))
     inputs_RZ = objects.loc_NKZ[objects.scene_M[rows], slot_M[rows]]
-    return [fit(probe, factor, inputs_RZ, factor.values[rows], seed) for factor in factors]
+    return [
+        fit(probe, factor, inputs_RZ, factor.values[rows], baseline_of(factor, factor.values[training_M]), seed)
+        for factor in factors
+    ]
 
 
 def _say(fitted: Fitted, objects: Objects, slot_M: NDArray[np.int64], test_M: Bools) -> Floats64:

@@ -39,7 +39,8 @@ class Made:
             some = slice(first, first + at_once)
             whole, said = self.truth(), self.prediction()
             truth = SceneBatch(whole.keys[some], whole.image[some], whole.mask[some])
-            prediction = PredictionBatch(truth.keys, said.mask[some], latent_loc=said.latent_loc[some])
+            latents = {"latent_loc": said.latent_loc[some], "latent_scale": said.latent_scale[some]}
+            prediction = PredictionBatch(truth.keys, said.mask[some], **latents)
             rows = [{name: values[i] for name, values in self.factors.items()} for i in range(len(whole))[some]]
             gathering.add(Comparison(truth, prediction, (0,)), rows)
         return gathering.objects()

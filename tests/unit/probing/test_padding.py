@@ -36,6 +36,17 @@ def test_padding_makes_r2_of_latents_that_know_nothing_high_and_ours_has_none() 
     assert r2(padded, world.factors["size"][scene, entity + 1]) > 0.6
 
 
+def test_errors_of_absent_objects_taken_as_0_make_r2_the_share_of_absent_ones() -> None:
+    world = made(200, 4)
+    ours = world.gathered()
+    factor = Factor("size", "number", ours.factors["size"].astype(np.float64))
+    errors = (predict("linear", ours, [factor], COURSE, lambda _: None).values["size"] - factor.values) ** 2
+    rows = np.zeros(200 * (ROOM + 1))  # the background's row too
+    rows[: len(ours)] = errors / factor.values.var()
+    assert 1 - rows.mean() > 0.4 and abs(score(factor, np.full(len(ours), factor.values.mean()))) < 1e-9
+    assert abs(1 - errors.mean() / factor.values.var()) < 0.05
+
+
 def test_every_visible_object_is_gathered_once_with_its_own_factor_and_slot() -> None:
     world = made(30, 2)
     for objects in (world.gathered(), world.gathered(at_once=7)):
@@ -62,6 +73,10 @@ def test_a_mask_without_factors_and_latents_without_a_value_are_refused() -> Non
     world.loc_NKZ[7, 0, 1] = np.nan
     with pytest.raises(SchemaError, match="'test-007' are not finite"):
         world.gathered()
+    world = made(10, 2)
+    world.guess[2, 0, 0] = ROOM + 1
+    with pytest.raises(SchemaError, match="'test-002' names slot 5, and there are latents of 5 slots"):
+        world.gathered()
 
 
 def test_what_is_a_number_and_what_a_class() -> None:
@@ -85,5 +100,7 @@ def test_what_is_a_number_and_what_a_class() -> None:
         "row": ("number", 0), "hue[0]": ("number", 0), "hue[1]": ("number", 0), "hue[2]": ("number", 0),
     }  # fmt: skip
     assert set(left_out) == {"same", "word", "hole"} and "same value" in left_out["same"]
+    few, _ = factors_of({"kind": columns["kind"][:12], "hue": columns["hue"][:12]}, {})
+    assert {factor.kind for factor in few} == {"number"}, "of twelve objects all values are few"
     hue = next(factor for factor in found if factor.name == "hue[1]")
     assert (hue.values == columns["hue"][:, 1]).all()
