@@ -109,9 +109,7 @@ def _rows(
         return rows_in_order(count, known, place, where)
     found = (columns[name].shape or (0,))[0]
     if found != count:
-        raise CountError(
-            f"{place}: there are {found} keys and {count} masks; write one for each"
-        )
+        raise CountError(f"{place}: there are {found} keys and {count} masks; write one for each")
     keys = texts(columns[name], f"{place}: {name}")
     if config.order == "keys":
         return rows_by_key(keys, known, place, where, reporter)
