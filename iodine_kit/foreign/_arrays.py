@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,17 @@ from iodine_kit.errors import CorruptDataError, SchemaError
 from iodine_kit.records import Array
 
 MAGIC = b"\x93NUMPY"
+_BROKEN = (
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    EOFError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TokenError,
+)
 
 
 @dataclass(frozen=True)
@@ -50,7 +62,7 @@ def mapped(path: Path, place: str) -> ArrayColumn:
         if 0 in shape:  # nothing can be mapped of it
             return ArrayColumn(np.empty(shape, dtype))
         return ArrayColumn(np.load(path, mmap_mode="r", allow_pickle=False))
-    except (ValueError, TypeError, KeyError, EOFError, OSError, RuntimeError, SyntaxError) as error:
+    except _BROKEN as error:
         reason = " ".join(str(error).split())
         raise CorruptDataError(f"{place}: truncated, or not an array in NumPy's .npy format: {reason}") from error
 

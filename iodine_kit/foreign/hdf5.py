@@ -19,7 +19,7 @@ from iodine_kit.records import Array
 VERSION = 1
 _MAGIC = b"\x89HDF\r\n\x1a\n"
 _DEPTH = 8
-_ERRORS = (OSError, KeyError, RuntimeError, TypeError, ValueError)
+_ERRORS = (OSError, LookupError, AttributeError, RuntimeError, TypeError, ValueError)  # a name that is no text, say
 
 
 def recognises(path: Path, head: bytes) -> bool:

@@ -83,5 +83,6 @@ class _Members(Mapping[str, Column]):
                 with archive.open(member) as packed, place.open("wb") as file:
                     shutil.copyfileobj(packed, file, 1 << 20)
             except _BROKEN as error:
-                problem = f"'{member}' is truncated or altered ({error}); write it again"
+                reason = " ".join(str(error).split())
+                problem = f"{member!r} is truncated or altered ({reason}); write it again"
                 raise CorruptDataError(f"{self._path}: {problem}") from error

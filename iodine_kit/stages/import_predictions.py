@@ -107,9 +107,10 @@ def _rows(
                 "or say import.order = 'dataset' if the rows are in the split's order"
             )
         return rows_in_order(count, known, place, where)
+    found = (columns[name].shape or (0,))[0]
+    if found != count:
+        raise CountError(f"{place}: there are {found} keys and {count} masks; write one for each")
     keys = texts(columns[name], f"{place}: {name}")
-    if len(keys) != count:
-        raise CountError(f"{place}: there are {len(keys)} keys and {count} masks; write one for each")
     if config.order == "keys":
         return rows_by_key(keys, known, place, where, reporter)
     refuse_contradiction(keys, known, place)
