@@ -98,7 +98,9 @@ def _check_slots(prediction: PredictionBatch) -> None:
     fine_BKZ = np.isfinite(loc_BKZ) & np.isfinite(scale_BKZ) & (scale_BKZ > 0)
     for number, key in enumerate(prediction.keys):
         if prediction.mask[number].max() >= loc_BKZ.shape[1]:
-            told = f"names slot {prediction.mask[number].max()}, and there are latents of {loc_BKZ.shape[1]} slots"
+            told = (
+                f"names slot {prediction.mask[number].max()}, and there are latents of {loc_BKZ.shape[1]} slots, from 0"
+            )
             raise SchemaError(f"the predicted mask of scene '{key}' {told}: infer anew")
         if not fine_BKZ[number].all():
             raise SchemaError(f"latents of scene '{key}' are not finite, or a deviation is not above 0: infer anew")

@@ -9,6 +9,7 @@ from iodine_kit.reporting.tables import Cell, Interval, Table
 
 Facts = Mapping[str, Any]
 _SCORES = {"r2": "R²", "accuracy": "accuracy"}
+_SHORT = {"r2": "R²", "accuracy": "acc."}
 
 
 def headline(facts: Facts) -> str:
@@ -31,11 +32,11 @@ def factor_table(facts: Facts) -> Table:
 
 
 def brief_table(facts: Facts) -> Table:
-    """The same in fewer columns, for terminals."""
+    """The same in fewer columns and letters, for terminals."""
     rows = [
         (
             name,
-            _SCORES[told["score"]],
+            _SHORT[told["score"]],
             _brief({"score": told["baseline"], "interval": None}),
             _brief(told["linear"]),
             _brief(told["mlp"]),
@@ -85,6 +86,10 @@ def _interval(told: Facts) -> Interval | None:
 
 
 def _brief(told: Facts) -> str:
-    """A figure and its interval: ``"0.935 [0.927, 0.940]"``."""
-    ends = "" if told["interval"] is None else " [{:.3f}, {:.3f}]".format(*told["interval"])
-    return f"{told['score']:.3f}{ends}".replace("-", "−")
+    """A figure and its interval, ``"0.935 [0.927, 0.940]"``; two decimals are enough where they go below 0."""
+    ends = told["interval"] or []
+    decimals = 2 if min([told["score"], *ends]) < 0 else 3
+    score, *words = (
+        f"{round(figure, decimals) + 0.0:.{decimals}f}".replace("-", "−") for figure in (told["score"], *ends)
+    )
+    return f"{score} [{', '.join(words)}]" if words else score

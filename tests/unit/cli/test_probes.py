@@ -73,7 +73,12 @@ def test_what_latents_know_is_printed_and_written(tmp_path: Path) -> None:
     assert float(rows[1]["linear"]) == size["linear"]["score"] and rows[0]["linear interval low"]
     assert "| size | R² |" in (place / "table.md").read_text("utf-8")
     told = " ".join(done.stderr.split())
-    assert f"blocks test, {SCENES} scenes" in told and "size R²" in told and "still left out" in told
+    assert (
+        f"blocks test, {SCENES} scenes" in told
+        and "size R²" in told
+        and "kind acc." in told
+        and "still left out" in told
+    )
     assert "up to date" in command(tmp_path, "--match", "mask").stderr
 
 
