@@ -9,7 +9,9 @@ from typing import Annotated
 from pydantic import Field
 
 from iodine_kit.config import Config, build
+from iodine_kit.errors import SchemaError
 from iodine_kit.progress import Reporter
+from iodine_kit.stages import evaluate
 from iodine_kit.stages.job import Facts, Job, Tables
 from iodine_kit.stages.material import gather
 from iodine_kit.store import Artifact, Identity
@@ -47,6 +49,11 @@ def plan(tables: Tables, chain: Mapping[str, Artifact], reporter: Reporter) -> J
     """
     config = configure(tables)
     evaluation = chain["evaluation"]
+    for role, artifact in chain.items():
+        if role.startswith("evaluation") and artifact.manifest.identity.version != evaluate.VERSION:
+            raise SchemaError(
+                f"{artifact.path}: made by another version of eval: evaluate again with 'iodine-kit eval'"
+            )
     identity = Identity(
         kind="report",
         name=evaluation.manifest.identity.name,

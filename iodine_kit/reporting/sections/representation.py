@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from iodine_kit.reporting.context import ReportContext
-from iodine_kit.reporting.tables import Table
+from iodine_kit.reporting.tables import Table, shown
 from iodine_kit.reporting.templating import fill, page_table
 
 ORDER = 46
@@ -23,7 +23,8 @@ def render(context: ReportContext) -> Markup | str:
     tables = [page_table(table) for table in probe_tables(probe)]
     heat = probe["dci"]["importance"] if probe.get("dci") else []
     conventions = probe["conventions"].values() if isinstance(probe["conventions"], Mapping) else probe["conventions"]
-    return fill("representation.html", probe=probe, tables=tables, heat=heat, conventions=list(conventions))
+    dci = {name: shown((probe.get("dci") or {}).get(name)) for name in ("disentanglement", "completeness")}
+    return fill("representation.html", probe=probe, tables=tables, heat=heat, conventions=list(conventions), **dci)
 
 
 def probe_tables(probe: Mapping[str, Any]) -> list[Table]:

@@ -106,3 +106,8 @@ def test_refinement_moves_through_all_steps(context: ReportContext) -> None:
     same = [bool((frames[0][:20] == frame[:20]).all()) for frame in frames]
     assert not all(same)  # masks move
     assert animation.refinement_frames([]) == []
+
+
+def test_what_a_probe_of_one_factor_cannot_say_is_a_dash(context: ReportContext) -> None:
+    probe = {**PROBE, "dci": {**PROBE["dci"], "disentanglement": None, "completeness": None}}
+    assert "Disentanglement –, completeness –." in render_page(replace(context, probe=probe))
