@@ -90,9 +90,8 @@ def _chain(store: Store, evaluation: Artifact) -> dict[str, Artifact]:
 
 
 def _newest_of(store: Store, kind: str, predictions: Artifact) -> Artifact | None:
-    """The artifact of a kind that was made last of these predictions."""
-    key = predictions.manifest.key
-    made = [a for a in store.artifacts(kind) if a.manifest.identity.inputs["predictions"].key == key]
+    """The artifact of a kind that was made last of these predictions, with the content that they have now."""
+    made = [a for a in store.artifacts(kind) if a.manifest.identity.inputs["predictions"] == predictions.reference]
     return store.usable(made[-1]) if made else None
 
 

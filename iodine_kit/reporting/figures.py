@@ -15,7 +15,7 @@ from iodine_kit.reporting.context import ReportContext
 from iodine_kit.reporting.curves import training_plots
 from iodine_kit.reporting.raster import png_of
 from iodine_kit.reporting.sections.breakdown import breakdown_plots
-from iodine_kit.reporting.sections.comparison import comparison_plot
+from iodine_kit.reporting.sections.comparison import comparison_plots
 from iodine_kit.reporting.sections.distribution import elbo_plot, spread_plot
 from iodine_kit.reporting.sections.refinement import refinement_plots
 
@@ -28,7 +28,7 @@ _FIGURES: Mapping[str, tuple[str, Plots]] = {
     "breakdown": ("Breakdown", breakdown_plots),
     "refinement": ("Refinement", lambda c: refinement_plots(c)),
     "training": ("Training", lambda c: training_plots(c.training)),
-    "comparison": ("Comparison", lambda c: [comparison_plot(c.comparison)] if c.comparison else []),
+    "comparison": ("Comparison", lambda c: comparison_plots(c.comparison) if c.comparison else []),
 }
 
 

@@ -16,7 +16,7 @@ from iodine_kit.stages.job import Facts, Job, Tables
 from iodine_kit.stages.material import gather
 from iodine_kit.store import Artifact, Identity
 
-VERSION = 3
+VERSION = 4
 TABLES = ("report",)
 PAGE = "index.html"
 MARKDOWN = "report.md"

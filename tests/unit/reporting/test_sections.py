@@ -14,6 +14,7 @@ from unit.reporting.page_parser import PageParser
 from iodine_kit.reporting import animation, figures
 from iodine_kit.reporting.context import ReportContext, Traversal
 from iodine_kit.reporting.page import render_page
+from iodine_kit.reporting.sections.comparison import comparison_plots, short_names
 
 FIGURES: dict[str, Any] = {"mean": 0.5, "interval": [0.4, 0.6], "n": 8}
 GROUPS = {"objects": [{"label": str(n), "n": 8, "metrics": {"ari": FIGURES}} for n in (2, 3)], "size": []}
@@ -111,3 +112,28 @@ def test_refinement_moves_through_all_steps(context: ReportContext) -> None:
 def test_what_a_probe_of_one_factor_cannot_say_is_a_dash(context: ReportContext) -> None:
     probe = {**PROBE, "dci": {**PROBE["dci"], "disentanglement": None, "completeness": None}}
     assert "Disentanglement –, completeness –." in render_page(replace(context, probe=probe))
+
+
+@pytest.mark.parametrize(
+    ("names", "short"),
+    [
+        (["ours", "theirs"], ["ours", "theirs"]),
+        (["net (steps 6)", "net (steps 1, restarts 5)"], ["steps 6", "steps 1, restarts 5"]),
+        (["net (steps 6)", "other (steps 6)"], ["net (steps 6)", "other (steps 6)"]),
+        (["net", "net (steps 1)"], ["net", "net (steps 1)"]),
+        (["a" * 50 + "x", "a" * 50 + "y"], ["1: " + "a" * 26, "2: " + "a" * 26]),
+    ],
+)
+def test_names_beside_charts_are_short_and_differ(names: list[str], short: list[str]) -> None:
+    assert short_names(names) == short
+
+
+def test_charts_of_models_keep_room_for_their_axis() -> None:
+    models = [
+        {**model, "name": f"net ({'a setting and its value ' * 4}{i})"} for i, model in enumerate(COMPARISON["models"])
+    ]
+    plots = comparison_plots({**COMPARISON, "models": models})
+    assert len(plots) == 2
+    for plotted in plots:
+        box = plotted.frame.fields()
+        assert box["right"] - box["left"] > 150
