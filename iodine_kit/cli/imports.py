@@ -95,7 +95,8 @@ def imported(
     from iodine_kit.stages import import_predictions as stage
     from iodine_kit.stages.job import obtain
 
-    tables["import"].setdefault("model", source.resolve().stem)
+    if "model" not in tables["import"]:
+        tables["import"] |= {"model": source.resolve().stem, "named": False}
     config, reporter = stage.configure(tables), Terminal()
     data = input_artifact(store, dataset, "dataset", "iodine-kit prepare", config.split)
     return obtain(store, stage.plan(tables, source, data, store, reporter), reporter, overwrite=overwrite)

@@ -65,6 +65,8 @@ def reader_of(path: Path) -> str:
         SchemaError: it holds a pickle, or something that no reader knows.
         StorageError: the operating system refuses to read it.
     """
+    if path.exists() and not (path.is_dir() or path.is_file()):
+        raise SchemaError(f"{path} is neither a file nor a folder")
     head = b"" if path.is_dir() else _head(path)
     for name in READERS.names():
         if READERS.load(name).recognises(path, head):

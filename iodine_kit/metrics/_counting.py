@@ -28,7 +28,7 @@ def count(mask: Bytes, slots: Bytes, background: Sequence[int]) -> NDArray[np.in
     mask, slots = mask.reshape(images, height * width), slots.reshape(images, height * width)
     table_BNK = np.zeros((images, tall + 1, wide), np.int64)
     together = max(1, min(images, AT_ONCE // (height * width)))
-    cell = np.empty((together, height * width), np.min_scalar_type(tall * wide - 1))
+    cell = np.empty((together, height * width), np.min_scalar_type(max(tall * wide - 1, wide)))
     starting = np.empty(cell.size, bool)  # used again and again: new pages take time
     for first in range(0, images, together):
         some = slice(first, min(first + together, images))

@@ -18,9 +18,11 @@ def adjusted_rand_index(table_BNK: NDArray[np.int64], convention: Convention) ->
     pixels = true_BN.sum(1)
     together, in_true, in_predicted = (_pairs(counts, pixels) for counts in (table_BNK, true_BN, predicted_BK))
     # Counts stay exact integers (an image of 2^15 pixels has pair counts beyond float32); products need float64.
-    expected = in_true.astype(np.float64) * in_predicted / np.maximum(pixels * (pixels - 1) // 2, 1)
+    pairs = pixels * (pixels - 1) // 2
+    expected = in_true.astype(np.float64) * in_predicted / np.maximum(pairs, 1)
     largest = (in_true + in_predicted) / 2
-    degenerate = largest == expected
+    # In integers: the same trivial labelling on both sides, all pixels together or each alone.
+    degenerate = (in_true == in_predicted) & ((in_true == 0) | (in_true == pairs))
     index = (together - expected) / np.where(degenerate, 1.0, largest - expected)
     decided = np.where(pixels > 0, *_DECIDED[convention])
     return Scores(np.where(degenerate, decided, index), degenerate)

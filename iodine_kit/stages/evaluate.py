@@ -106,7 +106,7 @@ def _make(
         "split": told["split"],
         "scenes": len(pairs),
         "resolution": list(resolution.size),
-        "resize": resolution.sentence(),
+        "resize": told.get("resized", "") + resolution.sentence(),
         "slots": pairs.slots,
         "steps": told["steps"],
         "restarts": told["restarts"],

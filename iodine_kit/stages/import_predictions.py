@@ -144,11 +144,24 @@ def _make(work: _Import, out: Path, reporter: Reporter) -> Facts:
         "scenes": count,
         "split": config.split,
         "slots": planes[0] if planes else highest + 1,
-        "steps": 0,
+        "steps": None,
         "restarts": 1,
         "model": config.model,
+        "named": config.named,
+        "resized": _resized(work),
         "imported": {"mapping": config.model_dump(mode="json"), "reader": work.reader, "arrays": arrays},
     }
+
+
+def _resized(work: _Import) -> str:
+    """What became of the masks' size, as the beginning of what results say of resizing; "" if nothing."""
+    role = next(work.roles[field] for field in ("soft_mask", "mask") if field in work.roles)
+    size, wanted = (role.sizes["H"], role.sizes["W"]), work.size
+    if size == wanted:
+        return ""
+    return (
+        f"predicted masks of {size[0]}×{size[1]} pixels were imported at {wanted[0]}×{wanted[1]} by nearest neighbour; "
+    )
 
 
 def _batch_size(roles: Mapping[str, Role]) -> int:

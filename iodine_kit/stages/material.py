@@ -9,6 +9,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from iodine_kit.config import Config, flatten
 from iodine_kit.errors import UnknownNameError
@@ -44,7 +45,7 @@ def gather(config: Any, chain: Chain) -> ReportContext:
         split=facts["split"],
         resolution=(facts["resolution"][0], facts["resolution"][1]),
         slots=facts["slots"],
-        steps=facts["steps"],
+        steps=facts["steps"] or 0,
         restarts=facts["restarts"],
         metrics={name: _metric(name, one, scores, config.published) for name, one in facts["metrics"].items()},
         scenes=list(_scenes(config.scenes, chain, scores)),
@@ -116,8 +117,7 @@ def _group(name: str) -> str:
 def _scenes(count: int, chain: Chain, scores: Scores) -> Iterator[SceneView]:
     """The first scenes with all that was predicted for them, by other runs too."""
     objects = read_scenes(chain["evaluation"])["objects"].to_numpy()
-    others = list(_others(chain))
-    first = next(iter(scores))
+    others = list(_others(chain, next(iter(scores))))
     place = 0
     for truth, prediction in paired(chain["predictions"], chain["dataset"]):
         for row in range(len(truth)):
@@ -125,21 +125,22 @@ def _scenes(count: int, chain: Chain, scores: Scores) -> Iterator[SceneView]:
                 return
             told = {name: float(values[place]) for name, values in scores.items()}
             theirs = [
-                (name, reader.batch(place, place + 1, ("mask",)).mask[0], float(table[first][place]))
-                for name, reader, table in others
+                (name, reader.batch(place, place + 1, ("mask",)).mask[0], float(values[place]))
+                for name, reader, values in others
             ]
             yield _view(truth, prediction, row, told, int(objects[place]), theirs)
             place += 1
 
 
-def _others(chain: Chain) -> Iterator[tuple[str, PredictionReader, Scores]]:
-    """Name, predictions and scores of every other run whose masks are of the same scenes and size."""
-    size = chain["evaluation"].facts["resolution"]
+def _others(chain: Chain, metric: str) -> Iterator[tuple[str, PredictionReader, NDArray[np.float64]]]:
+    """Name, predictions and a metric's scores of every other run whose masks have the same size."""
+    size = PredictionReader(chain["predictions"].path / PREDICTIONS).batch(0, 1, ("mask",)).mask.shape
     for role, evaluation in chain.items():
-        if role.startswith(OTHER) and evaluation.facts["resolution"] == size:
-            predictions = chain[role.replace("evaluation", "predictions")]
-            reader = PredictionReader(predictions.path / PREDICTIONS)
-            yield _name(evaluation, chain), reader, read_table(evaluation)
+        if role.startswith(OTHER):
+            reader = PredictionReader(chain[role.replace("evaluation", "predictions")].path / PREDICTIONS)
+            scores = read_table(evaluation)
+            if reader.batch(0, 1, ("mask",)).mask.shape == size:
+                yield _name(evaluation, chain), reader, scores.get(metric, np.full(len(reader), np.nan))
 
 
 def _name(evaluation: Artifact, chain: Chain) -> str:

@@ -54,6 +54,12 @@ def plan(tables: Tables, chain: Mapping[str, Artifact], reporter: Reporter) -> J
             raise SchemaError(
                 f"{artifact.path}: made by another version of eval: evaluate again with 'iodine-kit eval'"
             )
+    for role in ("probe", "traversal"):
+        if (
+            role in chain
+            and chain[role].manifest.identity.inputs["predictions"].key != chain["predictions"].manifest.key
+        ):
+            raise SchemaError(f"{chain[role].path} was made of other predictions than {evaluation.path}")
     identity = Identity(
         kind="report",
         name=evaluation.manifest.identity.name,

@@ -112,6 +112,8 @@ def _make(
     model = load_model(run).to(device).eval().requires_grad_(False)
     reader = PredictionReader(predictions.path / PREDICTIONS)
     loc_NKZ, scale_NKZ = reader.column("latent_loc"), reader.column("latent_scale")
+    if not (np.isfinite(loc_NKZ).all() and np.isfinite(scale_NKZ).all() and (scale_NKZ > 0).all()):
+        raise SchemaError(f"{predictions.path}: latents are not finite, or a deviation is not above 0: infer anew")
     used_NK = owners(reader.column("mask"), loc_NKZ.shape[1])
     dimensions, values_DV = places(loc_NKZ[used_NK], scale_NKZ[used_NK], config)
     scenes = open_split(dataset, predictions.facts["split"]).batch(range(config.scenes))

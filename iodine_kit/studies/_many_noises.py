@@ -15,6 +15,8 @@ from iodine_kit.studies._many import Many
 from iodine_kit.studies._scores import Floats64, estimate, told
 
 _MOST = 5
+_EXPECTED = 5
+"""Objects per slot below which a chi-square test says nothing (Cochran's rule)."""
 _THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
 
@@ -144,11 +146,14 @@ def _permutation(many: Many) -> tuple[str, dict[str, Any]]:
     counts = many.first_owner_counts()
     test = stats.chisquare(counts)
     shares = ", ".join(f"{share:.1%}" for share in counts / max(counts.sum(), 1))
-    verdict = "no sign of a preferred slot" if test.pvalue >= 0.05 else "which is not uniform at the 5 % level"
+    if counts.sum() < _EXPECTED * len(counts):
+        verdict = "too few to judge"
+    else:
+        verdict = "no sign of a preferred slot" if test.pvalue >= 0.05 else "which is not uniform at the 5 % level"
     return (
         f"Permutation symmetry: over noises a given object lies in slots 0 to {many.slots - 1} in {shares} of "
         f"{counts.sum():,} inferences (chi-square {number(float(test.statistic))}, p = {number(float(test.pvalue))}): "
-        f"{verdict}. Slots start alike, and the noise of their samples alone decides which takes what.",
+        f"{verdict}. Slots start alike; they differ by the noise of their samples.",
         {"slot_counts": counts.tolist(), "chi_square": float(test.statistic), "p": float(test.pvalue)},
     )
 

@@ -15,6 +15,8 @@ from iodine_kit.studies._findings import Estimate
 
 Floats64 = NDArray[np.float64]
 RESAMPLES, LEVEL, SEED = 2000, 0.95, 0
+_FEWEST = 2
+"""Scenes below which nothing can be drawn anew."""
 INTERVALS = f"Intervals are {LEVEL:.0%} percentile bootstrap intervals over scenes, {RESAMPLES:,} resamples."
 ARI_TEXT = (
     "FG-ARI compares the objects' pixels only; the ELBO is that of the last decode in nats per image, higher is better."
@@ -37,15 +39,19 @@ def gap(first: Floats64, second: Floats64) -> Estimate:
     """Difference of two means over scenes that have nothing to do with each other; both are drawn anew."""
     from iodine_kit.statistics.bootstrap import distribution, parts
 
+    known = [int(np.isfinite(values).sum()) for values in (first, second)]
+    if not all(known):
+        return Estimate(float("nan"), float("nan"), float("nan"), sum(known))
     means = [float(np.nanmean(values)) for values in (first, second)]
+    if min(len(first), len(second)) < _FEWEST:
+        return Estimate(means[0] - means[1], float("nan"), float("nan"), sum(known))
     drawn = [
         distribution(*parts(values[:, None]), resamples=RESAMPLES, seed=SEED + i)[0]
         for i, values in enumerate((first, second))
     ]
     tail = (1 - LEVEL) / 2
     low, high = np.nanquantile(drawn[0] - drawn[1], [tail, 1 - tail])
-    known = int(np.isfinite(first).sum() + np.isfinite(second).sum())
-    return Estimate(means[0] - means[1], float(low), float(high), known)
+    return Estimate(means[0] - means[1], float(low), float(high), sum(known))
 
 
 def ari(scored: Scored) -> Floats64:

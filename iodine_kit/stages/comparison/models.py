@@ -53,7 +53,10 @@ def trace(evaluation: Artifact, store: Store) -> Trained:
     scored = {key: value for key, value in evaluation.config["eval"].items() if key not in _OF_THE_FIGURES}
     if "run" not in identity.inputs:
         name = str(predictions.facts.get("model", identity.name))
-        return Trained(evaluation, {"imported": name, "eval": scored}, None, name)
+        settings = {"imported": name, "eval": scored}
+        if not predictions.facts.get("named", True):  # called as its file: two files of one name are two models
+            settings["file"] = ", ".join(source.sha256 for source in identity.sources)[:8]
+        return Trained(evaluation, settings, None, name)
     run = store.resolve(identity.inputs["run"])
     trained = dict(run.config["train"])
     seed = trained.pop("seed", None)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from iodine_kit.errors import SchemaError
 from iodine_kit.formats import Reader
 from iodine_kit.metrics import Comparison, MetricPlugin, Rules, Scores
 from iodine_kit.progress import Advance
@@ -74,8 +75,8 @@ class Scorer:
         fields = self.resolution.needs | {metric.NEEDS for metric in self.metrics.values() if metric.NEEDS}
         if any(metric.BY_STEP for metric in self.metrics.values()):
             fields.add("step_mask")
-        largest = max(self.resolution.model, self.resolution.size, self.resolution.truth)
-        for own, prediction in pairs.batches(batch_size(largest[0] * largest[1]), fields):
+        sizes = (self.resolution.model, self.resolution.size, self.resolution.truth)
+        for own, prediction in pairs.batches(batch_size(max(height * width for height, width in sizes)), fields):
             self._score(pairs, own, prediction)
             advance(len(own))
         return self._scored()
@@ -89,6 +90,7 @@ class Scorer:
         for name, metric in self.metrics.items():
             comparison = of_masks if metric.NEEDS is None else as_predicted
             scores = metric.score(comparison)
+            _refuse_not_finite(metric, prediction, pairs)
             self._add(np.where(np.isfinite(scores.values), scores.values, np.nan), "values", name)
             self._add(_degenerate(scores), "degenerate", name)
             if metric.BY_STEP and prediction.step_mask is not None:
@@ -128,6 +130,18 @@ class Scorer:
             self._keys, columns[("objects",)], columns[("foreground",)],
             group("values"), group("degenerate"), group("steps"), group("table"),
         )  # fmt: skip
+
+
+def _refuse_not_finite(metric: MetricPlugin, prediction: PredictionBatch, pairs: Pairs) -> None:
+    """A model that broke on some scenes must not be scored on the others as if those were none."""
+    values = getattr(prediction, metric.NEEDS) if metric.NEEDS else None
+    if values is None or np.isfinite(values).all():
+        return
+    bad = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(1))[0]
+    raise SchemaError(
+        f"{pairs.path}: '{metric.NEEDS}' of scene '{prediction.keys[bad]}' is not finite: infer anew, or leave out "
+        f"the metrics that need it"
+    )
 
 
 def _degenerate(scores: Scores) -> NDArray[np.bool_]:

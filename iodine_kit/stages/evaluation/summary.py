@@ -88,7 +88,7 @@ def terciles(sizes: NDArray[Any], counted: NDArray[np.bool_]) -> list[Group]:
         return []
     low, high = (float(bound) for bound in np.quantile(sizes[counted], [1 / 3, 2 / 3]))
     third = np.where(sizes <= low, 0, np.where(sizes <= high, 1, 2))
-    spans = (f"up to {low:,.4g} px", f"up to {high:,.4g} px", f"over {high:,.4g} px")
+    spans = (f"up to {low:,.0f} px", f"up to {high:,.0f} px", f"over {high:,.0f} px")
     groups = [Group(f"{_SIZES[i]}, {spans[i]}", (third == i) & counted) for i in range(3)]
     groups = [group for group in groups if group.members.any()]
     return groups if len(groups) > 1 else []
@@ -133,10 +133,11 @@ def _spread(scores: Floats64) -> dict[str, Any]:
 
 
 def _by_step(steps: Floats64 | None) -> list[float]:
-    """Means after every decode; none if one of them is of no scene."""
-    if steps is None or np.isnan(steps).all(0).any():
+    """Means after every decode over the scenes that have a score after all of them; empty if there are none."""
+    if steps is None:
         return []
-    return [float(mean) for mean in np.nanmean(steps, 0)]
+    always = steps[~np.isnan(steps).any(1)]
+    return [float(mean) for mean in always.mean(0)] if len(always) else []
 
 
 def _ranking(metric: MetricPlugin, scored: Scored, *, best: bool) -> list[str]:

@@ -23,7 +23,8 @@ def headline(facts: Facts) -> str:
     slots = "" if facts["slots"] is None else f", K={facts['slots']}"
     chosen = f", best ELBO of {facts['restarts']}" if facts["restarts"] > 1 else ""
     where = f"{facts['dataset']} {facts['split']}, {facts['scenes']} scenes at {height}×{width}"
-    return f"{where}{slots}, T={facts['steps']}{chosen}"
+    steps = "" if facts["steps"] is None else f", T={facts['steps']}"
+    return f"{where}{slots}{steps}{chosen}"
 
 
 def metric_table(facts: Facts) -> Table:

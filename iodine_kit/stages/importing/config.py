@@ -31,6 +31,7 @@ class ImportConfig(Config):
 
     Attributes:
         model: name of the model, as results will show it.
+        named: whether somebody gave that name; if not, it is the file's, and other files of the name are other models.
         split: of the data set that was segmented; ``scenes``: only its first so many were.
         mask: name of the array of labels, a number per pixel; a single array of a ``.npy`` file is called "mask".
         soft_mask: name of the array with one plane per slot, whose ``values`` say what stands in it.
@@ -48,6 +49,7 @@ class ImportConfig(Config):
     """
 
     model: Annotated[str, Field(min_length=1, max_length=100, pattern=r"[A-Za-z0-9]")]
+    named: bool = True
     split: str = "test"
     scenes: Annotated[int, Field(ge=1)] | None = None
     mask: Name = "mask"

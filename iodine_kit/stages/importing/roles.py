@@ -50,7 +50,7 @@ def array_named(place: str, columns: Mapping[str, Column], config: ImportConfig,
     name: str | None = getattr(config, field)
     if name is None or name in columns:
         return name
-    if field in config.model_fields_set and name != ImportConfig.model_fields[field].default:
+    if field in config.model_fields_set and field != "key":
         raise SchemaError(f"{place}: there is no array '{name}' (import.{field}){did_you_mean(name, columns)}")
     return None
 
