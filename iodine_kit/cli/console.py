@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -20,6 +21,7 @@ from iodine_kit.store import Artifact
 if TYPE_CHECKING:
     from iodine_kit.reporting import tables
 
+_WIDEST = 400
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -102,4 +104,6 @@ def _show(table: tables.Table, leave_out: Collection[str] = ()) -> None:
         drawn.add_column(table.heads[column], justify="left" if words else "right", no_wrap=firm)
     for row in table.rows:
         drawn.add_row(*(escape(shown(row[column])) for column in columns))
-    err.print(drawn)
+    # A narrow terminal breaks lines; figures that are cut would be other figures.
+    wanted = Measurement.get(err, err.options.update(max_width=_WIDEST), drawn).maximum
+    Console(file=err.file, width=max(err.width, wanted), highlight=False).print(drawn)

@@ -106,6 +106,7 @@ def evaluate(
     from iodine_kit.stages import evaluate as stage
     from iodine_kit.stages.job import obtain
 
+    format = _one_of(format, as_json)
     foreign = [text for text in settings or [] if text.partition(".")[0].strip() == "import"]
     tables = tables_of(pipeline, [text for text in settings or [] if text not in foreign], stage.TABLES)
     tables["eval"] |= _given(metric, convention, resolution)
@@ -118,7 +119,7 @@ def evaluate(
     _check_thresholds(thresholds, job.identity.config["eval"]["metrics"])
     artifact = obtain(place, job, reporter, overwrite=overwrite)
     show_metrics(artifact.facts)
-    _print(artifact, Format.JSON if as_json else format, {"metrics": artifact.facts["metrics"]})
+    _print(artifact, format, {"metrics": artifact.facts["metrics"]})
     _gate(artifact, thresholds)
 
 
@@ -145,6 +146,7 @@ def compare(
     from iodine_kit.stages import compare as stage
     from iodine_kit.stages.job import obtain
 
+    format = _one_of(format, as_json)
     tables = tables_of(None, settings, stage.TABLES)
     given_names = {"names": name, "metrics": metric}
     tables["compare"] |= {key: value for key, value in given_names.items() if value}
@@ -152,7 +154,14 @@ def compare(
     given = [place.usable(place.open(one, "evaluation")) for one in evaluations]
     artifact = obtain(place, stage.plan(tables, given, place, reporter), reporter, overwrite=overwrite)
     show_comparison(artifact.facts)
-    _print(artifact, Format.JSON if as_json else format, artifact.facts)
+    _print(artifact, format, artifact.facts)
+
+
+def _one_of(format: Format, as_json: bool) -> Format:
+    """What is printed; ``--json`` and another ``--format`` exclude each other."""
+    if as_json and format not in (Format.TABLE, Format.JSON):
+        raise typer.BadParameter(f"it excludes --format {format.value}", param_hint="--json")
+    return Format.JSON if as_json else format
 
 
 def predictions_named(
@@ -170,7 +179,10 @@ def predictions_named(
     if tables["import"]:
         given = ", ".join(f"import.{key}" for key in tables["import"])
         what = place or "the newest predictions"
-        raise ConfigError(f"{given}: these are for a file of others, and {what} is not one; leave them out")
+        raise ConfigError(
+            f"{given} (or the option for it) says how to read a file of others, and {what} is none: leave it out; "
+            "another split is predicted with 'iodine-kit infer --set infer.split=NAME'"
+        )
     return input_artifact(store, place, "predictions", "iodine-kit infer")
 
 

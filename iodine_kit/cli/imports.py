@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MappingOption = Annotated[
     Path | None,
-    typer.Option("--mapping", metavar="FILE.toml", help="Which arrays of others' file are what: its table [import]."),
+    typer.Option("--mapping", metavar="FILE.toml", help="Which arrays of others' file are what: its table \\[import]."),
 ]
 ModelOption = Annotated[str | None, typer.Option("--model", metavar="NAME", help="Name of the model that predicted.")]
 SplitOption = Annotated[str | None, typer.Option("--split", help="Split that was predicted; left out, test.")]

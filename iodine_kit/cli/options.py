@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from iodine_kit.config import Values
     from iodine_kit.progress import Reporter
     from iodine_kit.store import Artifact, Store
@@ -71,11 +73,13 @@ def input_artifact(
     split: str | None = None,
     reporter: Reporter | None = None,
     of: str | None = None,
+    suits: Callable[[Artifact], bool] = lambda found: True,
 ) -> Artifact:
-    """The artifact that was named, or the newest of its kind; ``command`` makes one.
+    """The artifact that was named, or the newest of its kind that no study made; ``command`` makes one.
 
     Args:
         split: of a data set that is looked for; ``of`` is that data set's name, if only one will do.
+        suits: what else it has to be; if none is, the newest is taken, and will be refused with a reason.
     """
     from iodine_kit.cli.console import Terminal
     from iodine_kit.errors import ArtifactNotFoundError
@@ -85,7 +89,8 @@ def input_artifact(
 
     def fits(found: Artifact) -> bool:
         named = of is None or found.facts["info"]["dataset"] == of
-        return named and (split is None or split in found.facts["splits"])
+        by_hand = found.manifest.made.get("command", [])[1:2] != ["study"]
+        return by_hand and named and (split is None or split in found.facts["splits"]) and suits(found)
 
     artifact = store.newest(kind, command, fits)
     if of is not None and artifact.facts["info"]["dataset"] != of:
@@ -95,6 +100,13 @@ def input_artifact(
         )
     (reporter or Terminal()).note(f"using {kind} {artifact.path}")
     return artifact
+
+
+def has_latents(predictions: Artifact) -> bool:
+    """Whether latents were stored with predictions."""
+    from iodine_kit.predictions import PREDICTIONS, PredictionReader
+
+    return "latent_loc" in PredictionReader(predictions.path / PREDICTIONS).fields()
 
 
 def prepared_by(pipeline: str | None) -> str | None:

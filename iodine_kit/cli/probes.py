@@ -14,6 +14,7 @@ from iodine_kit.cli.options import (
     PipelineOption,
     SetOption,
     StoreOption,
+    has_latents,
     input_artifact,
     parent,
     store_at,
@@ -59,7 +60,7 @@ def probe(
     if match is not None:
         tables["probe"] |= {"match": match.value}
     place, reporter = store_at(store), Terminal()
-    predicted = input_artifact(place, predictions, "predictions", "iodine-kit infer")
+    predicted = input_artifact(place, predictions, "predictions", "iodine-kit infer", suits=has_latents)
     data = parent(place, predicted, "dataset")
     artifact = obtain(place, stage.plan(tables, predicted, data, reporter), reporter, overwrite=overwrite)
     show_probe(artifact.facts)

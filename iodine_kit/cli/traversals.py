@@ -13,6 +13,7 @@ from iodine_kit.cli.options import (
     PipelineOption,
     SetOption,
     StoreOption,
+    has_latents,
     input_artifact,
     parent,
     store_at,
@@ -46,7 +47,10 @@ def traverse(
 
     tables = tables_of(pipeline, settings, stage.TABLES)
     place, reporter = store_at(store), Terminal()
-    predicted = input_artifact(place, predictions, "predictions", "iodine-kit infer")
+    predicted = input_artifact(
+        place, predictions, "predictions", "iodine-kit infer",
+        suits=lambda found: "run" in found.manifest.identity.inputs and has_latents(found),
+    )  # fmt: skip
     if "run" not in predicted.manifest.identity.inputs:
         raise SchemaError(f"{predicted.path}: imported predictions have no model here that could draw other latents")
     run, data = parent(place, predicted, "run"), parent(place, predicted, "dataset")

@@ -12,10 +12,11 @@ _SPECIAL = re.compile(r"([\\`*_\[\]<>|~#&$])")
 _HEADER = ("Metric", "Mean", "Interval", "sd", "Median", "n", "Undefined", "Published")
 
 
-def render_markdown(context: ReportContext, figures: Sequence[str] = ()) -> str:
+def render_markdown(context: ReportContext, figures: Sequence[str] = (), tables: Sequence[str] = ()) -> str:
     """Metrics with their conventions, pictures, and the provenance; ends with a line feed. Same context, same text.
 
     ``figures`` are paths of the picture files from the text's place; of a chart in both kinds the PNG is shown.
+    ``tables`` are more tables, in Markdown already.
     """
     parts = [
         f"# {text(context.title)}",
@@ -23,6 +24,7 @@ def render_markdown(context: ReportContext, figures: Sequence[str] = ()) -> str:
         _facts(context),
         _metrics(context),
         "\n".join(f"- {text(label)}: {text(sentence)}" for label, sentence in context.rules),
+        *(table.rstrip("\n") for table in tables),
         "\n\n".join(f"![{text(_words(path))}]({path})" for path in _shown(figures)),
         "## Conventions" if context.metrics else "",
         "\n".join(f"- **{text(m.title)}** {text(m.convention)}" for m in context.metrics.values()),
@@ -63,7 +65,7 @@ def _metrics(context: ReportContext) -> str:
         return ""
     rows = [
         (
-            text(m.title),
+            f"{text(m.title)}{' (' + text(m.unit) + ')' if m.unit else ''} {'↑' if m.better == 'higher' else '↓'}",
             number(m.mean),
             span(m.interval),
             number(m.std),

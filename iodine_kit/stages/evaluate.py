@@ -104,6 +104,7 @@ def _make(
     facts = {
         "dataset": pairs.info.dataset,
         "split": told["split"],
+        "model": told.get("model", ""),
         "scenes": len(pairs),
         "resolution": list(resolution.size),
         "resize": told.get("resized", "") + resolution.sentence(),

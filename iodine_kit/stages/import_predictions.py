@@ -60,7 +60,8 @@ def plan(tables: Tables, source: Path, dataset: Artifact, store: Store, reporter
     known = _known(dataset, config)
     roles = cast(str(source), columns, config, info)
     count = next(iter(roles.values())).sizes["N"]
-    rows = _rows(source, columns, config, known, count, f"split '{config.split}' of {dataset.path}", reporter)
+    first = f"the first {config.scenes} scenes of " if config.scenes else ""
+    rows = _rows(source, columns, config, known, count, f"{first}split '{config.split}' of {dataset.path}", reporter)
     _tell(source, columns, roles, config, reporter)
     work = _Import(config, reader, roles, known, rows, (info.height, info.width))
     identity = Identity(

@@ -71,7 +71,9 @@ def plan(tables: Tables, predictions: Artifact, dataset: Artifact, reporter: Rep
     config = configure(tables)
     reader = PredictionReader(predictions.path / PREDICTIONS)
     if not reader.fields() >= LATENTS:
-        raise SchemaError(f"{predictions.path}: no latents were stored: infer again with 'latents' in infer.store")
+        raise SchemaError(
+            f"{predictions.path}: no latents were stored: infer again with 'latents' in infer.store, or import them too"
+        )
     known = _factor_names(dataset, predictions.facts["split"])
     if not known:
         raise SchemaError(f"{dataset.path}: its scenes have no factors of objects: there is nothing to predict")

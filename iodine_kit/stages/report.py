@@ -80,6 +80,8 @@ def _make(config: ReportConfig, chain: Mapping[str, Artifact], out: Path, report
     from iodine_kit.reporting.figures import figure_files
     from iodine_kit.reporting.markdown import render_markdown
     from iodine_kit.reporting.page import render_page
+    from iodine_kit.reporting.sections.comparison import comparison_tables
+    from iodine_kit.reporting.tables import as_markdown
 
     with reporter.track("report", 3) as advance:
         context = gather(config, chain)
@@ -92,6 +94,8 @@ def _make(config: ReportConfig, chain: Mapping[str, Artifact], out: Path, report
         (out / FIGURES).mkdir()
         for name, content in figures.items():
             (out / FIGURES / name).write_bytes(content)
-        (out / MARKDOWN).write_text(render_markdown(context, [f"{FIGURES}/{name}" for name in figures]), "utf-8")
+        tables = [as_markdown(table) for table in comparison_tables(context.comparison)] if context.comparison else []
+        places = [f"{FIGURES}/{name}" for name in figures]
+        (out / MARKDOWN).write_text(render_markdown(context, places, tables), "utf-8")
         advance(1)
     return {"page": PAGE, "markdown": MARKDOWN, "scenes": len(context.scenes), "figures": sorted(figures)}

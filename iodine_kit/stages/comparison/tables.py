@@ -34,9 +34,15 @@ def pair_tables(facts: Facts) -> list[Table]:
         for name, metric in facts["metrics"].items():
             one = pair["metrics"][name]
             counts = (one["better"], one["worse"], one["equal"], one["n"])
-            rows.append((title_of(metric), one["difference"], interval_of(one), one["p"], *counts))
+            rows.append((title_of(metric), one["difference"], interval_of(one), p_of(one, facts), *counts))
         tables.append(Table(heads, rows, f"{pair['b']} minus {pair['a']}, on the same scenes"))
     return tables
+
+
+def p_of(figures: Facts, facts: Facts) -> Cell:
+    """The p of a test; at its floor, below which so many flips of signs cannot see, it is a bound."""
+    p, floor = figures["p"], 1 / (facts["test"]["flips"] + 1)
+    return f"≤ {shown(p)}" if p is not None and p <= floor * (1 + 1e-9) else p
 
 
 def long_table(facts: Facts) -> Table:

@@ -104,7 +104,7 @@ def choose(names: Iterable[str], stored: set[str], path: Path) -> Metrics:
         if metric.NEEDS is not None and metric.NEEDS not in stored:
             raise SchemaError(
                 f"{path}: metric '{name}' needs '{metric.NEEDS}', which was not stored: "
-                f"infer again with '{_stored_as(metric.NEEDS)}' in infer.store, or leave the metric out"
+                f"infer again with '{_stored_as(metric.NEEDS)}' in infer.store, import it too, or leave the metric out"
             )
         chosen[name] = metric
     return chosen

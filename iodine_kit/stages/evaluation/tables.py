@@ -24,7 +24,8 @@ def headline(facts: Facts) -> str:
     chosen = f", best ELBO of {facts['restarts']}" if facts["restarts"] > 1 else ""
     where = f"{facts['dataset']} {facts['split']}, {facts['scenes']} scenes at {height}×{width}"
     steps = "" if facts["steps"] is None else f", T={facts['steps']}"
-    return f"{where}{slots}{steps}{chosen}"
+    model = f"{facts['model']}: " if facts["model"] else ""
+    return f"{model}{where}{slots}{steps}{chosen}"
 
 
 def metric_table(facts: Facts) -> Table:

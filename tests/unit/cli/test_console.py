@@ -26,7 +26,8 @@ METRIC = {
     "median": None, "n": 0, "undefined": 3, "degenerate": 0,
 }  # fmt: skip
 FACTS = {
-    "dataset": "d", "split": "test", "scenes": 3, "resolution": [2, 4], "slots": 4, "steps": 5, "restarts": 3,
+    "dataset": "d", "split": "test", "model": "", "scenes": 3, "resolution": [2, 4], "slots": 4, "steps": 5,
+    "restarts": 3,
     "resize": "none", "bootstrap": {"level": 0.9, "resamples": 0, "seed": 0, "method": "m"},
 }  # fmt: skip
 
@@ -42,7 +43,11 @@ def test_figures_are_never_cut_however_narrow_the_terminal(monkeypatch: pytest.M
     screen = io.StringIO()
     monkeypatch.setattr(console, "err", Console(file=screen, width=80, highlight=False))
     metric = {**METRIC, "title": "ARI (all [pixels])", "mean": -0.05, "interval": [-0.12345, 0.9], "n": 10_000}
-    console.show_metrics({**FACTS, "slots": None, "metrics": {"ari-all": metric}})
+    figures = {"mean": 3.76e-17, "std": 1.2e-18, "interval": [3.69e-17, 3.84e-17], "degenerate": 320}
+    tiny = {**METRIC, "title": "A metric of a long name", **figures, "n": 320}
+    console.show_metrics({**FACTS, "slots": None, "metrics": {"ari-all": metric, "tiny": tiny}})
+    assert "3.76 × 10⁻¹⁷" in screen.getvalue() and "[3.69 × 10⁻¹⁷, 3.84 × 10⁻¹⁷]" in screen.getvalue()
+    assert "degenerate" in screen.getvalue() and "…" not in screen.getvalue()
     assert "[−0.1235, 0.9000]" in screen.getvalue() and "10,000" in screen.getvalue()
     assert "K=" not in screen.getvalue() and "90 % interval" in screen.getvalue() and "[pixels])" in screen.getvalue()
 
@@ -53,7 +58,8 @@ def test_a_comparison_shows_models_pairs_and_what_is_left_out(monkeypatch: pytes
     figures = {"mean": 0.9, "sd": 0.01, "interval": [0.8, 0.95], "n": 3, "by_seed": [0.89, 0.91]}
     pair = {"difference": -0.1, "interval": None, "p": 0.25, "better": 0, "worse": 2, "equal": 1, "n": 3}
     facts = {
-        **FACTS, "metrics": {"ari": METRIC}, "left_out": {"mse": "not evaluated everywhere"}, "test": {"method": "t"},
+        **FACTS, "metrics": {"ari": METRIC}, "left_out": {"mse": "not evaluated everywhere"},
+        "test": {"method": "t", "flips": 999},
         "models": [{"name": "a", "seeds": [0, 1], "metrics": {"ari": figures}},
                    {"name": "b", "seeds": [0], "metrics": {"ari": {**figures, "sd": None}}}],
         "pairs": [{"a": "a", "b": "b", "metrics": {"ari": pair}}],

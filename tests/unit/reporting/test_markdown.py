@@ -11,7 +11,7 @@ from iodine_kit.reporting.markdown import code, render_markdown, text
 def test_metrics_conventions_and_provenance_are_told(context: ReportContext) -> None:
     page = render_markdown(context)
     assert page.startswith("# IODINE on Tetrominoes\n")
-    assert "| FG-ARI | 0.98" in page and "| 318 | 2 | 99.2 ± 0.4 % |" in page
+    assert "| FG-ARI ↑ | 0.98" in page and "| 318 | 2 | 99.2 ± 0.4 % |" in page
     assert "\ntetrominoes, split test, 14 × 14 pixels, K = 4 slots, T = 5 refinement steps.\n" in page
     for metric in context.metrics.values():
         assert text(metric.convention) in page
@@ -24,7 +24,7 @@ def test_metrics_conventions_and_provenance_are_told(context: ReportContext) -> 
 def test_undefined_is_called_so(context: ReportContext) -> None:
     nan = float("nan")
     metric = MetricSummary("FG-ARI", "Convention.", nan, nan, nan, 0, 1, np.array([nan]))
-    assert "| FG-ARI | undefined | – | undefined | undefined | 0 | 1 | – |" in render_markdown(
+    assert "| FG-ARI ↑ | undefined | – | undefined | undefined | 0 | 1 | – |" in render_markdown(
         replace(context, metrics={"ari": metric})
     )
 
