@@ -91,5 +91,9 @@ def _notes(facts: Facts) -> list[str]:
     if drawn["resamples"]:
         notes.append(f"Intervals: {drawn['method']}; {drawn['resamples']:,} resamples, seed {drawn['seed']}")
     if facts["pairs"]:
+        notes.append(
+            "A mean is over the scenes that have a score in that run, a difference over those that have one in both; n "
+            "tells how many, and under the convention 'deepmind' the prediction decides which"
+        )
         notes.append(f"p: {facts['test']['method']}, not corrected for the number of comparisons")
     return notes
