@@ -14,12 +14,15 @@ from iodine_kit.records import Array
 Kind = Literal["number", "class"]
 FEW = 16
 """Whole numbers, and rows of vectors, of at most so many different values are classes."""
+ANGLE = "orientation"
+"""A factor of this name is an angle, as the release predicts it too."""
 MANY = 4
 """Objects that a value of such a class has on average, or more: of few objects all values are few."""
 CONVENTION = (
     f"A factor is a class if the data set names its values, or if it is a whole number or truth value by type, or a "
     f"vector, with at most {FEW} different values that have {MANY} objects each on average or more; else it is a "
-    "number, an angle like any other, and a vector one number for each component"
+    f"number, and a vector one number for each component; {ANGLE}, in radians, is its cosine and its sine, so that "
+    "there is no jump where a turn is complete (a sprite that looks the same after less than a turn still has one)"
 )
 
 
@@ -77,6 +80,9 @@ def _split(name: str, values: Array, named: bool) -> list[Factor]:
     if (named and not vector) or ((vector or whole) and few):
         return [Factor(name, "class", ids, different)]
     numbers = rows.astype(np.float64)
+    if name == ANGLE and not vector:
+        angle = numbers[:, 0]
+        return [Factor(f"{name}[cos]", "number", np.cos(angle)), Factor(f"{name}[sin]", "number", np.sin(angle))]
     names = [f"{name}[{place}]" for place in range(rows.shape[1])] if vector else [name]
     return [Factor(each, "number", column) for each, column in zip(names, numbers.T, strict=True)]
 
