@@ -39,7 +39,7 @@ def gather(config: Any, chain: Chain) -> ReportContext:
     elbo = PredictionReader(predictions.path / PREDICTIONS).column("elbo")
     bootstrap = facts["bootstrap"]
     return ReportContext(
-        title=config.title,
+        title=config.title or predictions.facts.get("model") or "IODINE",
         summary=config.summary,
         dataset=facts["dataset"],
         split=facts["split"],

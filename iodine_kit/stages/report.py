@@ -27,14 +27,14 @@ class ReportConfig(Config):
     """What the page shows.
 
     Attributes:
-        title, summary: heading and first paragraph.
+        title, summary: heading and first paragraph; without a title the page is called as its model.
         scenes: number of scenes to picture, the first of the split; of large scenes fewer are shown, so that the page
             stays below ``most_megabytes``.
         most_megabytes: of the scenes' pictures in the page.
         published: what the literature reports, by metric name, for example ``ari = "99.2 ± 0.4 %"``.
     """
 
-    title: str = "IODINE"
+    title: str = ""
     summary: str = ""
     scenes: Annotated[int, Field(ge=0, le=10_000)] = 320
     most_megabytes: Annotated[float, Field(gt=0)] = 12.0

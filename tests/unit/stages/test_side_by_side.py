@@ -80,6 +80,7 @@ def test_runs_with_other_metrics_lie_side_by_side_in_a_report(tmp_path: Path, st
     ]
     made = obtain(store, report.plan({}, chain(store, *evaluations), Silent()), Silent())
     page, text = ((made.path / name).read_text("utf-8") for name in (report.PAGE, report.MARKDOWN))
+    assert "<h1>masks</h1>" in page and text.startswith("# masks\n")
     assert "Comparison" in page and "minus" in text and "comparison" in " ".join(made.facts["figures"])
 
 
