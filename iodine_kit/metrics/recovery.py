@@ -11,18 +11,20 @@ from iodine_kit.metrics._objects import weighted_mean
 from iodine_kit.metrics._words import HARD, MATCHED, OBJECT, UNDEFINED
 
 VERSION = 1
+THRESHOLD = 0.5
+"""IoU with its slot from which on an object counts as recovered."""
 TITLE = "Recovery"
 NEEDS = None
 UNIT = ""
 BETTER: Literal["higher", "lower"] = "higher"
 BY_STEP = True
 CONVENTION = (
-    "Share of the scene's objects whose matched slot has an intersection over union of at least 0.5 with them. "
-    f"Slots left over cost nothing. {MATCHED} {HARD} {OBJECT} {UNDEFINED}"
+    f"Share of the scene's objects whose matched slot has an intersection over union of at least {THRESHOLD} with "
+    f"them. Slots left over cost nothing. {MATCHED} {HARD} {OBJECT} {UNDEFINED}"
 )
 
 
 def score(comparison: Comparison) -> Scores:
     """Share of recovered objects of every scene, in [0, 1]; see :class:`iodine_kit.metrics.MetricPlugin`."""
-    recovered_BN = np.where(comparison.matched_iou_BN >= 0.5, 1.0, 0.0)
+    recovered_BN = np.where(comparison.matched_iou_BN >= THRESHOLD, 1.0, 0.0)
     return weighted_mean(recovered_BN, comparison.objects_BN)

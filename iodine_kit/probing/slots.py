@@ -34,8 +34,12 @@ def slot_table(batch: PredictionBatch) -> SlotTable:
     """Of scenes whose latents were stored."""
     assert batch.latent_loc is not None and batch.latent_scale is not None
     slots = batch.latent_loc.shape[1]
-    owned = np.stack([(batch.mask == slot).mean((1, 2)) for slot in range(slots)], 1)
-    return SlotTable(kl_from_prior(batch.latent_loc, batch.latent_scale), owned)
+    return SlotTable(kl_from_prior(batch.latent_loc, batch.latent_scale), owned_shares(batch.mask, slots))
+
+
+def owned_shares(mask_NHW: Array, slots: int) -> Floats64:
+    """Share of the image's pixels that each slot owns, ``float64[N, K]``."""
+    return np.stack([(mask_NHW == slot).mean((1, 2)) for slot in range(slots)], 1)
 
 
 def describe(tables: list[SlotTable]) -> dict[str, Any]:

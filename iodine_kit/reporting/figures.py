@@ -26,7 +26,7 @@ Plots = Callable[[ReportContext], Sequence[Plot | None]]
 _FIGURES: Mapping[str, tuple[str, Plots]] = {
     "distribution": ("Distribution", lambda c: [_spread(c), elbo_plot(c)[0]]),
     "breakdown": ("Breakdown", breakdown_plots),
-    "refinement": ("Refinement", lambda c: refinement_plots(c)),
+    "refinement": ("Refinement", refinement_plots),
     "training": ("Training", lambda c: training_plots(c.training)),
     "comparison": ("Comparison", lambda c: comparison_plots(c.comparison) if c.comparison else []),
 }

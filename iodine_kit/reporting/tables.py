@@ -59,6 +59,14 @@ def shown(cell: Cell) -> str:
     return formatting.count(cell) if isinstance(cell, int) else formatting.number(cell)
 
 
+def estimated(mean: float | None, interval: Sequence[float] | None, sd: float | None = None) -> str:
+    """``"0.9000 ± 0.0100 [0.8800, 0.9200]"`` in one cell, as far as there is something to say."""
+    if mean is None:
+        return DASH
+    spread = "" if sd is None else f" ± {shown(sd)}"
+    return f"{shown(mean)}{spread}" + (f" {shown((interval[0], interval[1]))}" if interval else "")
+
+
 def as_csv(table: Table) -> str:
     """Comma-separated values with one line of heads; ``interval`` becomes ``interval low`` and ``interval high``."""
     columns = list(zip_longest(*table.rows)) if table.rows else [() for _ in table.heads]

@@ -23,7 +23,6 @@ def _environment() -> Environment:
     )
     for filter_ in (formatting.number, formatting.count, formatting.setting, formatting.span):
         environment.filters[filter_.__name__] = filter_
-    environment.globals["spread"] = formatting.spread
     return environment
 
 

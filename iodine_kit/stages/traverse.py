@@ -17,8 +17,9 @@ from pydantic import Field
 from iodine_kit.config import Config, build, split_table
 from iodine_kit.errors import CountError, SchemaError
 from iodine_kit.predictions import PREDICTIONS, PredictionReader
+from iodine_kit.probing.slots import owned_shares
 from iodine_kit.progress import Reporter
-from iodine_kit.records import Array, Floats
+from iodine_kit.records import Floats
 from iodine_kit.stages.job import Facts, Job, Tables
 from iodine_kit.stages.split import open_split
 from iodine_kit.stages.train import load_model
@@ -114,7 +115,7 @@ def _make(
     loc_NKZ, scale_NKZ = reader.column("latent_loc"), reader.column("latent_scale")
     if not (np.isfinite(loc_NKZ).all() and np.isfinite(scale_NKZ).all() and (scale_NKZ > 0).all()):
         raise SchemaError(f"{predictions.path}: latents are not finite, or a deviation is not above 0: infer anew")
-    used_NK = owners(reader.column("mask"), loc_NKZ.shape[1])
+    used_NK = owned_shares(reader.column("mask"), loc_NKZ.shape[1]) > 0
     dimensions, values_DV = places(loc_NKZ[used_NK], scale_NKZ[used_NK], config)
     scenes = open_split(dataset, predictions.facts["split"]).batch(range(config.scenes))
     slots = sharpest(scale_NKZ[: config.scenes], used_NK[: config.scenes])
@@ -137,11 +138,6 @@ def _make(
         for name, column in columns.items():
             file.create_dataset(name, data=column)
     return {"scenes": config.scenes, "split": predictions.facts["split"], "dimensions": dimensions.tolist()}
-
-
-def owners(mask_NHW: Array, slots: int) -> NDArray[np.bool_]:
-    """Which slots own a pixel of which scene, ``bool[N, K]``."""
-    return np.stack([(mask_NHW == slot).any((1, 2)) for slot in range(slots)], 1)
 
 
 def sharpest(scale_NKZ: Floats, used_NK: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from iodine_kit import config as configuration
 from iodine_kit.predictions import PREDICTIONS, PredictionReader
+from iodine_kit.probing.slots import owned_shares
 from iodine_kit.studies._bench import Bench, Scored
 from iodine_kit.studies._findings import Cell, Findings, Table
 from iodine_kit.studies._lines import estimates, line, over
@@ -46,8 +47,7 @@ def conduct(bench: Bench) -> Callable[[], Findings]:
 def active_slots(scored: Scored, share: float) -> Floats64:
     """Slots of every scene that own at least ``share`` of the pixels."""
     masks = np.asarray(PredictionReader(scored.predictions.path / PREDICTIONS).column("mask"))
-    flat = masks.reshape(len(masks), -1)
-    owned = np.stack([(flat == slot).mean(1) for slot in range(int(scored.predictions.facts["slots"]))], 1)
+    owned = owned_shares(masks, int(scored.predictions.facts["slots"]))
     result: Floats64 = (owned >= share).sum(1).astype(np.float64)
     return result
 

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from iodine_kit.reporting.charts import Plot, figure
 from iodine_kit.reporting.charts.series import Series, rows_plot
 from iodine_kit.reporting.context import ReportContext
-from iodine_kit.reporting.tables import Cell, Table, shown
+from iodine_kit.reporting.tables import DASH, Cell, Table, estimated
 from iodine_kit.reporting.templating import fill, page_table
 
 ORDER = 30
@@ -78,7 +78,4 @@ def object_tables(context: ReportContext) -> list[Table]:
 
 
 def _mean(figures: Mapping[str, Any] | None) -> str:
-    if figures is None or figures["mean"] is None:
-        return "–"
-    ends = figures.get("interval")
-    return shown(figures["mean"]) + (f" {shown((ends[0], ends[1]))}" if ends else "")
+    return estimated(figures["mean"], figures.get("interval")) if figures else DASH

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,8 +10,7 @@ from markupsafe import Markup
 from iodine_kit.reporting.charts import Plot, figure
 from iodine_kit.reporting.charts.series import Series, rows_plot
 from iodine_kit.reporting.context import ReportContext
-from iodine_kit.reporting.formatting import spread
-from iodine_kit.reporting.tables import Cell, Table, shown
+from iodine_kit.reporting.tables import Cell, Table, estimated
 from iodine_kit.reporting.templating import fill, page_table
 
 ORDER = 15
@@ -92,11 +90,7 @@ def _seeds(model: Mapping[str, Any]) -> str:
 
 
 def _mean(figures: Mapping[str, Any]) -> str:
-    if figures["mean"] is None:
-        return "–"
-    told = spread(figures["mean"], math.nan if figures["sd"] is None else figures["sd"])
-    ends = figures["interval"]
-    return f"{told} {shown((ends[0], ends[1]))}" if ends else told
+    return estimated(figures["mean"], figures["interval"], figures["sd"])
 
 
 def _difference(title: str, one: Mapping[str, Any]) -> tuple[Cell, ...]:

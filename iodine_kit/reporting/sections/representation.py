@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from iodine_kit.reporting.context import ReportContext
-from iodine_kit.reporting.tables import Table, shown
+from iodine_kit.reporting.tables import Table, estimated, shown
 from iodine_kit.reporting.templating import fill, page_table
 
 ORDER = 46
@@ -50,5 +50,4 @@ def probe_tables(probe: Mapping[str, Any]) -> list[Table]:
 
 
 def _told(one: Mapping[str, Any]) -> str:
-    ends = one.get("interval")
-    return f"{one['score']:.4f}" + (f" [{ends[0]:.4f}, {ends[1]:.4f}]" if ends else "")
+    return estimated(one["score"], one["interval"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from iodine_kit.reporting.tables import DASH, Cell, Table, shown
+from iodine_kit.reporting.tables import Cell, Table, estimated, shown
 from iodine_kit.stages.evaluation.tables import interval_of, title_of
 
 Facts = Mapping[str, Any]
@@ -70,11 +70,7 @@ def _pair(pair: Facts | None, name: str) -> tuple[Cell, ...]:
 
 
 def _figure(figures: Facts) -> str:
-    if figures["mean"] is None:
-        return DASH
-    spread = "" if figures["sd"] is None else f" ± {shown(figures['sd'])}"
-    interval = interval_of(figures)
-    return f"{shown(figures['mean'])}{spread}{'' if interval is None else ' ' + shown(interval)}"
+    return estimated(figures["mean"], figures["interval"], figures["sd"])
 
 
 def _seeds(model: Facts) -> str:

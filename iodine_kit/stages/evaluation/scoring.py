@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -87,10 +88,10 @@ class Scorer:
         of_masks = self._at_resolution(pairs, own, prediction) if elsewhere else as_predicted
         self._describe(of_masks)
         self._keys += own.keys
+        _refuse_not_finite({metric.NEEDS for metric in self.metrics.values() if metric.NEEDS}, prediction, pairs)
         for name, metric in self.metrics.items():
             comparison = of_masks if metric.NEEDS is None else as_predicted
             scores = metric.score(comparison)
-            _refuse_not_finite(metric, prediction, pairs)
             self._add(np.where(np.isfinite(scores.values), scores.values, np.nan), "values", name)
             self._add(_degenerate(scores), "degenerate", name)
             if metric.BY_STEP and prediction.step_mask is not None:
@@ -132,16 +133,16 @@ class Scorer:
         )  # fmt: skip
 
 
-def _refuse_not_finite(metric: MetricPlugin, prediction: PredictionBatch, pairs: Pairs) -> None:
+def _refuse_not_finite(fields: Collection[str], prediction: PredictionBatch, pairs: Pairs) -> None:
     """A model that broke on some scenes must not be scored on the others as if those were none."""
-    values = getattr(prediction, metric.NEEDS) if metric.NEEDS else None
-    if values is None or np.isfinite(values).all():
-        return
-    bad = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(1))[0]
-    raise SchemaError(
-        f"{pairs.path}: '{metric.NEEDS}' of scene '{prediction.keys[bad]}' is not finite: infer anew, or leave out "
-        f"the metrics that need it"
-    )
+    for name in sorted(fields):
+        values = getattr(prediction, name)
+        if not np.isfinite(values).all():
+            bad = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(1))[0]
+            raise SchemaError(
+                f"{pairs.path}: '{name}' of scene '{prediction.keys[bad]}' is not finite: infer anew, or leave out the "
+                "metrics that need it"
+            )
 
 
 def _degenerate(scores: Scores) -> NDArray[np.bool_]:

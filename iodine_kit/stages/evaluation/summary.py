@@ -9,14 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iodine_kit.metrics import MetricPlugin, describe
+from iodine_kit.metrics.recovery import THRESHOLD
 from iodine_kit.stages.evaluation.config import EvalConfig, Metrics
 from iodine_kit.stages.evaluation.resolution import Resolution
 from iodine_kit.stages.evaluation.scoring import Scored
 from iodine_kit.statistics.bootstrap import METHOD, Floats64, intervals, parts
 
 SHOWN = 10
-RECOVERED = 0.5
-"""An object counts as recovered if its slot's IoU is no less, as for the metric of that name."""
 _SIZES = ("small", "medium", "large")
 
 
@@ -116,7 +115,7 @@ def _all_intervals(
 def _object_group(scored: Scored, group: Group, interval: list[float] | None) -> dict[str, Any]:
     iou = scored.table["iou"][group.members]
     figures = {"mean": float(iou.mean()), "interval": interval}
-    return {"label": group.label, "n": len(iou), "iou": figures, "recovered": float((iou >= RECOVERED).mean())}
+    return {"label": group.label, "n": len(iou), "iou": figures, "recovered": float((iou >= THRESHOLD).mean())}
 
 
 def _mean(scores: Floats64, interval: list[float] | None) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from iodine_kit.errors import SchemaError
 from iodine_kit.records import Array, Bytes, Floats, PredictionBatch
+from iodine_kit.stages.evaluation.resolution import nearest
 from iodine_kit.stages.importing.config import Colours, ImportConfig
-from iodine_kit.stages.importing.layout import nearest
 from iodine_kit.stages.importing.masks import labels_of, largest, refuse_other_labels, soft_of
 from iodine_kit.stages.importing.roles import Role
 
@@ -59,7 +59,7 @@ def _stored(hard: Bytes | None, soft: Floats | None, config: ImportConfig, size:
     if soft is not None and config.values != "one-hot":
         found["soft_mask"] = soft.astype(np.float16)
     if config.resize == "nearest":
-        found = {name: nearest(values, *size) for name, values in found.items()}
+        found = {name: nearest(values, size) for name, values in found.items()}
     return {name: np.ascontiguousarray(values) for name, values in found.items()}
 
 

@@ -1,10 +1,8 @@
-"""Arrays of any order of axes as arrays of one; and by nearest neighbours, of one size."""
+"""Arrays of any order of axes as arrays of one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import numpy as np
 
 from iodine_kit.errors import ImageSizeError, SchemaError
 from iodine_kit.foreign import Column
@@ -41,13 +39,3 @@ def check_size(sizes: dict[str, int], height: int, width: int, place: str, advic
         raise ImageSizeError(
             f"{place}: is of {sizes['H']}×{sizes['W']} pixels, and the data set of {height}×{width}: {advice}"
         )
-
-
-def nearest(values: Array, height: int, width: int) -> Array:
-    """``[…, H, W]`` at another size: of every pixel the value that lies at its centre."""
-    y, x = (_centres(n, m) for n, m in zip((height, width), values.shape[-2:], strict=True))
-    return values[..., y[:, None], x]
-
-
-def _centres(wanted: int, given: int) -> Array:
-    return (2 * np.arange(wanted) + 1) * given // (2 * wanted)

@@ -14,7 +14,8 @@ from iodine_kit.config import build
 from iodine_kit.errors import CountError
 from iodine_kit.models import iodine
 from iodine_kit.models.iodine.posterior import draw_noise, scale_of
-from iodine_kit.stages.traverse import TraverseConfig, moves, owners, places, sharpest
+from iodine_kit.probing.slots import owned_shares
+from iodine_kit.stages.traverse import TraverseConfig, moves, places, sharpest
 
 LATENT, SLOTS = 3, 4
 
@@ -60,7 +61,7 @@ def test_dimensions_that_tell_most_come_first_and_are_moved_about_their_mean() -
 
 def test_of_the_slots_that_own_a_pixel_the_sharpest_is_moved() -> None:
     masks = np.array([[[0, 2]], [[1, 1]]], np.uint8)
-    used = owners(masks, 3)
+    used = owned_shares(masks, 3) > 0
     assert used.tolist() == [[True, False, True], [False, True, False]]
     scale = np.array([[[1.0], [0.1], [0.5]], [[0.1], [1.0], [0.1]]], np.float32)
     assert sharpest(scale, used).tolist() == [2, 1]
