@@ -36,7 +36,7 @@ class LossTerms:
 
     Attributes:
         loss: scalar to differentiate, ``nll + kl``.
-        nll, kl: scalars, weighted over the decodes as the loss is, with their graphs.
+        nll, kl: scalars, weighted over the decodes as the loss is, with their graphs; β is in ``kl``.
         nll_T: negative log-likelihood at every decode, detached; ``[T+1]``.
         kl_TK: KL of every slot at every decode, detached; ``[T+1, K]``.
     """
@@ -76,6 +76,10 @@ class Model(Protocol):
 
     computation: Computation
     """May be set at any time."""
+
+    beta: Tensor
+    """Weight of the KL term in the loss, and in the gradients that are inputs: a scalar buffer that is not saved. It
+    starts at the configuration's value; training may fill in another one at every step."""
 
     def noise(self, generator: Generator | None, part: Part) -> Tensor:
         """Draw a training step's noise for the images of a part.

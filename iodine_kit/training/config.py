@@ -31,6 +31,12 @@ class TrainConfig(Config):
         beta2: of Adam.
         epsilon: of Adam.
         clip_norm: largest global norm of the gradient.
+        kl_schedule: how the weight of the KL term reaches ``model.beta``: it is ``constant``, or goes there from
+            ``kl_from`` between steps ``kl_begin`` and ``kl_end``, by equal steps (``linear``) or equal factors
+            (``geometric``). The refinement network's gradient inputs follow it.
+        kl_from: weight of the KL term up to step ``kl_begin``.
+        kl_begin: step at which the weight starts to change.
+        kl_end: step from which the weight is ``model.beta``.
         precision: of matrix products and convolutions; ``tf32`` rounds their factors on GPUs that can.
         ema: decay of a moving average of the weights, which is then what the run ends with; or none.
         geco_target: negative log-likelihood in nats per image that GECO holds the last decode to; none is the ELBO.
@@ -58,6 +64,10 @@ class TrainConfig(Config):
     beta2: Share = 0.999
     epsilon: Annotated[float, Field(gt=0)] = 1e-8
     clip_norm: Annotated[float, Field(gt=0)] = 5.0
+    kl_schedule: Literal["constant", "linear", "geometric"] = "constant"
+    kl_from: Annotated[float, Field(gt=0)] = 1.0
+    kl_begin: Count = 0
+    kl_end: Count = 0
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     ema: Annotated[Share | None, NoneAsText] = None
     geco_target: Annotated[float | None, NoneAsText] = None
@@ -75,6 +85,15 @@ class TrainConfig(Config):
     def _warmup_fits(self) -> TrainConfig:
         if self.warmup_steps >= self.steps and self.warmup_steps:
             raise ValueError(f"warmup_steps is {self.warmup_steps}, and the run has only {self.steps} steps")
+        return self
+
+    @model_validator(mode="after")
+    def _kl_has_time_to_change(self) -> TrainConfig:
+        if self.kl_schedule != "constant" and not self.kl_begin < self.kl_end <= self.steps:
+            raise ValueError(
+                f"kl_schedule is {self.kl_schedule}, which needs kl_begin < kl_end ≤ steps, "
+                f"and these are {self.kl_begin}, {self.kl_end} and {self.steps}"
+            )
         return self
 
     @model_validator(mode="after")

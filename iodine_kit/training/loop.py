@@ -188,6 +188,8 @@ class Trainer:
             return {}
         weights = self.state.weights()
         self._mirror.load_state_dict(weights)
+        for mine, theirs in zip(self._mirror.buffers(), self.state.model.buffers(), strict=True):
+            mine.copy_(theirs)  # β is a buffer that the state does not hold
         with enough_memory("validating", "lower train.batch_size"):
             validated = self._validate(self._mirror, self.step)
         figures = sayable(validated.figures)

@@ -1,4 +1,4 @@
-"""The learning rate as a function of the step."""
+"""The learning rate and the weight of the KL term as functions of the step."""
 
 from __future__ import annotations
 
@@ -18,3 +18,13 @@ def learning_rate(config: TrainConfig, step: int) -> float:
         fraction = 0.5 * (1 + math.cos(math.pi * progress))
         return config.learning_rate * (config.final_fraction + (1 - config.final_fraction) * fraction)
     return config.learning_rate
+
+
+def kl_weight(config: TrainConfig, step: int, final: float) -> float:
+    """The weight of the KL term at step ``step``, counted from 0; it ends at ``final``, the model's β."""
+    if config.kl_schedule == "constant" or step >= config.kl_end:
+        return final
+    progress = max(step - config.kl_begin, 0) / (config.kl_end - config.kl_begin)
+    if config.kl_schedule == "linear":
+        return config.kl_from + progress * (final - config.kl_from)
+    return float(config.kl_from * (final / config.kl_from) ** progress)

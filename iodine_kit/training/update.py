@@ -13,7 +13,7 @@ from iodine_kit.tensors import images_to, send, step_generator
 from iodine_kit.training.config import TrainConfig
 from iodine_kit.training.distributed import World
 from iodine_kit.training.readings import Pending
-from iodine_kit.training.schedule import learning_rate
+from iodine_kit.training.schedule import kl_weight, learning_rate
 from iodine_kit.training.state import TrainingState
 
 
@@ -23,11 +23,16 @@ class Update:
     def __init__(self, state: TrainingState, config: TrainConfig, parts: Sequence[Part], world: World) -> None:
         self._state, self._config, self._parts, self._world = state, config, parts, world
         self._device = next(state.model.parameters()).device
+        model: Any = state.model
+        self._beta: Tensor | None = None if config.kl_schedule == "constant" else model.beta
+        self._final_beta = 1.0 if self._beta is None else float(self._beta)
 
     def __call__(self, image_BHWC: Bytes) -> Pending:
         """Take a step on this rank's images. A loss or gradient that is not finite changes nothing."""
         state, config = self._state, self._config
         state.optimizer.zero_grad(set_to_none=True)
+        if self._beta is not None:
+            self._beta.fill_(kl_weight(config, state.step, self._final_beta))
         loss, nll_T, kl_K = self._gradient(image_BHWC)
         norm: Tensor = nn.utils.clip_grad_norm_(state.model.parameters(), config.clip_norm)
         held = state.guard.holds(loss.isfinite() & norm.isfinite())

@@ -36,6 +36,13 @@ CHOICES: dict[str, dict[str, object]] = {
     "Gaussian": {"likelihood": "mixture-gaussian", "likelihood_scale": 0.1},
     "weighted mean": {"likelihood": "weighted-mean-gaussian", "likelihood_scale": 0.1},
     "no counterfactual, no posterior": {"inputs": tuple(n for n in ALL if n not in ("counterfactual", "posterior"))},
+    "patches": {"decoder": {"kernel": 3, "channels": [3], "patch": 2}},
+    "patches, all stopped, weighted mean, sigmoid": {
+        "stopped": ALL,
+        "likelihood": "weighted-mean-gaussian",
+        "likelihood_scale": 0.1,
+        "decoder": {"kernel": 3, "channels": [4, 3], "patch": 2, "rgb": "sigmoid"},
+    },
     "standard normal": {"prior": "standard-normal", "posterior_scale": "softplus"},
 }
 
@@ -152,9 +159,10 @@ def test_a_decode_passes_gradcheck(name: LikelihoodName, recompute: bool, sigmoi
         name,
         0.3,
         sigmoid,
-        5.0,
-        torch.float64,
-        1.0,
+        constant=5.0,
+        patch=1,
+        precision=torch.float64,
+        share=1.0,
         refines=True,
         counts=True,
         leave_out=True,

@@ -134,6 +134,13 @@ def test_configuration_cannot_be_changed_once_built() -> None:
         configured().slots = 3
 
 
+def test_images_whose_grid_is_smaller_than_the_kernel_are_refused() -> None:
+    config = configured(decoder={"kernel": 3, "patch": 4}, refinement={"channels": [2]})
+    check_image(config, 9, 9)  # a grid of 3×3
+    with pytest.raises(ImageSizeError, match="9×9"):
+        check_image(config, 8, 20)
+
+
 def test_images_smaller_than_the_net_needs_are_refused() -> None:
     config = configured(decoder={"kernel": 5}, refinement={"channels": [2, 2]})
     check_image(config, 5, 5)

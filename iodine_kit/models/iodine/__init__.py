@@ -29,10 +29,11 @@ def build(config: IodineConfig, seed: int) -> Iodine:
 
 
 def check_image(config: IodineConfig, height: int, width: int) -> None:
-    """Refuse images with fewer pixels than the decoder's kernel, or than the refinement network's last layer needs."""
-    smallest = max(config.decoder.kernel, config.refinement.stride ** len(config.refinement.channels))
+    """Refuse images whose grid is smaller than the decoder's kernel, or too small for the refinement network."""
+    drawn = config.decoder.patch * (config.decoder.kernel - 1) + 1
+    smallest = max(drawn, config.refinement.stride ** len(config.refinement.channels))
     if min(height, width) < smallest:
         raise ImageSizeError(
             f"this net needs images of at least {smallest}×{smallest} pixels, and these are {height}×{width}: "
-            "use larger images, fewer model.refinement.channels or a smaller model.decoder.kernel"
+            "use larger images, fewer model.refinement.channels, a smaller model.decoder.kernel or model.decoder.patch"
         )

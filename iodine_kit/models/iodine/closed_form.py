@@ -25,6 +25,7 @@ class Settings(NamedTuple):
     Attributes:
         sigmoid: whether RGB means pass through one.
         constant: appended to every latent, or none.
+        patch: side of the patch that a place of the decoder's grid draws.
         precision: of the decoder.
         share: of every image in the objective whose gradients are inputs.
         refines: whether those are wanted. ``counts``: whether the loss weighs this decode.
@@ -37,6 +38,7 @@ class Settings(NamedTuple):
     scale: float
     sigmoid: bool
     constant: float | None
+    patch: int
     precision: torch.dtype
     share: float
     refines: bool
@@ -54,7 +56,7 @@ class ClosedForm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, settings: Settings, image_BCHW: Tensor, z_NZ: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
-        decoder = _decoder(settings, weights)
+        decoder = _decoder(settings, image_BCHW, weights)
         out_N4HW, seen = run(z_NZ, decoder)
         mean, logit, explained, counterfactual = _look(settings, image_BCHW, out_N4HW, leave_out=settings.leave_out)
         nll_B = -explained.loglik_BHW.sum((1, 2))
@@ -85,7 +87,7 @@ class ClosedForm(torch.autograd.Function):
             return _scaled(ctx, dnll)
         image_BCHW, z_NZ, *saved = ctx.saved_tensors
         weights = tuple(saved[: ctx.count])
-        decoder = _decoder(ctx.settings, weights)
+        decoder = _decoder(ctx.settings, image_BCHW, weights)
         if ctx.settings.recompute:
             out_N4HW, seen = run(z_NZ, decoder)
             mean, _, explained, _ = _look(ctx.settings, image_BCHW, out_N4HW, leave_out=False)
@@ -99,9 +101,12 @@ class ClosedForm(torch.autograd.Function):
         return None, None, dz_NZ, None, None, *dweights
 
 
-def _decoder(settings: Settings, weights: tuple[Tensor, ...]) -> DecoderWeights:
+def _decoder(settings: Settings, image_BCHW: Tensor, weights: tuple[Tensor, ...]) -> DecoderWeights:
     border_HI, border_WI, latent_ZO, grid_HWO, *rest = weights
-    whole = DecoderWeights(border_HI, border_WI, latent_ZO, grid_HWO, tuple(rest), settings.constant)
+    size = (image_BCHW.shape[2], image_BCHW.shape[3])
+    whole = DecoderWeights(
+        border_HI, border_WI, latent_ZO, grid_HWO, tuple(rest), settings.constant, settings.patch, size
+    )
     return whole.to(settings.precision)
 
 

@@ -34,7 +34,9 @@ class DecoderConfig(Config):
 
     Attributes:
         kernel: odd side of every convolution, pixels.
-        channels: of the hidden convolutions; the last one, to 4 channels, is not listed.
+        channels: of the hidden convolutions; the last one, to 4 channels a pixel, is not listed.
+        patch: side p of the patch of pixels that every place of the decoder's grid draws. 1 is the published decoder,
+            which convolves at the image's resolution. A larger one costs about 1/p² as much.
         constant: number appended to every latent (release: 5.0, needed by its checkpoints), or none.
         coordinates: ``linear`` (2 channels) or ``cosine`` (8).
         rgb: what the RGB means pass through; the release leaves them linear.
@@ -42,6 +44,7 @@ class DecoderConfig(Config):
 
     kernel: Annotated[int, Field(ge=1, le=31)] = 3
     channels: tuple[Width, ...] = (64, 64, 64, 64)
+    patch: Annotated[int, Field(ge=1, le=16)] = 1
     constant: Annotated[float | None, NoneAsText] = 5.0
     coordinates: CoordinateName = "linear"
     rgb: Literal["linear", "sigmoid"] = "linear"
@@ -87,7 +90,8 @@ class IodineConfig(Config):
         initial_posterior: how the learned λ0 starts; one vector for all slots and images. ``learn_initial`` learns it.
         step_weights: of the decodes' losses: ``linear`` t/T (the first weighs 0), ``linear-from-one`` (t+1)/(T+1),
             ``last`` or ``uniform``. Not renormalised.
-        beta: weight of the KL term in the loss.
+        beta: weight of the KL term in the loss, and in the gradients that are inputs. ``train.kl_schedule`` can reach
+            it from another value.
         inputs: which a_k the refinement network sees (section 2.3, table of README.md).
         normalised: which of them are layer-normalised.
         stopped: which of them carry no gradient back in time. Leaving a gradient input out makes training second-order.

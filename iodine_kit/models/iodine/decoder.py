@@ -22,11 +22,13 @@ class DecoderWeights:
     """What a decode needs of the weights, made once for all decodes of a step.
 
     Attributes:
-        border_HI: which of the k cases (below) a row of pixels is, as ``[H, k]`` of 0 and 1; ``border_WI`` of columns.
+        border_HI: which of the k cases (below) a row of the grid is, ``[H, k]`` of 0 and 1; ``border_WI`` of columns.
         latent_ZO: from a latent to the k·k·C first hidden values of all cases; ``[Z (+1), k·k·C]``.
-        grid_HWO: the coordinates' share of the first hidden layer, bias included, ``[H, W, C]``.
+        grid_HWO: the coordinates' share of the first hidden layer, bias included, ``[H, W, C]`` of the grid.
         rest: weights and biases of the other convolutions in turn.
         constant: appended to every latent, or none.
+        patch: side p of the patch of pixels that a place of the grid draws; 1 where the grid is the image.
+        size: height and width of the image, in pixels.
     """
 
     border_HI: Tensor
@@ -35,6 +37,8 @@ class DecoderWeights:
     grid_HWO: Tensor
     rest: tuple[Tensor, ...]
     constant: float | None
+    patch: int
+    size: tuple[int, int]
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -45,7 +49,7 @@ class DecoderWeights:
         """The same in another precision, in which decoding then computes."""
         borders = self.border_HI.to(precision), self.border_WI.to(precision)
         latent_ZO, grid_HWO, *rest = (tensor.to(precision) for tensor in self.tensors)
-        return DecoderWeights(*borders, latent_ZO, grid_HWO, tuple(rest), self.constant)
+        return DecoderWeights(*borders, latent_ZO, grid_HWO, tuple(rest), self.constant, self.patch, self.size)
 
 
 class BroadcastDecoder(nn.Module):
@@ -57,19 +61,24 @@ class BroadcastDecoder(nn.Module):
     The first convolution sees the same latent at every pixel. Away from the zero padding its output is therefore the
     same everywhere: along each axis there are k cases, k−1 lines near a border and one inside, which is repeated. So
     the layer is a small matrix product, plus an image of the coordinates' share that all slots have in common.
+
+    With ``patch`` p > 1 the convolutions run on a grid of ⌈H/p⌉×⌈W/p⌉ places. The last one gives 4·p² channels: the
+    four channels of a patch of p×p pixels, in the channel order of :func:`torch.nn.functional.pixel_shuffle`. Pixels
+    beyond the image are cut off.
     """
 
     def __init__(self, config: DecoderConfig, latent: int) -> None:
         super().__init__()
         self.config = config
         self.broadcast = latent + (config.constant is not None)
-        widths = [self.broadcast + coordinate_channels(config.coordinates), *config.channels, 4]
+        widths = [self.broadcast + coordinate_channels(config.coordinates), *config.channels, 4 * config.patch**2]
         self.first, *rest = (Conv(a, b, config.kernel) for a, b in pairwise(widths))
         self.rest = nn.ModuleList(rest)
 
     def prepare(self, height: int, width: int) -> DecoderWeights:
-        """The weights for images of a size of at least the kernel's."""
+        """The weights for images whose grid is at least of the kernel's size; see :func:`grid_size`."""
         weight, kernel, bias = self.first.weight, self.config.kernel, self.first.bias
+        size, (height, width) = (height, width), grid_size(height, width, self.config.patch)
         assert bias is not None
         from_z, from_coordinates = weight.tensor_split([self.broadcast], 1)
         seen_IT = _taps_inside(kernel, weight)
@@ -83,6 +92,8 @@ class BroadcastDecoder(nn.Module):
             share_OHW.permute(1, 2, 0).contiguous(),
             tuple(parameter for conv in self.rest for parameter in conv.parameters()),
             self.config.constant,
+            self.config.patch,
+            size,
         )
 
     def forward(self, z_NZ: Tensor, weights: DecoderWeights) -> tuple[Tensor, Tensor]:
@@ -90,12 +101,36 @@ class BroadcastDecoder(nn.Module):
         hidden = first_layer(z_NZ, weights)
         for weight, bias in pairs(weights.rest):
             hidden = F.conv2d(F.elu(hidden), weight, bias, padding=self.config.kernel // 2)
-        return self.split(hidden.to(z_NZ.dtype))
+        return self.split(from_patches(hidden.to(z_NZ.dtype), weights))
 
     def split(self, out_N4HW: Tensor) -> tuple[Tensor, Tensor]:
         """RGB means and mask logits from the last layer's channels."""
         mean, logit = out_N4HW[:, 1:], out_N4HW[:, 0]
         return (torch.sigmoid(mean) if self.config.rgb == "sigmoid" else mean), logit
+
+
+def grid_size(height: int, width: int, patch: int) -> tuple[int, int]:
+    """Rows and columns of the grid on which images of ``height``×``width`` pixels are decoded."""
+    return -(-height // patch), -(-width // patch)
+
+
+def from_patches(out_NOHW: Tensor, weights: DecoderWeights) -> Tensor:
+    """The last layer's output on the grid, ``[N, 4·p², H/p, W/p]``, as an image ``[N, 4, H, W]``."""
+    if weights.patch == 1:
+        return out_NOHW
+    (height, width), (rows, _, down, across), p = weights.size, out_NOHW.shape, weights.patch
+    pixels = out_NOHW.permute(0, 2, 3, 1).view(rows, down, across, 4, p, p).permute(0, 3, 1, 4, 2, 5)
+    return pixels.reshape(rows, 4, down * p, across * p)[..., :height, :width]
+
+
+def to_patches(gradient_N4HW: Tensor, weights: DecoderWeights) -> Tensor:
+    """Pull a gradient back through :func:`from_patches`; channels-last. Pixels that were cut off have none."""
+    if weights.patch == 1:
+        return gradient_N4HW.contiguous(memory_format=torch.channels_last)
+    (height, width), (down, across, _), p = weights.size, weights.grid_HWO.shape, weights.patch
+    whole = F.pad(gradient_N4HW, (0, across * p - width, 0, down * p - height))
+    patches = whole.view(-1, 4, down, p, across, p).permute(0, 2, 4, 1, 3, 5)
+    return patches.reshape(len(whole), down, across, 4 * p * p).permute(0, 3, 1, 2)
 
 
 def first_layer(z_NZ: Tensor, weights: DecoderWeights) -> Tensor:
@@ -115,7 +150,7 @@ def run(z_NZ: Tensor, weights: DecoderWeights) -> tuple[Tensor, list[Tensor]]:
     for weight, bias in pairs(weights.rest):
         seen.append(elu_(x))
         x = F.conv2d(seen[-1], weight, bias, padding=weight.shape[-1] // 2)
-    return x, seen
+    return from_patches(x, weights), seen
 
 
 def pull(
@@ -126,7 +161,7 @@ def pull(
     They are returned in the precision of ``z_NZ``, in which those of several decodes can be added up.
     """
     found: list[Tensor] = []
-    gradient = gradient_N4HW.to(weights.latent_ZO.dtype).contiguous(memory_format=torch.channels_last)
+    gradient = to_patches(gradient_N4HW.to(weights.latent_ZO.dtype), weights)
     for (weight, bias), x in zip(reversed(list(pairs(weights.rest))), reversed(seen), strict=True):
         gradient, dweight, dbias = _convolution_backward(gradient, x, weight, bias, to_weights)
         found += [dbias, dweight]

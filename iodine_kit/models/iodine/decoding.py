@@ -78,6 +78,7 @@ class Decoding:
     """What all decodes of a step have in common.
 
     Attributes:
+        beta: weight of the KL term; scalar.
         training: whether gradients will be wanted of the decodes.
         share: of every image in the objective whose gradients are inputs: 1 over the size of the batch, or 1.
         precision: of the decoder.
@@ -88,6 +89,7 @@ class Decoding:
     decoder: BroadcastDecoder
     weights: DecoderWeights
     image_BCHW: Tensor
+    beta: Tensor
     training: bool
     share: float
     precision: torch.dtype
@@ -116,8 +118,8 @@ class Decoding:
         z_NZ, loc_NZ, scale_NZ, kl_BK = self._sample(zp_NL, noise_NZ, slots)
         settings = Settings(
             config.likelihood, config.likelihood_scale, config.decoder.rgb == "sigmoid", self.weights.constant,
-            precision=self.precision, share=self.share, refines=refines, counts=counts, recompute=self.recompute,
-            leave_out=refines and self.leaves_out,
+            config.decoder.patch, precision=self.precision, share=self.share, refines=refines, counts=counts,
+            recompute=self.recompute, leave_out=refines and self.leaves_out,
             stream=self.training and not needs_graph(config),
         )  # fmt: skip
         nll, *values, dz_NZ = ClosedForm.apply(  # type: ignore[no-untyped-call]
@@ -127,7 +129,7 @@ class Decoding:
         dzp_NL = None
         if refines:
             with torch.no_grad():
-                kl_weight = self.share * config.beta
+                kl_weight = self.share * self.beta
                 dzp_NL = lambda_gradient(dz_NZ, noise_NZ, zp_NL, config.posterior_scale, self.prior, kl_weight)
         return Decode(
             zp_NL, _split(loc_NZ, slots), _split(scale_NZ, slots), mean, logit, mask, nll, nll_B, kl_BK,
@@ -149,7 +151,7 @@ class Decoding:
             nll_B = -terms.loglik_BHW.sum((1, 2))
             posterior = likelihood.component_posterior(terms.component_BKHW)
             without = self._without_each(mean, logit, terms) if refines and self.leaves_out else None
-            objective = self.share * (nll_B.sum() + config.beta * kl_BK.sum())
+            objective = self.share * (nll_B.sum() + self.beta * kl_BK.sum())
             gradients = self._gradients(objective, zp_NL, mean, logit) if refines else (None, None, None)
         return Decode(
             zp_NL, _split(loc_NZ, slots), _split(scale_NZ, slots), mean, logit, terms.mask_BKHW, nll_B.sum(),

@@ -31,6 +31,8 @@ class Iodine(nn.Module):
         super().__init__()
         self.config = config
         self.computation = Computation()
+        # A buffer, because a number in the graph would have to be compiled anew whenever it changes.
+        self.register_buffer("beta", torch.tensor(config.beta), persistent=False)
         channels = input_channels(config)
         spatial = sum(channels[name] for name in config.inputs if name in SPATIAL_INPUTS)
         flat = sum(channels[name] for name in config.inputs if name in FLAT_INPUTS)
@@ -39,6 +41,9 @@ class Iodine(nn.Module):
         self.inputs = RefinementInputs(config)
         self.refinement = RefinementNetwork(config.refinement, spatial, flat, 2 * config.latent)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    beta: Tensor
+    """β, the weight of the KL term; scalar."""
 
     def noise(self, generator: Generator | None, part: Part) -> Tensor:
         """The noise of a training step for the images of a part, ``[T+1, N, Z]``."""
@@ -57,7 +62,7 @@ class Iodine(nn.Module):
         nlls, kls = zip(*((decode.nll, decode.kl_BK.sum(0)) for decode in decodes), strict=True)
         nll_T, kl_TK = torch.stack(nlls) / total, torch.stack(kls) / total
         weights = step_weights(config.step_weights, config.steps)
-        nll, kl = _weighted(weights, nll_T), config.beta * _weighted(weights, kl_TK.sum(1))
+        nll, kl = _weighted(weights, nll_T), self.beta * _weighted(weights, kl_TK.sum(1))
         return LossTerms(nll + kl, nll, kl, nll_T.detach(), kl_TK.detach())
 
     def infer(
@@ -137,6 +142,7 @@ class Iodine(nn.Module):
             self.decoder,
             self.decoder.prepare(image_BCHW.shape[2], image_BCHW.shape[3]),
             image_BCHW,
+            self.beta,
             training=training,
             share=1 / total if config.gradient_reduction == "batch-mean" else 1.0,
             precision=_PRECISION.get(computation.precision, image_BCHW.dtype),

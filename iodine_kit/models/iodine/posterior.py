@@ -46,7 +46,7 @@ def draw_noise(
 
 
 def lambda_gradient(
-    dz_NZ: Tensor, noise_NZ: Tensor, zp_NL: Tensor, name: ScaleName, prior: float, kl_weight: float
+    dz_NZ: Tensor, noise_NZ: Tensor, zp_NL: Tensor, name: ScaleName, prior: float, kl_weight: Tensor | float
 ) -> Tensor:
     """∂/∂λ of a loss of z = loc + scale · ε with gradient ``dz``, plus ``kl_weight`` times the KL; ``[N, 2Z]``."""
     loc_NZ, raw_NZ = zp_NL.chunk(2, 1)

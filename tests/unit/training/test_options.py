@@ -189,3 +189,40 @@ def test_the_best_outlives_a_crash(tmp_path: Path) -> None:
 def test_selecting_needs_validation() -> None:
     with pytest.raises(ValidationError, match="select is best, which needs validation: set validate_every"):
         TrainConfig(select="best")
+
+
+@pytest.mark.parametrize("kind", ["linear", "geometric"])
+def test_the_kl_weight_goes_from_one_value_to_the_other_between_two_steps(tmp_path: Path, kind: str) -> None:
+    model = Mean()
+    model.beta.fill_(16.0)
+    used: list[float] = []
+    model.register_forward_hook(lambda module, *_: used.append(float(module.beta)))
+    trainer(tmp_path, model, kl_schedule=kind, kl_from=1.0, kl_begin=2, kl_end=6).run(Batches())
+    middle = [1 + 15 * i / 4 for i in range(5)] if kind == "linear" else [2.0**i for i in range(5)]
+    assert used == pytest.approx([1.0, 1.0, *middle, *[16.0] * 5])
+
+
+def test_a_constant_kl_weight_is_the_models_own(tmp_path: Path) -> None:
+    model = Mean()
+    model.beta.fill_(3.0)
+    trainer(tmp_path, model, kl_from=5.0).run(Batches())
+    assert float(model.beta) == 3
+
+
+def test_validation_uses_the_kl_weight_of_its_step(tmp_path: Path) -> None:
+    model, seen = Mean(), list[float]()
+    model.beta.fill_(9.0)
+
+    def validate(mirror: nn.Module, step: int) -> Validated:
+        seen.append(float(mirror.beta))
+        return Validated({"val_loss": 0.0})
+
+    schedule = {"kl_schedule": "linear", "kl_from": 1.0, "kl_begin": 0, "kl_end": 8}
+    trainer(tmp_path, model, validate=validate, validate_every=4, **schedule).run(Batches())
+    assert seen == [1 + 8 * 3 / 8, 1 + 8 * 7 / 8, 9]
+
+
+@pytest.mark.parametrize(("begin", "end"), [(5, 5), (6, 5), (0, 13)])
+def test_a_kl_schedule_that_has_no_time_is_refused(begin: int, end: int) -> None:
+    with pytest.raises(ValidationError, match="kl_begin < kl_end ≤ steps"):
+        TrainConfig(steps=12, kl_schedule="linear", kl_begin=begin, kl_end=end)

@@ -23,11 +23,12 @@ STRENGTH = 0.3
 
 
 class Mean(nn.Module):
-    """nll = Σ (w − x̄ + small noise)² at two decodes alike, of which the last one counts; kl = 0.3 Σ w², in 2 slots."""
+    """nll = Σ (w − x̄ + small noise)² at two decodes alike, the last one counts; kl = β 0.3 Σ w², in 2 slots."""
 
     def __init__(self, width: int = 3) -> None:
         super().__init__()
         self.computation = Computation()
+        self.register_buffer("beta", torch.tensor(1.0), persistent=False)
         self.weight = nn.Parameter(torch.zeros(width))
         self.unused = nn.Parameter(torch.ones(2, 1))
         self.frozen = nn.Parameter(torch.ones(1), requires_grad=False)
@@ -41,7 +42,7 @@ class Mean(nn.Module):
         nll = torch.where(value == NO_LOSS, torch.nan, nll)
         huge = torch.where(value == NO_GRADIENT, 1e30, 0.0)  # squared, it is more than float32 can hold
         nll = nll + ((self.weight - self.weight.detach()) * huge * huge).sum()
-        kl = STRENGTH * (self.weight**2).sum() * len(image) / total
+        kl = self.beta * STRENGTH * (self.weight**2).sum() * len(image) / total
         return LossTerms(nll + kl, nll, kl, nll.detach().expand(2), (kl.detach() / 2).expand(2, 2))
 
 
