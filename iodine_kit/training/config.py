@@ -30,6 +30,9 @@ class TrainConfig(Config):
         beta1: of Adam.
         beta2: of Adam.
         epsilon: of Adam.
+        adam_epsilon: what epsilon is added to: ``pytorch``, the root of the second moment after the correction for its
+            start at 0; ``tensorflow`` (release), the root before it, so that epsilon weighs 32 times as much at the
+            first step and 1.03 times at step 3000, with the default ``beta2``.
         clip_norm: largest global norm of the gradient.
         precision: of matrix products and convolutions; ``tf32`` rounds their factors on GPUs that can.
         ema: decay of a moving average of the weights, which is then what the run ends with; or none.
@@ -57,6 +60,7 @@ class TrainConfig(Config):
     beta1: Share = 0.95
     beta2: Share = 0.999
     epsilon: Annotated[float, Field(gt=0)] = 1e-8
+    adam_epsilon: Literal["pytorch", "tensorflow"] = "pytorch"
     clip_norm: Annotated[float, Field(gt=0)] = 5.0
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     ema: Annotated[Share | None, NoneAsText] = None

@@ -1,4 +1,4 @@
-"""The learning rate as a function of the step."""
+"""The learning rate and Adam's ε as functions of the step."""
 
 from __future__ import annotations
 
@@ -18,3 +18,14 @@ def learning_rate(config: TrainConfig, step: int) -> float:
         fraction = 0.5 * (1 + math.cos(math.pi * progress))
         return config.learning_rate * (config.final_fraction + (1 - config.final_fraction) * fraction)
     return config.learning_rate
+
+
+def adam_epsilon(config: TrainConfig, step: int) -> float:
+    """The ε with which PyTorch's Adam makes step ``step``, counted from 0, as ``train.adam_epsilon`` says.
+
+    TensorFlow divides by √v + ε and PyTorch by √v / √(1 − β2^t) + ε, with t = step + 1: they agree if PyTorch's ε is
+    divided by √(1 − β2^t), too. Steps that were skipped count in t, as they do in the learning rate.
+    """
+    if config.adam_epsilon == "pytorch":
+        return config.epsilon
+    return config.epsilon / math.sqrt(1 - config.beta2 ** (step + 1))
