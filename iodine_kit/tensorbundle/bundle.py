@@ -99,10 +99,10 @@ class Bundle:
 
     def _data(self, name: str, variable: Variable) -> bytes:
         shard = self.shard_of(name)
-        data, place = self.files.read(shard, variable.offset, variable.size), self.files.place(shard)
-        if len(data) != variable.size:
-            size, end = self.files.size(shard), variable.offset + variable.size
+        place, size, end = self.files.place(shard), self.files.size(shard), variable.offset + variable.size
+        if end > size:  # asked before anything is read: an altered index may state any length
             raise CorruptDataError(f"{place}: cut off: {size} bytes, and '{name}' ends at byte {end}; fetch it again")
+        data = self.files.read(shard, variable.offset, variable.size)
         if masked_crc32c(data) != variable.crc32c:
             raise CorruptDataError(
                 f"{place}: the checksum of '{name}' does not fit: its bytes were altered; fetch it again"

@@ -217,6 +217,18 @@ def test_a_shape_that_contradicts_the_bytes_is_told(tmp_path: Path) -> None:
         _of(tmp_path, writer.table(entries)).read("a")
 
 
+@pytest.mark.parametrize(("offset", "rows"), [(0, 1 << 40), (1 << 62, 1)])
+def test_an_index_that_states_more_than_there_is_makes_nobody_allocate_it(
+    tmp_path: Path, offset: int, rows: int
+) -> None:
+    shape = writer.message(2, writer.number(1, rows))
+    place = writer.number(4, offset) + writer.number(5, 8 * rows)
+    entries = [(b"", writer.header()), (b"a", writer.number(1, 9) + writer.message(2, shape) + place)]
+    (tmp_path / "model.data-00000-of-00001").write_bytes(b"12345678")
+    with pytest.raises(CorruptDataError, match=r"cut off: 8 bytes, and 'a' ends at byte \d+"):
+        _of(tmp_path, writer.table(entries)).read("a")
+
+
 def test_an_index_beyond_all_measure_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "model.index").open("wb") as file:
         file.truncate(17 << 20)
