@@ -1,4 +1,4 @@
-"""The command that takes in what other people's models predicted."""
+"""The commands that take in what others made: predictions of their models, and released weights."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from iodine_kit.cli.options import (
     StoreOption,
     input_artifact,
     store_at,
+    tables_of,
 )
 
 if TYPE_CHECKING:
@@ -30,8 +31,47 @@ SplitOption = Annotated[str | None, typer.Option("--split", help="Split that was
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
+    """Add the commands to the application."""
+    app.command("import-checkpoint")(import_checkpoint)
     app.command("import-predictions")(import_predictions)
+
+
+def import_checkpoint(
+    checkpoint: Annotated[
+        str,
+        typer.Argument(
+            metavar="CHECKPOINT",
+            help="deepmind:clevr6, deepmind:multi-dsprites, deepmind:tetrominoes; or an .index file, prefix or folder.",
+        ),
+    ],
+    source: Annotated[
+        str | None,
+        typer.Option(metavar="FILE|URL", help="Archive of DeepMind's checkpoints; left out, it is downloaded once."),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Released net it is of; left out, the variables' shapes tell.")
+    ] = None,
+    settings: SetOption = None,
+    store: StoreOption = DEFAULT_STORE,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a run of IODINE's released weights, a TensorFlow checkpoint, without TensorFlow.
+
+    infer, traverse and report take the run like a trained one. Keys to --set: model.slots, model.steps, model.latent, …
+    """
+    from iodine_kit.cli.console import Terminal, emit
+    from iodine_kit.stages import import_checkpoint as stage
+    from iodine_kit.stages.checkpoints import open_checkpoint
+    from iodine_kit.stages.job import obtain
+
+    tables = tables_of(None, settings, stage.TABLES)
+    if preset is not None:
+        tables["model"]["preset"] = preset
+    place, reporter = store_at(store), Terminal()
+    opened = open_checkpoint(checkpoint, source, place, reporter, overwrite=overwrite)
+    artifact = obtain(place, stage.plan(tables, opened, reporter), reporter, overwrite=overwrite)
+    emit(artifact, as_json, **artifact.facts)
 
 
 def import_predictions(

@@ -17,8 +17,8 @@ from iodine_kit.cli.options import (
     PipelineOption,
     SetOption,
     StoreOption,
+    dataset_of,
     input_artifact,
-    parent,
     prepared_by,
     splits_of,
     store_at,
@@ -181,7 +181,8 @@ def infer(
     tables = tables_of(pipeline, settings, stage.TABLES)
     place, reporter = store_at(store), Terminal()
     trained = input_artifact(place, run, "run", "iodine-kit train")
-    data = place.open(dataset, "dataset") if dataset else parent(place, trained, "dataset")
+    split = str(tables["infer"].get("split", "test"))
+    data = place.open(dataset, "dataset") if dataset else dataset_of(place, trained, split)
     artifact = obtain(place, stage.plan(tables, trained, data, reporter), reporter, overwrite=overwrite)
     emit(artifact, as_json, **artifact.facts)
 

@@ -8,11 +8,16 @@ from numpy.typing import NDArray
 from iodine_kit.metrics import Convention, Scores
 
 
-def adjusted_rand_index(table_BNK: NDArray[np.int64], convention: Convention) -> Scores:
+def adjusted_rand_index(
+    table_BNK: NDArray[np.int64], convention: Convention, together_B: NDArray[np.bool_] | None = None
+) -> Scores:
     """ARI of every image from its pixels by true and predicted label; empty rows and columns do no harm.
 
     Values are in [−1, 1]. Where there is no pixel, or both labellings are the same trivial one (all pixels together, or
     each alone), chance cannot be corrected for: the formula is 0/0, and the convention decides.
+
+    Args:
+        together_B: of whole images, :func:`one_id_and_slot`, which the convention ``deepmind`` asks for.
     """
     true_BN, predicted_BK = table_BNK.sum(2), table_BNK.sum(1)
     pixels = true_BN.sum(1)
@@ -25,7 +30,23 @@ def adjusted_rand_index(table_BNK: NDArray[np.int64], convention: Convention) ->
     degenerate = (in_true == in_predicted) & ((in_true == 0) | (in_true == pairs))
     index = (together - expected) / np.where(degenerate, 1.0, largest - expected)
     decided = np.where(pixels > 0, *_DECIDED[convention])
+    if convention == "deepmind" and together_B is not None:
+        decided = np.where(together_B, 1.0, decided)
     return Scores(np.where(degenerate, decided, index), degenerate)
+
+
+def one_id_and_slot(table_BNK: NDArray[np.int64], first: int = 0) -> NDArray[np.bool_]:
+    """Whether all pixels of an image, background included, have one true id and lie in one slot; ``bool[B]``.
+
+    Args:
+        first: the row that the pixels of row 0 count with. Where DeepMind's function leaves the background out, its
+            pixels have no true label, and the largest of their zeros is the first: that of the first entity.
+    """
+    pixels_B, true_BN = table_BNK.sum((1, 2)), table_BNK.sum(2)
+    if 0 < first < true_BN.shape[1]:
+        true_BN[:, first] += true_BN[:, 0]
+    together: NDArray[np.bool_] = (true_BN.max(1) == pixels_B) & (table_BNK.sum(1).max(1) == pixels_B)
+    return together
 
 
 _DECIDED: dict[Convention, tuple[float, float]] = {

@@ -8,7 +8,9 @@ from typing import Literal
 Convention = Literal["deepmind", "emorl", "ones", "exclude"]
 
 DEGENERATE: dict[Convention, str] = {
-    "deepmind": "nothing: it is left out, as by DeepMind's formula, so a single object kept whole is left out too",
+    "deepmind": "1 if all pixels of the image have one true id and lie in one slot, as by DeepMind's function (where "
+    "the background is ignored, its pixels have the first entity's id), else nothing: it is left out, so a single "
+    "object kept whole is left out too unless its slot holds the whole image",
     "emorl": "1, but 0 if it has no pixel to compare, as in EfficientMORL",
     "ones": "1, even if it has no pixel to compare, as in SAVi, OCLF and VideoSAUR",
     "exclude": "1, but is left out if it has no pixel to compare: whether a scene counts depends on the truth alone",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from iodine_kit.metrics import Comparison, Scores
-from iodine_kit.metrics._rand_index import adjusted_rand_index
+from iodine_kit.metrics._rand_index import adjusted_rand_index, one_id_and_slot
 
-VERSION = 1
+VERSION = 2
 TITLE = "FG-ARI"
 NEEDS = None
 UNIT = ""
@@ -23,4 +23,7 @@ CONVENTION = (
 
 def score(comparison: Comparison) -> Scores:
     """FG-ARI of every scene, in [−1, 1]; see :class:`iodine_kit.metrics.MetricPlugin`."""
-    return adjusted_rand_index(comparison.table_BNK[:, 1:], comparison.rules.convention)
+    table_BNK = comparison.table_BNK
+    entities = (row for row in range(1, table_BNK.shape[1]) if row - 1 not in comparison.background)
+    together_B = one_id_and_slot(table_BNK, next(entities, 0))
+    return adjusted_rand_index(table_BNK[:, 1:], comparison.rules.convention, together_B)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from iodine_kit.metrics import Comparison, Scores
-from iodine_kit.metrics._rand_index import adjusted_rand_index
+from iodine_kit.metrics._rand_index import adjusted_rand_index, one_id_and_slot
 
-VERSION = 1
+VERSION = 2
 TITLE = "ARI (all pixels)"
 NEEDS = None
 UNIT = ""
@@ -23,4 +23,5 @@ CONVENTION = (
 
 def score(comparison: Comparison) -> Scores:
     """ARI of every scene over all its pixels, in [−1, 1]; see :class:`iodine_kit.metrics.MetricPlugin`."""
-    return adjusted_rand_index(comparison.table_BNK, comparison.rules.convention)
+    table_BNK = comparison.table_BNK
+    return adjusted_rand_index(table_BNK, comparison.rules.convention, one_id_and_slot(table_BNK))

@@ -28,13 +28,13 @@ class Outcome:
     """Figures of a run that came to its end; ``None`` for what it does not have.
 
     Attributes:
-        steps: that it made.
+        steps: that it made; ``None`` if imported weights do not say.
         loss: of the last row of the log.
         fg_ari: (value, step) of the best validation.
         images_per_second: over the whole of the training that ended the run.
     """
 
-    steps: int
+    steps: int | None
     loss: float | None
     fg_ari: tuple[float, int] | None
     images_per_second: float | None
@@ -43,12 +43,12 @@ class Outcome:
 def outcome_of(run: Artifact) -> Outcome:
     """Read a run's log and facts."""
     rows = read_metrics(run.path / METRICS)
-    seconds, batch_size = run.facts.get("seconds_per_step"), run.config["train"]["batch_size"]
+    seconds = run.facts.get("seconds_per_step")
     return Outcome(
         steps=run.facts["steps"],
         loss=rows[-1].get("loss") if rows else None,
         fg_ari=_best(rows),
-        images_per_second=batch_size / seconds if seconds else None,
+        images_per_second=run.config["train"]["batch_size"] / seconds if seconds else None,
     )
 
 
@@ -67,7 +67,7 @@ def summary(run: Artifact) -> str:
 def training_facts(run: Artifact) -> list[tuple[str, str]]:
     """(label, value) pairs for the report: how fast it was, and on what."""
     outcome, facts = outcome_of(run), run.facts
-    pairs = [("Steps", f"{outcome.steps:,}")]
+    pairs = [("Steps", f"{outcome.steps:,}")] if outcome.steps is not None else []
     if outcome.images_per_second:
         pairs.append(("Images per second", f"{outcome.images_per_second:,.1f}"))
     pairs += [(label, _word(facts[key])) for key, label in _LABELS.items() if facts.get(key)]

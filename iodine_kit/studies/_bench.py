@@ -51,7 +51,13 @@ class Bench:
         if self.given is None:
             dataset = self.dataset()
             return self.train(dataset), dataset
-        dataset = self.store.resolve(self.given.manifest.identity.inputs["dataset"])
+        inputs = self.given.manifest.identity.inputs
+        if "dataset" not in inputs:
+            raise ConfigError(
+                f"{self.given.path}: its weights were imported, so there is no data set that it was trained on: name "
+                "a run that was trained here, or a --pipeline"
+            )
+        dataset = self.store.resolve(inputs["dataset"])
         self.used |= {"dataset": dataset, "run": self.given}
         return self.given, dataset
 

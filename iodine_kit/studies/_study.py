@@ -93,8 +93,9 @@ def _given(name: str, plugin: StudyPlugin, store: Store, pipeline: str | None, r
         raise ConfigError(f"study {name} trains runs of its own: leave --run out, and name a --pipeline if need be")
     if run:
         return store.usable(store.open(run, "run"))
-    at_hand = plugin.TAKES_RUN and not pipeline and store.artifacts("run")
-    return store.newest("run", "iodine-kit train") if at_hand else None
+    own = [found for found in store.artifacts("run") if "dataset" in found.manifest.identity.inputs]
+    at_hand = plugin.TAKES_RUN and not pipeline and own
+    return store.usable(own[-1]) if at_hand else None
 
 
 def _base(name: str, pipeline: str | None, store: Store) -> Mapping[str, Values]:

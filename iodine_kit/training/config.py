@@ -30,6 +30,9 @@ class TrainConfig(Config):
         beta1: of Adam.
         beta2: of Adam.
         epsilon: of Adam.
+        adam_epsilon: what epsilon is added to: ``pytorch``, the root of the second moment after the correction for its
+            start at 0; ``tensorflow`` (release), the root before it, so that epsilon weighs 32 times as much at the
+            first step and 1.03 times at step 3000, with the default ``beta2``.
         clip_norm: largest global norm of the gradient.
         kl_schedule: how the weight of the KL term reaches ``model.beta``: it is ``constant``, or goes there from
             ``kl_from`` between steps ``kl_begin`` and ``kl_end``, by equal steps (``linear``) or equal factors
@@ -63,6 +66,7 @@ class TrainConfig(Config):
     beta1: Share = 0.95
     beta2: Share = 0.999
     epsilon: Annotated[float, Field(gt=0)] = 1e-8
+    adam_epsilon: Literal["pytorch", "tensorflow"] = "pytorch"
     clip_norm: Annotated[float, Field(gt=0)] = 5.0
     kl_schedule: Literal["constant", "linear", "geometric"] = "constant"
     kl_from: Annotated[float, Field(gt=0)] = 1.0

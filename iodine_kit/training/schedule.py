@@ -1,4 +1,4 @@
-"""The learning rate and the weight of the KL term as functions of the step."""
+"""The learning rate, the weight of the KL term and Adam's ε as functions of the step."""
 
 from __future__ import annotations
 
@@ -28,3 +28,14 @@ def kl_weight(config: TrainConfig, step: int, final: float) -> float:
     if config.kl_schedule == "linear":
         return config.kl_from + progress * (final - config.kl_from)
     return float(config.kl_from * (final / config.kl_from) ** progress)
+
+
+def adam_epsilon(config: TrainConfig, step: int) -> float:
+    """The ε with which PyTorch's Adam makes step ``step``, counted from 0, as ``train.adam_epsilon`` says.
+
+    TensorFlow divides by √v + ε and PyTorch by √v / √(1 − β2^t) + ε, with t = step + 1: they agree if PyTorch's ε is
+    divided by √(1 − β2^t), too. Steps that were skipped count in t, as they do in the learning rate.
+    """
+    if config.adam_epsilon == "pytorch":
+        return config.epsilon
+    return config.epsilon / math.sqrt(1 - config.beta2 ** (step + 1))

@@ -13,7 +13,7 @@ from iodine_kit.tensors import images_to, send, step_generator
 from iodine_kit.training.config import TrainConfig
 from iodine_kit.training.distributed import World
 from iodine_kit.training.readings import Pending
-from iodine_kit.training.schedule import kl_weight, learning_rate
+from iodine_kit.training.schedule import adam_epsilon, kl_weight, learning_rate
 from iodine_kit.training.state import TrainingState
 
 
@@ -37,7 +37,7 @@ class Update:
         norm: Tensor = nn.utils.clip_grad_norm_(state.model.parameters(), config.clip_norm)
         held = state.guard.holds(loss.isfinite() & norm.isfinite())
         for group in state.optimizer.param_groups:
-            group["lr"] = learning_rate(config, state.step)
+            group["lr"], group["eps"] = learning_rate(config, state.step), adam_epsilon(config, state.step)
         state.optimizer.found_inf = held.float()  # type: ignore[attr-defined]
         state.optimizer.step()
         multiplier = torch.ones_like(loss)

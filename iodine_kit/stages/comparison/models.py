@@ -58,7 +58,7 @@ def trace(evaluation: Artifact, store: Store) -> Trained:
             settings["file"] = ", ".join(source.sha256 for source in identity.sources)[:8]
         return Trained(evaluation, settings, None, name)
     run = store.resolve(identity.inputs["run"])
-    trained = dict(run.config["train"])
+    trained = dict(run.config.get("train", {}))  # nothing is known of how imported weights were trained
     seed = trained.pop("seed", None)
     settings = {
         **run.config,
@@ -66,9 +66,17 @@ def trace(evaluation: Artifact, store: Store) -> Trained:
         "train": trained,
         "eval": scored,
         "code": [run.manifest.identity.version, run.manifest.identity.plugins, identity.version],
-        "trained on": run.manifest.identity.inputs["dataset"].key,
+        "trained on": _origin(run),
     }
     return Trained(evaluation, settings, seed, run.manifest.identity.name)
+
+
+def _origin(run: Artifact) -> Any:
+    """What a run learned from: its data set, or the files that its weights were imported from."""
+    identity = run.manifest.identity
+    if "dataset" in identity.inputs:
+        return identity.inputs["dataset"].key
+    return [source.sha256 for source in identity.sources]
 
 
 def group(traced: Sequence[Trained], names: Sequence[str]) -> list[Model]:

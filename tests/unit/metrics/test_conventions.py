@@ -1,7 +1,7 @@
 """Scenes whose adjusted Rand index is 0/0, by each convention; what other metrics say of scenes with little in them.
 
-The table is what public implementations were seen to answer: DeepMind's formula in a PyTorch port of it, EfficientMORL,
-and OCLF and VideoSAUR, whose answers are those of ``ones``.
+The table is what public implementations were seen to answer: DeepMind's function, EfficientMORL, and OCLF and
+VideoSAUR, whose answers are those of ``ones``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from unit.metrics.scenes import compare, one
+from hypothesis import given
+from unit.metrics.scenes import Masks, compare, masks, one
 
 from iodine_kit.metrics import (
     DEGENERATE,
@@ -55,7 +56,11 @@ FOREGROUND_ARI = {  # deepmind, emorl, ones, exclude; and whether it is 0/0
     "one object, kept": (ONE, ONE, (NAN, 1, 1, 1), True),
     "no foreground": (NONE, ONE, (NAN, 0, 1, NAN), True),
     "one object of one pixel": (PIXEL, PIXEL, (NAN, 1, 1, 1), True),
-    "one object of one pixel, missed": (PIXEL, NONE, (NAN, 1, 1, 1), True),
+    "one object of one pixel, missed": (PIXEL, NONE, (1, 1, 1, 1), True),  # the whole image in one slot
+    "one object and all else in one slot": (ONE, NONE, (1, 1, 1, 1), True),
+    "the second object alone and all else in one slot": (2 * ONE, NONE, (NAN, 1, 1, 1), True),
+    "no foreground, one slot": (NONE, NONE + 3, (1, 0, 1, NAN), True),
+    "one object that fills the image, one slot": (NONE + 2, NONE, (1, 1, 1, 1), True),
     "two objects of one pixel, kept": (PIXELS, PIXELS, (NAN, 1, 1, 1), True),
     "two objects of one pixel, merged": (PIXELS, NONE, (0, 0, 0, 0), False),
     "one object, split in two": (ONE, HALVES, (0, 0, 0, 0), False),
@@ -74,6 +79,33 @@ def test_foreground_ari_of_degenerate_scenes(case: str, column: int) -> None:
     assert decided == degenerate
 
 
+def released(true: np.ndarray, predicted: np.ndarray, leave_out: int) -> float:
+    """What DeepMind's function answers for one-hot masks without their first ``leave_out`` columns, written out."""
+    true_PN = (true.reshape(-1, 1) == np.arange(8)).astype(np.float64)[:, leave_out:]
+    slot_PK = (predicted.reshape(-1, 1) == np.arange(8)).astype(np.float64)
+    table_KN = slot_PK.T @ true_PN
+    pairs, in_true, in_slots = (
+        (counts * (counts - 1)).sum() for counts in (table_KN, table_KN.sum(0), table_KN.sum(1))
+    )
+    points = np.float64(true_PN.sum())
+    with np.errstate(invalid="ignore"):
+        expected = in_true * in_slots / (points * (points - 1))
+        index = (pairs - expected) / ((in_true + in_slots) / 2 - expected)
+    alike = [len(np.unique(one_hot.argmax(1))) == 1 for one_hot in (true_PN, slot_PK)]
+    return 1.0 if all(alike) else float(index)
+
+
+@given(masks())
+def test_the_convention_deepmind_is_what_its_function_answers(scenes: Masks) -> None:
+    """Whole images in one slot included, which an image in three of four is made to be."""
+    kept = np.arange(len(scenes.predicted)) % 4 == 0
+    predicted = np.where(kept[:, None, None], scenes.predicted, scenes.predicted[:, :1, :1])
+    comparison = compare(scenes.true, predicted, (0,), Rules("deepmind"))
+    for metric, leave_out in ((ari, 1), (ari_all, 0)):
+        answers = [released(*pair, leave_out) for pair in zip(scenes.true, predicted, strict=True)]
+        np.testing.assert_allclose(metric.score(comparison).values, answers, rtol=0, atol=1e-9)
+
+
 def test_whether_a_scene_counts_depends_on_the_truth_alone_under_exclude_and_not_under_deepmind() -> None:
     """Left out when it is right and counted when it is wrong, a single object could only lower a mean."""
     assert [one(ari, ONE, guess, Rules("exclude"))[0] for guess in (ONE, HALVES)] == [1, 0]
@@ -84,7 +116,7 @@ def test_whether_a_scene_counts_depends_on_the_truth_alone_under_exclude_and_not
     assert all(math.isnan(one(ari, NONE, guess, Rules("exclude"))[0]) for guess in (NONE, ONE, HALVES))
 
 
-@pytest.mark.parametrize(("convention", "answer"), [("deepmind", NAN), ("emorl", 1), ("ones", 1), ("exclude", 1)])
+@pytest.mark.parametrize(("convention", "answer"), [("deepmind", 1), ("emorl", 1), ("ones", 1), ("exclude", 1)])
 def test_ari_over_all_pixels_of_an_empty_scene_in_one_slot(convention: Convention, answer: float) -> None:
     assert one(ari_all, NONE, NONE + 3, Rules(convention)) == (pytest.approx(answer, nan_ok=True), True)
     assert one(ari_all, NONE, ONE, Rules(convention)) == (0, False)

@@ -211,7 +211,7 @@ def test_only_metrics_of_masks_are_scored_after_every_decode(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("convention", "mean", "n", "degenerate"),
-    [("exclude", 1.0, 2, 2), ("ones", 1.0, 4, 4), ("emorl", 0.5, 4, 4), ("deepmind", None, 0, 4)],
+    [("exclude", 1.0, 2, 2), ("ones", 1.0, 4, 4), ("emorl", 0.5, 4, 4), ("deepmind", 1.0, 2, 4)],
 )
 def test_a_convention_decides_on_degenerate_scenes_and_is_stated(
     convention: str, mean: float | None, n: int, degenerate: int, tmp_path: Path

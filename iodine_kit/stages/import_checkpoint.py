@@ -1,0 +1,117 @@
+"""import-checkpoint: the weights of a TensorFlow checkpoint of the released code become a run, as if trained here."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from iodine_kit.config import Config, Values, build
+from iodine_kit.errors import ConfigError, CorruptDataError, SchemaError, did_you_mean
+from iodine_kit.models.iodine import released
+from iodine_kit.progress import Reporter
+from iodine_kit.stages.checkpoints import Checkpoint
+from iodine_kit.stages.job import Facts, Job, Tables
+from iodine_kit.stages.train import MODELS
+from iodine_kit.store import Identity, SourceFile
+from iodine_kit.tensorbundle import Bundle
+from iodine_kit.training.files import WEIGHTS
+
+VERSION = 1
+TABLES = ("model",)
+MODEL = "iodine"
+DATASETS = {"clevr6": "clevr", "multi-dsprites": "multi-dsprites", "tetrominoes": "tetrominoes"}
+"""Which data set each released net was trained on."""
+_BLOCK = 1 << 20
+
+
+def plan(tables: Tables, checkpoint: Checkpoint, reporter: Reporter) -> Job:
+    """Find out which net the checkpoint is of, and check that every variable is there and has its shape.
+
+    Args:
+        tables: ``model`` may name a preset, or describe another net than the released ones.
+
+    Raises:
+        ConfigError: the table has a key that is not known, or a value that cannot be.
+        SchemaError: the variables are not those of the net.
+    """
+    bundle = checkpoint.bundle
+    shapes = {name: variable.shape for name, variable in bundle.variables.items()}
+    values, plugin = dict(tables.get("model", {})), MODELS.load(MODEL)
+    if (name := values.pop("name", MODEL)) != MODEL:
+        raise ConfigError(f"model.name is '{name}': the released checkpoints are of '{MODEL}'")
+    preset = _preset(values, checkpoint, shapes)
+    config = build(plugin.Config, {**values, "preset": preset}, "model")
+    expected = released.counterparts(config)  # type: ignore[arg-type]
+    if problem := released.misfit(expected, shapes):
+        raise SchemaError(f"{bundle.place}: not a checkpoint of the net {_called(preset, values)}: {problem}")
+    _tell(bundle, preset, expected, reporter)
+    short = preset.partition("-")[2]
+    identity = Identity(
+        kind="run",
+        name=f"{MODEL}-{short}-imported",
+        stage="import-checkpoint",
+        version=VERSION,
+        plugins={f"model/{MODEL}": plugin.VERSION},
+        config={"model": {"name": MODEL, **config.model_dump(mode="json")}},
+        inputs=checkpoint.downloads,
+        sources=_sources(bundle, expected),
+    )
+    facts = {"dataset": DATASETS.get(short, ""), "preset": preset, "checkpoint": bundle.prefix}
+    return Job(identity, lambda out: {**facts, **_make(config, bundle, expected, out)})
+
+
+def _preset(values: Values, checkpoint: Checkpoint, shapes: released.Shapes) -> str:
+    """The preset that was named, else the one that the checkpoint's name or its variables tell."""
+    if "preset" in values:
+        named = str(values.pop("preset"))
+        if named not in released.PRESETS:
+            known = did_you_mean(named, released.PRESETS)
+            raise ConfigError(f"model.preset: '{named}' is no preset of the released nets{known}")
+        return named
+    return checkpoint.preset or released.fitting_preset(shapes, checkpoint.bundle.place)
+
+
+def _called(preset: str, values: Values) -> str:
+    return preset + (f" with {', '.join(sorted(values))} changed" if values else "")
+
+
+def _tell(bundle: Bundle, preset: str, expected: dict[str, released.Counterpart], reporter: Reporter) -> None:
+    aside = [name for name in bundle.variables if name not in expected and name != released.STEP]
+    more = f"; left aside: {len(aside)} ({', '.join(aside[:3])}{', …' if len(aside) > 3 else ''})" if aside else ""
+    reporter.note(f"{bundle.place}: the net {preset}, {len(expected)} variables{more}")
+
+
+def _sources(bundle: Bundle, expected: dict[str, released.Counterpart]) -> tuple[SourceFile, ...]:
+    """The index and the shards, by their bytes: the same in an archive, in a folder and under another name."""
+    shards = sorted({bundle.shard_of(name) for name in expected})
+    return tuple(_source(bundle, name) for name in (f"{bundle.prefix}.index", *shards))
+
+
+def _source(bundle: Bundle, name: str) -> SourceFile:
+    digest, offset = hashlib.sha256(), 0
+    while block := bundle.files.read(name, offset, _BLOCK):
+        digest.update(block)
+        offset += len(block)
+    return SourceFile(name=name, sha256=digest.hexdigest(), bytes=offset, location=bundle.files.place(name))
+
+
+def _make(config: Config, bundle: Bundle, expected: dict[str, released.Counterpart], out: Path) -> Facts:
+    from iodine_kit.training.checkpoint import first_misfit, save_weights
+
+    model = MODELS.load(MODEL).build(config, seed=0)
+    where = {name: (bundle.variables[name].shard, bundle.variables[name].offset) for name in expected}
+    weights = released.weights(expected, bundle.read, sorted(expected, key=where.__getitem__), bundle.place)
+    assert not first_misfit(model.state_dict(), weights)
+    save_weights(out / WEIGHTS, weights)
+    return {"steps": _steps(bundle), "parameters": sum(weight.numel() for weight in weights.values())}
+
+
+def _steps(bundle: Bundle) -> Any:
+    """How long the checkpoint was trained, or ``None`` if it does not say."""
+    if released.STEP not in bundle.variables:
+        return None
+    steps = bundle.read(released.STEP)
+    if steps.size != 1 or not 0 <= int(steps.reshape(-1)[0]) < 2**63:
+        raise CorruptDataError(f"{bundle.place}: '{released.STEP}' is no number of steps; fetch the checkpoint again")
+    return int(steps.reshape(-1)[0])

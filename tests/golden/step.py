@@ -1,0 +1,84 @@
+"""A training step of ours in float64, with the same weights, images and noise, and its numbers by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from golden.recipe import Numbers, Variables
+from torch import Tensor
+
+from iodine_kit.models.iodine import build, released
+from iodine_kit.models.iodine.config import IodineConfig
+from iodine_kit.models.iodine.decoding import Decode
+from iodine_kit.models.iodine.inputs import STILL, input_channels
+from iodine_kit.models.iodine.model import Iodine
+
+
+def loaded(preset: str, variables: Variables) -> Iodine:
+    """Our model with the variables of a checkpoint, in float64."""
+    config = IodineConfig.model_validate({"preset": preset})
+    model = build(config, seed=0)
+    model.load_state_dict(released.weights(released.counterparts(config), variables.__getitem__, variables, "recipe"))
+    return model.double()
+
+
+def step(model: Iodine, theirs: Numbers) -> dict[str, np.ndarray]:
+    """Everything that the files hold of a step, but for sums and first numbers, which the test takes."""
+    image_BCHW = torch.from_numpy(theirs["image"]).double().permute(0, 3, 1, 2).contiguous()
+    noise_TNZ = torch.from_numpy(theirs["noise"]).double().flatten(1, 2)
+    batch, slots = len(image_BCHW), model.config.slots
+    seen = _recorded(model)
+    terms = model(image_BCHW, noise_TNZ, batch)
+    terms.loss.backward()
+    found: dict[str, Tensor] = {}
+    for t, decode in enumerate(seen):
+        found[f"zp/{t}"] = decode.zp_NL.unflatten(0, (batch, slots))
+        found[f"nll/{t}"], found[f"kl/{t}"] = decode.nll_B, decode.kl_BK
+        found[f"slot/{t}"] = decode.logit_BKHW.argmax(1)
+        if t in (0, model.config.steps - 1):
+            found |= {f"in/{t}/{name}": value for name, value in inputs(model, image_BCHW, decode.inputs()).items()}
+    found |= {"loss": terms.loss, "recons": terms.nll, "kl_sum": terms.kl_TK.sum()}
+    found |= {f"grad/{name}": value for name, value in gradients(model).items()}
+    return {name: value.detach().numpy() for name, value in found.items()}
+
+
+def _recorded(model: Iodine) -> list[Decode]:
+    """A list that the next step fills with its decodes."""
+    seen: list[Decode] = []
+    iterate = model.iterate
+
+    def watched(*arguments: object, **options: object) -> Iterator[Decode]:
+        for decode in iterate(*arguments, **options):
+            seen.append(decode)
+            yield decode
+
+    model.iterate = watched
+    return seen
+
+
+def inputs(model: Iodine, image_BCHW: Tensor, values: dict) -> dict[str, Tensor]:
+    """The inputs a_k as the refinement network gets them, ``[B, K, H, W, C]`` or ``[B, K, F]``."""
+    channels, (batch, slots) = input_channels(model.config), (len(image_BCHW), model.config.slots)
+    rows, module = batch * slots, model.inputs
+    own = [name for name in module.spatial if name not in STILL]
+    still = [name for name in module.spatial if name in STILL]
+    maps = {
+        **dict(zip(still, module.still(image_BCHW).split([channels[name] for name in still], 1), strict=True)),
+        **dict(zip(own, module.of_slots(values, rows).split([channels[name] for name in own], 1), strict=True)),
+    }
+    flat = module.flat_of(values, rows, values["zp"]).split([channels[name] for name in module.flat], 1)
+    return {
+        **{name: value.unflatten(0, (batch, -1)).permute(0, 1, 3, 4, 2) for name, value in maps.items()},
+        **{name: value.unflatten(0, (batch, slots)) for name, value in zip(module.flat, flat, strict=True)},
+    }
+
+
+def gradients(model: Iodine) -> dict[str, Tensor]:
+    """The loss's gradient in the released layouts, by the names of the variables."""
+    net = released.counterparts(model.config)
+    ours = dict(model.named_parameters())
+    return {
+        name: ours[one.parameter].grad.permute(*np.argsort(one.axes).tolist()).contiguous() for name, one in net.items()
+    }
