@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from iodine_kit.models.iodine.config import CoordinateName
@@ -61,6 +63,29 @@ def conv_same(
 def _same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
     total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2
+
+
+class AddShared(torch.autograd.Function):
+    """Add to every slot's image what all slots of a scene share: ``[N, C, H, W]`` + ``[B, C, H, W]``, N = B·K.
+
+    Broadcasting would do, but PyTorch's sum over slots in its backward pass is slow, most of all in bfloat16. A product
+    with a row of ones is not, and it sums in float32.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, own_NCHW: Tensor, shared_BCHW: Tensor) -> Tensor:
+        own_BKCHW = own_NCHW.view(len(shared_BCHW), -1, *own_NCHW.shape[1:])
+        ctx.slots = own_BKCHW.shape[1]
+        both: Tensor = (own_BKCHW + shared_BCHW[:, None]).view(own_NCHW.shape)
+        return both
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient_NCHW: Tensor) -> tuple[Tensor, Tensor]:
+        rows_NHWC = gradient_NCHW.permute(0, 2, 3, 1)
+        flat_BKP = rows_NHWC.reshape(-1, ctx.slots, rows_NHWC[0].numel())
+        summed_BP = torch.matmul(flat_BKP.new_ones(1, ctx.slots), flat_BKP)[:, 0]
+        return gradient_NCHW, summed_BP.view(-1, *rows_NHWC.shape[1:]).permute(0, 3, 1, 2)
 
 
 def elu_(x: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from iodine_kit.models.iodine.config import RefinementConfig
 from iodine_kit.models.iodine.inputs import RefinementInputs
-from iodine_kit.models.iodine.layers import Conv, Linear, LSTMCell, conv_same, mlp
+from iodine_kit.models.iodine.layers import AddShared, Conv, Linear, LSTMCell, conv_same, mlp
 
 State: TypeAlias = tuple[Tensor, Tensor] | None
 
@@ -74,5 +74,6 @@ class RefinementNetwork(nn.Module):
         if slot_NCHW is None:
             return F.elu(share).repeat_interleave(rows // batch, 0)
         own = conv_same(slot_NCHW, begun.own, None, self.stride, begun.precision)
-        both = own.view(batch, rows // batch, *own.shape[1:]) + share.expand(batch, *share.shape[-3:])[:, None]
-        return F.elu(both).flatten(0, 1)  # not in place: autograd would copy what is a view
+        shared_BCHW = share.expand(batch, *own.shape[1:])
+        both: Tensor = AddShared.apply(own, shared_BCHW)  # type: ignore[no-untyped-call]
+        return F.elu(both)
