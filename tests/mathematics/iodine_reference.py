@@ -32,6 +32,12 @@ TINY_SPRITES = {
     "decoder": {"kernel": 5, "channels": [3]},
     "refinement": {"kernel": 5, "channels": [4, 3], "mlp": [4], "lstm": 3, "coordinates": "cosine"},
 }
+TINY_PATCHES = {
+    **TINY_RELEASE,
+    "likelihood_scale": 0.3,
+    "decoder": {"kernel": 3, "channels": [4, 3], "patch": 2},
+    "refinement": {"kernel": 3, "channels": [4, 3], "mlp": [5, 4], "lstm": 4, "patch": 3, "stride": 1},
+}
 TINY_TETROMINOES = {**TINY_SPRITES, "refinement": {**TINY_SPRITES["refinement"], "lstm": None}}  # type: ignore[dict-item]
 
 
@@ -107,10 +113,28 @@ def decoder_coordinates(height: int, width: int) -> Tensor:
     return torch.tensor([[[y, x] for x in line(-1, 1, width)] for y in line(-1, 1, height)], dtype=torch.float64)
 
 
+def drawn_by_patches(out_NhwC: Tensor, patch: int, height: int, width: int) -> Tensor:
+    """``[N, H, W, 4]``, pixel by pixel: where a pixel lies in its patch says which channels it takes."""
+    pixels = [
+        [out_NhwC[:, y // patch, x // patch, (y % patch) * patch + x % patch :: patch**2] for x in range(width)]
+        for y in range(height)
+    ]
+    return torch.stack([torch.stack(row, 1) for row in pixels], 1)
+
+
 def plain_decoder(
-    z_NZ: Tensor, convs: list[tuple[Tensor, Tensor]], height: int, width: int, constant: float | None = 5.0
+    z_NZ: Tensor,
+    convs: list[tuple[Tensor, Tensor]],
+    height: int,
+    width: int,
+    constant: float | None = 5.0,
+    patch: int = 1,
 ) -> tuple[Tensor, Tensor]:
     """Tile [z, constant], append y and x, convolve: ``(mean_NHW3, logit_NHW)``."""
+    if patch > 1:
+        mean, logit = plain_decoder(z_NZ, convs, math.ceil(height / patch), math.ceil(width / patch), constant)
+        pixels = drawn_by_patches(torch.cat([logit[..., None], mean], 3), patch, height, width)
+        return pixels[..., 1:], pixels[..., 0]
     count = len(z_NZ)
     channels = z_NZ if constant is None else torch.cat([z_NZ, z_NZ.new_full((count, 1), constant)], 1)
     tiled = channels[:, None, None, :].expand(count, height, width, channels.shape[1])
@@ -189,7 +213,9 @@ class Reference:
         loc_NZ, raw_NZ = zp_NL[:, :latent], zp_NL[:, latent:]
         scale_NZ = torch.sqrt(torch.log1p(torch.exp(raw_NZ)))
         convs = [(self.p["decoder.first.weight"], self.p["decoder.first.bias"]), *self.convs("decoder.rest")]
-        mean_NHWC, logit_NHW = plain_decoder(loc_NZ + scale_NZ * noise_NZ, convs, height, width)
+        mean_NHWC, logit_NHW = plain_decoder(
+            loc_NZ + scale_NZ * noise_NZ, convs, height, width, patch=self.config.decoder.patch
+        )
         mean_BKHWC = mean_NHWC.reshape(batch, slots, height, width, 3)
         logit_BKHW = logit_NHW.reshape(batch, slots, height, width)
         loglik_BHW = _log_mixture(logit_BKHW, logistic_components(image_BHWC, mean_BKHWC, s))
@@ -246,7 +272,7 @@ class Reference:
         convs = [(self.p["decoder.first.weight"], self.p["decoder.first.bias"]), *self.convs("decoder.rest")]
         convs = [(weight.detach(), bias.detach()) for weight, bias in convs]
         with torch.enable_grad():
-            outputs = plain_decoder(z_NZ, convs, height, width)
+            outputs = plain_decoder(z_NZ, convs, height, width, patch=self.config.decoder.patch)
             (dz,) = torch.autograd.grad(
                 outputs, z_NZ, (dmean_BKHWC.detach().flatten(0, 1), dlogit_BKHW.detach().flatten(0, 1))
             )
@@ -264,8 +290,9 @@ class Reference:
                 value = layer_norm(value, self.p[f"{norm}.gain"], self.p[f"{norm}.offset"])
             ready[name] = value.repeat_interleave(self.config.slots, 0) if name == "log_prob" else value
         h = torch.cat([ready[name] for name in sorted(ready) if ready[name].dim() == 4], 3)
-        for weight, bias in self.convs("refinement.convs"):
-            h = elu(conv_same(h, weight, bias, stride=2))
+        for layer, (weight, bias) in enumerate(self.convs("refinement.convs")):
+            net = self.config.refinement
+            h = elu(conv_same(h, weight, bias, stride=net.stride if layer or not net.patch else net.patch))
         h = h.mean((1, 2))
         for layer in range(len(self.config.refinement.mlp)):
             weight, bias = self.p[f"refinement.mlp.{2 * layer}.weight"], self.p[f"refinement.mlp.{2 * layer}.bias"]

@@ -8,7 +8,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from mathematics.iodine_reference import TINY_CLEVR, TINY_SPRITES, TINY_TETROMINOES, tiny_image, tiny_model
+from mathematics.iodine_reference import (
+    TINY_CLEVR,
+    TINY_PATCHES,
+    TINY_SPRITES,
+    TINY_TETROMINOES,
+    tiny_image,
+    tiny_model,
+)
 from torch import Tensor
 
 from iodine_kit.models import Computation
@@ -23,7 +30,7 @@ NAMES = get_args(LikelihoodName)
 EXACT = {"rtol": 1e-9, "atol": 1e-9}
 TOLERANCE = 1e-3  # of float32
 ALL = SPATIAL_INPUTS + FLAT_INPUTS
-NETS = {"clevr": TINY_CLEVR, "sprites": TINY_SPRITES, "tetrominoes": TINY_TETROMINOES}
+NETS = {"clevr": TINY_CLEVR, "sprites": TINY_SPRITES, "tetrominoes": TINY_TETROMINOES, "patches": TINY_PATCHES}
 CHOICES: dict[str, dict[str, object]] = {
     "release": {},
     "truncated": {"truncate": True},

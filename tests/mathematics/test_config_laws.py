@@ -141,6 +141,13 @@ def test_images_whose_grid_is_smaller_than_the_kernel_are_refused() -> None:
         check_image(config, 8, 20)
 
 
+def test_images_with_fewer_patches_than_the_refinement_network_needs_are_refused() -> None:
+    config = configured(decoder={"kernel": 1}, refinement={"channels": [2, 2], "patch": 5, "stride": 2})
+    check_image(config, 10, 10)
+    with pytest.raises(ImageSizeError, match="10×10"):
+        check_image(config, 9, 20)
+
+
 def test_images_smaller_than_the_net_needs_are_refused() -> None:
     config = configured(decoder={"kernel": 5}, refinement={"channels": [2, 2]})
     check_image(config, 5, 5)

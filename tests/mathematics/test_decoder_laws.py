@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 from mathematics.iodine_reference import plain_decoder
@@ -82,24 +80,13 @@ def test_the_backward_pass_by_formula_is_that_of_the_tiled_decoder(
             torch.testing.assert_close(ours, theirs, **EXACT)
 
 
-def drawn_by_patches(out_NOhw: Tensor, patch: int, height: int, width: int) -> Tensor:
-    """``[N, 4, H, W]``, pixel by pixel: where a pixel lies in its patch says which channels it takes."""
-    pixels = [
-        [out_NOhw[:, (y % patch) * patch + x % patch :: patch**2, y // patch, x // patch] for x in range(width)]
-        for y in range(height)
-    ]
-    return torch.stack([torch.stack(row, 2) for row in pixels], 2)
-
-
 @pytest.mark.parametrize(
     ("patch", "height", "width"), [(2, 6, 8), (2, 7, 5), (3, 8, 10), (5, 35, 35), (5, 11, 14), (4, 17, 12)]
 )
 def test_patches_are_those_of_a_decoder_on_the_grid(patch: int, height: int, width: int) -> None:
     decoder, z = decoder_and_latents(DecoderConfig(kernel=3, channels=(4, 3), patch=patch))
-    down, across = math.ceil(height / patch), math.ceil(width / patch)
-    mean, logit = plain_decoder(z, convs_of(decoder), down, across)
-    on_grid = torch.cat([logit[..., None], mean], 3).permute(0, 3, 1, 2)
-    expected = drawn_by_patches(on_grid, patch, height, width)
+    mean, logit = plain_decoder(z, convs_of(decoder), height, width, patch=patch)
+    expected = torch.cat([logit[..., None], mean], 3).permute(0, 3, 1, 2)
     mean, logit = decoder(z, decoder.prepare(height, width))
     torch.testing.assert_close(torch.cat([logit[:, None], mean], 1), expected, **EXACT)
     upstream = torch.randn(expected.shape, dtype=torch.float64)

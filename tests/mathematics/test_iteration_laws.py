@@ -12,6 +12,7 @@ from mathematics.iodine_reference import (
     PRIOR_VARIANCE,
     STOPPED,
     TINY_CLEVR,
+    TINY_PATCHES,
     TINY_SPRITES,
     TINY_TETROMINOES,
     Reference,
@@ -33,7 +34,7 @@ from iodine_kit.records import Part
 
 EXACT = {"rtol": 1e-9, "atol": 1e-9}
 SEED = 11
-TINY = {"clevr": TINY_CLEVR, "sprites": TINY_SPRITES, "tetrominoes": TINY_TETROMINOES}
+TINY = {"clevr": TINY_CLEVR, "sprites": TINY_SPRITES, "tetrominoes": TINY_TETROMINOES, "patches": TINY_PATCHES}
 PROBED = (
     "initial", "decoder.first.weight", "decoder.rest.0.bias", "inputs.norms.dmask.gain", "inputs.norms.dzp.offset",
     "refinement.convs.0.weight", "refinement.mlp.0.weight", "refinement.head.weight",

@@ -31,9 +31,10 @@ def build(config: IodineConfig, seed: int) -> Iodine:
 def check_image(config: IodineConfig, height: int, width: int) -> None:
     """Refuse images whose grid is smaller than the decoder's kernel, or too small for the refinement network."""
     drawn = config.decoder.patch * (config.decoder.kernel - 1) + 1
-    smallest = max(drawn, config.refinement.stride ** len(config.refinement.channels))
+    refinement, layers = config.refinement, len(config.refinement.channels)
+    smallest = max(drawn, (refinement.patch or refinement.stride) * refinement.stride ** (layers - 1))
     if min(height, width) < smallest:
         raise ImageSizeError(
             f"this net needs images of at least {smallest}×{smallest} pixels, and these are {height}×{width}: "
-            "use larger images, fewer model.refinement.channels, a smaller model.decoder.kernel or model.decoder.patch"
+            "use larger images, fewer model.refinement.channels, or a smaller kernel or patch"
         )

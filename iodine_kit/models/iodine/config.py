@@ -64,6 +64,8 @@ class RefinementConfig(Config):
         kernel: side of every convolution, pixels.
         channels: of the convolutions, with an ELU after every one.
         stride: of every convolution.
+        patch: side of the patches of pixels that the first convolution sees, its kernel and its stride; ``kernel`` and
+            ``stride`` are then those of the others. None is the published network, in which all are alike.
         mlp: layer widths after the pooling; ELU between, the last layer linear.
         lstm: width of the recurrent state, or none.
         coordinates: ``linear`` (2 channels) or ``cosine`` (8).
@@ -72,6 +74,7 @@ class RefinementConfig(Config):
     kernel: Annotated[int, Field(ge=1, le=31)] = 3
     channels: Annotated[tuple[Width, ...], Field(min_length=1)] = (64, 64, 64, 64)
     stride: Annotated[int, Field(ge=1, le=4)] = 2
+    patch: Annotated[Annotated[int, Field(ge=1, le=16)] | None, NoneAsText] = None
     mlp: Annotated[tuple[Width, ...], Field(min_length=1)] = (256, 256)
     lstm: Annotated[Width | None, NoneAsText] = 256
     coordinates: CoordinateName = "linear"

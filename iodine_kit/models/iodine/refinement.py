@@ -31,13 +31,20 @@ class Begun(NamedTuple):
 
 
 class RefinementNetwork(nn.Module):
-    """Strided SAME convolutions (ELU after each), mean over pixels, MLP, LSTM or none, linear head."""
+    """Strided SAME convolutions (ELU after each), mean over pixels, MLP, LSTM or none, linear head.
+
+    With ``patch`` p the first convolution sees patches of p×p pixels side by side. All others then run on 1/p² as many
+    places.
+    """
 
     def __init__(self, config: RefinementConfig, spatial: int, flat: int, outputs: int) -> None:
         super().__init__()
         widths = [spatial, *config.channels]
-        self.convs = nn.ModuleList(Conv(a, b, config.kernel, config.stride) for a, b in pairwise(widths))
-        self.stride = config.stride
+        alike = (config.kernel, config.stride)
+        shapes = [(config.patch, config.patch) if config.patch else alike, *[alike] * (len(config.channels) - 1)]
+        sizes = zip(pairwise(widths), shapes, strict=True)
+        self.convs = nn.ModuleList(Conv(a, b, kernel, stride) for (a, b), (kernel, stride) in sizes)
+        self.stride = config.patch or config.stride
         self.mlp = mlp([widths[-1], *config.mlp])
         features = config.mlp[-1] + flat
         self.lstm = LSTMCell(features, config.lstm) if config.lstm else None
