@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 import iodine_kit
 from iodine_kit.cli import artifacts, data, stages, studies
+from iodine_kit.cpu import wait_briefly
 from iodine_kit.errors import INTERRUPTED, ConfigError, IodineKitError, StorageError
 from iodine_kit.training.distributed import is_one_of_several
 
@@ -79,4 +80,5 @@ artifacts.register(app)
 
 def main() -> None:
     """Run the command line."""
+    wait_briefly()
     app()

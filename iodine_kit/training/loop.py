@@ -14,7 +14,7 @@ from iodine_kit.errors import DivergedError, TimeLimitReached
 from iodine_kit.progress import Reporter, Show
 from iodine_kit.records import SceneBatch
 from iodine_kit.training.checkpoint import decode, save_weights
-from iodine_kit.training.computing import computing, prepare
+from iodine_kit.training.computing import computing, hint, prepare
 from iodine_kit.training.config import TrainConfig, TrainExecution
 from iodine_kit.training.distributed import ALONE, World
 from iodine_kit.training.files import CHECKPOINTS, METRICS, WEIGHTS
@@ -74,6 +74,8 @@ class Trainer:
         with enough_memory(f"putting the model on {self.device}", ELSEWHERE, estimate):
             world.copy(model.to(self.device).state_dict().values())
             prepare(model, config, execution, self.device)
+            if better := hint(config, self.device):
+                reporter.note(better)
             if execution.compile == "on":
                 reporter.note("the first step is compiled, which takes a minute or more")
             self.state = TrainingState(model, config, settings or {})
