@@ -72,6 +72,12 @@ def miou(true: Bytes, predicted: Bytes, background: Background) -> set[float]:
     return of_matched(iou, true, predicted, background)
 
 
+def miou_fg(true: Bytes, predicted: Bytes, background: Background) -> set[float]:
+    """The foreground pixels alone, in a row, are an image like any other."""
+    foreground = ~np.isin(true, background)
+    return miou(true[foreground][None], predicted[foreground][None], background)
+
+
 def dice(true: Bytes, predicted: Bytes, background: Background) -> set[float]:
     def figure(a: Pixels, b: Pixels) -> Fraction:
         return Fraction(2 * len(a & b), len(a) + len(b))

@@ -15,7 +15,7 @@ from unit.metrics.scenes import Masks, masks
 
 from iodine_kit.metrics import Rules, boundary_f, miou
 
-NAMES = ["miou", "dice", "recovery", "mbo", "sc", "msc", "sc_fg", "count_accuracy", "ap"]
+NAMES = ["miou", "miou_fg", "dice", "recovery", "mbo", "sc", "msc", "sc_fg", "count_accuracy", "ap"]
 
 
 def agrees(score: float, answers: set[float]) -> bool:
