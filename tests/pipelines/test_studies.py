@@ -40,9 +40,14 @@ LESS = {
     "counts": ["study.objects=[1, 2]", "study.scenes=4"],
     "holdout": ["study.scenes=6"],
     "seeds": ["study.seeds=[0, 1]"],
+    "recipe": [
+        "study.images=4",
+        "study.only=['β = 4', 'batch doubled', 'refinement without patches']",
+        "train.batch_size=2",
+    ],
     "multistability": ["study.noises=3", "study.scenes=4"],
 }
-ROWS = {"inputs": 5, "steps": 3, "slots": 2, "counts": 4, "holdout": 5, "seeds": 2}
+ROWS = {"inputs": 5, "steps": 3, "slots": 2, "counts": 4, "holdout": 5, "seeds": 2, "recipe": 4}
 
 
 @pytest.fixture(scope="module")
