@@ -173,6 +173,7 @@ def test_a_decode_passes_gradcheck(name: LikelihoodName, recompute: bool, sigmoi
         refines=True,
         counts=True,
         leave_out=True,
+        posterior=True,
         recompute=recompute,
         stream=False,
     )

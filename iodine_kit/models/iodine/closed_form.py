@@ -29,7 +29,7 @@ class Settings(NamedTuple):
         precision: of the decoder.
         share: of every image in the objective whose gradients are inputs.
         refines: whether those are wanted. ``counts``: whether the loss weighs this decode.
-        leave_out: whether the counterfactual is wanted.
+        leave_out: whether the counterfactual is wanted. ``posterior``: whether the component posterior is.
         recompute: decode again in the backward pass instead of keeping activations.
         stream: whether the loss alone passes gradients on, so that they can be had at once.
     """
@@ -44,6 +44,7 @@ class Settings(NamedTuple):
     refines: bool
     counts: bool
     leave_out: bool
+    posterior: bool
     recompute: bool
     stream: bool
 
@@ -118,7 +119,10 @@ def _look(
     planes_BK4HW = planes_N4HW.view(len(image_BCHW), -1, *planes_N4HW.shape[1:])
     mean, logit = planes_BK4HW[:, :, 1:], planes_BK4HW[:, :, 0]
     mean = torch.sigmoid(mean) if settings.sigmoid else mean
-    said = explain(settings.likelihood, image_BCHW, mean, logit, settings.scale, leave_out=leave_out)
+    said = explain(
+        settings.likelihood, image_BCHW, mean, logit, settings.scale,
+        leave_out=leave_out, posterior=settings.posterior,
+    )  # fmt: skip
     return mean, logit, *said
 
 

@@ -28,8 +28,8 @@ class Decode:
         mean_BKCHW, logit_BKHW, mask_BKHW: RGB means, mask logits and masks.
         nll: scalar, the sum of ``nll_B``, which is without a graph; nats.
         kl_BK: of every slot, nats.
-        loglik_BHW, posterior_BKHW: further inputs of the refinement network.
-        counterfactual_BKHW: another, none where it is not asked for.
+        loglik_BHW: a further input of the refinement network.
+        posterior_BKHW, counterfactual_BKHW: two more, none where they are not asked for.
         dzp_NL, dmean_BKCHW, dlogit_BKHW: gradients of the objective; none after the last decode.
     """
 
@@ -43,7 +43,7 @@ class Decode:
     nll_B: Tensor
     kl_BK: Tensor
     loglik_BHW: Tensor
-    posterior_BKHW: Tensor
+    posterior_BKHW: Tensor | None
     counterfactual_BKHW: Tensor | None = None
     dzp_NL: Tensor | None = None
     dmean_BKCHW: Tensor | None = None
@@ -58,9 +58,10 @@ class Decode:
         """All inputs that change from step to step, as ``[N, C, H, W]``, ``[B, C, H, W]`` or ``[N, F]``."""
         assert self.dzp_NL is not None and self.dmean_BKCHW is not None and self.dlogit_BKHW is not None
         maps: dict[InputName, Tensor] = {
-            "dmask": self.dlogit_BKHW, "mask": self.logit_BKHW, "posterior": self.posterior_BKHW,
-            "pred_mask": self.mask_BKHW,
+            "dmask": self.dlogit_BKHW, "mask": self.logit_BKHW, "pred_mask": self.mask_BKHW,
         }  # fmt: skip
+        if self.posterior_BKHW is not None:
+            maps["posterior"] = self.posterior_BKHW
         if self.counterfactual_BKHW is not None:
             maps["counterfactual"] = self.counterfactual_BKHW
         return {
@@ -116,10 +117,11 @@ class Decoding:
     def _by_formula(self, zp_NL: Tensor, noise_NZ: Tensor, *, refines: bool, counts: bool) -> Decode:
         config, slots = self.config, len(zp_NL) // len(self.image_BCHW)
         z_NZ, loc_NZ, scale_NZ, kl_BK = self._sample(zp_NL, noise_NZ, slots)
+        looks = refines and "posterior" in config.inputs
         settings = Settings(
             config.likelihood, config.likelihood_scale, config.decoder.rgb == "sigmoid", self.weights.constant,
             config.decoder.patch, precision=self.precision, share=self.share, refines=refines, counts=counts,
-            recompute=self.recompute, leave_out=refines and self.leaves_out,
+            recompute=self.recompute, leave_out=refines and self.leaves_out, posterior=looks,
             stream=self.training and not needs_graph(config),
         )  # fmt: skip
         nll, *values, dz_NZ = ClosedForm.apply(  # type: ignore[no-untyped-call]
@@ -133,7 +135,7 @@ class Decoding:
                 dzp_NL = lambda_gradient(dz_NZ, noise_NZ, zp_NL, config.posterior_scale, self.prior, kl_weight)
         return Decode(
             zp_NL, _split(loc_NZ, slots), _split(scale_NZ, slots), mean, logit, mask, nll, nll_B, kl_BK,
-            loglik, posterior, counterfactual if refines and self.leaves_out else None, dzp_NL,
+            loglik, posterior if looks else None, counterfactual if refines and self.leaves_out else None, dzp_NL,
             dmean if refines else None, dlogit if refines else None,
         )  # fmt: skip
 

@@ -19,7 +19,13 @@ import torch
 from torch import Tensor
 
 from iodine_kit.models.iodine.config import LikelihoodName
-from iodine_kit.models.iodine.likelihood import blend, blend_without_each, component_posterior, log_of_rest
+from iodine_kit.models.iodine.likelihood import (
+    blend,
+    blend_without_each,
+    component_posterior,
+    log_of_rest,
+    over_channels,
+)
 
 Density = Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]]
 
@@ -30,7 +36,7 @@ class Explained(NamedTuple):
     Attributes:
         loglik_BHW, mask_BKHW: as in :class:`iodine_kit.models.iodine.likelihood.PixelTerms`.
         posterior_BKHW: :func:`iodine_kit.models.iodine.likelihood.component_posterior`, ``score_BKCHW`` the slope of
-            log p(x | k) in μ_k.
+            log p(x | k) in μ_k; both empty if the posterior was not asked for.
         weight_BKHW, slope_BKCHW: ∂ log p / ∂μ_k is their product; the slope may have one slot for all.
         lean_BKHW: ∂ log p / ∂logit_k.
     """
@@ -45,17 +51,25 @@ class Explained(NamedTuple):
 
 
 def explain(
-    name: LikelihoodName, x_BCHW: Tensor, mean_BKCHW: Tensor, logit_BKHW: Tensor, scale: float, *, leave_out: bool
+    name: LikelihoodName,
+    x_BCHW: Tensor,
+    mean_BKCHW: Tensor,
+    logit_BKHW: Tensor,
+    scale: float,
+    *,
+    leave_out: bool,
+    posterior: bool = True,
 ) -> tuple[Explained, Tensor]:
     """Evaluate the likelihood called ``name`` and, if asked to ``leave_out`` each slot, how much it matters.
 
-    The latter, the counterfactual ``[B, K, H, W]``, is log p(x) − log p(x without slot k), for a mixture
+    ``posterior`` says whether the component posterior is wanted, which costs as much as all the rest. The
+    counterfactual ``[B, K, H, W]`` is log p(x) − log p(x without slot k), for a mixture
     log((1 − π_k) / (1 − r_k)); without ``leave_out`` it is empty.
     """
     if name == "weighted-mean-gaussian":
-        return _weighted_mean(x_BCHW, mean_BKCHW, logit_BKHW, scale, leave_out)
+        return _weighted_mean(x_BCHW, mean_BKCHW, logit_BKHW, scale, leave_out, posterior)
     density = logistic if name == "mixture-logistic" else gaussian
-    return _mixture(density, x_BCHW, mean_BKCHW, logit_BKHW, scale, leave_out)
+    return _mixture(density, x_BCHW, mean_BKCHW, logit_BKHW, scale, leave_out, posterior)
 
 
 def pull_back(
@@ -91,15 +105,22 @@ def gaussian(x: Tensor, loc: Tensor, scale: float) -> tuple[Tensor, Tensor]:
 
 
 def _mixture(
-    density: Density, x_BCHW: Tensor, mean_BKCHW: Tensor, logit_BKHW: Tensor, scale: float, leave_out: bool
+    density: Density,
+    x_BCHW: Tensor,
+    mean_BKCHW: Tensor,
+    logit_BKHW: Tensor,
+    scale: float,
+    leave_out: bool,
+    posterior: bool,
 ) -> tuple[Explained, Tensor]:
     log_density_BKCHW, score_BKCHW = density(x_BCHW[:, None], mean_BKCHW, scale)
-    component_BKHW = log_density_BKCHW.sum(2)
+    component_BKHW = over_channels(log_density_BKCHW)
     joint_BKHW = logit_BKHW + component_BKHW
     all_joint_BHW, all_logit_BHW = joint_BKHW.logsumexp(1), logit_BKHW.logsumexp(1)
     mask_BKHW = (logit_BKHW - all_logit_BHW[:, None]).exp_()
     share_BKHW = (joint_BKHW - all_joint_BHW[:, None]).exp_()
-    loglik_BHW, posterior_BKHW = all_joint_BHW - all_logit_BHW, component_posterior(component_BKHW)
+    loglik_BHW = all_joint_BHW - all_logit_BHW
+    posterior_BKHW = component_posterior(component_BKHW) if posterior else loglik_BHW.new_empty(0)
     lean_BKHW = share_BKHW - mask_BKHW
     explained = Explained(loglik_BHW, mask_BKHW, posterior_BKHW, score_BKCHW, share_BKHW, score_BKCHW, lean_BKHW)
     if not leave_out:
@@ -109,15 +130,18 @@ def _mixture(
 
 
 def _weighted_mean(
-    x_BCHW: Tensor, mean_BKCHW: Tensor, logit_BKHW: Tensor, scale: float, leave_out: bool
+    x_BCHW: Tensor, mean_BKCHW: Tensor, logit_BKHW: Tensor, scale: float, leave_out: bool, posterior: bool
 ) -> tuple[Explained, Tensor]:
     mask_BKHW = logit_BKHW.softmax(1)
     blend_BCHW = blend(mean_BKCHW, mask_BKHW)
     log_density_BCHW, slope_BCHW = gaussian(x_BCHW, blend_BCHW, scale)
-    component_BKCHW, score_BKCHW = gaussian(x_BCHW[:, None], mean_BKCHW, scale)
     apart_BKCHW = mean_BKCHW - blend_BCHW[:, None]
-    lean_BKHW = mask_BKHW * (slope_BCHW[:, None] * apart_BKCHW).sum(2)
-    loglik_BHW, posterior_BKHW = log_density_BCHW.sum(1), component_posterior(component_BKCHW.sum(2))
+    lean_BKHW = mask_BKHW * over_channels(slope_BCHW[:, None] * apart_BKCHW)
+    loglik_BHW = log_density_BCHW.sum(1)
+    posterior_BKHW = score_BKCHW = loglik_BHW.new_empty(0)
+    if posterior:
+        component_BKCHW, score_BKCHW = gaussian(x_BCHW[:, None], mean_BKCHW, scale)
+        posterior_BKHW = component_posterior(over_channels(component_BKCHW))
     slope_B1CHW = slope_BCHW[:, None]
     explained = Explained(loglik_BHW, mask_BKHW, posterior_BKHW, score_BKCHW, mask_BKHW, slope_B1CHW, lean_BKHW)
     if not leave_out:

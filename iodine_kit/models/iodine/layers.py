@@ -74,10 +74,10 @@ class AddShared(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, own_NCHW: Tensor, shared_BCHW: Tensor) -> Tensor:
-        own_BKCHW = own_NCHW.view(len(shared_BCHW), -1, *own_NCHW.shape[1:])
-        ctx.slots = own_BKCHW.shape[1]
-        both: Tensor = (own_BKCHW + shared_BCHW[:, None]).view(own_NCHW.shape)
-        return both
+        apart, both_NCHW = (len(shared_BCHW), -1, *own_NCHW.shape[1:]), torch.empty_like(own_NCHW)
+        ctx.slots = len(own_NCHW) // len(shared_BCHW)
+        torch.add(own_NCHW.view(apart), shared_BCHW[:, None], out=both_NCHW.view(apart))  # a view could not be changed
+        return both_NCHW
 
     @staticmethod
     @once_differentiable
@@ -86,6 +86,24 @@ class AddShared(torch.autograd.Function):
         flat_BKP = rows_NHWC.reshape(-1, ctx.slots, rows_NHWC[0].numel())
         summed_BP = torch.matmul(flat_BKP.new_ones(1, ctx.slots), flat_BKP)[:, 0]
         return gradient_NCHW, summed_BP.view(-1, *rows_NHWC.shape[1:]).permute(0, 3, 1, 2)
+
+
+class Elu(torch.autograd.Function):
+    """ELU in place, with a backward pass that is fast on channels-last images whatever the gradient's layout is."""
+
+    @staticmethod
+    def forward(ctx: Any, x_NCHW: Tensor) -> Tensor:
+        ctx.mark_dirty(x_NCHW)
+        y_NCHW = F.elu_(x_NCHW)
+        ctx.save_for_backward(y_NCHW)
+        return y_NCHW
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient_NCHW: Tensor) -> Tensor:
+        (y_NCHW,) = ctx.saved_tensors
+        gradient = torch.empty_like(y_NCHW).copy_(gradient_NCHW)
+        return elu_backward_(gradient, y_NCHW)
 
 
 def elu_(x: Tensor) -> Tensor:

@@ -83,7 +83,17 @@ def pixel_terms(
 
 def blend(mean_BKCHW: Tensor, mask_BKHW: Tensor) -> Tensor:
     """The reconstruction Σ_k π_k μ_k, ``[B, C, H, W]``."""
-    return (mask_BKHW[:, :, None] * mean_BKCHW).sum(1)
+    weight_BK1HW = mask_BKHW[:, :, None]
+    whole_BCHW = weight_BK1HW[:, 0] * mean_BKCHW[:, 0]
+    for k in range(1, mean_BKCHW.shape[1]):  # several times as fast on CPUs as a sum over a short axis
+        whole_BCHW = torch.addcmul(whole_BCHW, weight_BK1HW[:, k], mean_BKCHW[:, k])
+    return whole_BCHW
+
+
+def over_channels(x_BKCHW: Tensor) -> Tensor:
+    """The sum over the colour channels, ``[B, K, H, W]``; several times as fast on CPUs as one over a short axis."""
+    red, *others = x_BKCHW.unbind(2)
+    return sum(others, red)
 
 
 def mixture_without_each(terms: PixelTerms, logit_BKHW: Tensor) -> Tensor:
