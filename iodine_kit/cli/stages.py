@@ -109,6 +109,10 @@ def prepare(
 def train(
     dataset: DatasetOption = None,
     model: Annotated[str | None, typer.Option(help="Name of the model; left out, iodine.")] = None,
+    start: Annotated[
+        str | None,
+        typer.Option("--from", metavar="RUN|FILE", help="Begin with these weights: a run's, or a .safetensors file's."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     auto_resume: Annotated[
         bool,
@@ -144,6 +148,8 @@ def train(
         tables = tables_of(pipeline, settings, stage.TABLES)
         if model is not None:
             tables["model"]["name"] = model
+        if start is not None:
+            tables["train"]["from"] = start
         place, reporter = store_at(store), Terminal() if world.first else Silent()
         split = str(tables["train"].get("split", "train"))
         command = "iodine-kit prepare tetrominoes --generate 2000"

@@ -77,6 +77,11 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
 
+    @classmethod
+    def of(cls, artifact: Artifact) -> Store:
+        """The store that an artifact lies in, as ``root/kind/name-key12``."""
+        return cls(artifact.path.absolute().parents[1])
+
     def find(self, identity: Identity) -> Artifact | None:
         """The finished artifact of this identity, made from inputs of the same content; else ``None``."""
         artifact = self._load(self._final(identity.planned))
