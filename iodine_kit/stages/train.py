@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from iodine_kit.config import Config, Values, build, split_table
 from iodine_kit.errors import SchemaError
@@ -15,11 +14,12 @@ from iodine_kit.stages.job import Facts, Job, Tables
 from iodine_kit.stages.pictures import draw_curves
 from iodine_kit.stages.split import check_split, dataset_info, open_split
 from iodine_kit.stages.start import KEY, Start, find_start, start_place
+from iodine_kit.stages.trained import load_model as load_model
 from iodine_kit.stages.validation import METRIC, Validation
 from iodine_kit.store import Artifact, Identity, Store
 from iodine_kit.training.config import TrainConfig, TrainExecution
 from iodine_kit.training.distributed import ALONE, World
-from iodine_kit.training.files import CHECKPOINTS, WEIGHTS
+from iodine_kit.training.files import CHECKPOINTS
 from iodine_kit.training.parts import divide
 
 VERSION = 2
@@ -75,23 +75,6 @@ def configure(tables: Tables) -> tuple[TrainConfig, TrainExecution]:
     train_table = {key: value for key, value in tables.get("train", {}).items() if key != KEY}
     train_values, execution_values = split_table(train_table, [TrainConfig, TrainExecution], "train")
     return build(TrainConfig, train_values, "train"), build(TrainExecution, execution_values, "train")
-
-
-def model_of(run: Artifact) -> tuple[ModelPlugin, Config]:
-    """The plug-in and the configuration of the model that a run trained."""
-    values = dict(run.config["model"])
-    plugin = MODELS.load(values.pop("name"))
-    return plugin, build(plugin.Config, values, "model")
-
-
-def load_model(run: Artifact) -> Any:
-    """Rebuild a trained model from its run."""
-    from iodine_kit.training.checkpoint import load_weights
-
-    plugin, config = model_of(run)
-    model = plugin.build(config, seed=0)
-    load_weights(run.path / WEIGHTS, model)
-    return model
 
 
 def _with_default_preset(plugin: ModelPlugin, values: Values, dataset: Artifact, reporter: Reporter) -> Values:

@@ -27,8 +27,9 @@ from iodine_kit.errors import (
     TimeLimitReached,
 )
 from iodine_kit.records import DatasetInfo, Scene
-from iodine_kit.stages import train
+from iodine_kit.stages import compare, evaluate, infer, train
 from iodine_kit.stages.job import Job, obtain
+from iodine_kit.stages.trained import of_run
 from iodine_kit.store import Artifact, Store
 from iodine_kit.training.files import WEIGHTS
 
@@ -139,6 +140,19 @@ def test_what_is_no_start_is_told_in_a_sentence(dataset: Artifact, tmp_path: Pat
         with pytest.raises(error) as caught:
             made(dataset, f"train.from={place}")
         assert told in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_seeds_of_one_recipe_are_one_model_and_another_start_is_another(dataset: Artifact) -> None:
+    store, evaluations = Store.of(dataset), []
+    for start, seed in ((None, 0), (1, 1), (2, 2)):
+        begun = [] if start is None else [f"train.from={made(dataset, f'train.seed={start}').path}"]
+        run = made(dataset, f"train.seed={seed}", "train.steps=1", *begun)
+        job = infer.plan({"infer": {"split": "train"}}, of_run(run), dataset, Notes())
+        predictions = obtain(store, job, Notes())
+        planned_eval = evaluate.plan({"eval": {"metrics": ["ari-all"]}}, predictions, dataset, Notes())
+        evaluations.append(obtain(store, planned_eval, Notes()))
+    facts = obtain(store, compare.plan({}, evaluations, store, Notes()), Notes()).facts
+    assert [model["seeds"] for model in facts["models"]] == [[0], [1, 2]]
 
 
 @pytest.mark.slow

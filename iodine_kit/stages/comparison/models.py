@@ -9,6 +9,7 @@ from typing import Any
 from iodine_kit.config import flatten
 from iodine_kit.errors import ConfigError
 from iodine_kit.stages.start import ROLE
+from iodine_kit.stages.trained import keeps_weights
 from iodine_kit.store import Artifact, Store
 from iodine_kit.store.identity import canonical_json
 
@@ -52,6 +53,10 @@ def trace(evaluation: Artifact, store: Store) -> Trained:
     predictions = store.resolve(evaluation.manifest.identity.inputs["predictions"])
     identity = predictions.manifest.identity
     scored = {key: value for key, value in evaluation.config["eval"].items() if key not in _OF_THE_FIGURES}
+    if keeps_weights(predictions):
+        told = {"weights": [source.sha256 for source in identity.sources]}
+        settings = {**identity.config, **told, "eval": scored, "code": [identity.plugins, identity.version]}
+        return Trained(evaluation, settings, None, str(predictions.facts["model"]))
     if "run" not in identity.inputs:
         name = str(predictions.facts.get("model", identity.name))
         settings = {"imported": name, "eval": scored}
