@@ -110,7 +110,9 @@ def train(
     model: Annotated[str | None, typer.Option(help="Name of the model; left out, iodine.")] = None,
     start: Annotated[
         str | None,
-        typer.Option("--from", metavar="RUN|FILE", help="Begin with these weights: a run's, or a .safetensors file's."),
+        typer.Option(
+            "--from", metavar="RUN|FILE|pretrained:NAME", help="Begin with these weights instead of random ones."
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     auto_resume: Annotated[

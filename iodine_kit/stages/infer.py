@@ -15,6 +15,7 @@ from iodine_kit.errors import CountError, DivergedError
 from iodine_kit.heap import keep_freed_memory
 from iodine_kit.loader import in_order
 from iodine_kit.predictions import PREDICTIONS, PredictionWriter
+from iodine_kit.pretrained.images import ImageStatistics, difference, measure
 from iodine_kit.progress import Reporter
 from iodine_kit.records import PredictionBatch
 from iodine_kit.stages.job import Facts, Job, Tables
@@ -31,6 +32,8 @@ VERSION = 1
 TABLES = ("infer",)
 StoredField = Literal["step_mask", "soft_mask", "component", "reconstruction", "latents", "elbo"]
 ALL_FIELDS: tuple[StoredField, ...] = ("step_mask", "soft_mask", "component", "reconstruction", "latents", "elbo")
+LOOKED_AT = 64
+"""Images by which a split is compared with what a model was trained on."""
 Positive = Annotated[int, Field(ge=1)]
 
 
@@ -66,13 +69,16 @@ class InferExecution(Config):
 
 def plan(tables: Tables, model: TrainedModel, dataset: Artifact, reporter: Reporter) -> Job:
     """Resolve the configuration for a trained model and the data set to segment."""
-    config, execution = configure(tables)
+    given = {**model.defaults, **_only_split(model, dataset), **tables.get("infer", {})}
+    config, execution = configure({"infer": given})
     available = check_split(dataset, config.split)
     count = config.scenes or available
     if count > available:
         raise CountError(f"{dataset.path}: split '{config.split}' has {available} scenes, not {count}")
     info, trained = dataset_info(dataset), model.config.model_dump()
     model.plugin.check_image(model.config, info.height, info.width)
+    if model.images and (told := difference(model.images, _measured(dataset, config.split, count))):
+        reporter.note(f"note: {model.title}: {told}: its masks may be poor")
     resolved: dict[str, Any] = {
         **config.model_dump(mode="json"),
         "slots": config.slots or trained.get("slots"),
@@ -94,6 +100,17 @@ def plan(tables: Tables, model: TrainedModel, dataset: Artifact, reporter: Repor
     )
     resolved_config = InferConfig.model_validate(resolved)
     return Job(identity, lambda out: _make(resolved_config, execution, model, dataset, out, reporter))
+
+
+def _only_split(model: TrainedModel, dataset: Artifact) -> dict[str, str]:
+    """Of a data set of one split, that; but not of a model's own data set, where it is what it was trained on."""
+    splits = list(dataset.facts["splits"])
+    return {"split": splits[0]} if len(splits) == 1 and model.trained_on is None and not model.dataset else {}
+
+
+def _measured(dataset: Artifact, split: str, count: int) -> ImageStatistics:
+    """What the first images of a split look like."""
+    return measure(open_split(dataset, split).batch(range(min(count, LOOKED_AT))).image)
 
 
 def configure(tables: Tables) -> tuple[InferConfig, InferExecution]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iodine_kit.errors import ConfigError, SourceError, StorageError
+from iodine_kit.pretrained import PREFIX, weights
 from iodine_kit.stages.job import Tables
 from iodine_kit.store import Reference, SourceFile, Store
 from iodine_kit.training.files import WEIGHTS
@@ -65,9 +66,10 @@ def start_place(tables: Tables) -> str | None:
 
 
 def find_start(tables: Tables, store: Store) -> Start | None:
-    """Read the weights that ``train.from`` names: a file, or a run of ``store``.
+    """Read the weights that ``train.from`` names: a file, a run of ``store``, or ``pretrained:NAME``.
 
     Raises:
+        UnknownNameError: if no pretrained model has this name.
         SourceError: if there is no such file.
         ArtifactNotFoundError: if there is no such run.
     """
@@ -75,6 +77,8 @@ def find_start(tables: Tables, store: Store) -> Start | None:
     if place is None:
         return None
     path = Path(place)
+    if place.startswith(PREFIX):
+        return of_bytes(place, weights(place), place)
     if path.is_file():
         return of_bytes(place, _read(path), path.resolve().name)
     if path.suffix == ".safetensors":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from iodine_kit.config import Config, Values, build
 from iodine_kit.errors import SchemaError
 from iodine_kit.models import MODELS, ModelPlugin
+from iodine_kit.pretrained.images import ImageStatistics
 from iodine_kit.store import Artifact, Reference, SourceFile, Store
 from iodine_kit.training.config import TrainConfig
 from iodine_kit.training.files import WEIGHTS
@@ -32,6 +33,8 @@ class TrainedModel:
         sources: names their file, and ``settings`` is what the identity says of model and weights.
         facts: of weights that no run in the store holds, for the manifest.
         trained_on: the data set that it was trained on, where that is known; ``dataset``: name of those it is for.
+        defaults: values of the table ``infer`` that are taken unless others are given.
+        images: what it was trained on looks like, where that is known.
     """
 
     name: str
@@ -46,6 +49,8 @@ class TrainedModel:
     facts: Values = field(default_factory=dict)
     trained_on: Reference | None = None
     dataset: str = ""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    images: ImageStatistics | None = None
 
     def load(self) -> Any:
         """The model with its weights, on the CPU, for inference only.
