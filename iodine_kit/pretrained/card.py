@@ -14,6 +14,7 @@ from iodine_kit.pretrained.images import ImageStatistics
 from iodine_kit.store import SourceFile
 
 CARD = "card.json"
+NAME = r"^[a-z0-9][a-z0-9._-]*$"
 
 
 class Data(Config):
@@ -108,7 +109,7 @@ class Card(Config):
     model_config = ConfigDict(populate_by_name=True)
 
     schema_: Literal["iodine-kit/pretrained/1"] = Field(default="iodine-kit/pretrained/1", alias="schema")
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    name: str = Field(pattern=NAME)
     summary: str
     licence: str
     model: dict[str, Any]

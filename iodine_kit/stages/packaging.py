@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shlex
 import shutil
 from collections.abc import Sequence
@@ -12,8 +13,9 @@ from typing import Any
 
 from iodine_kit.errors import ConfigError, SchemaError, StorageError
 from iodine_kit.models import MODELS
-from iodine_kit.pretrained.card import CARD, Card, Data, Inference, Metric, Phase, Scores, card_text
+from iodine_kit.pretrained.card import CARD, NAME, Card, Data, Inference, Metric, Phase, Scores, card_text
 from iodine_kit.pretrained.images import measure
+from iodine_kit.stages import evaluate
 from iodine_kit.stages.split import check_split, open_split
 from iodine_kit.stages.start import ROLE
 from iodine_kit.stages.trained import of_run
@@ -42,8 +44,11 @@ def package(
 
     Raises:
         SchemaError: if the evaluations are not of one run that was trained here.
-        ConfigError: if the weights are larger than :data:`LARGEST`, or the folder is there and not to be overwritten.
+        ConfigError: if there can be no such name, the weights are larger than :data:`LARGEST`, or the folder is there
+            and not to be overwritten.
     """
+    if not re.fullmatch(NAME, name):
+        raise ConfigError(f"'{name}' is no name of a model: use small letters, digits, '.', '_' and '-'")
     run, predictions = _run_of(evaluations, store)
     data = (run.path / WEIGHTS).read_bytes()
     if len(data) > LARGEST:
@@ -69,6 +74,9 @@ def package(
 
 
 def _run_of(evaluations: Sequence[Artifact], store: Store) -> tuple[Artifact, list[Artifact]]:
+    for one in evaluations:
+        if one.manifest.identity.version != evaluate.VERSION:
+            raise SchemaError(f"{one.path}: made by another version of eval: evaluate again with 'iodine-kit eval'")
     predictions = [store.resolve(one.manifest.identity.inputs["predictions"]) for one in evaluations]
     runs = {}
     for made in predictions:

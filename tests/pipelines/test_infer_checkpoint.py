@@ -168,6 +168,33 @@ def test_of_a_damaged_checkpoint_the_one_before_is_taken_and_nothing_removed(dat
         at(dataset, 2)
 
 
+def test_a_run_that_moves_on_meanwhile_is_looked_at_again_and_one_that_ends_is_told_of(
+    dataset: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Checkpoints that are too many go, and a run that ends takes its folder along, between listing and reading."""
+    folder, read = interrupted(dataset, after=2), Path.read_bytes
+    older, newest = sorted(folder.glob("checkpoint-*"))
+
+    def moved_on(path: Path) -> bytes:
+        if path == newest and newest.exists():
+            newest.rename(folder / "checkpoint-000000003.safetensors")
+        return read(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", moved_on)
+        assert at(dataset, "latest").sources[0].name == "checkpoint-000000003.safetensors"
+
+    def ended(path: Path) -> bytes:
+        if path.name.startswith("checkpoint-"):
+            folder.rename(folder.with_name("iodine-blocks-ended"))
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", ended)
+    with pytest.raises(ArtifactNotFoundError, match="this run has ended meanwhile"):
+        at(dataset, "latest", folder)
+    assert older.name == "checkpoint-000000001.safetensors"
+
+
 def test_what_is_not_there_is_told_in_a_sentence(dataset: Artifact, tmp_path: Path) -> None:
     with pytest.raises(ArtifactNotFoundError, match="holds no unfinished run with a checkpoint: leave --checkpoint"):
         at(dataset, "latest")

@@ -171,6 +171,8 @@ def test_only_one_finished_small_run_is_packaged(
         packaging.package("both", both, store, shelf, WORDS)
     with pytest.raises(ConfigError, match="squares is there: give --overwrite"):
         packaging.package("squares", both[:1], store, shelf, WORDS)
+    with pytest.raises(ConfigError, match=r"'\.\./Squares' is no name of a model"):
+        packaging.package("../Squares", both[:1], store, shelf, WORDS)
     packaging.package("squares", both[:1], store, shelf, WORDS, overwrite=True)
     assert len(pretrained.card("squares").scores) == 1
     monkeypatch.setattr(packaging, "LARGEST", 1000)
