@@ -12,6 +12,7 @@ from iodine_kit.errors import ConfigError, CountError, SourceError, did_you_mean
 from iodine_kit.progress import Reporter
 from iodine_kit.stages import evaluate, infer, prepare, probe, report, train, traverse
 from iodine_kit.stages.job import Job, obtain
+from iodine_kit.stages.trained import of_run
 from iodine_kit.store import Artifact, Store
 
 FOLDER = Path("pipelines")
@@ -117,13 +118,13 @@ def _plan(
     if role == "run":
         return train.plan(tables, chain["dataset"], reporter)
     if role == "predictions":
-        return infer.plan(tables, chain["run"], chain["dataset"], reporter)
+        return infer.plan(tables, of_run(chain["run"]), chain["dataset"], reporter)
     if role == "evaluation":
         return evaluate.plan(tables, chain["predictions"], chain["dataset"], reporter)
     if role == "probe":
         return probe.plan(tables, chain["predictions"], chain["dataset"], reporter)
     if role == "traversal":
-        return traverse.plan(tables, chain["predictions"], chain["run"], chain["dataset"], reporter)
+        return traverse.plan(tables, chain["predictions"], of_run(chain["run"]), chain["dataset"], reporter)
     return report.plan(tables, chain, reporter)
 
 

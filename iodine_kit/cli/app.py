@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 import iodine_kit
-from iodine_kit.cli import artifacts, data, stages, studies
+from iodine_kit.cli import artifacts, data, models, stages, studies
 from iodine_kit.cpu import wait_briefly
 from iodine_kit.errors import INTERRUPTED, ConfigError, IodineKitError, StorageError
 from iodine_kit.training.distributed import is_one_of_several
@@ -75,6 +75,7 @@ def _root(
 stages.register(app)
 studies.register(app)
 data.register(app)
+models.register(app)
 artifacts.register(app)
 
 

@@ -20,7 +20,7 @@ def datasets() -> list[dict[str, Any]]:
     """Every data set: name, summary, whether it has a generator or can be downloaded, layouts that can hold it."""
     from iodine_kit.stages.prepare import DATASETS, LAYOUTS
 
-    layouts = {name: layout.DATASETS for name, layout in _working(LAYOUTS)}
+    layouts = {name: layout.DATASETS for name, layout in working(LAYOUTS)}
     return [
         {
             "name": name,
@@ -29,7 +29,7 @@ def datasets() -> list[dict[str, Any]]:
             "download": bool(plugin.urls(plugin.Config())),
             "layouts": [layout for layout, holds in layouts.items() if not holds or name in holds],
         }
-        for name, plugin in _working(DATASETS)
+        for name, plugin in working(DATASETS)
     ]
 
 
@@ -37,10 +37,10 @@ def formats() -> list[dict[str, str]]:
     """Every storage format with the first sentence that it says of itself."""
     from iodine_kit.stages.split import FORMATS
 
-    return [{"name": name, "summary": _first_paragraph(plugin.__doc__)} for name, plugin in _working(FORMATS)]
+    return [{"name": name, "summary": _first_paragraph(plugin.__doc__)} for name, plugin in working(FORMATS)]
 
 
-def _working(registry: Registry[PluginT]) -> list[tuple[str, PluginT]]:
+def working(registry: Registry[PluginT]) -> list[tuple[str, PluginT]]:
     """Every plug-in that can be imported; of others' broken ones a word."""
     found = []
     for name in registry.names():
@@ -60,7 +60,7 @@ def protocols(name: str | None) -> list[dict[str, Any]]:
     """Every protocol, or the one named, with its rules by data set."""
     from iodine_kit.stages.prepare import PROTOCOLS
 
-    found = [(name, PROTOCOLS.load(name))] if name else _working(PROTOCOLS)
+    found = [(name, PROTOCOLS.load(name))] if name else working(PROTOCOLS)
     return [
         {
             "name": one,

@@ -117,29 +117,6 @@ def prepared_by(pipeline: str | None) -> str | None:
     return None if prepared is None else str(prepared)
 
 
-def dataset_of(store: Store, run: Artifact, split: str) -> Artifact:
-    """The data set that a run was trained on; for imported weights the newest of the kind that they were trained on.
-
-    Raises:
-        ArtifactNotFoundError: if the weights were imported and no such data set is in the store.
-    """
-    from iodine_kit.cli.console import Terminal
-    from iodine_kit.errors import ArtifactNotFoundError
-
-    if "dataset" in run.manifest.identity.inputs:
-        return parent(store, run, "dataset")
-    name = run.facts["dataset"]
-    found = [a for a in store.artifacts("dataset") if a.facts["info"]["dataset"] == name]
-    if not found:
-        raise ArtifactNotFoundError(
-            f"{store.root} holds no '{name}', which the imported weights {run.path} are for: make one with "
-            f"'iodine-kit prepare {name}', or name another data set with --dataset"
-        )
-    artifact = next((a for a in reversed(found) if split in a.facts["splits"]), found[-1])
-    Terminal().note(f"using dataset {artifact.path}")
-    return store.usable(artifact)
-
-
 def parent(store: Store, artifact: Artifact, role: str) -> Artifact:
     """The input that an artifact was made from."""
     return store.resolve(artifact.manifest.identity.inputs[role])

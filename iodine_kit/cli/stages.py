@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from iodine_kit.cli import evaluation, imports, probes, reports, traversals
+from iodine_kit.cli import evaluation, imports, inference, probes, reports, traversals
 from iodine_kit.cli.options import (
     DEFAULT_STORE,
     DatasetOption,
@@ -17,7 +17,6 @@ from iodine_kit.cli.options import (
     PipelineOption,
     SetOption,
     StoreOption,
-    dataset_of,
     input_artifact,
     prepared_by,
     splits_of,
@@ -34,7 +33,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the application, in the order in which they are used."""
     app.command("prepare")(prepare)
     app.command("train")(train)
-    app.command("infer")(infer)
+    inference.register(app)
     imports.register(app)
     evaluation.register(app)
     probes.register(app)
@@ -109,6 +108,12 @@ def prepare(
 def train(
     dataset: DatasetOption = None,
     model: Annotated[str | None, typer.Option(help="Name of the model; left out, iodine.")] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="RUN|FILE|pretrained:NAME", help="Begin with these weights instead of random ones."
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     auto_resume: Annotated[
         bool,
@@ -144,6 +149,8 @@ def train(
         tables = tables_of(pipeline, settings, stage.TABLES)
         if model is not None:
             tables["model"]["name"] = model
+        if start is not None:
+            tables["train"]["from"] = start
         place, reporter = store_at(store), Terminal() if world.first else Silent()
         split = str(tables["train"].get("split", "train"))
         command = "iodine-kit prepare tetrominoes --generate 2000"
@@ -160,31 +167,6 @@ def train(
         if artifact:
             reporter.note(summary(artifact))
             emit(artifact, as_json, **{name: artifact.facts[name] for name in ("steps", "parameters", "device")})
-
-
-def infer(
-    run: Annotated[
-        str | None, typer.Option(metavar="ARTIFACT", help="Trained run; left out, the newest.", show_default=False)
-    ] = None,
-    dataset: DatasetOption = None,
-    settings: SetOption = None,
-    pipeline: PipelineOption = None,
-    store: StoreOption = DEFAULT_STORE,
-    overwrite: OverwriteOption = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Segment a split into predictions.h5. Keys to --set: infer.split, infer.slots, infer.steps, infer.store, …"""
-    from iodine_kit.cli.console import Terminal, emit
-    from iodine_kit.stages import infer as stage
-    from iodine_kit.stages.job import obtain
-
-    tables = tables_of(pipeline, settings, stage.TABLES)
-    place, reporter = store_at(store), Terminal()
-    trained = input_artifact(place, run, "run", "iodine-kit train")
-    split = str(tables["infer"].get("split", "test"))
-    data = place.open(dataset, "dataset") if dataset else dataset_of(place, trained, split)
-    artifact = obtain(place, stage.plan(tables, trained, data, reporter), reporter, overwrite=overwrite)
-    emit(artifact, as_json, **artifact.facts)
 
 
 def run(

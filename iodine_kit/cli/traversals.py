@@ -41,18 +41,16 @@ def traverse(
     Keys to --set: traverse.scenes, traverse.dimensions, traverse.values, traverse.range, traverse.device, …
     """
     from iodine_kit.cli.console import Terminal, emit
-    from iodine_kit.errors import SchemaError
     from iodine_kit.stages import traverse as stage
     from iodine_kit.stages.job import obtain
+    from iodine_kit.stages.trained import behind, keeps_weights
 
     tables = tables_of(pipeline, settings, stage.TABLES)
     place, reporter = store_at(store), Terminal()
     predicted = input_artifact(
         place, predictions, "predictions", "iodine-kit infer",
-        suits=lambda found: "run" in found.manifest.identity.inputs and has_latents(found),
+        suits=lambda found: ("run" in found.manifest.identity.inputs or keeps_weights(found)) and has_latents(found),
     )  # fmt: skip
-    if "run" not in predicted.manifest.identity.inputs:
-        raise SchemaError(f"{predicted.path}: imported predictions have no model here that could draw other latents")
-    run, data = parent(place, predicted, "run"), parent(place, predicted, "dataset")
-    artifact = obtain(place, stage.plan(tables, predicted, run, data, reporter), reporter, overwrite=overwrite)
+    model, data = behind(predicted, place), parent(place, predicted, "dataset")
+    artifact = obtain(place, stage.plan(tables, predicted, model, data, reporter), reporter, overwrite=overwrite)
     emit(artifact, as_json, **artifact.facts)

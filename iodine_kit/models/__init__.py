@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from iodine_kit.config import Config
 from iodine_kit.records import Part
+from iodine_kit.registry import Registry
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -123,3 +124,6 @@ class ModelPlugin(Protocol):
 
     def check_image(self, config: Any, height: int, width: int) -> None:
         """Raise :class:`iodine_kit.errors.ImageSizeError` if the net cannot take such images."""
+
+
+MODELS: Registry[ModelPlugin] = Registry("model", "iodine_kit.models", ModelPlugin)

@@ -128,7 +128,7 @@ class ReportContext:
         training: rows of the training log, whose columns :mod:`iodine_kit.reporting.curves` knows.
         training_facts: (label, value) pairs on how fast training went, and on what.
         total: scenes of the evaluation, of which ``scenes`` may be a part.
-        model: whose predictions these are, if they were imported.
+        model: whose predictions these are, where no run of the chain says it; "" otherwise.
         rules: (label, sentence) pairs: convention, resizing, how intervals were drawn.
         level: of the intervals, for example 0.95.
         groups, objects: breakdowns by scene and by object, as an evaluation's facts have them.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from iodine_kit.config import Config, build
-from iodine_kit.models import ModelPlugin
+from iodine_kit.models import MODELS, ModelPlugin
 from iodine_kit.progress import Reporter
 from iodine_kit.stages import train
 from iodine_kit.stages.job import Tables
@@ -68,7 +68,7 @@ def estimate_run(tables: Tables, dataset: Artifact, reporter: Reporter) -> RunEs
 
     identity = train.plan(tables, dataset, reporter).identity
     values: dict[str, Any] = dict(identity.config["model"])
-    plugin = train.MODELS.load(values.pop("name"))
+    plugin = MODELS.load(values.pop("name"))
     config, execution = train.configure(tables)
     info = dataset_info(dataset)
     found = estimate(plugin, build(plugin.Config, values, "model"), config, execution, info.height, info.width)

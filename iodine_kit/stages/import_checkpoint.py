@@ -8,11 +8,11 @@ from typing import Any
 
 from iodine_kit.config import Config, Values, build
 from iodine_kit.errors import ConfigError, CorruptDataError, SchemaError, did_you_mean
+from iodine_kit.models import MODELS
 from iodine_kit.models.iodine import released
 from iodine_kit.progress import Reporter
 from iodine_kit.stages.checkpoints import Checkpoint
 from iodine_kit.stages.job import Facts, Job, Tables
-from iodine_kit.stages.train import MODELS
 from iodine_kit.store import Identity, SourceFile
 from iodine_kit.tensorbundle import Bundle
 from iodine_kit.training.files import WEIGHTS

@@ -15,11 +15,12 @@ from iodine_kit.errors import CountError, DivergedError
 from iodine_kit.heap import keep_freed_memory
 from iodine_kit.loader import in_order
 from iodine_kit.predictions import PREDICTIONS, PredictionWriter
+from iodine_kit.pretrained.images import ImageStatistics, difference, measure
 from iodine_kit.progress import Reporter
 from iodine_kit.records import PredictionBatch
 from iodine_kit.stages.job import Facts, Job, Tables
 from iodine_kit.stages.split import check_split, dataset_info, open_split
-from iodine_kit.stages.train import load_model, model_of
+from iodine_kit.stages.trained import TrainedModel
 from iodine_kit.store import Artifact, Identity
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ VERSION = 1
 TABLES = ("infer",)
 StoredField = Literal["step_mask", "soft_mask", "component", "reconstruction", "latents", "elbo"]
 ALL_FIELDS: tuple[StoredField, ...] = ("step_mask", "soft_mask", "component", "reconstruction", "latents", "elbo")
+LOOKED_AT = 64
+"""Images by which a split is compared with what a model was trained on."""
 Positive = Annotated[int, Field(ge=1)]
 
 
@@ -64,16 +67,18 @@ class InferExecution(Config):
     threads: Annotated[int, Field(ge=0)] = 0
 
 
-def plan(tables: Tables, run: Artifact, dataset: Artifact, reporter: Reporter) -> Job:
-    """Resolve the configuration for a run and the data set to segment."""
-    config, execution = configure(tables)
+def plan(tables: Tables, model: TrainedModel, dataset: Artifact, reporter: Reporter) -> Job:
+    """Resolve the configuration for a trained model and the data set to segment."""
+    given = {**model.defaults, **_only_split(model, dataset), **tables.get("infer", {})}
+    config, execution = configure({"infer": given})
     available = check_split(dataset, config.split)
     count = config.scenes or available
     if count > available:
         raise CountError(f"{dataset.path}: split '{config.split}' has {available} scenes, not {count}")
-    plugin, model_config = model_of(run)
-    info, trained = dataset_info(dataset), model_config.model_dump()
-    plugin.check_image(model_config, info.height, info.width)
+    info, trained = dataset_info(dataset), model.config.model_dump()
+    model.plugin.check_image(model.config, info.height, info.width)
+    if model.images and (told := difference(model.images, _measured(dataset, config.split, count))):
+        reporter.note(f"note: {model.title}: {told}: its masks may be poor")
     resolved: dict[str, Any] = {
         **config.model_dump(mode="json"),
         "slots": config.slots or trained.get("slots"),
@@ -82,17 +87,30 @@ def plan(tables: Tables, run: Artifact, dataset: Artifact, reporter: Reporter) -
     }
     # Rebuilt with the test-time values, so that what the model forbids is refused before anything runs.
     at_test: dict[str, Any] = {name: resolved[name] for name in ("slots", "steps") if name in trained}
-    build(plugin.Config, {**trained, **at_test}, "infer")
+    build(model.plugin.Config, {**trained, **at_test}, "infer")
     identity = Identity(
         kind="predictions",
-        name=run.manifest.identity.name,
+        name=model.name,
         stage="infer",
         version=VERSION,
-        config={"infer": resolved},
-        inputs={"run": run.reference, "dataset": dataset.reference},
+        plugins=dict(model.plugins),
+        config={"infer": resolved, **model.settings},
+        inputs={**model.inputs, "dataset": dataset.reference},
+        sources=model.sources,
     )
     resolved_config = InferConfig.model_validate(resolved)
-    return Job(identity, lambda out: _make(resolved_config, execution, run, dataset, out, reporter))
+    return Job(identity, lambda out: _make(resolved_config, execution, model, dataset, out, reporter))
+
+
+def _only_split(model: TrainedModel, dataset: Artifact) -> dict[str, str]:
+    """Of a data set of one split, that; but not of a model's own data set, where it is what it was trained on."""
+    splits = list(dataset.facts["splits"])
+    return {"split": splits[0]} if len(splits) == 1 and model.trained_on is None and not model.dataset else {}
+
+
+def _measured(dataset: Artifact, split: str, count: int) -> ImageStatistics:
+    """What the first images of a split look like."""
+    return measure(open_split(dataset, split).batch(range(min(count, LOOKED_AT))).image)
 
 
 def configure(tables: Tables) -> tuple[InferConfig, InferExecution]:
@@ -102,7 +120,12 @@ def configure(tables: Tables) -> tuple[InferConfig, InferExecution]:
 
 
 def _make(
-    config: InferConfig, execution: InferExecution, run: Artifact, dataset: Artifact, out: Path, reporter: Reporter
+    config: InferConfig,
+    execution: InferExecution,
+    trained: TrainedModel,
+    dataset: Artifact,
+    out: Path,
+    reporter: Reporter,
 ) -> Facts:
     import torch
 
@@ -113,7 +136,7 @@ def _make(
     device = pick_device(execution.device)
     if device.type == "cpu":
         keep_freed_memory()
-    model = load_model(run).to(device).eval().requires_grad_(False)
+    model = trained.load().to(device)
     reader = open_split(dataset, config.split)
     assert config.scenes is not None
     writing, tracking = PredictionWriter(out / PREDICTIONS, config.scenes), reporter.track("infer", config.scenes)
@@ -130,7 +153,8 @@ def _make(
             _check_finite(batch.keys, inference)
             writer.append(to_prediction(batch.keys, inference, config.store))
             advance(len(batch))
-    return config.model_dump(include={"scenes", "split", "slots", "steps", "restarts"})
+    facts = config.model_dump(include={"scenes", "split", "slots", "steps", "restarts"})
+    return facts | trained.keep(out)
 
 
 def better_of(first: Inference, second: Inference) -> Inference:

@@ -75,7 +75,8 @@ def _may_resume(store: Store, job: Job, pending: Identity | None, reporter: Repo
 def _refuse_another_configuration(store: Store, job: Job) -> None:
     similar = [i for _, i in store.interrupted(job.identity.kind) if i.name == job.identity.name]
     if similar:
-        changed = "; ".join(differences(similar[-1].config, job.identity.config)) or "other data or code"
+        changed = "; ".join(differences(similar[-1].config, job.identity.config))
+        changed = changed or "other data, weights to start from, or code"
         raise ResumeError(
             f"the interrupted {similar[-1].planned.directory} has another configuration ({changed}); "
             "to begin this one beside it, leave --resume out, or give --auto-resume instead"

@@ -30,7 +30,8 @@ def agree(world: World, job: Job, execution: Mapping[str, Any]) -> None:
     world.agree("version of the code", {**code, **identity.plugins})
     world.agree("configuration", {**identity.config, "execution": execution})
     inputs = {role: f"{made.directory} {made.content[:12]}" for role, made in identity.inputs.items()}
-    world.agree("input", inputs)
+    files = {source.name: f"sha256 {source.sha256[:12]}" for source in identity.sources}
+    world.agree("input", {**inputs, **files})
 
 
 def obtain_jointly(

@@ -19,6 +19,7 @@ from iodine_kit.reporting.context import LineageItem, MetricSummary, ReportConte
 from iodine_kit.stages.evaluate import METRICS, Scores, paired, read_scenes, read_table
 from iodine_kit.stages.outcome import training_facts
 from iodine_kit.stages.provenance import lineage_of
+from iodine_kit.stages.trained import keeps_weights
 from iodine_kit.stages.traverse import TRAVERSALS
 from iodine_kit.store import Artifact
 from iodine_kit.training.files import METRICS as LOG
@@ -55,7 +56,7 @@ def gather(config: Any, chain: Chain) -> ReportContext:
         lineage=[_lineage(role, artifact) for role, artifact in chain.items()],
         command=_command(config, chain),
         total=facts["scenes"],
-        model=predictions.facts.get("model", ""),
+        model=_model(predictions),
         rules=[
             ("Resizing", facts["resize"]),
             ("Intervals", f"{bootstrap['method']}; {bootstrap['resamples']:,} resamples, seed {bootstrap['seed']}"),
@@ -71,6 +72,12 @@ def gather(config: Any, chain: Chain) -> ReportContext:
         traversals=list(_traversals(chain["traversal"])) if "traversal" in chain else [],
         most_bytes=round(config.most_megabytes * 1e6),
     )
+
+
+def _model(predictions: Artifact) -> str:
+    """Whose predictions these are, where no run says it."""
+    told = predictions.facts.get("model", "")
+    return told if not told or keeps_weights(predictions) else f"{told}, imported"
 
 
 def _command(config: Config, chain: Chain) -> str:

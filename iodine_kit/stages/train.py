@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from iodine_kit.config import Config, Values, build, split_table
 from iodine_kit.errors import SchemaError
 from iodine_kit.formats import Reader
-from iodine_kit.models import ModelPlugin
+from iodine_kit.models import MODELS, ModelPlugin
 from iodine_kit.progress import Reporter
-from iodine_kit.registry import Registry
 from iodine_kit.stages.evaluate import METRICS
 from iodine_kit.stages.job import Facts, Job, Tables
 from iodine_kit.stages.pictures import draw_curves
 from iodine_kit.stages.split import check_split, dataset_info, open_split
+from iodine_kit.stages.start import KEY, Start, find_start, start_place
+from iodine_kit.stages.trained import load_model as load_model
 from iodine_kit.stages.validation import METRIC, Validation
-from iodine_kit.store import Artifact, Identity
+from iodine_kit.store import Artifact, Identity, Store
 from iodine_kit.training.config import TrainConfig, TrainExecution
 from iodine_kit.training.distributed import ALONE, World
-from iodine_kit.training.files import CHECKPOINTS, WEIGHTS
+from iodine_kit.training.files import CHECKPOINTS
 from iodine_kit.training.parts import divide
 
 VERSION = 2
 TABLES = ("train", "model")
-MODELS: Registry[ModelPlugin] = Registry("model", "iodine_kit.models", ModelPlugin)
 
 
 def plan(tables: Tables, dataset: Artifact, reporter: Reporter, world: World = ALONE) -> Job:
-    """Resolve the configuration and check that the model can take the data set's images, for a rank of ``world``."""
+    """Resolve the configuration and check that the model can take the data set's images, for a rank of ``world``.
+
+    A run that ``train.from`` names is looked for in the data set's store.
+    """
     config, execution = configure(tables)
+    start = find_start(tables, Store.of(dataset))
     divide(*world.part(config.batch_size), config.batch_size, execution.accumulate)
     values: Values = dict(tables.get("model", {}))
     name = str(values.pop("name", "iodine"))
@@ -56,9 +59,10 @@ def plan(tables: Tables, dataset: Artifact, reporter: Reporter, world: World = A
             "train": config.model_dump(mode="json"),
             "model": {"name": name, **model_config.model_dump(mode="json")},
         },
-        inputs={"dataset": dataset.reference},
+        inputs={"dataset": dataset.reference, **(start.inputs if start else {})},
+        sources=start.sources if start else (),
     )
-    make = lambda out: _make(plugin, model_config, config, execution, dataset, out, reporter, world)  # noqa: E731
+    make = lambda out: _make(plugin, model_config, config, execution, dataset, start, out, reporter, world)  # noqa: E731
     return Job(identity, make, state=CHECKPOINTS)
 
 
@@ -67,25 +71,10 @@ def configure(tables: Tables) -> tuple[TrainConfig, TrainExecution]:
     values: Values = dict(tables.get("model", {}))
     plugin = MODELS.load(str(values.pop("name", "iodine")))
     build(plugin.Config, values, "model")
-    train_values, execution_values = split_table(tables.get("train", {}), [TrainConfig, TrainExecution], "train")
+    start_place(tables)
+    train_table = {key: value for key, value in tables.get("train", {}).items() if key != KEY}
+    train_values, execution_values = split_table(train_table, [TrainConfig, TrainExecution], "train")
     return build(TrainConfig, train_values, "train"), build(TrainExecution, execution_values, "train")
-
-
-def model_of(run: Artifact) -> tuple[ModelPlugin, Config]:
-    """The plug-in and the configuration of the model that a run trained."""
-    values = dict(run.config["model"])
-    plugin = MODELS.load(values.pop("name"))
-    return plugin, build(plugin.Config, values, "model")
-
-
-def load_model(run: Artifact) -> Any:
-    """Rebuild a trained model from its run."""
-    from iodine_kit.training.checkpoint import load_weights
-
-    plugin, config = model_of(run)
-    model = plugin.build(config, seed=0)
-    load_weights(run.path / WEIGHTS, model)
-    return model
 
 
 def _with_default_preset(plugin: ModelPlugin, values: Values, dataset: Artifact, reporter: Reporter) -> Values:
@@ -104,6 +93,7 @@ def _make(
     config: TrainConfig,
     execution: TrainExecution,
     dataset: Artifact,
+    start: Start | None,
     out: Path,
     reporter: Reporter,
     world: World,
@@ -114,11 +104,13 @@ def _make(
 
     reader = _open(dataset, config.split)
     model = plugin.build(model_config, config.seed)
+    started = {"start": start.fill(model)} if start else {}
     validation = Validation(config, dataset) if config.validate_every else None
     settings = {
         "dataset": dataset.reference.content,
         "model": model_config.model_dump(mode="json"),
         "train": config.model_dump(mode="json"),
+        **({"start": {"sha256": start.sha256}} if start else {}),
     }
     info, parts = dataset_info(dataset), divide(*world.part(config.batch_size), config.batch_size, execution.accumulate)
 
@@ -134,7 +126,8 @@ def _make(
     facts = trainer.run(ShuffledBatches(reader, config.batch_size, config.seed, world.part(config.batch_size)))
     if world.first:
         draw_curves(out, f"Training on {info.dataset}")
-    return {**facts, "scenes": len(reader), "validation_scenes": validation.scenes if validation else 0}
+    scenes = {"scenes": len(reader), "validation_scenes": validation.scenes if validation else 0}
+    return {**facts, **scenes, **started}
 
 
 def _open(dataset: Artifact, split: str) -> Reader:

@@ -22,7 +22,7 @@ from iodine_kit.progress import Reporter
 from iodine_kit.records import Floats
 from iodine_kit.stages.job import Facts, Job, Tables
 from iodine_kit.stages.split import open_split
-from iodine_kit.stages.train import load_model
+from iodine_kit.stages.trained import TrainedModel
 from iodine_kit.store import Artifact, Identity
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ class TraverseExecution(Config):
     threads: Annotated[int, Field(ge=0)] = 0
 
 
-def plan(tables: Tables, predictions: Artifact, run: Artifact, dataset: Artifact, reporter: Reporter) -> Job:
-    """Check that there is enough to move.
+def plan(tables: Tables, predictions: Artifact, model: TrainedModel, dataset: Artifact, reporter: Reporter) -> Job:
+    """Check that there is enough to move; ``model`` is the one that made the predictions.
 
     Raises:
         SchemaError: if the latents were not stored.
@@ -84,9 +84,9 @@ def plan(tables: Tables, predictions: Artifact, run: Artifact, dataset: Artifact
         stage="traverse",
         version=VERSION,
         config={"traverse": config.model_dump(mode="json")},
-        inputs={"predictions": predictions.reference, "run": run.reference, "dataset": dataset.reference},
+        inputs={"predictions": predictions.reference, **model.inputs, "dataset": dataset.reference},
     )
-    return Job(identity, lambda out: _make(config, execution, (predictions, run, dataset), out, reporter))
+    return Job(identity, lambda out: _make(config, execution, predictions, model, dataset, out, reporter))
 
 
 def configure(tables: Tables) -> tuple[TraverseConfig, TraverseExecution]:
@@ -98,7 +98,9 @@ def configure(tables: Tables) -> tuple[TraverseConfig, TraverseExecution]:
 def _make(
     config: TraverseConfig,
     execution: TraverseExecution,
-    inputs: tuple[Artifact, Artifact, Artifact],
+    predictions: Artifact,
+    trained: TrainedModel,
+    dataset: Artifact,
     out: Path,
     reporter: Reporter,
 ) -> Facts:
@@ -106,11 +108,10 @@ def _make(
 
     from iodine_kit.tensors import pick_device, tf32
 
-    predictions, run, dataset = inputs
     if execution.threads:
         torch.set_num_threads(execution.threads)
     device = pick_device(execution.device)
-    model = load_model(run).to(device).eval().requires_grad_(False)
+    model = trained.load().to(device)
     reader = PredictionReader(predictions.path / PREDICTIONS)
     loc_NKZ, scale_NKZ = reader.column("latent_loc"), reader.column("latent_scale")
     if not (np.isfinite(loc_NKZ).all() and np.isfinite(scale_NKZ).all() and (scale_NKZ > 0).all()):

@@ -14,11 +14,10 @@ from filelock import FileLock, Timeout
 
 from iodine_kit.errors import ArtifactCorruptError, ArtifactNotFoundError, ResumeError, StorageError
 from iodine_kit.store import manifest as manifests
+from iodine_kit.store.drafts import IDENTITY, SHORTEST_KEY, Begun, drafts
 from iodine_kit.store.identity import KEY_IN_NAME, Identity, Reference, contents
 from iodine_kit.store.manifest import MANIFEST, Manifest
 
-IDENTITY = "identity.json"
-SHORTEST_KEY = 4
 HASHED_ON_USE = 16 << 20
 """Files up to this size are hashed whenever their artifact is used; of larger ones only the size is checked."""
 
@@ -76,6 +75,11 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+
+    @classmethod
+    def of(cls, artifact: Artifact) -> Store:
+        """The store that an artifact lies in, as ``root/kind/name-key12``."""
+        return cls(artifact.path.absolute().parents[1])
 
     def find(self, identity: Identity) -> Artifact | None:
         """The finished artifact of this identity, made from inputs of the same content; else ``None``."""
@@ -166,15 +170,9 @@ class Store:
         with suppress(OSError):  # a store that cannot be written can still be read
             os.utime(artifact.path / MANIFEST)
 
-    def interrupted(self, kind: str = "*") -> list[tuple[Path, Identity]]:
-        """Drafts, of a kind if one is given, that were begun and not finished, with what they were to become."""
-        found = []
-        for path in sorted(self.root.glob(f"{kind}/.*.partial/{IDENTITY}"), key=lambda path: path.stat().st_mtime_ns):
-            with suppress(ValueError):
-                identity = Identity.model_validate_json(path.read_bytes())
-                if not self._is_locked(self._final(identity.planned)):
-                    found.append((path.parent, identity))
-        return found
+    def interrupted(self, kind: str = "*") -> list[Begun]:
+        """Drafts, of a kind if one is given, that were begun and not finished, and that nobody is working on."""
+        return [draft for draft in drafts(self.root, kind) if not self._is_locked(self._final(draft[1].planned))]
 
     @contextmanager
     def draft(self, identity: Identity, *, keep: str = "", fresh: bool = True) -> Iterator[Draft]:

@@ -11,6 +11,7 @@ from iodine_kit.errors import ConfigError
 from iodine_kit.progress import Reporter
 from iodine_kit.stages import evaluate, infer, prepare, train
 from iodine_kit.stages.job import Job, Tables, obtain
+from iodine_kit.stages.trained import of_run
 from iodine_kit.store import Artifact, Store
 
 METRICS = ("ari", "mse")
@@ -63,7 +64,7 @@ class Bench:
 
     def infer(self, run: Artifact, dataset: Artifact, label: str, over: Over | None = None) -> Artifact:
         """Predictions; the role is told apart by ``label``."""
-        return self._obtain(f"predictions, {label}", infer.plan(self._laid(over), run, dataset, self.reporter))
+        return self._obtain(f"predictions, {label}", infer.plan(self._laid(over), of_run(run), dataset, self.reporter))
 
     def score(self, run: Artifact, dataset: Artifact, label: str, over: Over | None = None) -> Scored:
         """Predictions and how good they are."""

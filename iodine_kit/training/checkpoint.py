@@ -41,7 +41,7 @@ def decode(data: bytes, path: Path) -> Checkpoint:
     Raises:
         ArtifactCorruptError: if they are damaged, or another file's.
     """
-    tensors, metadata = _parse(data, path)
+    tensors, metadata = parse(data, path)
     if metadata.get("kind") != KIND:
         raise ArtifactCorruptError(f"{path}: holds tensors, but is no checkpoint of this program")
     facts = metadata.get("facts", "")
@@ -57,7 +57,7 @@ def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
 
 def load_weights(path: Path, model: nn.Module) -> None:
     """Read weights into ``model``; raises :class:`ArtifactCorruptError` if they are damaged or another net's."""
-    tensors, _ = _parse(path.read_bytes(), path)
+    tensors, _ = parse(path.read_bytes(), path)
     if other := first_misfit(model.state_dict(), tensors):
         raise ArtifactCorruptError(f"{path}: these are another net's weights: {other}")
     model.load_state_dict(tensors)
@@ -83,7 +83,8 @@ def write(path: Path, data: bytes) -> None:
     sync(path)
 
 
-def _parse(data: bytes, path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def parse(data: bytes, path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a safetensors file; raises :class:`ArtifactCorruptError` if it cannot be read as one."""
     try:
         tensors = load(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])

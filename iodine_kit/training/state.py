@@ -73,7 +73,7 @@ class TrainingState:
             here, {n: t for n, t in found.items() if not n.startswith(("adam/", "best/"))}
         ):
             name = checkpoint_name(checkpoint.facts["step"])
-            owner = "run" if other.startswith(("train", "dataset")) else "architecture"
+            owner = "run" if other.startswith(("train", "dataset", "start")) else "architecture"
             raise ResumeError(f"{name} is one of another {owner} ({other}): start anew with --overwrite")
         with torch.no_grad():
             for name, tensor in here.items():

@@ -123,3 +123,16 @@ def test_ranks_that_disagree_say_on_what_in_one_sentence(
         "command on the same data and code"
     ]
     assert done.stdout == "" and not list(tmp_path.glob("data/run/*"))
+
+
+@pytest.mark.slow
+def test_a_warm_start_gives_every_rank_the_same_weights(
+    iodine_kit: Command, torchrun: Torchrun, tmp_path: Path
+) -> None:
+    iodine_kit("prepare", "tetrominoes", "--generate", 30, "--set", "dataset.cell=2")
+    first = iodine_kit(*TRAIN, "--set", "train.seed=5").stdout.strip()
+    path = iodine_kit(*TRAIN, "--from", first).stdout.strip()
+    (tmp_path / path).rename(tmp_path / "alone")
+    done = torchrun(*TRAIN, "--from", first)
+    assert done.returncode == 0 and done.stdout == f"{path}\n", done.stderr
+    is_close(tmp_path / path, tmp_path / "alone")

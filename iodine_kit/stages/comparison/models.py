@@ -8,6 +8,8 @@ from typing import Any
 
 from iodine_kit.config import flatten
 from iodine_kit.errors import ConfigError
+from iodine_kit.stages.start import ROLE
+from iodine_kit.stages.trained import keeps_weights
 from iodine_kit.store import Artifact, Store
 from iodine_kit.store.identity import canonical_json
 
@@ -51,6 +53,10 @@ def trace(evaluation: Artifact, store: Store) -> Trained:
     predictions = store.resolve(evaluation.manifest.identity.inputs["predictions"])
     identity = predictions.manifest.identity
     scored = {key: value for key, value in evaluation.config["eval"].items() if key not in _OF_THE_FIGURES}
+    if keeps_weights(predictions):
+        told = {"weights": [source.sha256 for source in identity.sources]}
+        settings = {**identity.config, **told, "eval": scored, "code": [identity.plugins, identity.version]}
+        return Trained(evaluation, settings, None, str(predictions.facts["model"]))
     if "run" not in identity.inputs:
         name = str(predictions.facts.get("model", identity.name))
         settings = {"imported": name, "eval": scored}
@@ -58,17 +64,27 @@ def trace(evaluation: Artifact, store: Store) -> Trained:
             settings["file"] = ", ".join(source.sha256 for source in identity.sources)[:8]
         return Trained(evaluation, settings, None, name)
     run = store.resolve(identity.inputs["run"])
-    trained = dict(run.config.get("train", {}))  # nothing is known of how imported weights were trained
-    seed = trained.pop("seed", None)
-    settings = {
+    trained = _training(run, store)
+    code = [*trained.pop("code"), identity.version]
+    settings = {**trained, **identity.config, "eval": scored, "code": code}
+    return Trained(evaluation, settings, run.config.get("train", {}).get("seed"), run.manifest.identity.name)
+
+
+def _training(run: Artifact, store: Store) -> Values:
+    """What made a run's weights what they are, but for the seed; of the run or file that it started from too."""
+    identity = run.manifest.identity
+    settings: Values = {
         **run.config,
-        **identity.config,
-        "train": trained,
-        "eval": scored,
-        "code": [run.manifest.identity.version, run.manifest.identity.plugins, identity.version],
+        # Nothing is known of how imported weights were trained.
+        "train": {key: value for key, value in run.config.get("train", {}).items() if key != "seed"},
+        "code": [identity.version, identity.plugins],
         "trained on": _origin(run),
     }
-    return Trained(evaluation, settings, seed, run.manifest.identity.name)
+    if ROLE in identity.inputs:
+        settings["started from"] = _training(store.resolve(identity.inputs[ROLE]), store)
+    elif identity.sources and "dataset" in identity.inputs:
+        settings["started from"] = [source.sha256 for source in identity.sources]
+    return settings
 
 
 def _origin(run: Artifact) -> Any:
