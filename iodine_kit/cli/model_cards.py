@@ -109,7 +109,7 @@ def show_card(one: Card) -> None:
 
 
 def _settings(scores: Scores) -> str:
-    best = f", best ELBO of {scores.restarts}" if scores.restarts > 1 else ""
+    best = f", lowest loss of {scores.restarts}" if scores.restarts > 1 else ""
     return f"K = {scores.slots}, T = {scores.steps}{best}"
 
 

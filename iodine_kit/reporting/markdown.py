@@ -56,7 +56,7 @@ def _facts(context: ReportContext) -> str:
     size = f"{height} × {width} pixels"
     size += f", K = {context.slots} slots" if context.slots is not None else ""
     size += f", T = {context.steps} refinement steps" if context.steps else ""
-    size += f", best ELBO of {context.restarts} inferences per scene" if context.restarts > 1 else ""
+    size += f", lowest loss of {context.restarts} inferences per scene" if context.restarts > 1 else ""
     return f"{text(context.dataset)}, split {text(context.split)}, {size}."
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from iodine_kit.models import Inference
 
-VERSION = 1
+VERSION = 2
 TABLES = ("infer",)
 StoredField = Literal["step_mask", "soft_mask", "component", "reconstruction", "latents", "elbo"]
 ALL_FIELDS: tuple[StoredField, ...] = ("step_mask", "soft_mask", "component", "reconstruction", "latents", "elbo")
@@ -43,8 +43,9 @@ class InferConfig(Config):
     Attributes:
         split: of the data set; ``scenes``: only the first so many.
         slots, steps: K and T at test time; none is the training's.
-        restarts: independent inferences per scene, of which the one with the highest final ELBO is kept. The posterior
-            has several modes (section 4.4 of the paper), and refinement can end in a poor one. No truth is used.
+        restarts: independent inferences per scene. The one with the lowest final loss is kept: NLL + β·KL, with the β
+            of the model (for β = 1, the highest ELBO). The posterior has several modes (section 4.4 of the paper), and
+            refinement can end in a poor one. No truth is used.
         store: what to keep beside the hard masks.
         batch_size: images at a time; part of the key, because it decides which noise a scene gets.
         seed: of the posterior samples.
@@ -149,7 +150,7 @@ def _make(
                 )
                 for again in range(config.restarts)
             )
-            inference = reduce(better_of, tries)
+            inference = reduce(partial(better_of, beta=float(model.beta)), tries)
             _check_finite(batch.keys, inference)
             writer.append(to_prediction(batch.keys, inference, config.store))
             advance(len(batch))
@@ -157,11 +158,12 @@ def _make(
     return facts | trained.keep(out)
 
 
-def better_of(first: Inference, second: Inference) -> Inference:
-    """Of two inferences for the same images, scene by scene the one with the higher ELBO after its last step."""
+def better_of(first: Inference, second: Inference, beta: float = 1.0) -> Inference:
+    """Of two inferences for the same images, scene by scene the one with the lower NLL + β·KL after its last step."""
     import torch
 
-    better_B = (second.nll_BS + second.kl_BS)[:, -1] < (first.nll_BS + first.kl_BS)[:, -1]
+    old_B, new_B = ((one.nll_BS + beta * one.kl_BS)[:, -1] for one in (first, second))
+    better_B = new_B < old_B
     values = {}
     for field in fields(first):
         old, new = getattr(first, field.name), getattr(second, field.name)

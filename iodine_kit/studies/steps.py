@@ -65,7 +65,7 @@ def look(found: dict[int, Scored], trained: int) -> Findings:
         else "The mean ELBO rises with every T that was tried."
     )
     restarts = next(iter(found.values())).predictions.facts["restarts"]
-    chosen = "one inference per scene" if restarts == 1 else f"the best ELBO of {restarts} inferences per scene"
+    chosen = "one inference per scene" if restarts == 1 else f"the lowest loss of {restarts} inferences per scene"
     return Findings(
         seen=seen,
         method=[

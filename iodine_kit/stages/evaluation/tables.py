@@ -21,7 +21,7 @@ def headline(facts: Facts) -> str:
     """What was evaluated, and how, in one line."""
     height, width = facts["resolution"]
     slots = "" if facts["slots"] is None else f", K={facts['slots']}"
-    chosen = f", best ELBO of {facts['restarts']}" if facts["restarts"] > 1 else ""
+    chosen = f", lowest loss of {facts['restarts']}" if facts["restarts"] > 1 else ""
     where = f"{facts['dataset']} {facts['split']}, {facts['scenes']} scenes at {height}×{width}"
     steps = "" if facts["steps"] is None else f", T={facts['steps']}"
     model = f"{facts['model']}: " if facts["model"] else ""

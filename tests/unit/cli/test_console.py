@@ -36,7 +36,7 @@ def test_an_undefined_metric_is_a_dash_not_a_number(monkeypatch: pytest.MonkeyPa
     screen = io.StringIO()
     monkeypatch.setattr(console, "err", Console(file=screen, width=150))
     console.show_metrics({**FACTS, "metrics": {"ari": METRIC}})
-    assert "3 scenes at 2×4, K=4, T=5, best ELBO of 3" in screen.getvalue() and "–" in screen.getvalue()
+    assert "3 scenes at 2×4, K=4, T=5, lowest loss of 3" in screen.getvalue() and "–" in screen.getvalue()
 
 
 def test_figures_are_never_cut_however_narrow_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,5 +137,5 @@ def test_new_section_is_found(context: ReportContext, tmp_path: Path, monkeypatc
 
 
 def test_a_choice_among_several_inferences_is_stated(context: ReportContext) -> None:
-    assert "best ELBO of 5" in render_page(replace(context, restarts=5))
-    assert "best ELBO" not in render_page(context)
+    assert "lowest loss of 5" in render_page(replace(context, restarts=5))
+    assert "lowest loss" not in render_page(context)

@@ -33,6 +33,14 @@ def test_the_better_of_two_inferences_is_chosen_scene_by_scene_and_whole() -> No
             assert torch.equal(value[scene], getattr(source, name)[scene]), name
 
 
+@pytest.mark.parametrize("beta", [0.0, 1.0, 30.0])
+def test_the_better_of_two_inferences_has_the_lower_loss_with_the_models_beta(beta: float) -> None:
+    (first, _), (second, _) = infer(0), infer(1)
+    losses = [one.nll_BS[:, -1] + beta * one.kl_BS[:, -1] for one in (first, second, better_of(first, second, beta))]
+    assert torch.equal(losses[2], torch.minimum(losses[0], losses[1]))
+    assert not torch.equal(losses[2], losses[0])
+
+
 def test_a_prediction_holds_what_was_asked_for_and_its_parts_agree() -> None:
     inference, images = infer(0)
     keys = tuple("abcdef")
