@@ -1,0 +1,105 @@
+"""Keeps training runs under version control, and writes the table of runs in reports/recipes.md.
+
+    python benchmarks/recipes.py --keep NAME --run STORE/run/… --evaluation STORE/evaluation/… [--weights]
+    python benchmarks/recipes.py
+
+The first form copies a run's manifest, log and curves, and the manifests of its evaluations, to reports/runs/NAME; with
+--weights also its weights, for the next warm start. The second writes the table anew from all that lies there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent.parent / "reports"
+RUNS, PAGE = FOLDER / "runs", FOLDER / "recipes.md"
+BEGIN, END = "<!-- runs: written by benchmarks/recipes.py -->", "<!-- end of runs -->"
+COPIED = ("manifest.json", "metrics.jsonl", "curves.svg")
+LARGEST = 3_000_000
+"""Bytes of the weights that are kept."""
+HEAD = (
+    "| run | images | time | seed | β | T, inferences per scene | FG-ARI | FG-mIoU | MSE | scenes |\n"
+    "|---|---|---|---|---|---|---|---|---|---|"
+)
+
+
+def keep(name: str, run: Path, evaluations: list[Path], weights: bool) -> None:
+    """Copy what tells of a run to ``reports/runs/name``, in place of what lay there."""
+    place = RUNS / name
+    source = run / "weights.safetensors"
+    if weights and source.stat().st_size > LARGEST:
+        raise SystemExit(f"{source}: more than {LARGEST / 1e6:.0f} MB, which is too large to keep")
+    shutil.rmtree(place, ignore_errors=True)
+    (place / "evaluations").mkdir(parents=True)
+    for file in [*COPIED, *(["weights.safetensors"] if weights else [])]:
+        shutil.copyfile(run / file, place / file)
+    for evaluation in evaluations:
+        shutil.copyfile(evaluation / "manifest.json", place / "evaluations" / f"{evaluation.name}.json")
+
+
+def rows(name: str) -> list[str]:
+    """A line of the table for every evaluation of a run."""
+    place = RUNS / name
+    run = json.loads((place / "manifest.json").read_text())
+    told = [json.loads(path.read_text())["facts"] for path in (place / "evaluations").glob("*.json")]
+    told.sort(key=lambda facts: (facts["restarts"], facts["steps"]))
+    lines = [_row(name if not place else "", run if not place else None, facts) for place, facts in enumerate(told)]
+    return lines or [_row(name, run, None)]
+
+
+def _row(name: str, run: dict[str, Any] | None, facts: dict[str, Any] | None) -> str:
+    first = [name, "", "", "", ""]
+    if run:
+        train, model = run["identity"]["config"]["train"], run["identity"]["config"]["model"]
+        images, minutes = run["facts"]["steps"] * train["batch_size"], run["facts"]["seconds_per_step"] / 60
+        rising = train["kl_schedule"] != "constant"
+        beta = f"{train['kl_from']:g} → {model['beta']:g}" if rising else f"{model['beta']:g}"
+        first = [f"[{name}](runs/{name})", f"{images:,}", f"{run['facts']['steps'] * minutes:.0f} min"]
+        first += [str(train["seed"]), beta]
+    if not facts:
+        return "| " + " | ".join([*first, "", "", "", "", ""]) + " |"
+    scores = [_score(facts["metrics"].get(metric)) for metric in ("ari", "miou-fg", "mse")]
+    rest = [f"T = {facts['steps']}, {facts['restarts']}", *scores, f"{facts['scenes']} of '{facts['split']}'"]
+    return "| " + " | ".join([*first, *rest]) + " |"
+
+
+def _score(metric: dict[str, Any] | None) -> str:
+    if not metric:
+        return ""
+    digits = 4 if metric["mean"] > 0.01 else 5
+    low, high = metric["interval"] or (float("nan"), float("nan"))
+    return f"{metric['mean']:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def write() -> None:
+    """Put the table into the page, between its marks."""
+    names = sorted(path.parent.name for path in RUNS.glob("*/manifest.json"))
+    table = "\n".join([HEAD, *(line for name in names for line in rows(name))])
+    before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
+    _, mark, after = rest.partition(END)
+    if not mark:
+        raise SystemExit(f"{PAGE}: the marks of the table are not there")
+    PAGE.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", "utf-8")
+
+
+def main() -> None:
+    """Read the options."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--keep", metavar="NAME")
+    parser.add_argument("--run", type=Path)
+    parser.add_argument("--evaluation", type=Path, action="append", default=[])
+    parser.add_argument("--weights", action="store_true")
+    options = parser.parse_args()
+    if (options.keep is None) != (options.run is None):
+        parser.error("--keep and --run belong together")
+    if options.keep:
+        keep(options.keep, options.run, options.evaluation, options.weights)
+    write()
+
+
+if __name__ == "__main__":
+    main()
