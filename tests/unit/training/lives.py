@@ -36,6 +36,7 @@ def train(directory: Path) -> None:
     torch.set_num_threads(1)
     trainer(
         directory, ema=0.8, geco_target=0.05, geco_rate=0.5, accumulate=2, skip_nonfinite=3, log_every=3,
+        kl_schedule="geometric", kl_from=0.5, kl_begin=2, kl_end=9,
         validate_every=2, select="best", checkpoint_every=2, schedule="cosine", warmup_steps=3, validate=judge,
     ).run(Batches(values={4: NO_LOSS, 7: NO_LOSS}))  # fmt: skip
 
