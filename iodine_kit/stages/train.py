@@ -46,6 +46,11 @@ def plan(tables: Tables, dataset: Artifact, reporter: Reporter, world: World = A
         plugins[f"metric/{METRIC}"] = METRICS.load(METRIC).VERSION
     if config.batch_size > scenes:
         reporter.note(f"note: batches of {config.batch_size} from {scenes} scenes hold scenes more than once")
+    if config.kl_schedule != "constant" and config.kl_end > config.steps:
+        reporter.note(
+            f"note: the run ends after step {config.steps}, before the KL term has its full weight at train.kl_end, "
+            f"{config.kl_end}"
+        )
     slots = getattr(model_config, "slots", info.entities)
     if slots < info.entities:
         reporter.note(f"note: {slots} slots for scenes of up to {info.entities} entities, background included")

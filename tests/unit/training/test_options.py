@@ -222,7 +222,7 @@ def test_validation_uses_the_kl_weight_of_its_step(tmp_path: Path) -> None:
     assert seen == [1 + 8 * 3 / 8, 1 + 8 * 7 / 8, 9]
 
 
-@pytest.mark.parametrize(("begin", "end"), [(5, 5), (6, 5), (0, 13)])
+@pytest.mark.parametrize(("begin", "end"), [(5, 5), (6, 5)])
 def test_a_kl_schedule_that_has_no_time_is_refused(begin: int, end: int) -> None:
-    with pytest.raises(ValidationError, match="kl_begin < kl_end ≤ steps"):
+    with pytest.raises(ValidationError, match="kl_begin < kl_end"):
         TrainConfig(steps=12, kl_schedule="linear", kl_begin=begin, kl_end=end)
