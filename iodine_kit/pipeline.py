@@ -54,7 +54,16 @@ def load(place: str, settings: Sequence[str] = ()) -> dict[str, Values]:
             raise ConfigError(f"{place}: '{name}' stands outside any table")
     build(PipelineConfig, tables.get("pipeline", {}), "pipeline")
     given = parse_overrides(settings, [name for name in TABLES if name != "pipeline"])
-    return merge(tables, {name: table for name, table in given.items() if table or name not in OPTIONAL.values()})
+    return override(tables, {name: table for name, table in given.items() if table or name not in OPTIONAL.values()})
+
+
+def override(tables: dict[str, Values], given: Mapping[str, Values]) -> dict[str, Values]:
+    """Lay ``given`` over the tables of a file. A source replaces the file's ``prepare.generate``, and the reverse."""
+    asked = given.get("prepare", {})
+    for one, other in (("source", "generate"), ("generate", "source")):
+        if one in asked and other not in asked:
+            tables.get("prepare", {}).pop(other, None)
+    return merge(tables, given)
 
 
 def check(tables: Mapping[str, Values]) -> None:

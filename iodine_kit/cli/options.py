@@ -38,11 +38,11 @@ DatasetOption = Annotated[
 
 def tables_of(pipeline: str | None, settings: list[str] | None, names: tuple[str, ...]) -> dict[str, Values]:
     """A stage's tables: from a pipeline file, if one is named, with the overrides on top."""
-    from iodine_kit.config import merge, parse_overrides
-    from iodine_kit.pipeline import load
+    from iodine_kit.config import parse_overrides
+    from iodine_kit.pipeline import load, override
 
     tables: dict[str, Any] = load(pipeline) if pipeline else {}
-    return merge({name: tables.get(name, {}) for name in names}, parse_overrides(settings or [], names))
+    return override({name: tables.get(name, {}) for name in names}, parse_overrides(settings or [], names))
 
 
 def splits_of(texts: list[str] | None) -> dict[str, int]:

@@ -78,6 +78,7 @@ def prepare(
     Keys to --set: dataset.…, preprocess.crop, preprocess.size, preprocess.max_objects, format.image_codec, …
     """
     from iodine_kit.cli.console import Terminal, emit
+    from iodine_kit.pipeline import override
     from iodine_kit.stages import prepare as stage
     from iodine_kit.stages.job import obtain
 
@@ -86,7 +87,7 @@ def prepare(
         "dataset": dataset, "generate": generate, "source": source, "layout": layout, "protocol": protocol,
         "seed": seed, "format": format, "workers": workers, "skip_bad": skip_bad or None,
     }  # fmt: skip
-    tables["prepare"] |= {key: value for key, value in given.items() if value is not None}
+    tables = override(tables, {"prepare": {key: value for key, value in given.items() if value is not None}})
     if no_crop and ({"crop", "size"} & tables["preprocess"].keys()):
         raise typer.BadParameter("it excludes preprocess.crop and preprocess.size", param_hint="--no-crop")
     if sprites is not None and tables["prepare"].get("dataset") != "multi-dsprites":

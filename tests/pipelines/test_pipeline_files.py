@@ -47,6 +47,17 @@ def test_the_paper_s_pipelines_state_the_published_figure_and_the_released_net(n
     assert (tables["train"]["beta1"], tables["train"]["clip_norm"], tables["train"]["steps"]) == (0.95, 5.0, 10**6)
 
 
+@pytest.mark.parametrize(("file", "asked"), [("generate", "source"), ("source", "generate")])
+def test_what_is_asked_for_replaces_how_the_file_comes_by_its_scenes(tmp_path: Path, file: str, asked: str) -> None:
+    values = {"generate": 20, "source": "published.tfrecords"}
+    path = tmp_path / "p.toml"
+    path.write_text(f"[prepare]\ndataset = 'tetrominoes'\n{file} = {values[file]!r}\n")
+    assert pipelines.load(str(path), [f"prepare.{asked}={values[asked]}"])["prepare"] == {
+        "dataset": "tetrominoes", asked: values[asked],
+    }  # fmt: skip
+    assert pipelines.load(str(path), ["prepare.seed=1"])["prepare"][file] == values[file]
+
+
 @pytest.mark.slow
 def test_the_paper_s_tetrominoes_pipeline_runs_on_genuine_records(
     iodine_kit: Command, tmp_path: Path, mini: Path
@@ -121,3 +132,11 @@ def test_a_mistake_in_a_late_stage_is_found_before_the_first_one_runs(
     with pytest.raises(IodineKitError, match=re.escape(told)):
         pipelines.run(tables, Store(tmp_path / "data"), Silent())
     assert not (tmp_path / "data").exists()
+
+
+def test_the_pipeline_of_generated_scenes_takes_the_published_file(
+    iodine_kit: Command, tmp_path: Path, mini: Path
+) -> None:
+    few = ["--split", "train=6", "--split", "val=2", "--split", "test=2"]
+    done = iodine_kit("prepare", "--pipeline", FOLDER / "tetrominoes.toml", "--source", mini, *few, "--json")
+    assert json.loads(done.stdout)["splits"] == {"train": 6, "val": 2, "test": 2}
