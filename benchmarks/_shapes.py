@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from iodine_kit.models.iodine import PRESETS, Config
@@ -58,6 +60,15 @@ def _net(slots: int, latent: int, channels: int, decoder: int, refinement: int, 
     }  # fmt: skip
 
 
+_PIPELINES = Path(__file__).parent.parent / "pipelines"
+
+
+def _of_pipeline(name: str, size: int) -> Shape:
+    """The net of a pipeline file, and its batch."""
+    tables = tomllib.loads((_PIPELINES / f"{name}.toml").read_text("utf-8"))
+    return Shape(name, size, tables["train"]["batch_size"], tables["model"])
+
+
 SHAPES = {
     shape.name: shape
     for shape in (
@@ -67,10 +78,13 @@ SHAPES = {
         Shape("release-tetrominoes", 35, 8, PRESETS["release-tetrominoes"]),
         Shape("release-multi-dsprites", 64, 2, PRESETS["release-multi-dsprites"]),
         Shape("release-clevr6", 128, 1, PRESETS["release-clevr6"]),
+        _of_pipeline("tetrominoes", 35),
+        _of_pipeline("multi_dsprites", 64),
+        _of_pipeline("quickstart", 14),
         Shape("minute", 16, 1, _net(slots=2, latent=4, channels=8, decoder=2, refinement=2, units=8)),
     )
 }
-USUAL = tuple(name for name in SHAPES if name != "minute")
+USUAL = tuple(name for name in SHAPES if name.startswith("release-") or name in ("35", "64", "128"))
 
 _ALL_STOPPED = {"stopped": [*SPATIAL_INPUTS, *FLAT_INPUTS], "truncate": True}
 PLAIN, CLOSED = Variant("plain", {"closed_form": False}), Variant("closed form")
