@@ -96,6 +96,8 @@ class ClosedForm(torch.autograd.Function):
             *seen, mean = saved[ctx.count : -len(Explained._fields)]
             explained = Explained(*saved[-len(Explained._fields) :])
         dmean, dlogit, dmask, dposterior = gradients[:4]
+        if not ctx.settings.posterior:  # a compiler gives a gradient of zeros to what was left empty
+            dposterior = None
         by_mean, by_logit = pull_back(explained, 0.0 if dnll is None else -dnll, dmask, dposterior)
         gradient = _of_output(ctx.settings, mean, _plus(by_mean, dmean), _plus(by_logit, dlogit))
         dz_NZ, dweights = pull(gradient, z_NZ, seen, decoder, to_weights=True)

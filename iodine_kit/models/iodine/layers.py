@@ -65,11 +65,10 @@ def _same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
-class AddShared(torch.autograd.Function):
-    """Add to every slot's image what all slots of a scene share: ``[N, C, H, W]`` + ``[B, C, H, W]``, N = B·K.
+class _AddShared(torch.autograd.Function):
+    """Broadcasting, with a fast sum over slots in its backward pass.
 
-    Broadcasting would do, but PyTorch's sum over slots in its backward pass is slow, most of all in bfloat16. A product
-    with a row of ones is not, and it sums in float32.
+    PyTorch's own sum is slow, most of all in bfloat16. A product with a row of ones is not, and it sums in float32.
     """
 
     @staticmethod
@@ -88,7 +87,7 @@ class AddShared(torch.autograd.Function):
         return gradient_NCHW, summed_BP.view(-1, *rows_NHWC.shape[1:]).permute(0, 3, 1, 2)
 
 
-class Elu(torch.autograd.Function):
+class _Elu(torch.autograd.Function):
     """ELU in place, with a backward pass that is fast on channels-last images whatever the gradient's layout is."""
 
     @staticmethod
@@ -104,6 +103,20 @@ class Elu(torch.autograd.Function):
         (y_NCHW,) = ctx.saved_tensors
         gradient = torch.empty_like(y_NCHW).copy_(gradient_NCHW)
         return elu_backward_(gradient, y_NCHW)
+
+
+def add_shared(own_NCHW: Tensor, shared_BCHW: Tensor) -> Tensor:
+    """Add to every slot's image what all slots of a scene share: ``[N, C, H, W]`` + ``[B, C, H, W]``, N = B·K."""
+    if torch.compiler.is_compiling():  # which does without, and does not take it
+        return own_NCHW + shared_BCHW.repeat_interleave(len(own_NCHW) // len(shared_BCHW), 0)
+    return _AddShared.apply(own_NCHW, shared_BCHW)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def elu(x_NCHW: Tensor) -> Tensor:
+    """ELU of a channels-last image that nothing else needs: it may be changed in place."""
+    if torch.compiler.is_compiling():
+        return F.elu(x_NCHW)
+    return _Elu.apply(x_NCHW)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def elu_(x: Tensor) -> Tensor:

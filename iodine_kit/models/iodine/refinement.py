@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from iodine_kit.models.iodine.config import RefinementConfig
 from iodine_kit.models.iodine.inputs import RefinementInputs
-from iodine_kit.models.iodine.layers import AddShared, Conv, Elu, Linear, LSTMCell, conv_same, mlp
+from iodine_kit.models.iodine.layers import Conv, Linear, LSTMCell, add_shared, conv_same, elu, mlp
 
 State: TypeAlias = tuple[Tensor, Tensor] | None
 
@@ -66,7 +66,7 @@ class RefinementNetwork(nn.Module):
         """Return the update ``[N, outputs]`` and the next recurrent state."""
         hidden = self._first_layer(begun, slot_NCHW, rows)
         for conv in list(self.convs)[1:]:
-            hidden = Elu.apply(conv(hidden, begun.precision))  # type: ignore[no-untyped-call]
+            hidden = elu(conv(hidden, begun.precision))
         features = self.mlp(hidden.mean((2, 3), dtype=self.head.weight.dtype))
         if flat_NF is not None:
             features = torch.cat([features, flat_NF], 1)
@@ -82,5 +82,4 @@ class RefinementNetwork(nn.Module):
             return F.elu(share).repeat_interleave(rows // batch, 0)
         own = conv_same(slot_NCHW, begun.own, None, self.stride, begun.precision)
         shared_BCHW = share.expand(batch, *own.shape[1:])
-        both: Tensor = AddShared.apply(own, shared_BCHW)  # type: ignore[no-untyped-call]
-        return Elu.apply(both)  # type: ignore[no-any-return, no-untyped-call]
+        return elu(add_shared(own, shared_BCHW))
