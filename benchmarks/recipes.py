@@ -29,16 +29,18 @@ HEAD = (
 
 def keep(name: str, run: Path, evaluations: list[Path], weights: bool) -> None:
     """Copy what tells of a run to ``reports/runs/name``, in place of what lay there."""
-    place = RUNS / name
     source = run / "weights.safetensors"
     if weights and source.stat().st_size > LARGEST:
         raise SystemExit(f"{source}: more than {LARGEST / 1e6:.0f} MB, which is too large to keep")
-    shutil.rmtree(place, ignore_errors=True)
-    (place / "evaluations").mkdir(parents=True)
+    place, temporary = RUNS / name, RUNS / f".{name}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    (temporary / "evaluations").mkdir(parents=True)
     for file in [*COPIED, *(["weights.safetensors"] if weights else [])]:
-        shutil.copyfile(run / file, place / file)
+        shutil.copyfile(run / file, temporary / file)
     for evaluation in evaluations:
-        shutil.copyfile(evaluation / "manifest.json", place / "evaluations" / f"{evaluation.name}.json")
+        shutil.copyfile(evaluation / "manifest.json", temporary / "evaluations" / f"{evaluation.name}.json")
+    shutil.rmtree(place, ignore_errors=True)
+    temporary.rename(place)
 
 
 def rows(name: str) -> list[str]:
@@ -55,7 +57,7 @@ def _row(name: str, run: dict[str, Any] | None, facts: dict[str, Any] | None) ->
     first = [name, "", "", "", ""]
     if run:
         train, model = run["identity"]["config"]["train"], run["identity"]["config"]["model"]
-        images, minutes = run["facts"]["steps"] * train["batch_size"], run["facts"]["seconds_per_step"] / 60
+        images, minutes = run["facts"]["steps"] * train["batch_size"], (run["facts"]["seconds_per_step"] or 0) / 60
         rising = train["kl_schedule"] != "constant"
         beta = f"{train['kl_from']:g} → {model['beta']:g}" if rising else f"{model['beta']:g}"
         first = [f"[{name}](runs/{name})", f"{images:,}", f"{run['facts']['steps'] * minutes:.0f} min"]
@@ -68,8 +70,8 @@ def _row(name: str, run: dict[str, Any] | None, facts: dict[str, Any] | None) ->
 
 
 def _score(metric: dict[str, Any] | None) -> str:
-    if not metric:
-        return ""
+    if not metric or metric["mean"] is None:
+        return "undefined" if metric else ""
     digits = 4 if metric["mean"] > 0.01 else 5
     low, high = metric["interval"] or (float("nan"), float("nan"))
     return f"{metric['mean']:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"

@@ -14,8 +14,8 @@ def wait_briefly() -> None:
     """Let idle OpenMP threads sleep soon, unless the environment says otherwise. To be called before torch is imported.
 
     PyTorch's threads wait for each other after every operation, by default in a loop that lasts milliseconds. That wins
-    nothing on an idle machine, and takes the core from whatever else runs on it, so small networks slow down many times
-    over. ``OMP_WAIT_POLICY=passive``, which never loops, costs a third of the speed of an idle machine.
+    nothing on an idle machine, and takes the core from whatever else runs on it, so small networks slow down.
+    ``OMP_WAIT_POLICY=passive``, which never loops, makes them slow on an idle machine.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
@@ -24,7 +24,8 @@ def wait_briefly() -> None:
 def has_bfloat16_matrix_units() -> bool:
     """Whether this CPU has units (AMX) that multiply bfloat16 matrices several times as fast as float32 ones."""
     try:
-        flags = next(line for line in _CPU_INFO.open() if line.startswith("flags"))
+        with _CPU_INFO.open() as lines:
+            flags = next(line for line in lines if line.startswith("flags"))
     except (OSError, StopIteration):
         return False
     return "amx_bf16" in flags.split()

@@ -47,11 +47,9 @@ def package_model(
     evaluations: Annotated[
         list[str], typer.Argument(metavar="EVALUATION…", help="Of one run; the first one's settings become defaults.")
     ],
+    remake: Annotated[str, typer.Option(metavar="COMMAND", help="The one command that makes it again.")],
     summary: Annotated[str, typer.Option(help="What the model is, in a sentence.")] = "",
     licence: Annotated[str, typer.Option(help="Of the weights.")] = "Apache-2.0",
-    remake: Annotated[
-        str, typer.Option(metavar="COMMAND", help="Makes it again; left out, the commands that made the runs.")
-    ] = "",
     to: Annotated[
         Path | None, typer.Option("--to", metavar="DIR", help="Folder of pretrained models; left out, the package's.")
     ] = None,
@@ -64,5 +62,5 @@ def package_model(
 
     place = store_at(store)
     given = [place.usable(place.open(one, "evaluation")) for one in evaluations]
-    words = Words(summary or f"IODINE, trained on {given[0].facts['dataset']}", licence, remake)
+    words = Words(summary or f"IODINE, trained on {given[0].facts['dataset']}", remake, licence)
     typer.echo(str(package(name, given, place, to or pretrained.HERE, words, overwrite=overwrite)))

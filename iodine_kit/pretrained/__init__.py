@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from iodine_kit.config import build
-from iodine_kit.errors import ArtifactCorruptError, UnknownNameError, did_you_mean
+from iodine_kit.errors import ArtifactCorruptError, SchemaError, UnknownNameError, did_you_mean
 from iodine_kit.models import MODELS
 from iodine_kit.pretrained.card import CARD, Card, read_card
 from iodine_kit.training.files import WEIGHTS
@@ -41,8 +41,16 @@ def card(name: str) -> Card:
     Raises:
         UnknownNameError: with the nearest known name.
         ArtifactCorruptError: if the card cannot be read.
+        SchemaError: if this version of the model computes other things with the weights than the card's did.
     """
-    return read_card(_folder(name))
+    found = read_card(_folder(name))
+    kind, here = found.model["name"], MODELS.load(found.model["name"]).VERSION
+    if found.version != here:
+        raise SchemaError(
+            f"{PREFIX}{found.name} is of version {found.version} of the model {kind}, and this is version {here}: "
+            "install the iodine-kit that it came with"
+        )
+    return found
 
 
 def weights(name: str) -> bytes:

@@ -40,6 +40,7 @@ _COLUMNS = (
     _Column("grad_norm", "Gradient norm", "before clipping"),
     _Column("learning_rate", "Learning rate", log=False, zero=True),
     _Column("geco_multiplier", "GECO multiplier"),
+    _Column("kl_weight", "Weight of the KL term"),
 )
 _CONVERGED = 5
 """The second half is drawn again where all values span so many times what it spans: its own course cannot be seen."""

@@ -70,7 +70,10 @@ class InferExecution(Config):
 
 def plan(tables: Tables, model: TrainedModel, dataset: Artifact, reporter: Reporter) -> Job:
     """Resolve the configuration for a trained model and the data set to segment."""
-    given = {**model.defaults, **_only_split(model, dataset), **tables.get("infer", {})}
+    only = _only_split(model, dataset)
+    given = {**model.defaults, **only, **tables.get("infer", {})}
+    if only and "split" not in tables.get("infer", {}):
+        reporter.note(f"note: infer.split={only['split']}, the only split of {dataset.path}")
     config, execution = configure({"infer": given})
     available = check_split(dataset, config.split)
     count = config.scenes or available

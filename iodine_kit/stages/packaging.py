@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shlex
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 
 from iodine_kit.errors import ConfigError, SchemaError, StorageError
 from iodine_kit.models import MODELS
+from iodine_kit.pretrained import PREFIX
 from iodine_kit.pretrained.card import CARD, NAME, Card, Data, Inference, Metric, Phase, Scores, card_text
 from iodine_kit.pretrained.images import measure
 from iodine_kit.stages import evaluate
@@ -30,11 +30,11 @@ PICTURED = 256
 
 @dataclass(frozen=True)
 class Words:
-    """What a card says that no artifact knows; an empty ``remake`` is the commands that made the runs."""
+    """What a card says that no artifact knows; ``remake`` is the one command that makes the model again."""
 
     summary: str
+    remake: str
     licence: str = "Apache-2.0"
-    remake: str = ""
 
 
 def package(
@@ -125,7 +125,7 @@ def _card(
         images=measure(scenes.image),
         training=tuple(_phase(phase) for phase in phases),
         scores=tuple(_scores(*pair, store) for pair in zip(evaluations, predictions, strict=True)),
-        remake=words.remake or _commands(phases),
+        remake=words.remake,
         software={"iodine_kit": made["iodine_kit"], "python": made["python"], **made["packages"]},
     )
 
@@ -182,10 +182,7 @@ def _metric(facts: dict[str, Any]) -> Metric:
 def _public(artifact: Artifact) -> tuple[SourceFile, ...]:
     """The files that an artifact was made from; where they lay on this machine is nobody's business."""
     sources = artifact.manifest.identity.sources
-    return tuple(s if "://" in s.location else s.model_copy(update={"location": ""}) for s in sources)
-
-
-def _commands(phases: Sequence[Artifact]) -> str:
-    """The commands that made the runs, each once."""
-    given = (run.manifest.made["command"][1:] for run in phases)
-    return " && ".join(dict.fromkeys(shlex.join(["iodine-kit", *arguments]) for arguments in given))
+    known = ("://", PREFIX)
+    return tuple(
+        s if any(part in s.location for part in known) else s.model_copy(update={"location": ""}) for s in sources
+    )

@@ -19,6 +19,7 @@ def of_pretrained(name: str) -> TrainedModel:
     """A model that ships with its weights; how its scores were inferred is the default at test time.
 
     Raises:
+        SchemaError: if this version of the model would compute other things with the weights than the card's did.
         UnknownNameError: with the nearest known name.
         ArtifactCorruptError: if its files are damaged.
     """
@@ -40,7 +41,7 @@ def of_pretrained(name: str) -> TrainedModel:
         title=place,
         sources=(SourceFile(name=WEIGHTS, sha256=card.weights_sha256, bytes=len(data), location=place),),
         plugins={f"model/{card.model['name']}": plugin.VERSION},
-        settings={"model": {"name": card.model["name"], **config.model_dump(mode="json")}, "weights": told},
+        settings={"model": {"name": card.model["name"], **config.model_dump(mode="json")}},
         facts={**told, "sha256": card.weights_sha256},
         defaults=card.inference.model_dump(mode="json"),
         images=card.images,

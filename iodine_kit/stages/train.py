@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from iodine_kit.config import Config, Values, build, split_table
-from iodine_kit.errors import SchemaError
+from iodine_kit.errors import ConfigError, SchemaError
 from iodine_kit.formats import Reader
 from iodine_kit.models import MODELS, ModelPlugin
 from iodine_kit.progress import Reporter
@@ -14,7 +14,6 @@ from iodine_kit.stages.job import Facts, Job, Tables
 from iodine_kit.stages.pictures import draw_curves
 from iodine_kit.stages.split import check_split, dataset_info, open_split
 from iodine_kit.stages.start import KEY, Start, find_start, start_place
-from iodine_kit.stages.trained import load_model as load_model
 from iodine_kit.stages.validation import METRIC, Validation
 from iodine_kit.store import Artifact, Identity, Store
 from iodine_kit.training.config import TrainConfig, TrainExecution
@@ -46,6 +45,8 @@ def plan(tables: Tables, dataset: Artifact, reporter: Reporter, world: World = A
         plugins[f"metric/{METRIC}"] = METRICS.load(METRIC).VERSION
     if config.batch_size > scenes:
         reporter.note(f"note: batches of {config.batch_size} from {scenes} scenes hold scenes more than once")
+    if config.kl_schedule == "geometric" and not getattr(model_config, "beta", 1.0):
+        raise ConfigError("train.kl_schedule=geometric cannot end at model.beta=0: use linear")
     if config.kl_schedule != "constant" and config.kl_end > config.steps:
         reporter.note(
             f"note: the run ends after step {config.steps}, before the KL term has its full weight at train.kl_end, "

@@ -138,8 +138,8 @@ def keeps_weights(predictions: Artifact) -> bool:
 
 
 def with_beta(config: Config, train: Mapping[str, Any], step: int) -> Config:
-    """A model's configuration with the β that training had reached after ``step`` steps."""
+    """A model's configuration with the β of step ``step``, counted from 1: the last step that shaped its weights."""
     if train.get("kl_schedule", "constant") == "constant" or "beta" not in type(config).model_fields:
         return config
-    beta = kl_weight(build(TrainConfig, train, "train"), step, float(getattr(config, "beta")))  # noqa: B009
+    beta = kl_weight(build(TrainConfig, train, "train"), max(step - 1, 0), float(getattr(config, "beta")))  # noqa: B009
     return config.model_copy(update={"beta": beta})

@@ -90,7 +90,7 @@ def _model(path: Path, data: bytes, identity: Identity | None) -> TrainedModel:
     from iodine_kit.training.weights import read_weights
 
     weights = read_weights(data, path)
-    if weights.step is None or "model" not in weights.settings:
+    if weights.step is None:
         raise SchemaError(f"{path}: holds weights, but is no checkpoint of a run of this program")
     name = identity.config["model"]["name"] if identity else "iodine"
     plugin, config = configured({"name": name, **weights.settings["model"]})
@@ -111,7 +111,7 @@ def _model(path: Path, data: bytes, identity: Identity | None) -> TrainedModel:
         title=f"{label}, checkpoint after step {weights.step:,}",
         sources=(source,),
         plugins={f"model/{name}": plugin.VERSION},
-        settings={"model": {"name": name, **config.model_dump(mode="json")}, "weights": told},
+        settings={"model": {"name": name, **config.model_dump(mode="json")}},
         facts={**told, "sha256": source.sha256},
         trained_on=identity.inputs.get("dataset") if identity else None,
     )

@@ -116,7 +116,7 @@ def _tables(plugin: StudyPlugin, base: Mapping[str, Values], settings: Sequence[
     known = [TABLE, *(name for name in pipelines.TABLES if name not in ("pipeline", "report"))]
     tables: dict[str, Any] = {name: dict(base.get(name, {})) for name in known}
     merge(tables, plugin.BASE)
-    return merge(tables, parse_overrides(settings, known))
+    return pipelines.override(tables, parse_overrides(settings, known))
 
 
 def _page(

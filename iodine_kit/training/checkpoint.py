@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import Tensor, nn
+from torch import Tensor
 
 from iodine_kit.disk import sync
 from iodine_kit.errors import ArtifactCorruptError
@@ -53,14 +53,6 @@ def decode(data: bytes, path: Path) -> Checkpoint:
 def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
     """Write weights alone, as every safetensors reader understands them."""
     write(path, save(_plain(weights), {"format": "pt"}))
-
-
-def load_weights(path: Path, model: nn.Module) -> None:
-    """Read weights into ``model``; raises :class:`ArtifactCorruptError` if they are damaged or another net's."""
-    tensors, _ = parse(path.read_bytes(), path)
-    if other := first_misfit(model.state_dict(), tensors):
-        raise ArtifactCorruptError(f"{path}: these are another net's weights: {other}")
-    model.load_state_dict(tensors)
 
 
 def first_misfit(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:

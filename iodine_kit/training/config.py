@@ -69,7 +69,7 @@ class TrainConfig(Config):
     adam_epsilon: Literal["pytorch", "tensorflow"] = "pytorch"
     clip_norm: Annotated[float, Field(gt=0)] = 5.0
     kl_schedule: Literal["constant", "linear", "geometric"] = "constant"
-    kl_from: Annotated[float, Field(gt=0)] = 1.0
+    kl_from: Annotated[float, Field(ge=0)] = 1.0
     kl_begin: Count = 0
     kl_end: Count = 0
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
@@ -98,6 +98,8 @@ class TrainConfig(Config):
                 f"kl_schedule is {self.kl_schedule}, which needs kl_begin < kl_end, "
                 f"and these are {self.kl_begin} and {self.kl_end}"
             )
+        if self.kl_schedule == "geometric" and not self.kl_from:
+            raise ValueError("a geometric kl_schedule cannot start from 0: set kl_from, or use linear")
         return self
 
     @model_validator(mode="after")

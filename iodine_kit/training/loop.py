@@ -204,6 +204,8 @@ class Trainer:
         row = row_of(reading, learning_rate(self.config, self.step - 1))
         if self.state.geco:
             row["geco_multiplier"] = reading.multiplier
+        if self.config.kl_schedule != "constant":
+            row["kl_weight"] = float(self.state.model.beta)  # type: ignore[arg-type]
         if self.config.skip_nonfinite:
             row["skipped"] = self._skipped
         return row

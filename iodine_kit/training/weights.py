@@ -7,10 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from iodine_kit.errors import SchemaError
+from iodine_kit.errors import ArtifactCorruptError, SchemaError
 from iodine_kit.training.checkpoint import KIND, Checkpoint, decode, first_misfit, parse
+
+REAL = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+"""Types that weights may have."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,7 @@ class Weights:
     Attributes:
         step: of the checkpoint that they come from; ``None`` if the file holds weights only.
         weights_step: after which they were what they are: an earlier one if the run keeps its best weights.
-        settings: of the checkpoint's run: ``dataset`` (its content), ``model`` and ``train``.
+        settings: of the checkpoint's run: the configuration of ``model`` and ``train``.
     """
 
     tensors: Mapping[str, Tensor]
@@ -36,7 +40,12 @@ def read_weights(data: bytes, path: Path) -> Weights:
         ArtifactCorruptError: if the file is damaged, or no safetensors file.
     """
     tensors, metadata = parse(data, path)
-    return weights_of(decode(data, path)) if metadata.get("kind") == KIND else Weights(tensors)
+    if metadata.get("kind") != KIND:
+        return Weights(tensors)
+    try:
+        return weights_of(decode(data, path))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactCorruptError(f"{path}: not a checkpoint that this version can read: {error!r}") from None
 
 
 def weights_of(checkpoint: Checkpoint) -> Weights:
@@ -47,7 +56,8 @@ def weights_of(checkpoint: Checkpoint) -> Weights:
     step, best = int(checkpoint.facts["step"]), _below(checkpoint, "best/")
     last = {**_below(checkpoint, "weights/"), **_below(checkpoint, "average/")}
     weights_step = int(checkpoint.facts["best"]["step"]) if best else step
-    return Weights(best or last, step, weights_step, checkpoint.facts["settings"])
+    settings = {name: dict(checkpoint.facts["settings"][name]) for name in ("model", "train")}
+    return Weights(best or last, step, weights_step, settings)
 
 
 def fill(model: nn.Module, tensors: Mapping[str, Tensor], place: str) -> None:
@@ -58,6 +68,9 @@ def fill(model: nn.Module, tensors: Mapping[str, Tensor], place: str) -> None:
     """
     if other := first_misfit(model.state_dict(), tensors):
         raise SchemaError(f"{place}: these weights do not fit the model: {other}")
+    unreal = next((name for name, tensor in tensors.items() if tensor.dtype not in REAL), None)
+    if unreal is not None:
+        raise SchemaError(f"{place}: '{unreal}' holds {tensors[unreal].dtype}, and weights are real numbers")
     broken = next((name for name, tensor in tensors.items() if not tensor.isfinite().all()), None)
     if broken is not None:
         raise SchemaError(f"{place}: '{broken}' holds values that are not finite")

@@ -18,6 +18,7 @@ from unit.training.toy import Notes
 from iodine_kit import pretrained
 from iodine_kit.config import parse_overrides
 from iodine_kit.errors import ArtifactCorruptError, ConfigError, ImageSizeError, SchemaError, UnknownNameError
+from iodine_kit.models import MODELS
 from iodine_kit.records import DatasetInfo, Scene
 from iodine_kit.stages import evaluate, infer, packaging, train, traverse
 from iodine_kit.stages.job import obtain
@@ -154,6 +155,15 @@ def test_files_that_were_altered_are_refused(squares: Artifact, shelf: Path) -> 
         pretrained.card("squares")
 
 
+def test_weights_of_another_version_of_the_model_are_refused(
+    squares: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MODELS.load("iodine"), "VERSION", 99)
+    for use in (pretrained.load, of_pretrained):
+        with pytest.raises(SchemaError, match="of the model iodine, and this is version 99"):
+            use("squares")
+
+
 def test_training_can_start_from_it(squares: Artifact, tmp_path: Path) -> None:
     dataset = dataset_in(tmp_path / "other")
     run = run_of(dataset, "train.from=pretrained:squares", "train.learning_rate=1e-30", "train.seed=9")
@@ -201,10 +211,10 @@ def test_on_the_command_line_down_to_the_report(iodine_kit: Command, tmp_path: P
     iodine_kit("train", *TINY, "--set", "train.steps=2")
     iodine_kit("infer", "--set", "infer.steps=2")
     evaluation = iodine_kit("eval", "--metric", "ari").stdout.strip()
-    place = iodine_kit("package-model", "tiny", evaluation, "--to", shelf, "--summary", "for a test").stdout.strip()
+    place = iodine_kit("package-model", "tiny", evaluation, "--to", shelf, "--remake", "make tiny").stdout.strip()
     assert Path(place) == shelf / "tiny"
     card = json.loads(iodine_kit("models", "tiny", "--json").stdout)
-    assert "__main__" not in card["remake"] and card["remake"].startswith("iodine-kit train --set")
+    assert card["remake"] == "make tiny"
     shutil.rmtree(tmp_path / "data" / "run")
     shutil.rmtree(tmp_path / "data" / "predictions")
 

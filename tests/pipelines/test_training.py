@@ -22,6 +22,7 @@ from iodine_kit.records import DatasetInfo, Scene
 from iodine_kit.stages import train
 from iodine_kit.stages.job import obtain
 from iodine_kit.stages.split import open_split
+from iodine_kit.stages.trained import load_model
 from iodine_kit.stages.validation import NOISE, Validation
 from iodine_kit.store import Artifact, Store
 from iodine_kit.tensors import images_to, step_generator
@@ -97,7 +98,7 @@ def test_validation_scores_the_same_scenes_with_the_same_noise_every_time(datase
     run = made(dataset, "train.validate_every=2", "train.validate_scenes=5")
     assert run.facts["validation_scenes"] == 5
     last = read_metrics(run.path / "metrics.jsonl")[-1]
-    model, reader = train.load_model(run).eval().requires_grad_(False), open_split(dataset, "val")
+    model, reader = load_model(run).eval().requires_grad_(False), open_split(dataset, "val")
     scores, losses = [], []
     for number, indices in enumerate(([0, 1, 2, 3], [4])):  # batches of four
         batch = reader.batch(indices)

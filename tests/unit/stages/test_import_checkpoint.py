@@ -19,7 +19,7 @@ from iodine_kit.progress import Silent
 from iodine_kit.stages import import_checkpoint
 from iodine_kit.stages.checkpoints import open_checkpoint
 from iodine_kit.stages.job import obtain
-from iodine_kit.stages.train import load_model
+from iodine_kit.stages.trained import load_model
 from iodine_kit.store import Artifact, Store
 
 GENUINE = RELEASE / "tetrominoes.ckpt-1000000.index"

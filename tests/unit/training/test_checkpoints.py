@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,10 +13,11 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from unit.training.toy import Batches, Mean, Notes, result, trainer
 
-from iodine_kit.errors import ArtifactCorruptError, ResumeError
-from iodine_kit.training.checkpoint import Checkpoint, decode, encode, load_weights, save_weights, write
+from iodine_kit.errors import ArtifactCorruptError, ResumeError, SchemaError
+from iodine_kit.training.checkpoint import Checkpoint, decode, encode, save_weights, write
 from iodine_kit.training.files import METRICS, checkpoint_name
 from iodine_kit.training.rows import read_metrics
+from iodine_kit.training.weights import fill, read_weights
 
 NEWEST = checkpoint_name(10)
 
@@ -181,14 +183,22 @@ def test_a_damaged_row_ends_the_log_with_a_note(tmp_path: Path, damage: bytes) -
     assert [row["step"] for row in read_metrics(path)] == [1, 2, 11, 12]
 
 
-def test_weights_of_another_net_or_a_damaged_file_are_refused(tmp_path: Path) -> None:
+def test_weights_of_another_net_a_damaged_file_and_no_real_numbers_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     save_weights(path, nn.Linear(2, 2).state_dict())
     assert load_file(path).keys() == {"weight", "bias"}
-    with pytest.raises(
-        ArtifactCorruptError, match=r"another net's weights: 'weight' is \[2, 2\] in the file and \[3\] in this model$"
-    ):
-        load_weights(path, Mean())
-    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(SchemaError, match=r"do not fit the model: 'weight' is \[2, 2\] in the file and \[3\] in"):
+        fill(Mean(), read_weights(path.read_bytes(), path).tensors, "here")
     with pytest.raises(ArtifactCorruptError, match="cannot be read as safetensors"):
-        load_weights(path, Mean())
+        read_weights(path.read_bytes()[:40], path)
+    for kind in (torch.int32, torch.complex64, torch.float8_e4m3fn):
+        others = {name: tensor.to(kind) for name, tensor in Mean().state_dict().items()}
+        with pytest.raises(SchemaError, match=r"'weight' holds torch\..*, and weights are real numbers"):
+            fill(Mean(), others, "here")
+
+
+@pytest.mark.parametrize("facts", [{}, {"step": 1, "best": {}}, {"step": 1, "settings": {"model": 3, "train": {}}}])
+def test_a_checkpoint_whose_facts_are_not_known_is_refused(tmp_path: Path, facts: dict[str, Any]) -> None:
+    data = encode(Checkpoint({"weights/weight": torch.zeros(3)}, facts))
+    with pytest.raises(ArtifactCorruptError, match="not a checkpoint that this version can read"):
+        read_weights(data, tmp_path / "checkpoint.safetensors")

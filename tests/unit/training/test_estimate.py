@@ -181,3 +181,17 @@ def test_a_large_step_that_memory_would_not_hold_is_refused_before_it_is_taken(m
     refuse_too_large(64 * 128 * 128, "cpu", lambda: found)
     refuse_too_large(100, "cpu", lambda: pytest.fail("small steps are not looked at"))
     refuse_too_large(64 * 128 * 128, "cuda", lambda: pytest.fail("a GPU says so itself"))
+
+
+def test_patches_cost_less_arithmetic_and_memory_as_counted_by_hand() -> None:
+    """The grid has 7×7 places instead of 35×35; its last layer gives 100 channels a place instead of 4."""
+    net = {
+        "slots": 2, "steps": 0, "latent": 3, "decoder": {"kernel": 3, "channels": [8, 8]},
+        "refinement": {"channels": [4], "mlp": [4], "lstm": None},
+    }  # fmt: skip
+    patches = {**net, "decoder": {**net["decoder"], "patch": 5}}
+    whole, small = (estimate_step(iodine.build(iodine.Config(**values), 0), 4, 35, 35) for values in (net, patches))
+    rows, images = 4 * 2, {1: 35 * 35, 5: 7 * 7}
+    convolutions = {patch: rows * places * 9 * (8 * 8 + 8 * 4 * patch**2) for patch, places in images.items()}
+    assert (whole.flops - small.flops) / 6 == pytest.approx(convolutions[1] - convolutions[5], rel=0.1)
+    assert small.activation_bytes < 0.6 * whole.activation_bytes  # likelihood and inputs stay at full resolution

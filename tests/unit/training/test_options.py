@@ -19,6 +19,7 @@ from iodine_kit.training.best import Best
 from iodine_kit.training.config import TrainConfig
 from iodine_kit.training.files import METRICS, WEIGHTS
 from iodine_kit.training.geco import LARGEST, Geco
+from iodine_kit.training.schedule import kl_weight
 from iodine_kit.training.validated import Validated
 
 
@@ -200,13 +201,14 @@ def test_the_kl_weight_goes_from_one_value_to_the_other_between_two_steps(tmp_pa
     trainer(tmp_path, model, kl_schedule=kind, kl_from=1.0, kl_begin=2, kl_end=6).run(Batches())
     middle = [1 + 15 * i / 4 for i in range(5)] if kind == "linear" else [2.0**i for i in range(5)]
     assert used == pytest.approx([1.0, 1.0, *middle, *[16.0] * 5])
+    assert [row["kl_weight"] for row in rows(tmp_path)] == pytest.approx(used)
 
 
 def test_a_constant_kl_weight_is_the_models_own(tmp_path: Path) -> None:
     model = Mean()
     model.beta.fill_(3.0)
     trainer(tmp_path, model, kl_from=5.0).run(Batches())
-    assert float(model.beta) == 3
+    assert float(model.beta) == 3 and "kl_weight" not in rows(tmp_path)[0]
 
 
 def test_validation_uses_the_kl_weight_of_its_step(tmp_path: Path) -> None:
@@ -220,6 +222,13 @@ def test_validation_uses_the_kl_weight_of_its_step(tmp_path: Path) -> None:
     schedule = {"kl_schedule": "linear", "kl_from": 1.0, "kl_begin": 0, "kl_end": 8}
     trainer(tmp_path, model, validate=validate, validate_every=4, **schedule).run(Batches())
     assert seen == [1 + 8 * 3 / 8, 1 + 8 * 7 / 8, 9]
+
+
+def test_a_geometric_schedule_cannot_start_from_0_and_a_linear_one_can() -> None:
+    with pytest.raises(ValidationError, match="cannot start from 0"):
+        TrainConfig(kl_schedule="geometric", kl_from=0, kl_end=5)
+    config = TrainConfig(kl_schedule="linear", kl_from=0, kl_end=4)
+    assert [kl_weight(config, step, 2.0) for step in range(6)] == [0, 0.5, 1, 1.5, 2, 2]
 
 
 @pytest.mark.parametrize(("begin", "end"), [(5, 5), (6, 5)])
