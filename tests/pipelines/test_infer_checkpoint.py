@@ -109,7 +109,7 @@ def test_the_best_weights_are_taken_where_the_run_keeps_them(dataset: Artifact) 
 
 
 def test_beta_is_that_of_the_step(dataset: Artifact) -> None:
-    """The second of four steps is a quarter of the way from 0.5 to 8 by equal factors; the model's inference sees it."""
+    """The second of four steps is a quarter of the way from 0.5 to 8 by equal factors, and inference sees it."""
     interrupted(dataset, *RISING, after=2)
     model = at(dataset, "latest")
     assert float(model.load().beta) == pytest.approx(1) and model.settings["model"]["beta"] == pytest.approx(1)
