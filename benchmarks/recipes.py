@@ -3,7 +3,7 @@
     python benchmarks/recipes.py --keep NAME --run STORE/run/… --evaluation STORE/evaluation/… [--weights]
     python benchmarks/recipes.py
 
-The first form copies a run's manifest, log and curves, and the manifests of its evaluations, to reports/runs/NAME; with
+The first form copies a run's manifest, log and curves, and what its evaluations found, to reports/runs/NAME; with
 --weights also its weights, for the next warm start. The second writes the table anew from all that lies there.
 """
 
@@ -38,22 +38,38 @@ def keep(name: str, run: Path, evaluations: list[Path], weights: bool) -> None:
     for file in [*COPIED, *(["weights.safetensors"] if weights else [])]:
         shutil.copyfile(run / file, temporary / file)
     for evaluation in evaluations:
-        shutil.copyfile(evaluation / "manifest.json", temporary / "evaluations" / f"{evaluation.name}.json")
+        kept = temporary / "evaluations" / f"{evaluation.name}.json"
+        kept.write_text(json.dumps(_evaluation(evaluation), indent=2, ensure_ascii=False) + "\n", "utf-8")
     shutil.rmtree(place, ignore_errors=True)
     temporary.rename(place)
+
+
+def _evaluation(place: Path) -> dict[str, Any]:
+    """What an evaluation is and found, and the configuration of its data; not where it lay on this machine."""
+    manifest = json.loads((place / "manifest.json").read_text("utf-8"))
+    made_of = manifest["identity"]["inputs"]["dataset"]
+    folder = place.parent.parent / "dataset" / f"{made_of['name']}-{made_of['key'][:12]}"
+    data = json.loads((folder / "manifest.json").read_text("utf-8"))["identity"]["config"]
+    return {name: manifest[name] for name in ("key", "identity", "facts")} | {"data": data}
 
 
 def rows(name: str) -> list[str]:
     """A line of the table for every evaluation of a run."""
     place = RUNS / name
     run = json.loads((place / "manifest.json").read_text())
-    told = [json.loads(path.read_text())["facts"] for path in (place / "evaluations").glob("*.json")]
-    told.sort(key=lambda facts: (facts["restarts"], facts["steps"]))
-    lines = [_row(name if not place else "", run if not place else None, facts) for place, facts in enumerate(told)]
+    found = [json.loads(path.read_text("utf-8")) for path in (place / "evaluations").glob("*.json")]
+    found.sort(key=lambda one: (_scenes(one), one["facts"]["restarts"], one["facts"]["steps"]))
+    lines = [_row("" if number else name, None if number else run, one) for number, one in enumerate(found)]
     return lines or [_row(name, run, None)]
 
 
-def _row(name: str, run: dict[str, Any] | None, facts: dict[str, Any] | None) -> str:
+def _scenes(evaluation: dict[str, Any]) -> str:
+    """How many scenes of which data: those of a generated data set can be made again from its seed."""
+    facts, seed = evaluation["facts"], evaluation["data"].get("seed")
+    return f"{facts['scenes']} of '{facts['split']}', {'published' if seed is None else f'seed {seed}'}"
+
+
+def _row(name: str, run: dict[str, Any] | None, evaluation: dict[str, Any] | None) -> str:
     first = [name, "", "", "", ""]
     if run:
         train, model = run["identity"]["config"]["train"], run["identity"]["config"]["model"]
@@ -62,10 +78,11 @@ def _row(name: str, run: dict[str, Any] | None, facts: dict[str, Any] | None) ->
         beta = f"{train['kl_from']:g} → {model['beta']:g}" if rising else f"{model['beta']:g}"
         first = [f"[{name}](runs/{name})", f"{images:,}", f"{run['facts']['steps'] * minutes:.0f} min"]
         first += [str(train["seed"]), beta]
-    if not facts:
+    if not evaluation:
         return "| " + " | ".join([*first, "", "", "", "", ""]) + " |"
+    facts = evaluation["facts"]
     scores = [_score(facts["metrics"].get(metric)) for metric in ("ari", "miou-fg", "mse")]
-    rest = [f"T = {facts['steps']}, {facts['restarts']}", *scores, f"{facts['scenes']} of '{facts['split']}'"]
+    rest = [f"T = {facts['steps']}, {facts['restarts']}", *scores, _scenes(evaluation)]
     return "| " + " | ".join([*first, *rest]) + " |"
 
 

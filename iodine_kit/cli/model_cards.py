@@ -59,6 +59,10 @@ def _row(one: Card) -> dict[str, Any]:
     }
 
 
+SHOWN = ("ari", "miou-fg", "miou", "mse", "elbo")
+"""Metrics of a card in a terminal; ``--json`` has all."""
+
+
 def show_models(found: Rows, trainable: Rows) -> None:
     """A table of pretrained models, and one of nets that can be trained."""
     console = Console(file=sys.stdout, highlight=False)
@@ -96,16 +100,24 @@ def show_card(one: Card) -> None:
     for label, value in pairs:
         out.print(f"{label:14} {value}")
     for scores in one.scores:
-        out.print(f"\n{scores.dataset}, {scores.scenes:,} scenes of '{scores.split}', {_settings(scores)}")
-        for metric in scores.metrics.values():
+        out.print(f"\n{_data(scores)}, {scores.scenes:,} scenes of '{scores.split}', {_settings(scores)}")
+        for metric in (scores.metrics[name] for name in SHOWN if name in scores.metrics):
             unit = f" {metric.unit}" if metric.unit else ""
             out.print(f"  {metric.title}: {_figure(metric.mean, metric.interval)}{unit}, n = {metric.n:,}")
+        if hidden := len(scores.metrics.keys() - set(SHOWN)):
+            out.print(f"  {hidden} more metrics: --json")
     for number_, phase in enumerate(one.training, 1):
         out.print(f"\nphase {number_}: {phase.run}, {phase.steps:,} steps, {phase.images:,} images, {phase.device}")
         out.print(f"  code {phase.commit}, finished {phase.finished}")
         out.print(f"  train: {_values(phase.train)}")
         out.print(f"  model: {_values(phase.model)}")
     out.print(f"\ndata set: {_values(one.data.config)}")
+
+
+def _data(scores: Scores) -> str:
+    """The data set; of a generated one the seed, by which anyone can make it again."""
+    seed = scores.dataset_config.get("seed")
+    return f"{scores.dataset}, generated with seed {seed}" if seed is not None else scores.dataset
 
 
 def _settings(scores: Scores) -> str:
