@@ -96,6 +96,7 @@ TRAINING = {
         Variant("recompute", {"recompute": True}),
         Variant("inputs stopped", model=_ALL_STOPPED),
         Variant("bf16", {"precision": "bfloat16"}, precision="bf16"),
+        Variant("bf16, inputs stopped", {"precision": "bfloat16"}, _ALL_STOPPED, precision="bf16"),
         Variant("tf32", precision="tf32"),
         Variant("compiled", compiled=True),
         Variant("bf16, compiled", {"precision": "bfloat16"}, precision="bf16", compiled=True),

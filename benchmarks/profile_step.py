@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import torch
 from _engine import RESULTS
 from _measure import machine_facts, origin, parser, write_result
-from _shapes import CLOSED, SHAPES, Shape
+from _shapes import CLOSED, SHAPES, TRAINING, Shape, Variant
 from _steps import training_step
 from tables import show
 from torch import Tensor
@@ -37,7 +37,8 @@ class Clocks(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, shape: Shape) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.seconds: defaultdict[str, float] = defaultdict(float)
-        self._shape = shape
+        patch = shape.config.decoder.patch
+        self._grid, self._last, self._hidden = -(-shape.size // patch), 4 * patch**2, shape.config.decoder.channels[-1]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         started = perf_counter()
@@ -47,8 +48,8 @@ class Clocks(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _kind(self, name: str, args: Any, result: Any) -> str:
         shapes = [value.shape for value in tree_leaves((args, result)) if isinstance(value, Tensor)]
-        images = [shape for shape in shapes if len(shape) == 4 and shape[2] == shape[3] == self._shape.size]
-        wide = [shape for shape in images if shape[1] == self._shape.config.decoder.channels[-1]]
+        images = [shape for shape in shapes if len(shape) == 4 and shape[2] == shape[3] == self._grid]
+        wide = [shape for shape in images if shape[1] == self._hidden]
         if name.startswith("convolution"):
             return self._convolution(shapes, len(wide) > 1)
         if name.startswith(_ACTIVATIONS) and (wide or name.startswith("elu")):
@@ -56,7 +57,7 @@ class Clocks(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return "matrix products" if name in _PRODUCTS else "likelihood, inputs, Adam and all else"
 
     def _convolution(self, shapes: list[torch.Size], hidden: bool) -> str:
-        if any(shape[0] == 4 for shape in shapes):  # the weight of the layer to four channels
+        if any(len(shape) == 4 and shape[0] == self._last for shape in shapes):  # the weight of the last layer
             return "decoder's last convolution"
         return "decoder's hidden convolutions" if hidden else "refinement network's convolutions"
 
@@ -66,21 +67,24 @@ def main() -> None:
     options = parser(__doc__, repetitions=5)
     options.add_argument("--shapes", nargs="+", choices=SHAPES, default=["35", "64", "128"], help="default: 35 64 128")
     options.add_argument("--threads", type=int, default=torch.get_num_threads(), help="default: one per core")
+    options.add_argument("--variant", choices=TRAINING, default=CLOSED.name, help=f"default: {CLOSED.name}")
     given = options.parse_args()
     torch.set_num_threads(given.threads)
     keep_freed_memory()
     come_by = origin()
     result: dict[str, Any] = {"program": "profile_step", "machine": machine_facts("cpu", given.threads), "shapes": {}}
     for name in ["minute"] if given.quick else given.shapes:
-        result["shapes"][name] = {**come_by, **profile(SHAPES[name], 1 if given.quick else given.repetitions)}
+        repetitions = 1 if given.quick else given.repetitions
+        label = name if given.variant == CLOSED.name else f"{name}, {given.variant}"
+        result["shapes"][label] = {**come_by, **profile(SHAPES[name], TRAINING[given.variant], repetitions)}
     show(result)
     if not given.quick:
         print(write_result(RESULTS, result))
 
 
-def profile(shape: Shape, repetitions: int) -> dict[str, Any]:
+def profile(shape: Shape, variant: Variant, repetitions: int) -> dict[str, Any]:
     """Seconds of whole steps without and with the clocks, and of operations by kind, a number for every repetition."""
-    step = training_step(shape, CLOSED, torch.device("cpu"))
+    step = training_step(shape, variant, torch.device("cpu"))
     step(), step()
     bare, clocked, kinds = [], [], defaultdict(list)
     for _ in range(repetitions):
