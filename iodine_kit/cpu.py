@@ -23,9 +23,19 @@ def wait_briefly() -> None:
 
 def has_bfloat16_matrix_units() -> bool:
     """Whether this CPU has units (AMX) that multiply bfloat16 matrices several times as fast as float32 ones."""
+    return "amx_bf16" in _flags()
+
+
+def lacks_bfloat16() -> bool:
+    """Whether this is an x86 CPU that has to emulate bfloat16, which takes longer than float32."""
+    flags = _flags()
+    return bool(flags) and not {"amx_bf16", "avx512_bf16", "avx_ne_convert"} & flags
+
+
+def _flags() -> set[str]:
+    """What Linux says an x86 CPU can do; empty elsewhere."""
     try:
         with _CPU_INFO.open() as lines:
-            flags = next(line for line in lines if line.startswith("flags"))
+            return set(next(line for line in lines if line.startswith("flags")).split())
     except (OSError, StopIteration):
-        return False
-    return "amx_bf16" in flags.split()
+        return set()

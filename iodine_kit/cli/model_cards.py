@@ -67,12 +67,12 @@ def show_models(found: Rows, trainable: Rows) -> None:
     """A table of pretrained models, and one of nets that can be trained."""
     console = Console(file=sys.stdout, highlight=False)
     if found:
-        table = _table("pretrained", "what", "images", "size", "score", "inferred with")
+        table = _table("pretrained", "images", "size", "score", "inferred with")
         for row in found:
             height, width = row["size"]
             score = f"{row['metric']} {_figure(row['mean'], row['interval'])}"
-            table.add_row(*map(escape, (PREFIX + row["name"], row["summary"], f"{height}×{width}",
-                                        f"{row['bytes'] / 1e6:.2f} MB", score, row["inferred"])))  # fmt: skip
+            size = f"{row['bytes'] / 1e6:.2f} MB"
+            table.add_row(*map(escape, (PREFIX + row["name"], f"{height}×{width}", size, score, row["inferred"])))
         console.print(table)
     else:
         err.print("no pretrained models ship with this version", markup=False, style="dim")
@@ -139,5 +139,5 @@ def _values(values: Mapping[str, Any]) -> str:
 def _table(*heads: str) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for head in heads:
-        table.add_column(head, no_wrap=head not in ("what", "presets", "score", "inferred with"))
+        table.add_column(head, no_wrap=head not in ("presets", "score", "inferred with"))
     return table

@@ -51,7 +51,7 @@ def difference(trained: ImageStatistics, found: ImageStatistics) -> str:
     for name in ("median", "mean"):
         mine, theirs = getattr(trained, name), getattr(found, name)
         if max(abs(a - b) for a, b in zip(mine, theirs, strict=True)) > LARGEST_SHIFT:
-            told.append(f"the {name} of their channels is {_shown(theirs)}, and was {_shown(mine)} in training")
+            told.append(f"the {name} of the images' channels is {_shown(theirs)}, and was {_shown(mine)} in training")
             break
     else:
         if _factor(trained.std, found.std) > LARGEST_FACTOR:

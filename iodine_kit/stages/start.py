@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iodine_kit.errors import ConfigError, SourceError, StorageError
-from iodine_kit.pretrained import PREFIX, weights
+from iodine_kit.errors import (
+    ArtifactCorruptError,
+    ConfigError,
+    CorruptDataError,
+    SchemaError,
+    SourceError,
+    StorageError,
+)
+from iodine_kit.pretrained import PREFIX, card, weights
 from iodine_kit.stages.job import Tables
 from iodine_kit.store import Reference, SourceFile, Store
 from iodine_kit.training.files import WEIGHTS
@@ -30,12 +38,14 @@ class Start:
         data: bytes of the safetensors file, read once: a checkpoint may be gone when training begins.
         inputs: the run that they come from, by role; or
         sources: the file.
+        model: configuration of the model that the weights are of, with its name, where it is known.
     """
 
     place: str
     data: bytes = field(repr=False)
     inputs: dict[str, Reference]
     sources: tuple[SourceFile, ...] = ()
+    model: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def sha256(self) -> str:
@@ -47,12 +57,19 @@ class Start:
 
         Raises:
             SchemaError: if they are another net's. K, T and β are no part of a net's weights and may differ.
-            ArtifactCorruptError: if the file is damaged.
+            CorruptDataError: if the file is damaged, or no safetensors file.
         """
         from iodine_kit.training.weights import fill, read_weights
 
-        weights = read_weights(self.data, Path(self.place))
-        fill(model, weights.tensors, f"train.{KEY} {self.place}")
+        try:
+            weights = read_weights(self.data, Path(self.place))
+        except ArtifactCorruptError as error:
+            raise CorruptDataError(f"train.{KEY}: {error}") from None
+        try:
+            fill(model, weights.tensors, f"train.{KEY} {self.place}")
+        except SchemaError as error:
+            advice = "give the configuration that the weights were trained with (--pipeline, --set model.…)"
+            raise SchemaError(f"{error}; {advice}") from None
         step = {} if weights.step is None else {"step": weights.step}
         return {"from": self.place, "sha256": self.sha256, **step}
 
@@ -78,13 +95,13 @@ def find_start(tables: Tables, store: Store) -> Start | None:
         return None
     path = Path(place)
     if place.startswith(PREFIX):
-        return of_bytes(place, weights(place), place)
+        return replace(of_bytes(place, weights(place), place), model=card(place).model)
     if path.is_file():
         return of_bytes(place, _read(path), path.resolve().name)
     if path.suffix == ".safetensors":
         raise SourceError(f"train.{KEY}: {place}: no such file")
     run = store.usable(store.open(place, "run"))
-    return Start(place, _read(run.path / WEIGHTS), {ROLE: run.reference})
+    return Start(place, _read(run.path / WEIGHTS), {ROLE: run.reference}, model=run.config["model"])
 
 
 def of_bytes(place: str, data: bytes, name: str) -> Start:

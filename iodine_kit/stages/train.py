@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from iodine_kit.config import Config, Values, build, split_table
+from iodine_kit.config import Config, Values, build, merge, split_table
 from iodine_kit.errors import ConfigError, SchemaError
 from iodine_kit.formats import Reader
 from iodine_kit.models import MODELS, ModelPlugin
@@ -33,10 +33,12 @@ def plan(tables: Tables, dataset: Artifact, reporter: Reporter, world: World = A
     config, execution = configure(tables)
     start = find_start(tables, Store.of(dataset))
     divide(*world.part(config.batch_size), config.batch_size, execution.accumulate)
-    values: Values = dict(tables.get("model", {}))
+    values = model_values(tables, start)
     name = str(values.pop("name", "iodine"))
     plugin = MODELS.load(name)
-    model_config = build(plugin.Config, _with_default_preset(plugin, values, dataset, reporter), "model")
+    if not (start and start.model):
+        values = _with_default_preset(plugin, values, dataset, reporter)
+    model_config = build(plugin.Config, values, "model")
     scenes, info = check_split(dataset, config.split), dataset_info(dataset)
     plugin.check_image(model_config, info.height, info.width)
     plugins = {f"model/{name}": plugin.VERSION}
@@ -45,13 +47,7 @@ def plan(tables: Tables, dataset: Artifact, reporter: Reporter, world: World = A
         plugins[f"metric/{METRIC}"] = METRICS.load(METRIC).VERSION
     if config.batch_size > scenes:
         reporter.note(f"note: batches of {config.batch_size} from {scenes} scenes hold scenes more than once")
-    if config.kl_schedule == "geometric" and not getattr(model_config, "beta", 1.0):
-        raise ConfigError("train.kl_schedule=geometric cannot end at model.beta=0: use linear")
-    if config.kl_schedule != "constant" and config.kl_end > config.steps:
-        reporter.note(
-            f"note: the run ends after step {config.steps}, before the KL term has its full weight at train.kl_end, "
-            f"{config.kl_end}"
-        )
+    _look_at_kl(config, float(getattr(model_config, "beta", 1.0)), start is not None, reporter)
     slots = getattr(model_config, "slots", info.entities)
     if slots < info.entities:
         reporter.note(f"note: {slots} slots for scenes of up to {info.entities} entities, background included")
@@ -70,6 +66,34 @@ def plan(tables: Tables, dataset: Artifact, reporter: Reporter, world: World = A
     )
     make = lambda out: _make(plugin, model_config, config, execution, dataset, start, out, reporter, world)  # noqa: E731
     return Job(identity, make, state=CHECKPOINTS)
+
+
+def _look_at_kl(config: TrainConfig, beta: float, warm: bool, reporter: Reporter) -> None:
+    """Refuse a schedule of the KL term's weight that cannot be, and say of one that may not be meant."""
+    if config.kl_schedule == "constant":
+        if config.kl_begin or config.kl_end:
+            reporter.note("note: train.kl_begin and train.kl_end do nothing while train.kl_schedule is constant")
+        return
+    if config.kl_schedule == "geometric" and not beta:
+        raise ConfigError("train.kl_schedule=geometric cannot end at model.beta=0: use linear")
+    if config.kl_end > config.steps:
+        reporter.note(
+            f"note: the run ends after step {config.steps}, before the KL term has its full weight at train.kl_end, "
+            f"{config.kl_end}"
+        )
+    if warm:
+        reporter.note(
+            f"note: the weight of the KL term starts again at train.kl_from, {config.kl_from:g}; "
+            "train.kl_schedule=constant keeps it at model.beta"
+        )
+
+
+def model_values(tables: Tables, start: Start | None) -> Values:
+    """The table ``model``, over the configuration of the model that training starts from, unless it names a preset."""
+    asked = dict(tables.get("model", {}))
+    if start is None or "preset" in asked:
+        return asked
+    return merge(merge({}, start.model), asked)
 
 
 def configure(tables: Tables) -> tuple[TrainConfig, TrainExecution]:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from iodine_kit.cpu import has_bfloat16_matrix_units
+from iodine_kit.cpu import has_bfloat16_matrix_units, lacks_bfloat16
 from iodine_kit.errors import ConfigError
 from iodine_kit.heap import keep_freed_memory
 from iodine_kit.tensors import tf32
@@ -38,9 +38,11 @@ def set_computation(model: nn.Module, config: TrainConfig, execution: TrainExecu
 
 
 def hint(config: TrainConfig, device: torch.device) -> str:
-    """A sentence on a much faster way to compute that the configuration leaves unused, or "" if there is none."""
+    """A sentence on a faster way to compute than the configuration's, or "" if there is none that matters."""
     if device.type == "cpu" and config.precision == "float32" and has_bfloat16_matrix_units():
         return "note: this CPU multiplies bfloat16 several times as fast as float32: see train.precision=bfloat16"
+    if device.type == "cpu" and config.precision == "bfloat16" and lacks_bfloat16():
+        return "note: this CPU has no bfloat16 instructions: train.precision=float32 is faster here"
     return ""
 
 

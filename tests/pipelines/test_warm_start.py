@@ -18,9 +18,9 @@ from unit.training.toy import Notes
 
 from iodine_kit.config import parse_overrides
 from iodine_kit.errors import (
-    ArtifactCorruptError,
     ArtifactNotFoundError,
     ConfigError,
+    CorruptDataError,
     IodineKitError,
     SchemaError,
     SourceError,
@@ -123,6 +123,23 @@ def test_what_does_not_fit_is_named_before_anything_is_trained(dataset: Artifact
     assert not list(Store.of(dataset).root.glob("run/.*.partial"))
 
 
+def test_the_models_configuration_is_that_of_the_run_unless_it_is_set(dataset: Artifact) -> None:
+    first = made(dataset, "model.latent=3", "model.beta=7", "model.decoder.patch=2")
+    bare = train.plan({"train": {"from": str(first.path)}}, dataset, Notes()).identity.config["model"]
+    assert bare == first.config["model"]
+    asked = {"train": {"from": str(first.path)}, "model": {"beta": 2.0, "decoder": {"rgb": "sigmoid"}}}
+    changed = train.plan(asked, dataset, Notes()).identity.config["model"]
+    assert changed == {**bare, "beta": 2.0, "decoder": {**bare["decoder"], "rgb": "sigmoid"}}
+
+
+def test_a_schedule_of_the_kl_weight_that_starts_over_is_told(dataset: Artifact) -> None:
+    rising = ["train.kl_schedule=linear", "train.kl_end=1", "train.steps=1"]
+    first, notes = made(dataset, *rising), Notes()
+    tables = parse_overrides([*rising, f"train.from={first.path}"], train.TABLES)
+    train.plan(tables, dataset, notes)
+    assert any("starts again at train.kl_from, 1" in told for told in notes.told)
+
+
 def test_what_is_no_start_is_told_in_a_sentence(dataset: Artifact, tmp_path: Path) -> None:
     text, broken = tmp_path / "text.safetensors", tmp_path / "nan.safetensors"
     text.write_text("no weights")
@@ -132,7 +149,7 @@ def test_what_is_no_start_is_told_in_a_sentence(dataset: Artifact, tmp_path: Pat
         (tmp_path / "gone.safetensors", SourceError, "gone.safetensors: no such file"),
         ("iodine-nothing-abcd1234", ArtifactNotFoundError, "no such artifact"),
         (dataset.path, ArtifactNotFoundError, "is a dataset, and a run is needed here"),
-        (text, ArtifactCorruptError, "cannot be read as safetensors"),
+        (text, CorruptDataError, "cannot be read as safetensors"),
         (broken, SchemaError, "'initial' holds values that are not finite"),
         ("3", ConfigError, "train.from: name a run or a .safetensors file"),
     ]

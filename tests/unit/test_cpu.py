@@ -43,6 +43,17 @@ def test_matrix_units_are_read_off_the_flags(
     assert hint(TrainConfig(), torch.device("cuda")) == ""
 
 
+@pytest.mark.parametrize(
+    ("flags", "slow"), [("fpu avx512f avx2", True), ("fpu avx512_bf16", False), ("amx_bf16", False)]
+)
+def test_a_cpu_that_has_to_emulate_bfloat16_is_told(
+    flags: str, slow: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
+    monkeypatch.setattr(cpu, "_CPU_INFO", tmp_path / "cpuinfo")
+    assert ("float32 is faster" in hint(TrainConfig(precision="bfloat16"), CPU)) is slow
+
+
 def test_a_machine_that_says_nothing_of_its_cpu_has_no_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cpu, "_CPU_INFO", tmp_path / "nothing")
-    assert not cpu.has_bfloat16_matrix_units()
+    assert not cpu.has_bfloat16_matrix_units() and not cpu.lacks_bfloat16()
