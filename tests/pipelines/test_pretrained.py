@@ -132,7 +132,7 @@ def test_images_of_another_size_or_range_get_a_note_and_too_small_ones_are_refus
     obtain(Store.of(white), infer.plan({}, of_pretrained("squares"), white, notes), notes)
     (note,) = notes.told
     assert note.startswith("note: pretrained:squares: the model was trained on images of 6×6 pixels, and these are 8×8")
-    assert "median of their channels is 1.00 1.00 1.00" in note
+    assert "median of the images' channels is 1.00 1.00 1.00" in note
     tiny = store_scenes(tmp_path / "tiny", {"test": [Scene("a", np.zeros((2, 2, 3), np.uint8),
                         np.zeros((2, 2), np.uint8))]}, DatasetInfo("tiny", 0, 0, 1))  # fmt: skip
     with pytest.raises(ImageSizeError, match="needs images of at least 3×3 pixels, and these are 2×2"):

@@ -35,7 +35,7 @@ def test_another_size_another_background_and_no_contrast_are_told() -> None:
     assert difference(trained, measure(scenes(0, 12))) == (
         "the model was trained on images of 10×10 pixels, and these are 12×12"
     )
-    assert "the median of their channels is 1.00 1.00 1.00, and was 0.00 0.00 0.00" in difference(
+    assert "the median of the images' channels is 1.00 1.00 1.00, and was 0.00 0.00 0.00" in difference(
         trained, measure(scenes(255))
     )
     dark = measure(scenes(0) // 10)
