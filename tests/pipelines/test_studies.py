@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from support import TINY, Command
 
+from iodine_kit import pipeline as pipelines
+from iodine_kit.config import merge
 from iodine_kit.errors import ConfigError
 from iodine_kit.progress import Silent
 from iodine_kit.registry import offers
@@ -62,6 +64,15 @@ def test_every_study_offers_what_the_contract_asks(name: str) -> None:
     plugin = STUDIES.load(name)
     assert all(hasattr(plugin, offer) for offer in offers(STUDIES.contract))
     assert set(plugin.BASE) <= {"train", "infer", "model", "eval"}, "tables that every pipeline has"
+
+
+@pytest.mark.parametrize("pipeline", ["quickstart", "tetrominoes"])
+@pytest.mark.parametrize("name", STUDIES.names())
+def test_every_study_can_be_conducted_on_the_pipelines(name: str, pipeline: str) -> None:
+    """What a study changes of a pipeline's values, such as a shorter run, makes a configuration that is allowed."""
+    file = Path(__file__).parents[2] / "pipelines" / f"{pipeline}.toml"
+    tables = merge(pipelines.load(str(file)), STUDIES.load(name).BASE)
+    pipelines.check(tables)
 
 
 @pytest.mark.slow
