@@ -25,7 +25,7 @@ SUMMARY = "the refinement network without each of its inputs: short runs, FG-ARI
 QUESTION = "Which of the inputs a_k does the refinement network need, and which could be left out?"
 TAKES_RUN = False
 BASE = {
-    "train": {"steps": 600, "warmup_steps": 50, "kl_schedule": "constant"},
+    "train": {"steps": 600, "kl_schedule": "constant"},
     "model": {"beta": 1.0},
     "infer": {"restarts": 1},
 }

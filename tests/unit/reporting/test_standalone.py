@@ -70,7 +70,7 @@ def test_png_has_the_words_of_the_svg() -> None:
 
 
 def test_without_a_font_there_is_no_picture_but_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(raster, "FAMILIES", ("No Such Font",))
+    monkeypatch.setattr(raster, "_writes", lambda family: False)  # on some systems an unknown family gets another's
     raster.font.cache_clear()
     try:
         with pytest.raises(SourceError, match="install one"):
