@@ -15,12 +15,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from iodine_kit.stages.packaging import LARGEST
+from iodine_kit.store import Reference
+
 FOLDER = Path(__file__).parent.parent / "reports"
 RUNS, PAGE = FOLDER / "runs", FOLDER / "recipes.md"
 BEGIN, END = "<!-- runs: written by benchmarks/recipes.py -->", "<!-- end of runs -->"
 COPIED = ("manifest.json", "metrics.jsonl", "curves.svg")
-LARGEST = 3_000_000
-"""Bytes of the weights that are kept."""
 HEAD = (
     "| run | images | time | seed | β | T, inferences per scene | FG-ARI | FG-mIoU | MSE | scenes |\n"
     "|---|---|---|---|---|---|---|---|---|---|"
@@ -47,8 +48,7 @@ def keep(name: str, run: Path, evaluations: list[Path], weights: bool) -> None:
 def _evaluation(place: Path) -> dict[str, Any]:
     """What an evaluation is and found, and the configuration of its data; not where it lay on this machine."""
     manifest = json.loads((place / "manifest.json").read_text("utf-8"))
-    made_of = manifest["identity"]["inputs"]["dataset"]
-    folder = place.parent.parent / "dataset" / f"{made_of['name']}-{made_of['key'][:12]}"
+    folder = place.parent.parent / Reference(**manifest["identity"]["inputs"]["dataset"]).directory
     data = json.loads((folder / "manifest.json").read_text("utf-8"))["identity"]["config"]
     return {name: manifest[name] for name in ("key", "identity", "facts")} | {"data": data}
 

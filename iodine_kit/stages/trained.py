@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,19 +89,13 @@ def configured(values: Mapping[str, Any]) -> tuple[ModelPlugin, Config]:
 
 def of_run(run: Artifact) -> TrainedModel:
     """The model that a finished run trained."""
-
-    def tensors() -> Mapping[str, Tensor]:
-        from iodine_kit.training.weights import read_weights
-
-        return read_weights((run.path / WEIGHTS).read_bytes(), run.path / WEIGHTS).tensors
-
     plugin, config = model_of(run)
     step = run.facts.get("weights", {}).get("step")
     return TrainedModel(
         run.manifest.identity.name,
         plugin,
         config if step is None else with_beta(config, run.config.get("train", {}), step),
-        tensors,
+        partial(_stored, run),
         inputs={"run": run.reference},
         trained_on=run.manifest.identity.inputs.get("dataset"),
         dataset=run.facts.get("dataset", ""),
@@ -123,13 +118,17 @@ def behind(predictions: Artifact, store: Store) -> TrainedModel:
         return of_run(store.resolve(inputs["run"]))
     if not keeps_weights(predictions):
         raise SchemaError(f"{predictions.path}: imported predictions have no model here that could draw other latents")
+    return TrainedModel(
+        predictions.manifest.identity.name, *configured(settings["model"]), partial(_stored, predictions)
+    )
 
-    def tensors() -> Mapping[str, Tensor]:
-        from iodine_kit.training.weights import read_weights
 
-        return read_weights((predictions.path / WEIGHTS).read_bytes(), predictions.path / WEIGHTS).tensors
+def _stored(artifact: Artifact) -> Mapping[str, Tensor]:
+    """The weights that an artifact holds."""
+    from iodine_kit.training.weights import read_weights
 
-    return TrainedModel(predictions.manifest.identity.name, *configured(settings["model"]), tensors)
+    path = artifact.path / WEIGHTS
+    return read_weights(path.read_bytes(), path).tensors
 
 
 def keeps_weights(predictions: Artifact) -> bool:
