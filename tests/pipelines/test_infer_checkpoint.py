@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 import pytest
 from support import TINY, Command
-from unit.stages.handmade import store_scenes
+from unit.stages.handmade import block_scenes, store_scenes
 from unit.training.toy import Notes
 
 from iodine_kit.config import parse_overrides
@@ -28,7 +28,7 @@ from iodine_kit.errors import (
     SchemaError,
     TimeLimitReached,
 )
-from iodine_kit.records import DatasetInfo, Scene
+from iodine_kit.records import DatasetInfo
 from iodine_kit.stages import infer, train
 from iodine_kit.stages.job import obtain
 from iodine_kit.stages.trained import TrainedModel, behind, of_run
@@ -44,10 +44,7 @@ SPENT = "train.max_seconds=1e-9"
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Artifact:
-    draw = np.random.default_rng(0)
-    mask = np.zeros((6, 6), np.uint8)
-    mask[:3] = 1
-    made = [Scene(f"s{i}", draw.integers(0, 256, (6, 6, 3), np.uint8), mask) for i in range(8)]
+    made = block_scenes(8)
     return store_scenes(tmp_path / "data", {"train": made, "test": made[:5]}, DatasetInfo("blocks", 0, 0, 2))
 
 

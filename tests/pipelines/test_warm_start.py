@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from support import TINY, Command
-from unit.stages.handmade import store_scenes
+from unit.stages.handmade import block_scenes, store_scenes
 from unit.training.toy import Notes
 
 from iodine_kit.config import parse_overrides
@@ -26,7 +25,7 @@ from iodine_kit.errors import (
     SourceError,
     TimeLimitReached,
 )
-from iodine_kit.records import DatasetInfo, Scene
+from iodine_kit.records import DatasetInfo
 from iodine_kit.stages import compare, evaluate, infer, train
 from iodine_kit.stages.job import Job, obtain
 from iodine_kit.stages.trained import of_run
@@ -39,11 +38,7 @@ STILL = "train.learning_rate=1e-30"
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Artifact:
-    draw = np.random.default_rng(0)
-    mask = np.zeros((6, 6), np.uint8)
-    mask[:3] = 1
-    made = [Scene(f"s{i}", draw.integers(0, 256, (6, 6, 3), np.uint8), mask) for i in range(8)]
-    return store_scenes(tmp_path / "data", {"train": made}, DatasetInfo("blocks", 0, 0, 2))
+    return store_scenes(tmp_path / "data", {"train": block_scenes(8)}, DatasetInfo("blocks", 0, 0, 2))
 
 
 def planned(dataset: Artifact, *settings: str) -> Job:

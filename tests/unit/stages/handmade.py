@@ -7,10 +7,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from iodine_kit.formats import hdf5, write_split
 from iodine_kit.records import DatasetInfo, Scene
 from iodine_kit.store import Artifact, Identity, Store
 from iodine_kit.store.provenance import provenance
+
+
+def block_scenes(count: int) -> list[Scene]:
+    """Scenes of 6×6 random pixels, of which the upper half is an object."""
+    draw = np.random.default_rng(0)
+    mask = np.zeros((6, 6), np.uint8)
+    mask[:3] = 1
+    return [Scene(f"s{i}", draw.integers(0, 256, (6, 6, 3), np.uint8), mask) for i in range(count)]
 
 
 def store_scenes(
