@@ -18,7 +18,7 @@ from iodine_kit.config import merge
 from iodine_kit.models import Computation, iodine
 from iodine_kit.records import Part
 from iodine_kit.tensors import tf32
-from iodine_kit.training.computing import compile_step
+from iodine_kit.training.precision import compile_step
 
 Step = Callable[[], object]
 _AGAIN = 4

@@ -22,8 +22,8 @@ from _engine import AT_ONCE, KINDS, PORT, Case
 from _shapes import PLAIN, SHAPES
 from _steps import count_flops, timed
 
-from iodine_kit.heap import keep_freed_memory
-from iodine_kit.training.memory import peak_bytes, resident_bytes
+from iodine_kit.system import keep_freed_memory
+from iodine_kit.training.resources import peak_bytes, resident_bytes
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from iodine_kit.heap import keep_freed_memory
+from iodine_kit.system import keep_freed_memory
 
 _ACTIVATIONS = ("elu", "exp2", "clamp", "maximum", "mul_", "sub_")
 _PRODUCTS = ("mm", "bmm", "addmm", "baddbmm")

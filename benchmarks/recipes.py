@@ -15,7 +15,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from iodine_kit.stages.packaging import LARGEST
+from iodine_kit.stages.package_model import LARGEST
 from iodine_kit.store import Reference
 
 FOLDER = Path(__file__).parent.parent / "reports"

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from iodine_kit.artifacts.trained_model import of_run
 from iodine_kit.config import Config, Values, build, differences, merge, parse_overrides, read_toml
 from iodine_kit.errors import ConfigError, CountError, SourceError, did_you_mean
 from iodine_kit.progress import Reporter
+from iodine_kit.runner import Job, obtain
 from iodine_kit.stages import evaluate, infer, prepare, probe, report, train, traverse
-from iodine_kit.stages.job import Job, obtain
-from iodine_kit.stages.trained import of_run
 from iodine_kit.store import Artifact, Store
 
 FOLDER = Path("pipelines")

@@ -26,10 +26,11 @@ PluginT = TypeVar("PluginT")
 class Registry(Generic[PluginT]):
     """The plug-ins of one family, for example ``Registry[MetricPlugin]("metric", "iodine_kit.metrics")``."""
 
-    def __init__(self, family: str, package: str, contract: type | None = None) -> None:
-        """``contract`` is the protocol that plug-ins of other packages are held to."""
+    def __init__(self, family: str, package: str, contract: type | None = None, group: str = "") -> None:
+        """``contract`` is the protocol that third-party plug-ins are held to; ``group`` names their entry points."""
         self.family = family
         self.package = package
+        self.group = group or package
         self.contract = contract
         self._loaded: dict[str, PluginT] = {}  # looking into folders takes longer than the work on a small scene
 
@@ -65,7 +66,7 @@ class Registry(Generic[PluginT]):
         return [module.name.replace("_", "-") for module in modules if not module.name.startswith("_")]
 
     def _declared(self) -> dict[str, EntryPoint]:
-        return {point.name: point for point in entry_points(group=self.package)}
+        return {point.name: point for point in entry_points(group=self.group)}
 
     def _checked(self, path: str, load: Callable[[], Any]) -> PluginT:
         try:

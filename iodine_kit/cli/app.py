@@ -10,8 +10,8 @@ from typer.core import TyperGroup
 
 import iodine_kit
 from iodine_kit.cli import artifacts, data, models, stages, studies
-from iodine_kit.cpu import wait_briefly
 from iodine_kit.errors import INTERRUPTED, ConfigError, IodineKitError, StorageError
+from iodine_kit.system import wait_briefly
 from iodine_kit.training.distributed import is_one_of_several
 
 

@@ -61,7 +61,7 @@ def emit(artifact: Artifact, as_json: bool, **facts: Any) -> None:
 
 def show_metrics(facts: Mapping[str, Any]) -> None:
     """Show the summary of an evaluation as a table."""
-    from iodine_kit.stages.evaluation.tables import metric_table
+    from iodine_kit.evaluation.tables import metric_table
 
     counted = ("undefined", "degenerate")
     none = [head for head in counted if not any(metric[head] for metric in facts["metrics"].values())]
@@ -72,7 +72,7 @@ def show_metrics(facts: Mapping[str, Any]) -> None:
 
 def show_comparison(facts: Mapping[str, Any]) -> None:
     """Show the models of a comparison, and how each differs from the first, as tables."""
-    from iodine_kit.stages.comparison.tables import model_table, pair_tables
+    from iodine_kit.evaluation.comparison_tables import model_table, pair_tables
 
     for table in (model_table(facts), *pair_tables(facts)):
         _show(table)
@@ -82,7 +82,7 @@ def show_comparison(facts: Mapping[str, Any]) -> None:
 
 def show_probe(facts: Mapping[str, Any]) -> None:
     """Show how well factors are predicted and which slots are in use as tables, and DCI in a line."""
-    from iodine_kit.probing.tables import brief_table, dci_line, slot_table
+    from iodine_kit.evaluation.probing.tables import brief_table, dci_line, slot_table
 
     _show(brief_table(facts))
     err.print(dci_line(facts), markup=False)

@@ -15,8 +15,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from iodine_kit.cli.course import Course, Score
-from iodine_kit.cli.glyphs import bar, duration, figure, figures, numbers, shares, size, sparkline
+from iodine_kit.cli.text_charts import bar, duration, figure, figures, numbers, shares, size, sparkline
+from iodine_kit.cli.training_progress import Course, Score
 from iodine_kit.progress import Show
 
 _TWO_COLUMNS, _THREE_COLUMNS = 64, 72  # inside the frame; narrower, tables stand below each other

@@ -15,11 +15,12 @@ from iodine_kit.cli.options import (
     OverwriteOption,
     SetOption,
     StoreOption,
+    check_output,
+    hand_over,
     input_artifact,
     store_at,
     tables_of,
 )
-from iodine_kit.cli.pages import check_output, hand_over
 
 _MAKE_ONE = "iodine-kit prepare tetrominoes --generate 2000"
 
@@ -48,8 +49,8 @@ def stats(
     """
     from iodine_kit.cli.console import Terminal, emit
     from iodine_kit.cli.listings import show_statistics
+    from iodine_kit.runner import obtain
     from iodine_kit.stages import stats as stage
-    from iodine_kit.stages.job import obtain
 
     check_output(output)
     tables = tables_of(None, settings, stage.TABLES)

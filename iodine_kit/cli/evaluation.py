@@ -103,8 +103,8 @@ def evaluate(
     a file of others those of import-predictions, too: import.axes, import.values, import.order, …
     """
     from iodine_kit.cli.console import Terminal, show_metrics
+    from iodine_kit.runner import obtain
     from iodine_kit.stages import evaluate as stage
-    from iodine_kit.stages.job import obtain
 
     format = _one_of(format, as_json)
     foreign = [text for text in settings or [] if text.partition(".")[0].strip() == "import"]
@@ -143,8 +143,8 @@ def compare(
     Keys to --set: compare.resamples, compare.flips, compare.level, compare.seed, compare.table.
     """
     from iodine_kit.cli.console import Terminal, show_comparison
+    from iodine_kit.runner import obtain
     from iodine_kit.stages import compare as stage
-    from iodine_kit.stages.job import obtain
 
     format = _one_of(format, as_json)
     tables = tables_of(None, settings, stage.TABLES)

@@ -61,9 +61,9 @@ def import_checkpoint(
     infer, traverse and report take the run like a trained one. Keys to --set: model.slots, model.steps, model.latent, …
     """
     from iodine_kit.cli.console import Terminal, emit
+    from iodine_kit.runner import obtain
     from iodine_kit.stages import import_checkpoint as stage
-    from iodine_kit.stages.checkpoints import open_checkpoint
-    from iodine_kit.stages.job import obtain
+    from iodine_kit.stages.import_checkpoint import open_checkpoint
 
     tables = tables_of(None, settings, stage.TABLES)
     if preset is not None:
@@ -132,8 +132,8 @@ def imported(
 ) -> Artifact:
     """The predictions artifact of others' file, made now unless it is there; unnamed, a model is called as its file."""
     from iodine_kit.cli.console import Terminal
+    from iodine_kit.runner import obtain
     from iodine_kit.stages import import_predictions as stage
-    from iodine_kit.stages.job import obtain
 
     if "model" not in tables["import"]:
         tables["import"] |= {"model": source.resolve().stem, "named": False}

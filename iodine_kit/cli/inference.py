@@ -20,8 +20,8 @@ from iodine_kit.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from iodine_kit.artifacts.trained_model import TrainedModel
     from iodine_kit.progress import Reporter
-    from iodine_kit.stages.trained import TrainedModel
     from iodine_kit.store import Artifact, Store
 
 
@@ -54,8 +54,8 @@ def infer(
 ) -> None:
     """Segment a split into predictions.h5. Keys to --set: infer.split, infer.slots, infer.steps, infer.store, …"""
     from iodine_kit.cli.console import Terminal, emit
+    from iodine_kit.runner import obtain
     from iodine_kit.stages import infer as stage
-    from iodine_kit.stages.job import obtain
 
     tables = tables_of(pipeline, settings, stage.TABLES)
     place, reporter = store_at(store), Terminal()
@@ -69,17 +69,17 @@ def _model(
     store: Store, run: str | None, checkpoint: str | None, pretrained: str | None, reporter: Reporter
 ) -> TrainedModel:
     """The model that the options name: of a finished run, at a checkpoint, or one that ships."""
-    from iodine_kit.stages.trained import of_run
+    from iodine_kit.artifacts.trained_model import of_run
 
     if pretrained is not None:
         if run is not None or checkpoint is not None:
             raise typer.BadParameter("it excludes --run and --checkpoint", param_hint="--model")
-        from iodine_kit.stages.ready import of_pretrained
+        from iodine_kit.artifacts.pretrained_model import of_pretrained
 
         return of_pretrained(pretrained)
     if checkpoint is None:
         return of_run(input_artifact(store, run, "run", "iodine-kit train"))
-    from iodine_kit.stages.unfinished import at_checkpoint
+    from iodine_kit.artifacts.checkpoint_model import at_checkpoint
 
     found = at_checkpoint(store, checkpoint, run, reporter)
     reporter.note(f"using {found.title}, {found.sources[0].location}")

@@ -35,7 +35,7 @@ def datasets() -> list[dict[str, Any]]:
 
 def formats() -> list[dict[str, str]]:
     """Every storage format with the first sentence that it says of itself."""
-    from iodine_kit.stages.split import FORMATS
+    from iodine_kit.artifacts.dataset import FORMATS
 
     return [{"name": name, "summary": _first_paragraph(plugin.__doc__)} for name, plugin in working(FORMATS)]
 

@@ -58,7 +58,7 @@ def package_model(
 ) -> None:
     """For maintainers: put a finished run's weights and their card, made from its evaluations, where models ship."""
     from iodine_kit import pretrained
-    from iodine_kit.stages.packaging import Words, package
+    from iodine_kit.stages.package_model import Words, package
 
     place = store_at(store)
     given = [place.usable(place.open(one, "evaluation")) for one in evaluations]

@@ -14,6 +14,26 @@ if TYPE_CHECKING:
     from iodine_kit.progress import Reporter
     from iodine_kit.store import Artifact, Store
 
+
+def check_output(output: Path | None) -> None:
+    """Refuse a directory where a file is needed: before work that takes long, not after it."""
+    if output is not None and output.is_dir():
+        raise typer.BadParameter(f"{output} is a directory: name a file", param_hint="--output")
+
+
+def hand_over(page: Path, output: Path | None) -> str:
+    """Where the page lies, after copying it to ``output`` if that was asked for."""
+    import shutil
+
+    from iodine_kit.cli.console import Terminal
+
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        page = Path(shutil.copyfile(page, output))
+    Terminal().note(f"open {page.resolve().as_uri()}")
+    return str(page)
+
+
 DEFAULT_STORE = Path("data")
 StoreOption = Annotated[
     Path, typer.Option("--store", envvar="IODINE_KIT_STORE", metavar="DIR", help="Directory of all artifacts.")
@@ -104,7 +124,7 @@ def input_artifact(
 
 def has_latents(predictions: Artifact) -> bool:
     """Whether latents were stored with predictions."""
-    from iodine_kit.predictions import PREDICTIONS, PredictionReader
+    from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
 
     return "latent_loc" in PredictionReader(predictions.path / PREDICTIONS).fields()
 

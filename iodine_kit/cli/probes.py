@@ -53,8 +53,8 @@ def probe(
     Keys to --set: probe.factors, probe.scenes, probe.folds, probe.rounds, probe.resamples, probe.seed, …
     """
     from iodine_kit.cli.console import Terminal, emit, show_probe
+    from iodine_kit.runner import obtain
     from iodine_kit.stages import probe as stage
-    from iodine_kit.stages.job import obtain
 
     tables = tables_of(pipeline, settings, stage.TABLES)
     if match is not None:

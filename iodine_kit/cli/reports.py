@@ -15,12 +15,13 @@ from iodine_kit.cli.options import (
     PipelineOption,
     SetOption,
     StoreOption,
+    check_output,
+    hand_over,
     input_artifact,
     parent,
     store_at,
     tables_of,
 )
-from iodine_kit.cli.pages import check_output, hand_over
 
 if TYPE_CHECKING:
     from iodine_kit.progress import Reporter
@@ -58,8 +59,8 @@ def report(
     Keys to --set: report.title, report.summary, report.scenes, report.most_megabytes, report.published.METRIC.
     """
     from iodine_kit.cli.console import Terminal, emit
+    from iodine_kit.runner import obtain
     from iodine_kit.stages import report as stage
-    from iodine_kit.stages.job import obtain
 
     check_output(output)
     tables = tables_of(pipeline, settings, stage.TABLES)
@@ -97,8 +98,8 @@ def _newest_of(store: Store, kind: str, predictions: Artifact) -> Artifact | Non
 
 def _others(store: Store, first: Artifact, places: list[str], reporter: Reporter) -> dict[str, Artifact]:
     """Other runs' evaluations and predictions by role, and their comparison with the first."""
+    from iodine_kit.runner import obtain
     from iodine_kit.stages import compare
-    from iodine_kit.stages.job import obtain
 
     if not places:
         return {}

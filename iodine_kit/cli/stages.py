@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
 from iodine_kit.cli import evaluation, imports, inference, probes, reports, traversals
 from iodine_kit.cli.options import (
@@ -17,16 +21,41 @@ from iodine_kit.cli.options import (
     PipelineOption,
     SetOption,
     StoreOption,
+    check_output,
+    hand_over,
     input_artifact,
     prepared_by,
     splits_of,
     store_at,
     tables_of,
 )
-from iodine_kit.cli.pages import check_output, hand_over
 
 if TYPE_CHECKING:
-    from iodine_kit.stages.job import Resume
+    from iodine_kit.runner import Resume
+    from iodine_kit.stages.train.estimate import RunEstimate
+
+
+def show_estimate(run: RunEstimate, as_json: bool) -> None:
+    """Print an estimate to standard output."""
+    if as_json:
+        sys.stdout.write(json.dumps(run.facts()) + "\n")
+        return
+    from iodine_kit.training.estimate import readable_bytes
+
+    found = run.step
+    memory = {
+        "weights": found.weight_bytes, "gradients": found.gradient_bytes, "Adam": found.moment_bytes,
+        "activations": found.activation_bytes,
+    } | ({"copies of the weights": found.copy_bytes} if found.copy_bytes else {})  # fmt: skip
+    parts = ", ".join(f"{name} {readable_bytes(count)}" for name, count in memory.items())
+    table = Table(show_header=False, box=None)
+    table.add_row("step", f"{found.batch_size} images of {found.height}×{found.width}")
+    table.add_row("parameters", f"{found.parameters:,}")
+    table.add_row("FLOPs", f"{found.flops / 1e9:,.1f} G per step, {found.flops_per_image / 1e9:,.2f} G per image")
+    table.add_row("memory", f"{readable_bytes(found.peak_bytes)} at the peak: {parts}")
+    table.add_row("process", f"{readable_bytes(run.process_bytes)} on a CPU, with Python and PyTorch")
+    table.add_row("disk", f"{readable_bytes(run.disk_bytes)}, checkpoints of {readable_bytes(found.checkpoint_bytes)}")
+    Console(highlight=False, soft_wrap=True).print(table)
 
 
 def register(app: typer.Typer) -> None:
@@ -79,8 +108,8 @@ def prepare(
     """
     from iodine_kit.cli.console import Terminal, emit
     from iodine_kit.pipeline import override
+    from iodine_kit.runner import obtain
     from iodine_kit.stages import prepare as stage
-    from iodine_kit.stages.job import obtain
 
     tables = tables_of(pipeline, settings, stage.TABLES)
     given = {
@@ -135,13 +164,12 @@ def train(
 
     torchrun starts it on several GPUs or machines, as: torchrun --standalone --nproc-per-node=8 -m iodine_kit train
     """
+    from iodine_kit.artifacts.training_summary import summary
     from iodine_kit.cli.console import Terminal, emit
-    from iodine_kit.cli.estimates import show_estimate
     from iodine_kit.progress import Silent
+    from iodine_kit.runner import agree, obtain_jointly
     from iodine_kit.stages import train as stage
-    from iodine_kit.stages.estimate import estimate_run
-    from iodine_kit.stages.joint import agree, obtain_jointly
-    from iodine_kit.stages.outcome import summary
+    from iodine_kit.stages.train.estimate import estimate_run
     from iodine_kit.training.distributed import joined
 
     if resume + auto_resume + overwrite > 1:

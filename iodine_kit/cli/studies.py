@@ -80,7 +80,7 @@ def _conduct(name: str) -> Callable[..., None]:
         as_json: JsonOption = False,
     ) -> None:
         from iodine_kit.cli.console import Terminal, emit, err
-        from iodine_kit.cli.pages import hand_over
+        from iodine_kit.cli.options import hand_over
         from iodine_kit.studies._study import study
         from iodine_kit.studies._writing import JSON, PAGE
 

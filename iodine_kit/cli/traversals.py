@@ -40,10 +40,10 @@ def traverse(
 
     Keys to --set: traverse.scenes, traverse.dimensions, traverse.values, traverse.range, traverse.device, …
     """
+    from iodine_kit.artifacts.trained_model import behind, keeps_weights
     from iodine_kit.cli.console import Terminal, emit
+    from iodine_kit.runner import obtain
     from iodine_kit.stages import traverse as stage
-    from iodine_kit.stages.job import obtain
-    from iodine_kit.stages.trained import behind, keeps_weights
 
     tables = tables_of(pipeline, settings, stage.TABLES)
     place, reporter = store_at(store), Terminal()

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from iodine_kit import config as configuration
 from iodine_kit.datasets._dsprites import GENUINE, NAMES, SIZE
-from iodine_kit.datasets._sprite_law import FACTORS, Law, between, sprite_law
+from iodine_kit.datasets._sprite_distribution import FACTORS, Law, between, sprite_law
 from iodine_kit.errors import ConfigError, did_you_mean
 from iodine_kit.records import Bytes, DatasetInfo, Floats, Scene
 from iodine_kit.tfrecord import FieldSpec

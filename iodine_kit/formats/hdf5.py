@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from iodine_kit.disk import require_space
 from iodine_kit.errors import ConfigError, CorruptDataError
 from iodine_kit.formats import Columns, Sample, ShardedConfig, arrays_of
 from iodine_kit.records import Array, Scene, SceneBatch
+from iodine_kit.system import require_space
 
 VERSION = 2
 SCHEMA = "iodine-kit/hdf5/2"

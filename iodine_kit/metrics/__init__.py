@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from iodine_kit.metrics._comparison import Comparison
-from iodine_kit.metrics._rules import DEGENERATE, Convention, Rules
+from iodine_kit.metrics._conventions import DEGENERATE, Convention, Rules, Scores
 
 __all__ = ["DEGENERATE", "Comparison", "Convention", "MetricPlugin", "Rules", "Scores", "describe"]
-
-
-@dataclass(frozen=True, eq=False)
-class Scores:
-    """Scores of some scenes.
-
-    Attributes:
-        values: ``float64[B]``; NaN where the metric is undefined, to be left out of means and counted.
-        degenerate: ``bool[B]``, where a convention decided and not the formula (0/0); ``None`` if that cannot be.
-    """
-
-    values: NDArray[np.float64]
-    degenerate: NDArray[np.bool_] | None = None
 
 
 class MetricPlugin(Protocol):

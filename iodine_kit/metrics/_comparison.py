@@ -1,7 +1,5 @@
 """True and predicted masks of some scenes, and what many metrics ask about them, worked out once."""
 
-# ruff: noqa: N802 - names of arrays end in their shape, be they properties
-
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
@@ -9,12 +7,27 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 
+from iodine_kit.metrics._conventions import Rules
 from iodine_kit.metrics._counting import count
-from iodine_kit.metrics._matching import hungarian
-from iodine_kit.metrics._reconstruction import squared_error
-from iodine_kit.metrics._rules import Rules
-from iodine_kit.records import PredictionBatch, SceneBatch
+from iodine_kit.records import Bytes, Floats, PredictionBatch, SceneBatch
+
+
+def hungarian(iou_BNK: NDArray[np.float64], objects_BN: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """One slot for each object such that the sum of IoUs is largest (Kuhn 1955), ``int64[B, N]``; −1 for none.
+
+    An object that would share no pixel with its slot gets none.
+    """
+    match_BN = np.full(objects_BN.shape, -1, np.int64)
+    for match_N, iou_NK, objects_N in zip(match_BN, iou_BNK, objects_BN, strict=True):
+        objects = np.flatnonzero(objects_N)
+        row, slot = linear_sum_assignment(iou_NK[objects], maximize=True)
+        match_N[objects[row]] = np.where(iou_NK[objects[row], slot] > 0, slot, -1)
+    return match_BN
+
+
+# ruff: noqa: N802 - names of arrays end in their shape, be they properties
 
 
 class Comparison:
@@ -116,3 +129,12 @@ class Comparison:
         """Mean squared error of the reconstruction, not clipped, in [0, 1]; it must have been stored."""
         assert self.prediction.reconstruction is not None
         return squared_error(self.truth.image, self.prediction.reconstruction)
+
+
+def squared_error(image: Bytes, reconstruction: Floats) -> NDArray[np.float64]:
+    """Mean squared error of every scene, ``float64[B]``, of ``[B, H, W, 3]`` in 0…255 and in [0, 1]."""
+    errors = np.empty(len(image))
+    for scene, (true, guess) in enumerate(zip(image, reconstruction, strict=True)):  # one fits the processor's cache
+        error = (guess - true / 255).ravel()  # float64, as a quotient of integers is
+        errors[scene] = error @ error / error.size
+    return errors

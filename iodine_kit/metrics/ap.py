@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 
 from iodine_kit.metrics import Comparison, Scores
+from iodine_kit.metrics._conventions import DETECTION, HARD, OBJECT
 from iodine_kit.metrics._detections import detections, right
-from iodine_kit.metrics._words import DETECTION, HARD, OBJECT
 
 VERSION = 1
 TITLE = "AP"

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from iodine_kit.metrics import Comparison, Scores
-from iodine_kit.metrics._objects import weighted_mean
-from iodine_kit.metrics._words import HARD, OBJECT, UNDEFINED
+from iodine_kit.metrics._conventions import HARD, OBJECT, UNDEFINED, weighted_mean
 
 VERSION = 1
 TITLE = "mBO"

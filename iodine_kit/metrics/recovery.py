@@ -7,8 +7,7 @@ from typing import Literal
 import numpy as np
 
 from iodine_kit.metrics import Comparison, Scores
-from iodine_kit.metrics._objects import weighted_mean
-from iodine_kit.metrics._words import HARD, MATCHED, OBJECT, UNDEFINED
+from iodine_kit.metrics._conventions import HARD, MATCHED, OBJECT, UNDEFINED, weighted_mean
 
 VERSION = 1
 THRESHOLD = 0.5

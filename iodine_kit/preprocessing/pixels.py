@@ -11,6 +11,7 @@ from iodine_kit.errors import ImageSizeError
 from iodine_kit.preprocessing.config import PreprocessConfig
 from iodine_kit.records import Array, Bytes, Floats, Scene
 
+Size = tuple[int, int]
 Box = tuple[int, int, int, int]
 _IODINE: Box = (29, 221, 64, 256)
 """deepmind-research/iodine, modules/data.py: the middle of the table, without the empty margin."""
@@ -90,3 +91,10 @@ def _parse(crop: str, height: int, width: int) -> Box:
         return top, top + side, left, left + side
     top, bottom, left, right = (int(number) for part in crop.split(",") for number in part.split(":"))
     return top, bottom, left, right
+
+
+def nearest(images: Array, size: Size) -> Array:
+    """Resize ``[…, H, W]`` by nearest neighbour: the pixel under the new one's centre, the later one on a border."""
+    height, width = images.shape[-2:]
+    rows, columns = ((2 * np.arange(new) + 1) * old // (2 * new) for old, new in ((height, size[0]), (width, size[1])))
+    return images[..., rows[:, None], columns]

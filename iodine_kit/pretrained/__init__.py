@@ -20,7 +20,7 @@ from iodine_kit.config import build
 from iodine_kit.errors import ArtifactCorruptError, SchemaError, UnknownNameError, did_you_mean
 from iodine_kit.models import MODELS
 from iodine_kit.pretrained.card import CARD, Card, read_card
-from iodine_kit.training.files import WEIGHTS
+from iodine_kit.training.run_files import WEIGHTS
 
 __all__ = ["PREFIX", "Card", "card", "load", "names", "weights"]
 
@@ -79,7 +79,7 @@ def load(name: str) -> Any:
         ArtifactCorruptError: if its files are damaged.
         SchemaError: if the weights are not those of the card's configuration.
     """
-    from iodine_kit.training.weights import fill, read_weights
+    from iodine_kit.training.checkpoint import fill, read_weights
 
     values = dict(card(name).model)
     plugin = MODELS.load(values.pop("name"))

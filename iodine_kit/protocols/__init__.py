@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from iodine_kit.splits import SplitRule
+from iodine_kit.split_rules import SplitRule
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from iodine_kit.protocols import Rule
-from iodine_kit.splits import Range, Ranges
+from iodine_kit.split_rules import Range, Ranges
 
 FIRST_60K = Rule(
     "records 0 to 59,999 for training, the next 320 for evaluation",

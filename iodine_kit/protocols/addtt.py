@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from iodine_kit.protocols import Rule
-from iodine_kit.splits import Counts
+from iodine_kit.split_rules import Counts
 
 VERSION = 1
 SUMMARY = "Dittadi et al. 2022: CLEVR6 has at most 6 objects visible after the crop; splits after the filter"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from iodine_kit.protocols import Rule
-from iodine_kit.splits import Own
+from iodine_kit.split_rules import Own
 
 VERSION = 1
 SUMMARY = "Emami et al. 2021: the splits of the published HDF5 files; the first 320 of test"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from iodine_kit.protocols import Rule
-from iodine_kit.splits import Own
+from iodine_kit.split_rules import Own
 
 VERSION = 1
 SUMMARY = "deepmind-research/iodine: CLEVR6 has exactly 5 objects; the whole file, nothing held out"

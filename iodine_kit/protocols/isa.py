@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from iodine_kit.protocols import Rule
-from iodine_kit.splits import Range, Ranges
+from iodine_kit.split_rules import Range, Ranges
 
 VERSION = 1
 SUMMARY = "Biza et al. 2023: the first 100 records for validation, the rest for training; Tetrominoes: only 512"

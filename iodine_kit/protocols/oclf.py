@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from iodine_kit.protocols import Rule
-from iodine_kit.splits import Shuffled
+from iodine_kit.split_rules import Shuffled
 
 VERSION = 1
 SUMMARY = "amazon-science OCLF: random 70/15/15; CLEVR6 has at most 5 objects, from a centre crop"

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from iodine_kit.records import Bytes
 from iodine_kit.reporting import colours
 from iodine_kit.reporting.context import SceneView
-from iodine_kit.reporting.mosaic import tiled
+from iodine_kit.reporting.image_grid import tiled
 
 _SIDE, _LINE, _FRAME_MS, _LAST_MS, _COLUMNS = 96, 22, 500, 1800, 4
 _INK, _PAPER = (29, 26, 36), 255

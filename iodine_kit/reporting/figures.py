@@ -13,11 +13,11 @@ from iodine_kit.reporting.charts import Plot
 from iodine_kit.reporting.charts.standalone import svg
 from iodine_kit.reporting.context import ReportContext
 from iodine_kit.reporting.curves import training_plots
-from iodine_kit.reporting.raster import png_of
 from iodine_kit.reporting.sections.breakdown import breakdown_plots
 from iodine_kit.reporting.sections.comparison import comparison_plots
 from iodine_kit.reporting.sections.distribution import elbo_plot, spread_plot
 from iodine_kit.reporting.sections.refinement import refinement_plots
+from iodine_kit.reporting.svg_to_png import png_of
 
 ANIMATED = "refinement.gif"
 _WIDTH, _MOVING = 1400, 6

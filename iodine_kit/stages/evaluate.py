@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from iodine_kit.artifacts.dataset import dataset_info
+from iodine_kit.artifacts.pairs import Pairs, open_truth, paired
 from iodine_kit.config import build, split_table
 from iodine_kit.errors import SchemaError
-from iodine_kit.predictions import PREDICTIONS, PredictionReader
+from iodine_kit.evaluation import files
+from iodine_kit.evaluation.config import METRICS, EvalConfig, EvalExecution, Metrics, check, choose
+from iodine_kit.evaluation.files import Scores, read_objects, read_scenes, read_table
+from iodine_kit.evaluation.resolution import Resolution
+from iodine_kit.evaluation.scoring import Scorer, Truth
+from iodine_kit.evaluation.summary import summarise
+from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
 from iodine_kit.progress import Reporter
-from iodine_kit.stages.evaluation import files
-from iodine_kit.stages.evaluation.config import METRICS, EvalConfig, EvalExecution, Metrics, check, choose
-from iodine_kit.stages.evaluation.files import Scores, read_objects, read_scenes, read_table
-from iodine_kit.stages.evaluation.pairing import Pairs, open_truth, paired
-from iodine_kit.stages.evaluation.resolution import Resolution
-from iodine_kit.stages.evaluation.scoring import Scorer, Truth
-from iodine_kit.stages.evaluation.summary import summarise
-from iodine_kit.stages.job import Facts, Job, Tables
-from iodine_kit.stages.split import dataset_info
+from iodine_kit.runner import Facts, Job, Tables
 from iodine_kit.store import Artifact, Identity, Reference
 
 VERSION = 2

@@ -12,17 +12,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from iodine_kit.artifacts.dataset import check_split, dataset_info, open_split
 from iodine_kit.config import build
 from iodine_kit.errors import CountError, SchemaError, StorageError
-from iodine_kit.foreign import READERS, Column, reader_of
-from iodine_kit.predictions import PREDICTIONS, PredictionWriter
+from iodine_kit.predictions.file import PREDICTIONS, PredictionWriter
+from iodine_kit.predictions.importing.config import ImportConfig
+from iodine_kit.predictions.importing.convert import batch_of
+from iodine_kit.predictions.importing.fields import Role, array_named, cast
+from iodine_kit.predictions.importing.keys import refuse_contradiction, rows_by_key, rows_in_order, texts
+from iodine_kit.predictions.readers import READERS, Column, reader_of
 from iodine_kit.progress import Reporter
-from iodine_kit.stages.importing.config import ImportConfig
-from iodine_kit.stages.importing.convert import batch_of
-from iodine_kit.stages.importing.keys import refuse_contradiction, rows_by_key, rows_in_order, texts
-from iodine_kit.stages.importing.roles import Role, array_named, cast
-from iodine_kit.stages.job import Facts, Job, Tables
-from iodine_kit.stages.split import check_split, dataset_info, open_split
+from iodine_kit.runner import Facts, Job, Tables
 from iodine_kit.store import Artifact, FileHashes, Identity, SourceFile, Store
 
 VERSION = 1

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from iodine_kit.artifacts.dataset import check_split, dataset_info, open_split
+from iodine_kit.artifacts.trained_model import TrainedModel
 from iodine_kit.config import Config, build, split_table
 from iodine_kit.errors import CountError, DivergedError
-from iodine_kit.heap import keep_freed_memory
 from iodine_kit.loader import in_order
-from iodine_kit.predictions import PREDICTIONS, PredictionWriter
+from iodine_kit.predictions.file import PREDICTIONS, PredictionWriter
 from iodine_kit.pretrained.images import ImageStatistics, difference, measure
 from iodine_kit.progress import Reporter
 from iodine_kit.records import PredictionBatch
-from iodine_kit.stages.job import Facts, Job, Tables
-from iodine_kit.stages.split import check_split, dataset_info, open_split
-from iodine_kit.stages.trained import TrainedModel
+from iodine_kit.runner import Facts, Job, Tables
 from iodine_kit.store import Artifact, Identity
+from iodine_kit.system import keep_freed_memory
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -17,20 +17,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
+from iodine_kit.artifacts.dataset import dataset_info, open_split
+from iodine_kit.artifacts.pairs import Pairs, batch_size
 from iodine_kit.config import Config, build
 from iodine_kit.errors import CountError, SchemaError, did_you_mean
-from iodine_kit.predictions import PREDICTIONS, PredictionReader
+from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
 from iodine_kit.progress import Reporter
 from iodine_kit.records import PredictionBatch, SceneBatch
-from iodine_kit.stages.evaluation.pairing import Pairs, batch_size
-from iodine_kit.stages.job import Facts, Job, Tables
-from iodine_kit.stages.split import dataset_info, open_split
+from iodine_kit.runner import Facts, Job, Tables
 from iodine_kit.store import Artifact, Identity
 
 if TYPE_CHECKING:
-    from iodine_kit.probing.factors import Factor
-    from iodine_kit.probing.objects import Objects
-    from iodine_kit.probing.slots import SlotTable
+    from iodine_kit.evaluation.probing.factors import Factor
+    from iodine_kit.evaluation.probing.objects import Objects
+    from iodine_kit.evaluation.probing.slots import SlotTable
 
 VERSION = 1
 TABLES = ("probe",)
@@ -98,12 +98,12 @@ def configure(tables: Tables) -> ProbeConfig:
 
 
 def _make(config: ProbeConfig, predictions: Artifact, dataset: Artifact, out: Path, reporter: Reporter) -> Facts:
-    from iodine_kit.probing import slots
-    from iodine_kit.probing.conventions import conventions
-    from iodine_kit.probing.prediction import Course
-    from iodine_kit.probing.scores import Drawing
-    from iodine_kit.probing.summary import summarise
-    from iodine_kit.statistics.bootstrap import METHOD
+    from iodine_kit.evaluation.bootstrap import METHOD
+    from iodine_kit.evaluation.probing import slots
+    from iodine_kit.evaluation.probing.conventions import conventions
+    from iodine_kit.evaluation.probing.prediction import Course
+    from iodine_kit.evaluation.probing.scores import Drawing
+    from iodine_kit.evaluation.probing.summary import summarise
 
     pairs = Pairs(predictions, dataset)
     objects, tables = _gather(config, pairs)
@@ -128,9 +128,9 @@ def _make(config: ProbeConfig, predictions: Artifact, dataset: Artifact, out: Pa
 
 def _gather(config: ProbeConfig, pairs: Pairs) -> tuple[Objects, list[SlotTable]]:
     """Objects and slots of the first scenes."""
+    from iodine_kit.evaluation.probing.objects import Gathering
+    from iodine_kit.evaluation.probing.slots import SlotTable, slot_table
     from iodine_kit.metrics import Comparison
-    from iodine_kit.probing.objects import Gathering
-    from iodine_kit.probing.slots import SlotTable, slot_table
 
     gathering, tables, done = Gathering(pairs.info.entities), list[SlotTable](), 0
     wanted = min(len(pairs), config.scenes)
@@ -161,7 +161,7 @@ def _choose(
         CountError: if there are too few objects to train and test with.
         SchemaError: if a factor that was asked for, or every factor, is the same for all objects.
     """
-    from iodine_kit.probing.factors import factors_of
+    from iodine_kit.evaluation.probing.factors import factors_of
 
     if len(objects) < 2 * config.folds:
         raise CountError(
@@ -189,14 +189,14 @@ def _check_folds(predictions: Artifact, config: ProbeConfig, scenes: int, what: 
 
 def _factor_names(dataset: Artifact, split: str) -> list[str]:
     """Factors of objects by the first scene, as all scenes of a split have the same."""
-    from iodine_kit.probing.objects import names_of
+    from iodine_kit.evaluation.probing.objects import names_of
 
     scenes = open_split(dataset, split)
     return names_of(scenes.scene(0).factors, dataset_info(dataset).entities) if len(scenes) else []
 
 
 def _write(out: Path, facts: Mapping[str, Any]) -> None:
-    from iodine_kit.probing.tables import factor_table, importance_table, slot_table, use_table
+    from iodine_kit.evaluation.probing.tables import factor_table, importance_table, slot_table, use_table
     from iodine_kit.reporting.tables import as_csv, as_markdown, joined
 
     factors = factor_table(facts)

@@ -10,15 +10,22 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from iodine_kit.artifacts.dataset import dataset_info, open_split
 from iodine_kit.config import Config, build, flatten
+from iodine_kit.dataset_statistics import (
+    Duplicates,
+    Fingerprints,
+    SplitCounts,
+    SplitStatistics,
+    as_json,
+    find_duplicates,
+)
 from iodine_kit.preprocessing import count_objects
 from iodine_kit.progress import Advance, Reporter
 from iodine_kit.records import DatasetInfo
 from iodine_kit.reporting.dataset_page import OVERALL, DatasetPage, ScenePicture, picture, render_dataset_page
-from iodine_kit.stages.job import Facts, Job, Tables
-from iodine_kit.stages.provenance import dataset_provenance, lineage_of
-from iodine_kit.stages.split import dataset_info, open_split
-from iodine_kit.statistics import Duplicates, Fingerprints, SplitCounts, SplitStatistics, as_json, find_duplicates
+from iodine_kit.reporting.lineage import dataset_provenance, lineage_of
+from iodine_kit.runner import Facts, Job, Tables
 from iodine_kit.store import Artifact, Identity
 
 VERSION = 1

@@ -14,15 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from iodine_kit.artifacts.dataset import open_split
+from iodine_kit.artifacts.trained_model import TrainedModel
 from iodine_kit.config import Config, build, split_table
 from iodine_kit.errors import CountError, SchemaError
-from iodine_kit.predictions import PREDICTIONS, PredictionReader
-from iodine_kit.probing.slots import owned_shares
+from iodine_kit.evaluation.probing.slots import owned_shares
+from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
 from iodine_kit.progress import Reporter
 from iodine_kit.records import Floats
-from iodine_kit.stages.job import Facts, Job, Tables
-from iodine_kit.stages.split import open_split
-from iodine_kit.stages.trained import TrainedModel
+from iodine_kit.runner import Facts, Job, Tables
 from iodine_kit.store import Artifact, Identity
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from iodine_kit.registry import Registry
 
 if TYPE_CHECKING:
     from iodine_kit.config import Config
-    from iodine_kit.studies._bench import Bench
+    from iodine_kit.studies._experiment import Bench
     from iodine_kit.studies._findings import Findings
 
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from iodine_kit.predictions import PREDICTIONS, PredictionReader
+from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
 from iodine_kit.reporting.formatting import number
 from iodine_kit.stages.evaluate import read_table
-from iodine_kit.studies._bench import Scored
+from iodine_kit.studies._experiment import Scored
 from iodine_kit.studies._findings import Estimate
 
 Floats64 = NDArray[np.float64]
@@ -25,7 +25,7 @@ ARI_TEXT = (
 
 def estimate(values: Floats64) -> Estimate:
     """Mean of ``float64[N]`` over the scenes that have a value, with its interval."""
-    from iodine_kit.statistics.bootstrap import mean_intervals
+    from iodine_kit.evaluation.bootstrap import mean_intervals
 
     values = np.asarray(values, np.float64)
     defined = int(np.isfinite(values).sum())
@@ -37,7 +37,7 @@ def estimate(values: Floats64) -> Estimate:
 
 def gap(first: Floats64, second: Floats64) -> Estimate:
     """Difference of two means over scenes that have nothing to do with each other; both are drawn anew."""
-    from iodine_kit.statistics.bootstrap import distribution, parts
+    from iodine_kit.evaluation.bootstrap import distribution, parts
 
     known = [int(np.isfinite(values).sum()) for values in (first, second)]
     if not all(known):

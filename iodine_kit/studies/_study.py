@@ -11,13 +11,12 @@ from iodine_kit import pipeline as pipelines
 from iodine_kit.config import Values, build, merge, parse_overrides
 from iodine_kit.errors import ConfigError
 from iodine_kit.progress import Reporter
+from iodine_kit.reporting.lineage import lineage_of
 from iodine_kit.reporting.study_page import Made, StudyPage
-from iodine_kit.stages.job import Facts, Job, obtain
-from iodine_kit.stages.provenance import lineage_of
+from iodine_kit.runner import Facts, Job, obtain
 from iodine_kit.store import Artifact, Identity, Store
 from iodine_kit.studies import STUDIES, StudyPlugin
-from iodine_kit.studies._bench import Bench
-from iodine_kit.studies._brief import Brief
+from iodine_kit.studies._experiment import Bench, Brief
 from iodine_kit.studies._findings import Findings
 from iodine_kit.studies._writing import as_text, write
 

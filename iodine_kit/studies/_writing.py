@@ -14,8 +14,8 @@ from PIL import Image
 
 from iodine_kit.reporting import tables
 from iodine_kit.reporting.charts.standalone import svg
-from iodine_kit.reporting.raster import png_of
 from iodine_kit.reporting.study_page import StudyPage, render_study_markdown, render_study_page
+from iodine_kit.reporting.svg_to_png import png_of
 from iodine_kit.studies._findings import Cell, Estimate, Findings, Table
 from iodine_kit.studies._scores import told
 

@@ -15,9 +15,8 @@ from iodine_kit.models.iodine.config import GRADIENT_INPUTS, InputName, IodineCo
 from iodine_kit.reporting.charts.series import Series, rows_plot
 from iodine_kit.reporting.formatting import number
 from iodine_kit.stages import train
-from iodine_kit.studies._bench import Bench, Scored
-from iodine_kit.studies._findings import Cell, Estimate, Findings, Table
-from iodine_kit.studies._lines import estimates, points
+from iodine_kit.studies._experiment import Bench, Scored
+from iodine_kit.studies._findings import Cell, Estimate, Findings, Table, estimates, points
 from iodine_kit.studies._scores import ARI_TEXT, INTERVALS, Floats64, ari, estimate, last, listed, mean_over, told
 
 VERSION = 1

@@ -14,9 +14,8 @@ from iodine_kit.reporting.charts.series import rows_plot
 from iodine_kit.reporting.formatting import number
 from iodine_kit.stages import train
 from iodine_kit.store import Artifact
-from iodine_kit.studies._bench import Bench, Scored
-from iodine_kit.studies._findings import Cell, Estimate, Findings, Table
-from iodine_kit.studies._lines import estimates, points
+from iodine_kit.studies._experiment import Bench, Scored
+from iodine_kit.studies._findings import Cell, Estimate, Findings, Table, estimates, points
 from iodine_kit.studies._scores import ARI_TEXT, INTERVALS, ari, estimate, last, mse, told
 
 VERSION = 1

@@ -9,11 +9,10 @@ import numpy as np
 from pydantic import Field
 
 from iodine_kit import config as configuration
-from iodine_kit.predictions import PREDICTIONS, PredictionReader
-from iodine_kit.probing.slots import owned_shares
-from iodine_kit.studies._bench import Bench, Scored
-from iodine_kit.studies._findings import Cell, Findings, Table
-from iodine_kit.studies._lines import estimates, line, over
+from iodine_kit.evaluation.probing.slots import owned_shares
+from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
+from iodine_kit.studies._experiment import Bench, Scored
+from iodine_kit.studies._findings import Cell, Findings, Table, estimates, line, over
 from iodine_kit.studies._scores import ARI_TEXT, INTERVALS, Floats64, ari, estimate, last, mse, told
 
 VERSION = 1

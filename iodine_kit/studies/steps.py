@@ -8,9 +8,8 @@ from typing import Annotated
 from pydantic import Field
 
 from iodine_kit import config as configuration
-from iodine_kit.studies._bench import Bench, Scored
-from iodine_kit.studies._findings import Cell, Findings, Table
-from iodine_kit.studies._lines import estimates, line, over
+from iodine_kit.studies._experiment import Bench, Scored
+from iodine_kit.studies._findings import Cell, Findings, Table, estimates, line, over
 from iodine_kit.studies._scores import ARI_TEXT, INTERVALS, ari, estimate, last, mse, told
 
 VERSION = 1

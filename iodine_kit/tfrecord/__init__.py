@@ -9,10 +9,10 @@ from iodine_kit.tfrecord.checksum import masked_crc32c
 from iodine_kit.tfrecord.compression import Compression, InflateError, open_inflated, sniff
 from iodine_kit.tfrecord.example import parse_example
 from iodine_kit.tfrecord.feature import Feature, as_float32, as_int64, as_uint8
+from iodine_kit.tfrecord.fixed_layout import read_expected
 from iodine_kit.tfrecord.framing import read_frames, read_records, verify
 from iodine_kit.tfrecord.reader import FieldSpec, RawExample, check_features, decode, parse_record, read_examples
 from iodine_kit.tfrecord.serialize import serialize_example
-from iodine_kit.tfrecord.stencil import read_expected
 from iodine_kit.tfrecord.wire import WireError
 from iodine_kit.tfrecord.writer import write_records
 

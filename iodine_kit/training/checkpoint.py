@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import Tensor
+from torch import Tensor, nn
 
-from iodine_kit.disk import sync
-from iodine_kit.errors import ArtifactCorruptError
+from iodine_kit.errors import ArtifactCorruptError, SchemaError
+from iodine_kit.system import sync
+from iodine_kit.training.run_files import CHECKPOINTS, checkpoint_name
 
 KIND = "iodine-kit checkpoint 1"
 
@@ -96,3 +97,112 @@ def _checksum(tensors: Mapping[str, Tensor], facts: str) -> str:
         value = zlib.crc32(name.encode(), value)
         value = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data, value)
     return f"{value:08x}"
+
+
+class Checkpoints:
+    """The ``keep`` newest checkpoints in ``directory``."""
+
+    def __init__(self, directory: Path, keep: int) -> None:
+        self._directory, self._keep = directory, keep
+
+    @property
+    def latest(self) -> str:
+        """Name of the newest one; empty if there is none."""
+        return next((path.name for path in self._newest_first()), "")
+
+    def save(self, step: int, checkpoint: Checkpoint) -> None:
+        """Write the checkpoint after ``step`` steps, then let go of those that are too many."""
+        write(self._directory / checkpoint_name(step), encode(checkpoint))
+        for path in self._newest_first()[self._keep :]:
+            path.unlink()
+
+    def newest(self, note: Callable[[str], None]) -> tuple[bytes, Checkpoint | None]:
+        """The newest one that is intact, as bytes and decoded; no bytes if there is none at all.
+
+        A damaged one is told of in a ``note`` and removed, for it would count as the newest ever after.
+
+        Raises:
+            ArtifactCorruptError: if all are damaged.
+        """
+        paths = self._newest_first()
+        for place, path in enumerate(paths, 1):
+            data = path.read_bytes()
+            try:
+                return data, decode(data, path)
+            except ArtifactCorruptError as error:
+                if place == len(paths):
+                    raise ArtifactCorruptError(f"{error}; there is no older one: start anew with --overwrite") from None
+                note(f"note: {error}; it is removed, and {paths[place].name} taken instead")
+                path.unlink()
+        return b"", None
+
+    def _newest_first(self) -> list[Path]:
+        return sorted(self._directory.glob(CHECKPOINTS), reverse=True)
+
+
+REAL = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+"""Types that weights may have."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights by name, as a model's ``state_dict`` has them.
+
+    Attributes:
+        step: of the checkpoint that they come from; ``None`` if the file holds weights only.
+        weights_step: after which they were what they are: an earlier one if the run keeps its best weights.
+        settings: of the checkpoint's run: the configuration of ``model`` and ``train``.
+    """
+
+    tensors: Mapping[str, Tensor]
+    step: int | None = None
+    weights_step: int | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_weights(data: bytes, path: Path) -> Weights:
+    """The weights in a safetensors file, a checkpoint or not; ``path`` is for messages.
+
+    Raises:
+        ArtifactCorruptError: if the file is damaged, or no safetensors file.
+    """
+    tensors, metadata = parse(data, path)
+    if metadata.get("kind") != KIND:
+        return Weights(tensors)
+    try:
+        return weights_of(decode(data, path))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactCorruptError(f"{path}: not a checkpoint that this version can read: {error!r}") from None
+
+
+def weights_of(checkpoint: Checkpoint) -> Weights:
+    """What the run would have ended with at this step: its best weights if it keeps them, else averages if it has any.
+
+    A run that keeps its best weights has them from its first validation on.
+    """
+    step, best = int(checkpoint.facts["step"]), _below(checkpoint, "best/")
+    last = {**_below(checkpoint, "weights/"), **_below(checkpoint, "average/")}
+    weights_step = int(checkpoint.facts["best"]["step"]) if best else step
+    settings = {name: dict(checkpoint.facts["settings"][name]) for name in ("model", "train")}
+    return Weights(best or last, step, weights_step, settings)
+
+
+def fill(model: nn.Module, tensors: Mapping[str, Tensor], place: str) -> None:
+    """Copy weights into ``model``; ``place`` names them in messages.
+
+    Raises:
+        SchemaError: naming the first tensor that does not fit, or that holds a value that is not finite.
+    """
+    if other := first_misfit(model.state_dict(), tensors):
+        raise SchemaError(f"{place}: these weights do not fit the model: {other}")
+    unreal = next((name for name, tensor in tensors.items() if tensor.dtype not in REAL), None)
+    if unreal is not None:
+        raise SchemaError(f"{place}: '{unreal}' holds {tensors[unreal].dtype}, and weights are real numbers")
+    broken = next((name for name, tensor in tensors.items() if not tensor.isfinite().all()), None)
+    if broken is not None:
+        raise SchemaError(f"{place}: '{broken}' holds values that are not finite")
+    model.load_state_dict(tensors)
+
+
+def _below(checkpoint: Checkpoint, prefix: str) -> dict[str, Tensor]:
+    return {n.removeprefix(prefix): tensor for n, tensor in checkpoint.tensors.items() if n.startswith(prefix)}

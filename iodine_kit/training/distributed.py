@@ -105,7 +105,7 @@ def joined() -> Iterator[World]:
     if not is_one_of_several():
         yield ALONE
         return
-    from iodine_kit.training.ranks import together
+    from iodine_kit.training.process_group import together
 
     with together() as world:
         yield world

@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from iodine_kit.training.config import TrainConfig
-from iodine_kit.training.memory import available_bytes, out_of_memory
+from iodine_kit.training.resources import available_bytes, out_of_memory
 
 LARGE_STEP = 1 << 18
 _DISTINCT = 2

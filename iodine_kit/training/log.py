@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import math
 import os
@@ -10,12 +11,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from iodine_kit.records import Bytes
+import numpy as np
+
+from iodine_kit.records import Bytes, SceneBatch
 from iodine_kit.store.identity import VOLATILE
 from iodine_kit.training.checkpoint import write
-from iodine_kit.training.files import METRICS
-from iodine_kit.training.readings import Reading
-from iodine_kit.training.rows import whole_rows
+from iodine_kit.training.run_files import METRICS, nonfinite_name, whole_rows
+from iodine_kit.training.step import Reading
 
 DIGITS = 7
 """Significant digits of figures in the log: as many as float32 has."""
@@ -100,3 +102,25 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, int):
         return value
     return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+
+
+def save_incident(directory: Path, reading: Reading, batch: SceneBatch, seed: int) -> Path:
+    """Write images (``uint8[B, H, W, 3]``), keys, step, seed and all figures of a step; return the file.
+
+    ``numpy.load`` reads it without pickles; the noise is ``iodine_kit.tensors.step_generator(seed, step - 1)``'s.
+    """
+    file = io.BytesIO()
+    np.savez(
+        file,
+        image=batch.image,
+        key=np.array(batch.keys, dtype=np.str_),
+        step=np.int64(reading.step),
+        seed=np.int64(seed),
+        loss=np.float32(reading.loss),
+        nll_steps=np.array(reading.nll_steps, np.float32),
+        kl_slots=np.array(reading.kl_slots, np.float32),
+        grad_norm=np.float32(reading.grad_norm),
+    )
+    path = directory / nonfinite_name(reading.step)
+    write(path, file.getvalue())
+    return path

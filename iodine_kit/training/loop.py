@@ -4,34 +4,79 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import nn
 
 from iodine_kit.errors import DivergedError, TimeLimitReached
 from iodine_kit.progress import Reporter, Show
-from iodine_kit.records import SceneBatch
-from iodine_kit.training.checkpoint import decode, save_weights
-from iodine_kit.training.computing import computing, hint, prepare
+from iodine_kit.records import Bytes, SceneBatch
+from iodine_kit.training.checkpoint import Checkpoints, decode, save_weights
 from iodine_kit.training.config import TrainConfig, TrainExecution
 from iodine_kit.training.distributed import ALONE, World
-from iodine_kit.training.files import CHECKPOINTS, METRICS, WEIGHTS
-from iodine_kit.training.incident import save_incident
-from iodine_kit.training.log import TrainingLog, row_of, sayable
-from iodine_kit.training.memory import ELSEWHERE, enough_memory
-from iodine_kit.training.moment import Moment, after
-from iodine_kit.training.pace import Pace
-from iodine_kit.training.parts import divide
-from iodine_kit.training.readings import Pending, Reading, look
-from iodine_kit.training.retention import Checkpoints
-from iodine_kit.training.rows import read_metrics
-from iodine_kit.training.schedule import learning_rate
+from iodine_kit.training.log import TrainingLog, row_of, save_incident, sayable
+from iodine_kit.training.precision import computing, hint, prepare
+from iodine_kit.training.resources import ELSEWHERE, Pace, enough_memory
+from iodine_kit.training.run_files import CHECKPOINTS, METRICS, WEIGHTS, read_metrics
+from iodine_kit.training.schedule import divide, learning_rate
+from iodine_kit.training.signals import StopRequest
 from iodine_kit.training.state import TrainingState
-from iodine_kit.training.stop import StopRequest
-from iodine_kit.training.update import Update
-from iodine_kit.training.validated import Validate
+from iodine_kit.training.step import Pending, Reading, Update, look
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The end of a step, the same on all ranks."""
+
+    logging: bool
+    validating: bool
+    saving: bool
+    signalled: bool
+    timed: bool
+
+    @property
+    def looking(self) -> bool:
+        """Whether the host has to wait for what the device has to tell."""
+        return self.logging or self.saving
+
+
+def after(
+    step: int, config: TrainConfig, execution: TrainExecution, validates: bool, stop: StopRequest, world: World
+) -> Moment:
+    """What is due after ``step`` steps. If one rank is to stop all do, after the same step: they ask at every one."""
+    last = step >= config.steps
+
+    def due(every: int) -> bool:
+        return every > 0 and (last or step % every == 0)
+
+    validating = validates and due(config.validate_every)
+    logging, saving = validating or due(config.log_every), due(execution.checkpoint_every)
+    stopping = not last and world.any(stop.signalled or stop.out_of_time)
+    signalled = stopping and world.any(stop.signalled)
+    return Moment(logging, validating, saving or stopping, signalled, timed=stopping and not signalled)
+
+
+@dataclass(frozen=True)
+class Validated:
+    """Figures, and what there is to see.
+
+    Attributes:
+        figures: for the log: ``fg_ari`` and ``val_loss``, or what else there is.
+        picture: makes ``uint8[H, W, 3]`` of scenes and their masks, for TensorBoard.
+    """
+
+    figures: Mapping[str, float]
+    picture: Callable[[], Bytes] | None = None
+
+
+Validate = Callable[["nn.Module", int], Validated]
+"""Called with a frozen copy of the model and the step."""
 
 
 class Batches(Protocol):

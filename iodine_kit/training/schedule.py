@@ -1,9 +1,11 @@
-"""The learning rate, the weight of the KL term and Adam's ε as functions of the step."""
+"""Functions of the step: the learning rate, the weight of the KL term, Adam's ε; and how a batch is divided."""
 
 from __future__ import annotations
 
 import math
 
+from iodine_kit.errors import ConfigError
+from iodine_kit.records import Part
 from iodine_kit.training.config import TrainConfig
 
 
@@ -39,3 +41,16 @@ def adam_epsilon(config: TrainConfig, step: int) -> float:
     if config.adam_epsilon == "pytorch":
         return config.epsilon
     return config.epsilon / math.sqrt(1 - config.beta2 ** (step + 1))
+
+
+def divide(first: int, count: int, total: int, parts: int) -> list[Part]:
+    """Cut a rank's ``count`` images, from place ``first`` of ``total``, into equal ``parts``.
+
+    Raises:
+        ConfigError: if they do not divide.
+    """
+    each, left = divmod(count, parts)
+    if left or not each:
+        ranks = "" if count == total else f" of each of {total // count} ranks"
+        raise ConfigError(f"train.accumulate: {count} images{ranks} do not divide into {parts} equal parts")
+    return [Part(first + number * each, each, total) for number in range(parts)]

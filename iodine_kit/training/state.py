@@ -1,10 +1,8 @@
-"""Everything that changes as training goes on, and its way into a checkpoint and back.
-
-The order of scenes and all noise are functions of the seed and the step, so no generator has a state to be kept.
-"""
+"""Everything that changes as training goes on: weights, Adam, averages, GECO, the guard, the best weights so far."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,13 +11,130 @@ from torch import Tensor, nn
 
 from iodine_kit.config import differences
 from iodine_kit.errors import ResumeError
-from iodine_kit.training.average import Average
-from iodine_kit.training.best import Best
 from iodine_kit.training.checkpoint import Checkpoint, first_misfit
 from iodine_kit.training.config import TrainConfig
-from iodine_kit.training.files import checkpoint_name
-from iodine_kit.training.geco import Geco
-from iodine_kit.training.guard import Guard
+from iodine_kit.training.run_files import checkpoint_name
+
+
+class Average:
+    """Averages every trained parameter of ``model``.
+
+    The decay grows with the step, min(``decay``, (1 + step) / (10 + step)), so that the initial weights are soon
+    forgotten; as a function of the step it needs no state.
+
+    Attributes:
+        values: the averages, by parameter name.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self._decay = decay
+        self._parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        self.values = {name: p.detach().clone() for name, p in self._parameters.items()}
+
+    @torch.no_grad()
+    def update(self, step: int, held: Tensor) -> None:
+        """Take in the weights after step ``step``, counted from 0, unless its update was ``held`` back, ``bool[]``."""
+        weight = (1 - min(self._decay, (1 + step) / (10 + step))) * (~held).float()
+        for name, value in self.values.items():
+            value.lerp_(self._parameters[name], weight)
+
+
+LARGEST = 1e3
+"""The multiplier stays between this and its inverse."""
+
+
+class Geco:
+    """Minimises the KL subject to a negative log-likelihood of at most ``target`` nats per image at the last decode.
+
+    The loss is multiplier · NLL + KL. After every step the multiplier is multiplied by exp(``rate`` · C), where C is a
+    moving average of NLL − ``target``: it grows while images are explained too badly, and then gives way to the KL.
+
+    Attributes:
+        log_multiplier: ``float32[]``; starts at 0, the ELBO.
+        excess: ``float32[]``, C; not a number before the first step.
+    """
+
+    def __init__(self, target: float, rate: float, smoothing: float, device: torch.device) -> None:
+        self._target, self._rate, self._smoothing = target, rate, smoothing
+        self.log_multiplier = torch.zeros((), device=device)
+        self.excess = torch.full((), math.nan, device=device)
+
+    def loss(self, nll: Tensor, kl: Tensor) -> Tensor:
+        """The loss of this step; scalars in nats per image."""
+        return self.log_multiplier.exp() * nll + kl
+
+    @torch.no_grad()
+    def update(self, nll: Tensor, held: Tensor) -> None:
+        """Take in the last decode's ``nll``, nats per image, unless this step's update was ``held`` back."""
+        new = nll - self._target
+        excess = torch.where(self.excess.isnan(), new, torch.lerp(new, self.excess, self._smoothing))
+        bound = math.log(LARGEST)
+        multiplier = (self.log_multiplier + self._rate * excess).clamp(-bound, bound)
+        self.excess.copy_(torch.where(held, self.excess, excess))
+        self.log_multiplier.copy_(torch.where(held, self.log_multiplier, multiplier))
+
+
+class Guard:
+    """Counts, on the device, the steps that were not finite, and says which updates are not to be made.
+
+    Once there were more than ``allowance``, no update is made any more: whenever the host looks, it finds the state as
+    it was before the step that was one too many.
+
+    Attributes:
+        skipped: ``int64[]``, steps that were not finite.
+    """
+
+    def __init__(self, allowance: int, device: torch.device) -> None:
+        self.allowance = allowance
+        self.skipped = torch.zeros((), dtype=torch.int64, device=device)
+
+    def holds(self, finite: Tensor) -> Tensor:
+        """Whether this step's update is to be left out, ``bool[]``, given whether the step was ``finite``."""
+        over = self.skipped > self.allowance
+        self.skipped += ~(finite | over)
+        return ~finite | over
+
+    def forgive(self) -> None:
+        """Forget the one step that was too many, so that a run that goes on tries it again."""
+        self.skipped.clamp_(max=self.allowance)
+
+
+FG_ARI, ELBO = ("fg_ari", 1), ("val_loss", -1)
+SCORES = {"best": [FG_ARI], "best-elbo": [ELBO], "last": [FG_ARI, ELBO]}
+"""What is compared, the second where there is no first, and the sign that makes more of it better."""
+
+
+class Best:
+    """Remembers the step whose validation went best, and its weights unless the last ones are selected anyway.
+
+    Attributes:
+        facts: ``step`` and the figures of that validation; empty before the first.
+        weights: its weights on the CPU, by name.
+    """
+
+    def __init__(self, select: str) -> None:
+        self._scores = SCORES[select]
+        self._keeps_weights = select != "last"
+        self.facts: dict[str, Any] = {}
+        self.weights: dict[str, Tensor] = {}
+
+    def offer(self, step: int, figures: Mapping[str, float], weights: Mapping[str, Tensor]) -> None:
+        """Keep these weights if they are better than all before; the first of equals stays."""
+        score = self._score(figures)
+        if not score or score <= self._score(self.facts):
+            return
+        self.facts = {"step": step, **figures}
+        if self._keeps_weights:
+            self.weights = {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
+
+    def _score(self, figures: Mapping[str, Any]) -> tuple[int, float] | tuple[()]:
+        """Any score of the first kind is better than all of the second, and those than none."""
+        for place, (name, sign) in enumerate(self._scores):
+            value = sign * float(figures.get(name, math.nan))
+            if math.isfinite(value):
+                return -place, value
+        return ()
+
 
 ADAM = ("exp_avg", "exp_avg_sq", "step")
 

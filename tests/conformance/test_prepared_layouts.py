@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from fakes._reading import different
 
+from iodine_kit.artifacts.dataset import open_split
 from iodine_kit.formats import FormatPlugin, Reader
 from iodine_kit.progress import Silent
 from iodine_kit.registry import Registry
+from iodine_kit.runner import obtain
 from iodine_kit.stages import prepare
-from iodine_kit.stages.job import obtain
-from iodine_kit.stages.split import open_split
 from iodine_kit.store import Artifact, Store
 
 LAYOUTS = Registry[ModuleType]("layout", "iodine_kit.layouts").names()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from iodine_kit.models.iodine import build, released
 from iodine_kit.models.iodine.config import IodineConfig
-from iodine_kit.models.iodine.decoding import Decode
+from iodine_kit.models.iodine.decode_step import Decode
 from iodine_kit.models.iodine.inputs import STILL, input_channels
 from iodine_kit.models.iodine.model import Iodine
 

@@ -20,10 +20,10 @@ from torch import Tensor
 
 from iodine_kit.models import Computation
 from iodine_kit.models.iodine import likelihood
-from iodine_kit.models.iodine.closed_form import ClosedForm, Settings
+from iodine_kit.models.iodine.analytic_decode import ClosedForm, Settings
 from iodine_kit.models.iodine.config import FLAT_INPUTS, SPATIAL_INPUTS, LikelihoodName
-from iodine_kit.models.iodine.decoding import by_formula, needs_graph
-from iodine_kit.models.iodine.gradients import explain, pull_back
+from iodine_kit.models.iodine.decode_step import by_formula, needs_graph
+from iodine_kit.models.iodine.likelihood_gradients import explain, pull_back
 from iodine_kit.records import Part
 
 NAMES = get_args(LikelihoodName)

@@ -28,7 +28,7 @@ from iodine_kit.models import Computation
 from iodine_kit.models.iodine import build
 from iodine_kit.models.iodine import model as model_module
 from iodine_kit.models.iodine.config import FLAT_INPUTS, SPATIAL_INPUTS, InputName, IodineConfig
-from iodine_kit.models.iodine.decoding import Decode
+from iodine_kit.models.iodine.decode_step import Decode
 from iodine_kit.models.iodine.model import Iodine, step_weights
 from iodine_kit.records import Part
 

@@ -46,7 +46,7 @@ def test_the_chain_runs_in_bash_with_no_further_argument(tmp_path: Path) -> None
 INTERRUPTED = """
 import os, signal, sys
 from iodine_kit.cli import main
-from iodine_kit.training.retention import Checkpoints
+from iodine_kit.training.checkpoint import Checkpoints
 save = Checkpoints.save
 def save_and_stop(*arguments):
     save(*arguments)

@@ -17,9 +17,11 @@ import h5py
 import numpy as np
 import pytest
 from support import TINY, Command
-from unit.stages.handmade import block_scenes, store_scenes
-from unit.training.toy import Notes
+from unit.stages.artifact_builders import block_scenes, store_scenes
+from unit.training.toy_model import Notes
 
+from iodine_kit.artifacts.checkpoint_model import at_checkpoint
+from iodine_kit.artifacts.trained_model import TrainedModel, behind, of_run
 from iodine_kit.config import parse_overrides
 from iodine_kit.errors import (
     ArtifactCorruptError,
@@ -29,10 +31,8 @@ from iodine_kit.errors import (
     TimeLimitReached,
 )
 from iodine_kit.records import DatasetInfo
+from iodine_kit.runner import obtain
 from iodine_kit.stages import infer, train
-from iodine_kit.stages.job import obtain
-from iodine_kit.stages.trained import TrainedModel, behind, of_run
-from iodine_kit.stages.unfinished import at_checkpoint
 from iodine_kit.store import Artifact, Store
 
 SETTINGS = [*TINY[1::2], "model.slots=2", "model.beta=8.0", "train.device='cpu'", "train.tensorboard=false",

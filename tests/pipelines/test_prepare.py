@@ -54,7 +54,7 @@ def test_interrupted_at_any_moment_it_goes_on_to_the_same_bytes(
 
 MIXED = """
 from iodine_kit.protocols import Rule
-from iodine_kit.splits import Shuffled
+from iodine_kit.split_rules import Shuffled
 
 VERSION, SUMMARY, SOURCE = 1, "for this test", "this test"
 RULES = {"tetrominoes": Rule("at random", Shuffled(1500, 3, (("train", 0.6), ("test", 1.0))))}

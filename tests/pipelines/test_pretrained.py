@@ -12,21 +12,21 @@ import pytest
 import torch
 from PIL import Image
 from support import TINY, Command
-from unit.stages.handmade import store_scenes
-from unit.training.toy import Notes
+from unit.stages.artifact_builders import store_scenes
+from unit.training.toy_model import Notes
 
 from iodine_kit import pretrained
+from iodine_kit.artifacts.pretrained_model import of_pretrained
+from iodine_kit.artifacts.trained_model import behind, load_model, of_run
 from iodine_kit.config import parse_overrides
 from iodine_kit.errors import ArtifactCorruptError, ConfigError, ImageSizeError, SchemaError, UnknownNameError
 from iodine_kit.models import MODELS
 from iodine_kit.records import DatasetInfo, Scene
-from iodine_kit.stages import evaluate, infer, packaging, train, traverse
-from iodine_kit.stages.job import obtain
-from iodine_kit.stages.ready import of_pretrained
-from iodine_kit.stages.trained import behind, load_model, of_run
+from iodine_kit.runner import obtain
+from iodine_kit.stages import evaluate, infer, package_model, train, traverse
 from iodine_kit.store import Artifact, Store
 
-WORDS = packaging.Words("squares before black", remake="make squares")
+WORDS = package_model.Words("squares before black", remake="make squares")
 
 
 def scenes(count: int, size: int = 6, background: int = 0) -> list[Scene]:
@@ -73,7 +73,7 @@ def squares(shelf: Path, tmp_path: Path) -> Artifact:
     first = run_of(dataset, "train.seed=3")
     run = run_of(dataset, f"train.from={first.path}", "model.steps=2", "train.steps=3")
     scores = [evaluated(run, dataset, steps=2, restarts=2, batch_size=4), evaluated(run, dataset)]
-    packaging.package("squares", scores, Store.of(dataset), shelf, WORDS)
+    package_model.package("squares", scores, Store.of(dataset), shelf, WORDS)
     return run
 
 
@@ -178,21 +178,21 @@ def test_only_one_finished_small_run_is_packaged(
     store = Store.of(dataset)
     both = [evaluated(squares, dataset), evaluated(run_of(dataset, "train.seed=7"), dataset)]
     with pytest.raises(SchemaError, match="the evaluations are of 2 runs, and a card is of one"):
-        packaging.package("both", both, store, shelf, WORDS)
+        package_model.package("both", both, store, shelf, WORDS)
     with pytest.raises(ConfigError, match="squares is there: give --overwrite"):
-        packaging.package("squares", both[:1], store, shelf, WORDS)
+        package_model.package("squares", both[:1], store, shelf, WORDS)
     with pytest.raises(ConfigError, match=r"'\.\./Squares' is no name of a model"):
-        packaging.package("../Squares", both[:1], store, shelf, WORDS)
-    packaging.package("squares", both[:1], store, shelf, WORDS, overwrite=True)
+        package_model.package("../Squares", both[:1], store, shelf, WORDS)
+    package_model.package("squares", both[:1], store, shelf, WORDS, overwrite=True)
     assert len(pretrained.card("squares").scores) == 1
-    monkeypatch.setattr(packaging, "LARGEST", 1000)
+    monkeypatch.setattr(package_model, "LARGEST", 1000)
     with pytest.raises(ConfigError, match=r"MB, and a model that ships has at most 0\.0 MB: train a smaller net"):
-        packaging.package("large", both[:1], store, shelf, WORDS)
+        package_model.package("large", both[:1], store, shelf, WORDS)
     job = infer.plan({}, of_pretrained("squares"), dataset, Notes())
     made = obtain(store, job, Notes())
     scored = obtain(store, evaluate.plan({"eval": {"metrics": ["ari"]}}, made, dataset, Notes()), Notes())
     with pytest.raises(SchemaError, match="not predictions of a finished run"):
-        packaging.package("again", [scored], store, shelf, WORDS)
+        package_model.package("again", [scored], store, shelf, WORDS)
     assert sorted(path.name for path in shelf.iterdir()) == ["squares"]
 
 
@@ -206,7 +206,7 @@ def test_a_model_for_tetrominoes_ships() -> None:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_what_ships_is_whole_small_and_ready(name: str) -> None:
     card = pretrained.card(name)
-    assert len(pretrained.weights(name)) == card.weights_bytes <= packaging.LARGEST
+    assert len(pretrained.weights(name)) == card.weights_bytes <= package_model.LARGEST
     assert sum(p.numel() for p in pretrained.load(name).parameters()) >= card.parameters
     assert card.scores and card.training and card.remake
 

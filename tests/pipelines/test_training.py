@@ -13,22 +13,21 @@ import pytest
 import torch
 from sklearn.metrics import adjusted_rand_score
 from support import TINY, Command
-from unit.stages.handmade import store_scenes
-from unit.training.toy import Notes
+from unit.stages.artifact_builders import store_scenes
+from unit.training.toy_model import Notes
 
+from iodine_kit.artifacts.dataset import open_split
+from iodine_kit.artifacts.trained_model import load_model
 from iodine_kit.config import parse_overrides
 from iodine_kit.errors import ConfigError, CountError, DivergedError, IodineKitError, SchemaError
 from iodine_kit.records import DatasetInfo, Scene
+from iodine_kit.runner import obtain
 from iodine_kit.stages import train
-from iodine_kit.stages.job import obtain
-from iodine_kit.stages.split import open_split
-from iodine_kit.stages.trained import load_model
-from iodine_kit.stages.validation import NOISE, Validation
+from iodine_kit.stages.train.validation import NOISE, Validation
 from iodine_kit.store import Artifact, Store
 from iodine_kit.tensors import images_to, step_generator
 from iodine_kit.training.config import TrainConfig
-from iodine_kit.training.files import WEIGHTS
-from iodine_kit.training.rows import read_metrics
+from iodine_kit.training.run_files import WEIGHTS, read_metrics
 
 
 def scenes(count: int, size: int = 6) -> list[Scene]:

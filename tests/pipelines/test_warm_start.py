@@ -12,9 +12,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from support import TINY, Command
-from unit.stages.handmade import block_scenes, store_scenes
-from unit.training.toy import Notes
+from unit.stages.artifact_builders import block_scenes, store_scenes
+from unit.training.toy_model import Notes
 
+from iodine_kit.artifacts.trained_model import of_run
 from iodine_kit.config import parse_overrides
 from iodine_kit.errors import (
     ArtifactNotFoundError,
@@ -26,11 +27,10 @@ from iodine_kit.errors import (
     TimeLimitReached,
 )
 from iodine_kit.records import DatasetInfo
+from iodine_kit.runner import Job, obtain
 from iodine_kit.stages import compare, evaluate, infer, train
-from iodine_kit.stages.job import Job, obtain
-from iodine_kit.stages.trained import of_run
 from iodine_kit.store import Artifact, Store
-from iodine_kit.training.files import WEIGHTS
+from iodine_kit.training.run_files import WEIGHTS
 
 STILL = "train.learning_rate=1e-30"
 """So small that a step changes no weight: what a run ends with is what it began with."""

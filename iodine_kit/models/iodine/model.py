@@ -13,8 +13,8 @@ from torch import Generator, Tensor, nn
 
 from iodine_kit.models import Computation, Inference, LossTerms
 from iodine_kit.models.iodine.config import FLAT_INPUTS, SPATIAL_INPUTS, IodineConfig, StepWeightsName, check_slots
+from iodine_kit.models.iodine.decode_step import Decode, Decoding, by_formula
 from iodine_kit.models.iodine.decoder import BroadcastDecoder
-from iodine_kit.models.iodine.decoding import Decode, Decoding, by_formula
 from iodine_kit.models.iodine.inputs import RefinementInputs, input_channels
 from iodine_kit.models.iodine.likelihood import blend
 from iodine_kit.models.iodine.posterior import draw_noise

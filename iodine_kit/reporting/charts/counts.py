@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 from markupsafe import Markup
 
+from iodine_kit.dataset_statistics import Histogram
 from iodine_kit.reporting.charts.axes import Axis, axis_over
 from iodine_kit.reporting.charts.frame import LEFT, RIGHT, WIDTH, Frame
 from iodine_kit.reporting.formatting import number
 from iodine_kit.reporting.templating import fill
-from iodine_kit.statistics import Histogram
 
 _WIDEST_BAR = 44
 _DIGIT, _ROW, _TOP = 7.2, 20, 6

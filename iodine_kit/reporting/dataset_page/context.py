@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from iodine_kit.dataset_statistics import Duplicates, SplitStatistics
 from iodine_kit.records import Scene
-from iodine_kit.reporting.contact_sheet import coloured
 from iodine_kit.reporting.context import LineageItem
+from iodine_kit.reporting.image_grid import coloured
 from iodine_kit.reporting.pictures import png
-from iodine_kit.statistics import Duplicates, SplitStatistics
 
 OVERALL = "all splits"
 """What stands for all of them together; no split can be called so."""

@@ -7,12 +7,12 @@ from functools import partial
 
 from markupsafe import Markup
 
+from iodine_kit.dataset_statistics import Distribution, Factor, SplitStatistics
 from iodine_kit.reporting.charts.counts import class_chart, count_chart
 from iodine_kit.reporting.dataset_page import tables
 from iodine_kit.reporting.dataset_page.context import DatasetPage
 from iodine_kit.reporting.dataset_page.words import figure, findings, interval, percent
 from iodine_kit.reporting.templating import fill
-from iodine_kit.statistics import Distribution, Factor, SplitStatistics
 
 _RGB = ("red", "green", "blue")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from iodine_kit.dataset_statistics import Distribution, SplitStatistics
 from iodine_kit.reporting.dataset_page.context import DatasetPage
 from iodine_kit.reporting.dataset_page.words import NOTHING, figure, percent, spread
-from iodine_kit.statistics import Distribution, SplitStatistics
 
 Row = tuple[str, Sequence[str]]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
+from iodine_kit.dataset_statistics import Distribution
 from iodine_kit.reporting.dataset_page.context import DatasetPage
 from iodine_kit.reporting.formatting import number
-from iodine_kit.statistics import Distribution
 
 NOTHING = "–"
 

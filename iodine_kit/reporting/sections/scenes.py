@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from iodine_kit.reporting import pictures, sprites
+from iodine_kit.reporting import pictures
 from iodine_kit.reporting.context import MetricSummary, ReportContext, SceneView
 from iodine_kit.reporting.formatting import number
 from iodine_kit.reporting.sections._cards import Card, build_card, error_sample
@@ -40,8 +40,8 @@ def render(context: ReportContext) -> Markup | str:
         last=last,
         size=(height, width),
         views=min(max(len(card.views) for card in cards), _MOST_VIEWS),
-        large=not sprites.is_exact(height, width),
-        quality=sprites.QUALITY,
+        large=not pictures.is_exact(height, width),
+        quality=pictures.QUALITY,
         looks=_looks(cards),
         counts=_counts(cards),
         note=_left_out(context, len(cards)),

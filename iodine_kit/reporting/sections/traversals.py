@@ -8,7 +8,7 @@ from markupsafe import Markup
 from iodine_kit.records import Bytes
 from iodine_kit.reporting import pictures
 from iodine_kit.reporting.context import ReportContext, Traversal
-from iodine_kit.reporting.sprites import pictures_strip
+from iodine_kit.reporting.pictures import pictures_strip
 from iodine_kit.reporting.templating import fill
 
 ORDER = 44

@@ -6,10 +6,10 @@ processes; `assembly` deals the results out to splits and writes shards; `journa
 interruption costs nothing and changes nothing; `outcome` describes and shows what came of it.
 """
 
-from iodine_kit.stages.prepare.choice import PROTOCOLS, Choice, choose
 from iodine_kit.stages.prepare.config import TABLES, PrepareConfig, PrepareExecution
 from iodine_kit.stages.prepare.plan import plan
-from iodine_kit.stages.prepare.recipe import DATASETS, LAYOUTS
+from iodine_kit.stages.prepare.process_record import DATASETS, LAYOUTS
+from iodine_kit.stages.prepare.resolve import PROTOCOLS, Choice, choose
 
 __all__ = [
     "DATASETS", "LAYOUTS", "PROTOCOLS", "TABLES", "Choice", "PrepareConfig", "PrepareExecution", "choose", "plan",

@@ -5,19 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from iodine_kit.artifacts.source import Fetched, fetch, identify, names_hash
 from iodine_kit.config import Config, build
 from iodine_kit.errors import SourceError
 from iodine_kit.layouts import Expected
 from iodine_kit.preprocessing import PreprocessConfig
 from iodine_kit.progress import Reporter
-from iodine_kit.splits import Counts
-from iodine_kit.stages.job import Job, Tables
-from iodine_kit.stages.prepare.choice import Choice, choose
+from iodine_kit.runner import Job, Tables
+from iodine_kit.split_rules import Counts
 from iodine_kit.stages.prepare.journal import NAME as JOURNAL
 from iodine_kit.stages.prepare.make import make
-from iodine_kit.stages.prepare.recipe import DATASETS, LAYOUTS, Recipe
-from iodine_kit.stages.prepare.work import Work
-from iodine_kit.stages.source import Fetched, fetch, identify, names_hash
+from iodine_kit.stages.prepare.prepare_plan import Work
+from iodine_kit.stages.prepare.process_record import DATASETS, LAYOUTS, Recipe
+from iodine_kit.stages.prepare.resolve import Choice, choose
 from iodine_kit.store import Identity, Store
 
 VERSION = 2

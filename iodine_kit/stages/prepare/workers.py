@@ -19,7 +19,7 @@ from time import perf_counter
 from iodine_kit.datasets import THREADS
 from iodine_kit.errors import IodineKitError, StorageError
 from iodine_kit.layouts import Item
-from iodine_kit.stages.prepare.recipe import Outcome, Recipe
+from iodine_kit.stages.prepare.process_record import Outcome, Recipe
 
 TASK_SECONDS = 0.2
 """A task should take so long: little is lost with it, and sending it costs little."""

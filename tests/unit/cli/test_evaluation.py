@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
-from unit.stages.evaluation.test_evaluate import guesses, true_masks
 from unit.stages.foreseen import store_masks, store_predictions
+from unit.stages.test_evaluate import guesses, true_masks
 
 from iodine_kit import metrics
 from iodine_kit.cli import evaluation

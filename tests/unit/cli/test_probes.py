@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
-from unit.probing.scenes import ROOM, Made, made
+from unit.evaluation.probing.scenes import ROOM, Made, made
+from unit.stages.artifact_builders import store_scenes
 from unit.stages.foreseen import store_masks, store_predictions
-from unit.stages.handmade import store_scenes
 
 from iodine_kit.cli import probes
 from iodine_kit.cli.app import app

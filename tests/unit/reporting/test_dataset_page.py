@@ -5,9 +5,9 @@ import math
 import pytest
 from unit.reporting.page_parser import PageParser
 
+from iodine_kit.dataset_statistics import Distribution, Histogram
 from iodine_kit.reporting.charts.counts import class_chart, count_chart
 from iodine_kit.reporting.dataset_page.words import figure, percent, spread
-from iodine_kit.statistics import Distribution, Histogram
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 
 from iodine_kit.records import Bytes, PredictionBatch, SceneBatch
 from iodine_kit.reporting.colours import BACKGROUND, PALETTE
-from iodine_kit.reporting.mosaic import mosaic
+from iodine_kit.reporting.image_grid import mosaic
 
 GAP, FACTOR = 4, 12  # 8 pixels become 96
 CELL = 8 * FACTOR + GAP

@@ -6,7 +6,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from iodine_kit.reporting import pictures, sprites
+from iodine_kit.reporting import pictures
 
 
 def decode(uri: str) -> Image.Image:
@@ -28,7 +28,7 @@ def test_palette_gives_each_index_its_colour() -> None:
 
 def test_slots_are_as_opaque_as_their_masks() -> None:
     soft = np.array([[[0, 1 / 31, 1, np.nan]], [[1, 0.5, 0, 2]]], np.float32)
-    pixels = np.asarray(decode(sprites.opacity_strip(soft)).convert("RGBA"))
+    pixels = np.asarray(decode(pictures.opacity_strip(soft)).convert("RGBA"))
     assert pixels[0, :, 3].tolist() == [0, 8, 255, 0, 255, 132, 0, 255]  # 32 levels; 0.5 is level 16 of 31
     assert (pixels[0, :, :3] == 255).all()
 
@@ -40,16 +40,16 @@ def test_strips_of_masks_keep_the_colours_of_each_palette() -> None:
             (rng.integers(0, colours, (4, 5)).astype(np.uint8), rng.integers(0, 256, (colours, 3)).astype(np.uint8))
             for _ in range(3)
         ]
-        strip = np.asarray(decode(sprites.masks_strip(frames)).convert("RGB"))
+        strip = np.asarray(decode(pictures.masks_strip(frames)).convert("RGB"))
         assert (strip == np.concatenate([palette[mask] for mask, palette in frames], 1)).all()
 
 
 def test_small_pictures_are_exact_and_large_ones_are_not() -> None:
     rng = np.random.default_rng(0)
     small = [rng.integers(0, 256, (8, 8, 3)).astype(np.uint8) for _ in range(2)]
-    assert (np.asarray(decode(sprites.pictures_strip(small))) == np.concatenate(small, 1)).all()
-    assert sprites.is_exact(64, 64) and not sprites.is_exact(65, 10)
-    large = sprites.pictures_strip([np.full((65, 65, 3), 90, np.uint8)])
+    assert (np.asarray(decode(pictures.pictures_strip(small))) == np.concatenate(small, 1)).all()
+    assert pictures.is_exact(64, 64) and not pictures.is_exact(65, 10)
+    large = pictures.pictures_strip([np.full((65, 65, 3), 90, np.uint8)])
     assert large.startswith("data:image/webp;base64,")
 
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from iodine_kit.errors import SourceError
-from iodine_kit.reporting import raster
+from iodine_kit.reporting import svg_to_png
 from iodine_kit.reporting.charts import Plot, plot
 from iodine_kit.reporting.charts.series import Series, rows_plot, series_plot
 from iodine_kit.reporting.charts.standalone import svg
@@ -60,20 +60,21 @@ def test_words_are_never_wider_than_the_picture_and_nothing_is_a_picture_too() -
 
 
 def test_png_has_the_words_of_the_svg() -> None:
-    if raster.font() is None:
+    if svg_to_png.font() is None:
         pytest.skip("this system has no font that resvg knows")
     written, blank = (
-        np.asarray(Image.open(io.BytesIO(raster.png_of(svg([], title), 600))).convert("L")) for title in ("MMMM", " ")
+        np.asarray(Image.open(io.BytesIO(svg_to_png.png_of(svg([], title), 600))).convert("L"))
+        for title in ("MMMM", " ")
     )
     assert written.shape[1] == 600
     assert (blank > 250).all() and (written < 128).sum() > 100
 
 
 def test_without_a_font_there_is_no_picture_but_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(raster, "_writes", lambda family: False)  # on some systems an unknown family gets another's
-    raster.font.cache_clear()
+    monkeypatch.setattr(svg_to_png, "_writes", lambda family: False)  # on some systems an unknown family gets another's
+    svg_to_png.font.cache_clear()
     try:
         with pytest.raises(SourceError, match="install one"):
-            raster.png_of(svg([], "t"), 100)
+            svg_to_png.png_of(svg([], "t"), 100)
     finally:
-        raster.font.cache_clear()
+        svg_to_png.font.cache_clear()

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from unit.stages.handmade import store_scenes
+from unit.stages.artifact_builders import store_scenes
 
-from iodine_kit.predictions import PREDICTIONS, PredictionWriter
+from iodine_kit.predictions.file import PREDICTIONS, PredictionWriter
 from iodine_kit.records import DatasetInfo, PredictionBatch, Scene
 from iodine_kit.store import Artifact, Identity, Store
 from iodine_kit.store.provenance import provenance

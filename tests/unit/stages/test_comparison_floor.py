@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from iodine_kit.stages.comparison.tables import p_of
+from iodine_kit.evaluation.comparison_tables import p_of
 
 
 def test_p_at_its_floor_is_a_bound() -> None:

@@ -11,17 +11,17 @@ import pytest
 from fakes import Fake
 from fakes import multi_object_datasets as fakes
 from fakes._reading import expected
-from unit.stages.handmade import store_scenes
+from unit.stages.artifact_builders import store_scenes
 
+from iodine_kit.artifacts.dataset import open_split
 from iodine_kit.datasets import cater, multi_dsprites, tetrominoes
 from iodine_kit.errors import CountError, ResumeError, SchemaError, StorageError
 from iodine_kit.layouts import multi_object_datasets as layout
 from iodine_kit.progress import Silent
 from iodine_kit.records import DatasetInfo, Scene
+from iodine_kit.runner import obtain
 from iodine_kit.stages.export import export
-from iodine_kit.stages.job import obtain
 from iodine_kit.stages.prepare import plan
-from iodine_kit.stages.split import open_split
 from iodine_kit.store import Artifact, Store
 from iodine_kit.tfrecord import read_records
 

@@ -13,13 +13,13 @@ from golden.recipe import RELEASE, numbers, variables
 from unit.stages.released import FOLDERS, archive, checkpoint
 from unit.tensorbundle import writer
 
+from iodine_kit.artifacts.trained_model import load_model
 from iodine_kit.errors import ConfigError, CorruptDataError, IodineKitError, SchemaError, SourceError, UnknownNameError
 from iodine_kit.models.iodine import released
 from iodine_kit.progress import Silent
+from iodine_kit.runner import obtain
 from iodine_kit.stages import import_checkpoint
-from iodine_kit.stages.checkpoints import open_checkpoint
-from iodine_kit.stages.job import obtain
-from iodine_kit.stages.trained import load_model
+from iodine_kit.stages.import_checkpoint import open_checkpoint
 from iodine_kit.store import Artifact, Store
 
 GENUINE = RELEASE / "tetrominoes.ckpt-1000000.index"

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
-from unit.stages.evaluation.test_evaluate import guesses, true_masks
 from unit.stages.foreseen import store_masks
+from unit.stages.test_evaluate import guesses, true_masks
 
 from iodine_kit.cli.app import app
 from iodine_kit.errors import (
@@ -21,10 +21,10 @@ from iodine_kit.errors import (
     IodineKitError,
     SchemaError,
 )
-from iodine_kit.predictions import PREDICTIONS, PredictionReader
+from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
 from iodine_kit.progress import Silent
+from iodine_kit.runner import obtain
 from iodine_kit.stages import evaluate, import_predictions
-from iodine_kit.stages.job import obtain
 from iodine_kit.store import Artifact, Store
 
 N = 6

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from unit.stages.evaluation.test_evaluate import guesses, true_masks
 from unit.stages.foreseen import store_masks, store_predictions
+from unit.stages.test_evaluate import guesses, true_masks
 
 from iodine_kit.cli.imports import imported
 from iodine_kit.errors import SchemaError
 from iodine_kit.progress import Silent
+from iodine_kit.runner import obtain
 from iodine_kit.stages import compare, evaluate, report
-from iodine_kit.stages.job import obtain
 from iodine_kit.store import Artifact, Identity, Store
 from iodine_kit.studies._scores import gap
 

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from unit.reporting.page_parser import PageParser
-from unit.stages.handmade import store_scenes
+from unit.stages.artifact_builders import store_scenes
 
 from iodine_kit.errors import ConfigError
 from iodine_kit.progress import Silent
 from iodine_kit.records import DatasetInfo, Scene
+from iodine_kit.runner import obtain
 from iodine_kit.stages import stats
-from iodine_kit.stages.job import obtain
 from iodine_kit.store import Artifact, Store
 
 SIDE, ROWS = 12, 6

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.sparse.csgraph import connected_components
 from sklearn.metrics import adjusted_rand_score
 
-from iodine_kit.studies._modes import modes_of, owners, pairwise_ari, shared, shared_by_chance
+from iodine_kit.studies.multistability.modes import modes_of, owners, pairwise_ari, shared, shared_by_chance
 
 LABELS = arrays(np.uint8, st.tuples(st.integers(1, 7), st.integers(1, 24)), elements=st.integers(0, 4))
 THRESHOLD = st.floats(0.05, 0.95)

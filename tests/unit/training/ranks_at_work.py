@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from unit.training.toy import trainer
+from unit.training.toy_model import trainer
 
 from iodine_kit.errors import ConfigError, CorruptDataError, IodineKitError
 from iodine_kit.models import Computation, LossTerms

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from unit.training.toy import Batches, Mean, trainer
+from unit.training.toy_model import Batches, Mean, trainer
 
 from iodine_kit.models import LossTerms
 from iodine_kit.pipeline import load

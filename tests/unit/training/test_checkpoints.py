@@ -11,13 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
-from unit.training.toy import Batches, Mean, Notes, result, trainer
+from unit.training.toy_model import Batches, Mean, Notes, result, trainer
 
 from iodine_kit.errors import ArtifactCorruptError, ResumeError, SchemaError
-from iodine_kit.training.checkpoint import Checkpoint, decode, encode, save_weights, write
-from iodine_kit.training.files import METRICS, checkpoint_name
-from iodine_kit.training.rows import read_metrics
-from iodine_kit.training.weights import fill, read_weights
+from iodine_kit.training.checkpoint import Checkpoint, decode, encode, fill, read_weights, save_weights, write
+from iodine_kit.training.run_files import METRICS, checkpoint_name, read_metrics
 
 NEWEST = checkpoint_name(10)
 

@@ -14,8 +14,7 @@ from unit.training.ranks_at_work import STEPS, trained
 
 from iodine_kit.errors import ConfigError
 from iodine_kit.training.distributed import ALONE, joined
-from iodine_kit.training.files import METRICS
-from iodine_kit.training.rows import read_metrics
+from iodine_kit.training.run_files import METRICS, read_metrics
 
 WORK = Path(__file__).with_name("ranks_at_work.py")
 
@@ -59,7 +58,7 @@ with joined() as world:
 AFTER = """
 import os
 import torch
-from iodine_kit.training.ranks import together
+from iodine_kit.training.process_group import together
 with together() as world:
     world.any(True)
     weight = torch.nn.Parameter(torch.zeros(3))

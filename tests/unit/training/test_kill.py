@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from unit.training.toy import result
+from unit.training.toy_model import result
 
 TESTS = Path(__file__).parents[2]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from unit.training.toy import NO_GRADIENT, NO_LOSS, Batches, Mean, Notes, result, trainer
+from unit.training.toy_model import NO_GRADIENT, NO_LOSS, Batches, Mean, Notes, result, trainer
 
 from iodine_kit.errors import DivergedError
-from iodine_kit.training.files import WEIGHTS, checkpoint_name
+from iodine_kit.training.run_files import WEIGHTS, checkpoint_name
 
 
 @pytest.mark.parametrize("log_every", [1, 4, 12])

@@ -13,14 +13,13 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from unit.training.toy import STRENGTH, Batches, Mean, result, trainer
+from unit.training.toy_model import STRENGTH, Batches, Mean, result, trainer
 
-from iodine_kit.training.best import Best
 from iodine_kit.training.config import TrainConfig
-from iodine_kit.training.files import METRICS, WEIGHTS
-from iodine_kit.training.geco import LARGEST, Geco
+from iodine_kit.training.loop import Validated
+from iodine_kit.training.run_files import METRICS, WEIGHTS
 from iodine_kit.training.schedule import kl_weight
-from iodine_kit.training.validated import Validated
+from iodine_kit.training.state import LARGEST, Best, Geco
 
 
 class Seen:

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 import torch
-from unit.training.toy import Batches, Mean, result, trainer
+from unit.training.toy_model import Batches, Mean, result, trainer
 
 from iodine_kit.errors import ConfigError, MemoryLimitError, TimeLimitReached
 from iodine_kit.models import LossTerms
 from iodine_kit.progress import Show, Silent
 from iodine_kit.tensors import step_generator
 from iodine_kit.training.config import TrainConfig
-from iodine_kit.training.files import WEIGHTS
-from iodine_kit.training.memory import enough_memory
+from iodine_kit.training.resources import enough_memory
+from iodine_kit.training.run_files import WEIGHTS
 from iodine_kit.training.schedule import learning_rate
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from unit.training.toy import Batches, Mean, trainer
+from unit.training.toy_model import Batches, Mean, trainer
 
 from iodine_kit.config import build
 from iodine_kit.models import iodine

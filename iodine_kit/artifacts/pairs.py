@@ -1,0 +1,141 @@
+"""Bringing predictions and truth together: they have to be of the same scenes, in the same order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from itertools import zip_longest
+from pathlib import Path
+
+import numpy as np
+
+from iodine_kit.artifacts.dataset import dataset_info, open_split
+from iodine_kit.config import differences, flatten
+from iodine_kit.errors import CountError, SchemaError
+from iodine_kit.formats import Reader
+from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
+from iodine_kit.records import Array, PredictionBatch, SceneBatch
+from iodine_kit.store import Artifact
+
+BATCH = 256
+_BATCH_BYTES = 64 << 20
+_PIXEL_BYTES = 100
+"""Of images, masks and what metrics make of them, per pixel of a scene; an estimate."""
+_SIZE_ONLY = ("preprocess.size", "format.")
+"""Settings that change how a scene is stored, and not which scene it is or what of it is seen."""
+
+
+class Pairs:
+    """The predictions of an artifact beside the data set that they were made for.
+
+    Raises:
+        CountError: if the file holds no scene.
+        SchemaError: if scenes occur twice, are of another data set, are missing, or in another order.
+    """
+
+    def __init__(self, predictions: Artifact, dataset: Artifact) -> None:
+        self.path = predictions.path / PREDICTIONS
+        self.predictions = PredictionReader(self.path)
+        self.scenes = open_split(dataset, predictions.facts["split"])
+        self.slots: int | None = predictions.facts.get("slots")
+        self.info = dataset_info(dataset)
+        check_keys(self.path, self.predictions.keys, self.scenes.keys(), dataset.path, predictions.facts["split"])
+
+    def __len__(self) -> int:
+        return len(self.predictions)
+
+    def batches(self, size: int, names: Collection[str] | None = None) -> Iterator[tuple[SceneBatch, PredictionBatch]]:
+        """Truth and prediction, ``size`` scenes at a time, of the predictions only the fields ``names`` (or all).
+
+        Raises:
+            SchemaError: if masks have another size than the true ones, or name slots that there are not.
+        """
+        for start in range(0, len(self), size):
+            stop = min(start + size, len(self))
+            truth = self.scenes.batch(range(start, stop))
+            prediction = self.predictions.batch(start, stop, names)
+            self._check(truth, prediction)
+            yield truth, prediction
+
+    def _check(self, truth: SceneBatch, prediction: PredictionBatch) -> None:
+        if truth.mask.shape != prediction.mask.shape:
+            sizes = f"{_size(prediction.mask)} and {_size(truth.mask)} pixels"
+            raise SchemaError(f"{self.path}: predicted and true masks have different sizes, {sizes}")
+        if self.slots is None:
+            return
+        for masks in (prediction.mask, prediction.step_mask):
+            if masks is not None and masks.size and masks.max() >= self.slots:
+                row = int(np.nonzero(masks.reshape(len(masks), -1).max(1) >= self.slots)[0][0])
+                raise SchemaError(
+                    f"{self.path}: the mask of scene '{prediction.keys[row]}' names slot {masks[row].max()}, "
+                    f"and there are {self.slots} slots, numbered from 0: write the file anew"
+                )
+
+
+def paired(predictions: Artifact, dataset: Artifact) -> Iterator[tuple[SceneBatch, PredictionBatch]]:
+    """Truth and everything predicted, batch by batch; raises what :class:`Pairs` raises."""
+    pairs = Pairs(predictions, dataset)
+    return pairs.batches(batch_size(pairs.info.height * pairs.info.width))
+
+
+def batch_size(pixels: int) -> int:
+    """Scenes of so many pixels at a time, so that memory does not grow with them."""
+    return max(1, min(BATCH, _BATCH_BYTES // (_PIXEL_BYTES * pixels)))
+
+
+def check_keys(path: Path, keys: Sequence[str], known: Sequence[str], place: Path, split: str) -> None:
+    """Predictions are of the first scenes of a split, all or some of them, in the split's order.
+
+    Another order is refused rather than sorted out: whoever wrote the file may have meant another scene by a key.
+    """
+    if not keys:
+        raise CountError(f"{path}: it holds no scene: there is nothing to evaluate")
+    if list(keys) == list(known[: len(keys)]):
+        return
+    twice = next((key for key, times in Counter(keys).items() if times > 1), None)
+    if twice is not None:
+        raise SchemaError(f"{path}: scene '{twice}' occurs more than once: write every scene once")
+    stranger = next((key for key in keys if key not in set(known)), None)
+    where = f"split '{split}' of {place}"
+    if stranger is not None:
+        raise SchemaError(f"{path}: these predictions are of other scenes: '{stranger}' is not in {where}")
+    missing = next((key for key in known[: len(keys)] if key not in set(keys)), None)
+    if missing is not None:
+        raise SchemaError(f"{path}: scene '{missing}' of {where} is missing, though later ones are there")
+    first = next(i for i, (one, other) in enumerate(zip(keys, known, strict=False)) if one != other)
+    raise SchemaError(
+        f"{path}: its scenes are in another order than in {where}: number {first} is '{keys[first]}' and not "
+        f"'{known[first]}'; write them in that order"
+    )
+
+
+def open_truth(truth: Artifact, dataset: Artifact, split: str, keys: Sequence[str]) -> Reader:
+    """Open another preparation of the same scenes; raises :class:`SchemaError` if it is of other scenes.
+
+    Keys alone do not tell: generators number their scenes. All settings but those of size and storage must agree.
+    """
+    mine, other = dataset.manifest.identity, truth.manifest.identity
+    changed = differences(_scene_settings(dataset), _scene_settings(truth))
+    if {source.sha256 for source in mine.sources} != {source.sha256 for source in other.sources}:
+        changed.append("its source files")
+    if changed:
+        told = "; ".join(changed)
+        raise SchemaError(f"{truth.path} does not hold the scenes of {dataset.path} in another size: {told}")
+    scenes = open_split(truth, split)
+    pairs = zip_longest(keys, scenes.keys()[: len(keys)])
+    first = next((number for number, (one, another) in enumerate(pairs) if one != another), None)
+    if first is not None:
+        raise SchemaError(
+            f"{truth.path}: split '{split}' does not hold the scenes of {dataset.path}: number {first} is not "
+            f"'{keys[first]}'"
+        )
+    return scenes
+
+
+def _scene_settings(dataset: Artifact) -> dict[str, object]:
+    leaves = flatten(dataset.config)
+    return {name: value for name, value in leaves.items() if not name.startswith(_SIZE_ONLY)}
+
+
+def _size(masks: Array) -> str:
+    return f"{masks.shape[-2]}×{masks.shape[-1]}"

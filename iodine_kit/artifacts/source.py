@@ -1,0 +1,187 @@
+"""Where published data comes from: files on this machine, or addresses that are downloaded once into the store."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from glob import glob, has_magic
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import fsspec
+
+from iodine_kit.errors import SourceError
+from iodine_kit.progress import Advance, Reporter
+from iodine_kit.runner import Facts, Job, obtain
+from iodine_kit.store import Artifact, FileHashes, Identity, Reference, SourceFile, Store
+
+VERSION = 1
+BLOCK = 1 << 20
+LISTED_FILES = 128
+"""More files than this are identified together: a manifest should not list a hundred thousand pictures."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What a person named as the source, on this machine.
+
+    Attributes:
+        paths: files and folders, in the order in which they were named.
+        locations: where each came from.
+        downloads: the artifacts that hold those which were downloaded, by role.
+    """
+
+    paths: tuple[Path, ...]
+    locations: tuple[str, ...]
+    downloads: dict[str, Reference]
+
+
+def fetch(
+    store: Store, locations: Sequence[str], reporter: Reporter, *, overwrite: bool = False, download: bool = True
+) -> Fetched:
+    """Expand patterns and download addresses.
+
+    Raises:
+        SourceError: if something is missing, or an address cannot be reached or, without ``download``, was not yet.
+    """
+    paths: list[Path] = []
+    downloads: dict[str, Reference] = {}
+    found = [one for location in locations for one in _expand(location)]
+    for location in found:
+        if "://" not in location:
+            paths.append(Path(location))
+        else:
+            artifact = _downloaded(store, location, reporter, overwrite=overwrite, download=download)
+            downloads["download" + (f"-{len(downloads)}" if downloads else "")] = artifact.reference
+            paths.append(artifact.path / _file_name(location))
+    return Fetched(tuple(paths), tuple(found), downloads)
+
+
+def identify(store: Store, files: Sequence[Path], fetched: Fetched, reporter: Reporter) -> tuple[SourceFile, ...]:
+    """What identifies the bytes of files: each by its hash, or many together by one."""
+    total = sum(file.stat().st_size for file in files)
+    reporter.note(f"reading {_counted(files)} ({total:,} bytes)")
+    _refuse_repeated(files)
+    origin = dict(zip(fetched.paths, fetched.locations, strict=True))
+    with (
+        closing(FileHashes(store.root / ".cache" / "hashes.sqlite")) as hashes,
+        reporter.track("identify", total) as advance,
+    ):
+        found = [_source_file(file, hashes, origin.get(file, str(file)), advance) for file in files]
+    _tell_of_copies(files, found, reporter)
+    if len(found) <= LISTED_FILES:
+        return tuple(found)
+    combined = hashlib.sha256("".join(f"{file.sha256} {file.bytes}\n" for file in found).encode()).hexdigest()
+    return (SourceFile(name=f"{len(found)} files", sha256=combined, bytes=total, location=fetched.locations[0]),)
+
+
+def names_hash(files: Sequence[Path], fetched: Fetched) -> str:
+    """One hash over the files' places below the folders that were named, wherever those lie."""
+    return hashlib.sha256("\n".join(_below(file, fetched.paths) for file in files).encode()).hexdigest()
+
+
+def _below(file: Path, paths: Sequence[Path]) -> str:
+    folder = next((path for path in paths if path.is_dir() and file.is_relative_to(path)), file.parent)
+    return file.relative_to(folder).as_posix()
+
+
+def _expand(location: str) -> list[str]:
+    """The files that a pattern fits, sorted; anything else is itself."""
+    if not has_magic(location):
+        if "://" not in location and not (location and Path(location).exists()):
+            raise SourceError(f"{location}: no such file or folder; give --source PATH or an address, or --generate N")
+        return [location]
+    if "://" not in location:
+        found = [location] if Path(location).exists() else sorted(glob(location, recursive=True))  # noqa: PTH207
+    else:
+        filesystem, pattern = _filesystem(location)
+        found = [filesystem.unstrip_protocol(name) for name in sorted(filesystem.glob(pattern))]
+    if not found:
+        raise SourceError(f"{location}: no file fits this pattern")
+    return found
+
+
+def _downloaded(store: Store, location: str, reporter: Reporter, *, overwrite: bool, download: bool) -> Artifact:
+    job = _download_job(location, reporter)
+    if not download and store.find(job.identity) is None:
+        raise SourceError(f"{location}: not downloaded yet")
+    return obtain(store, job, reporter, overwrite=overwrite, resume="auto")
+
+
+def _refuse_repeated(files: Sequence[Path]) -> None:
+    """Raise :class:`SourceError` if a file is named twice, which would double its scenes."""
+    seen: set[Path] = set()
+    for file in files:
+        if file.resolve() in seen:
+            raise SourceError(f"{file}: this file is named twice, by itself and by a folder or pattern; name it once")
+        seen.add(file.resolve())
+
+
+def _tell_of_copies(files: Sequence[Path], found: Sequence[SourceFile], reporter: Reporter) -> None:
+    first: dict[str, Path] = {}
+    for file, source in zip(files, found, strict=True):
+        if first.setdefault(source.sha256, file) != file:
+            reporter.note(f"note: {file} holds the same bytes as {first[source.sha256]}: what is in it counts twice")
+            return
+
+
+def _source_file(path: Path, hashes: FileHashes, location: str, advance: Advance) -> SourceFile:
+    digest = hashes.sha256(path)
+    advance(path.stat().st_size)
+    return SourceFile(name=path.name, sha256=digest, bytes=path.stat().st_size, location=location)
+
+
+def _counted(files: Sequence[Path]) -> str:
+    return str(files[0]) if len(files) == 1 else f"{len(files)} files in {os.path.commonpath(files)}"
+
+
+def _file_name(location: str) -> str:
+    """The last part of the address, never a path of its own."""
+    return Path(urlsplit(location).path).name or "download"
+
+
+def _download_job(location: str, reporter: Reporter) -> Job:
+    name = hashlib.sha256(location.encode()).hexdigest()[:8]
+    identity = Identity(kind="download", name=name, stage="download", version=VERSION, config={"location": location})
+    return Job(identity, lambda out: _download(location, out / _file_name(location), reporter), state="*.part")
+
+
+def _download(location: str, path: Path, reporter: Reporter) -> Facts:
+    """Fetch ``location`` to ``path``, going on where an earlier try stopped."""
+    part = path.with_name(path.name + ".part")
+    try:
+        filesystem, remote = _filesystem(location)
+        size = filesystem.info(remote)["size"]
+        done = part.stat().st_size if part.exists() and size else 0
+        done = done if done <= (size or 0) else 0  # more than there is to fetch: another file's beginning
+        with filesystem.open(remote, "rb") as source, part.open("ab" if done else "wb") as target:
+            if done:
+                source.seek(done)
+            with reporter.track(f"download {path.name}", size or 0, done) as advance:
+                while block := source.read(BLOCK):
+                    target.write(block)
+                    advance(len(block))
+    except Exception as error:  # fsspec's back ends raise errors of many libraries; all mean the same here
+        if isinstance(error, OSError) and error.errno is not None and error.filename == str(part):
+            raise
+        reason = " ".join(str(error).split())
+        reason = type(error).__name__ if reason in ("", location) else reason
+        raise SourceError(
+            f"{location}: cannot be downloaded ({reason}); try again later or give --source FILE"
+        ) from None
+    if size and part.stat().st_size != size:
+        raise SourceError(
+            f"{location}: the download ended at {part.stat().st_size} of {size} bytes; run it again to go on"
+        )
+    part.rename(path)
+    return {"location": location, "bytes": path.stat().st_size}
+
+
+def _filesystem(location: str) -> tuple[Any, str]:
+    options = {"client_kwargs": {"trust_env": True}} if location.startswith("http") else {}
+    filesystem, remote = fsspec.core.url_to_fs(location, **options)
+    return filesystem, remote

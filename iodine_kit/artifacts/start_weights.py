@@ -1,0 +1,117 @@
+"""Warm start: the weights that a run begins with instead of random ones, and what its identity says of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from iodine_kit.errors import (
+    ArtifactCorruptError,
+    ConfigError,
+    CorruptDataError,
+    SchemaError,
+    SourceError,
+    StorageError,
+)
+from iodine_kit.pretrained import PREFIX, card, weights
+from iodine_kit.runner import Tables
+from iodine_kit.store import Reference, SourceFile, Store
+from iodine_kit.training.run_files import WEIGHTS
+
+if TYPE_CHECKING:
+    from torch import nn
+
+ROLE = "start"
+"""Of the run that another one starts from, among its inputs."""
+KEY = "from"
+
+
+@dataclass(frozen=True)
+class Start:
+    """Weights to begin with. Optimiser, averages, step and schedules begin as in any other run.
+
+    Attributes:
+        place: as the user named it.
+        data: bytes of the safetensors file, read once: a checkpoint may be gone when training begins.
+        inputs: the run that they come from, by role; or
+        sources: the file.
+        model: configuration of the model that the weights are of, with its name, where it is known.
+    """
+
+    place: str
+    data: bytes = field(repr=False)
+    inputs: dict[str, Reference]
+    sources: tuple[SourceFile, ...] = ()
+    model: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def sha256(self) -> str:
+        """Of the file."""
+        return hashlib.sha256(self.data).hexdigest()
+
+    def fill(self, model: nn.Module) -> dict[str, Any]:
+        """Copy the weights into ``model``; return facts: the place, the file's sha256 and a checkpoint's step.
+
+        Raises:
+            SchemaError: if they are another net's. K, T and β are no part of a net's weights and may differ.
+            CorruptDataError: if the file is damaged, or no safetensors file.
+        """
+        from iodine_kit.training.checkpoint import fill, read_weights
+
+        try:
+            weights = read_weights(self.data, Path(self.place))
+        except ArtifactCorruptError as error:
+            raise CorruptDataError(f"train.{KEY}: {error}") from None
+        try:
+            fill(model, weights.tensors, f"train.{KEY} {self.place}")
+        except SchemaError as error:
+            advice = "give the configuration that the weights were trained with (--pipeline, --set model.…)"
+            raise SchemaError(f"{error}; {advice}") from None
+        step = {} if weights.step is None else {"step": weights.step}
+        return {"from": self.place, "sha256": self.sha256, **step}
+
+
+def start_place(tables: Tables) -> str | None:
+    """What ``train.from`` names; ``None`` if it is left out or "none"."""
+    place = tables.get("train", {}).get(KEY)
+    if place is not None and not isinstance(place, str):
+        raise ConfigError(f"train.{KEY}: name a run or a .safetensors file (given: {place!r})")
+    return None if place in (None, "none") else place
+
+
+def find_start(tables: Tables, store: Store) -> Start | None:
+    """Read the weights that ``train.from`` names: a file, a run of ``store``, or ``pretrained:NAME``.
+
+    Raises:
+        UnknownNameError: if no pretrained model has this name.
+        SourceError: if there is no such file.
+        ArtifactNotFoundError: if there is no such run.
+    """
+    place = start_place(tables)
+    if place is None:
+        return None
+    path = Path(place)
+    if place.startswith(PREFIX):
+        return replace(of_bytes(place, weights(place), place), model=card(place).model)
+    if path.is_file():
+        return of_bytes(place, _read(path), path.resolve().name)
+    if path.suffix == ".safetensors":
+        raise SourceError(f"train.{KEY}: {place}: no such file")
+    run = store.usable(store.open(place, "run"))
+    return Start(place, _read(run.path / WEIGHTS), {ROLE: run.reference}, model=run.config["model"])
+
+
+def of_bytes(place: str, data: bytes, name: str) -> Start:
+    """A start from a file outside the store, which is known by its bytes."""
+    source = SourceFile(name=name, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data), location=place)
+    return Start(place, data, {}, (source,))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be read ({error.strerror})") from None

@@ -1,0 +1,52 @@
+"""What the figures of a probe mean, in sentences that go wherever they go."""
+
+from __future__ import annotations
+
+from iodine_kit.evaluation.bootstrap import METHOD
+from iodine_kit.evaluation.probing import factors, slots
+from iodine_kit.evaluation.probing.estimators import WORDS
+from iodine_kit.evaluation.probing.prediction import Course
+from iodine_kit.evaluation.probing.scores import Drawing
+
+_MASK = "Each visible object is matched to one slot so that the sum of intersections over union is largest"
+
+
+def conventions(course: Course, drawing: Drawing) -> dict[str, str]:
+    """A sentence for each thing that could be done otherwise."""
+    spread = (
+        f"{100 * drawing.level:g} % intervals by {METHOD}: {drawing.resamples:,} resamples, seed {drawing.seed}; the "
+        "probes are not trained anew"
+        if drawing.resamples
+        else "None were asked for"
+    )
+    return {
+        "objects": "Only true objects that own a pixel count: no padding of scenes, no background, no slot that is "
+        "matched to nothing",
+        "matching": _matching(course),
+        "unmatched": "An object without a slot is predicted by the baseline and counts like any other",
+        "factors": factors.CONVENTION + "; factors that are the same for all objects are left out",
+        "inputs": "The posterior means of the object's slot, standardised by the training objects",
+        "folds": f"{course.folds} folds of scenes: no scene trains and tests the same probe; scores are of all "
+        "objects at once, each predicted by probes that never saw its scene",
+        "score": "R² of numbers, 1 − Σ(y − ŷ)² / Σ(y − ȳ)², with ȳ the mean of all objects; accuracy of classes",
+        "baseline": "The training objects' mean, or their most frequent class",
+        "linear": WORDS["linear"],
+        "mlp": WORDS["mlp"],
+        "intervals": spread,
+        "dci": "Eastwood & Williams 2018, with impurity importances of a "
+        + WORDS["forest"]
+        + ", mean over folds, of slots "
+        "matched by mask; a dimension counts by the sum of its importances; informativeness is the forest's score",
+        "slots": f"Active: owns a pixel after the arg max over slots; telling: KL from the standard normal prior above "
+        f"{slots.NATS:g} nat; slots are sorted within each scene, the largest first, before means are taken",
+    }
+
+
+def _matching(course: Course) -> str:
+    if course.match == "mask":
+        return f"{_MASK}; one that would share no pixel with its slot has none"
+    return (
+        f"By the probe's own loss: trained on a match by mask, then {course.rounds} times the training objects are "
+        "matched anew to the slots of least loss and the probe is trained anew; test objects are matched by least "
+        "loss too, with their true factors, which flatters: compare only with others matched by loss"
+    )

@@ -1,0 +1,68 @@
+"""The choices that metrics leave to whoever evaluates, and the sentences that state each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+HARD = "Masks are hard: each pixel is of the slot with the largest mask (lowest index in a tie)."
+OBJECT = "An object is a true entity other than background that has at least one pixel."
+ENTITY = (
+    "An entity is an object or the background (all of its indices merged) if it has at least one pixel; the last "
+    "entity and the last slot count like all others, which some public evaluators leave out."
+)
+MATCHED = (
+    "Matched: one slot at most for each object and one object for each slot, such that the sum of IoUs over all "
+    "pixels is largest (Hungarian; among equal sums any), slots on the background included; one without a common "
+    "pixel is none."
+)
+UNDEFINED = "A scene without objects is undefined and left out."
+DETECTION = "A slot is a detection unless it has no pixel or more than half of its pixels are true background."
+
+Convention = Literal["deepmind", "emorl", "ones", "exclude"]
+
+DEGENERATE: dict[Convention, str] = {
+    "deepmind": "1 if all pixels of the image have one true id and lie in one slot, as by DeepMind's function (where "
+    "the background is ignored, its pixels have the first entity's id), else nothing: it is left out, so a single "
+    "object kept whole is left out too unless its slot holds the whole image",
+    "emorl": "1, but 0 if it has no pixel to compare, as in EfficientMORL",
+    "ones": "1, even if it has no pixel to compare, as in SAVi, OCLF and VideoSAUR",
+    "exclude": "1, but is left out if it has no pixel to compare: whether a scene counts depends on the truth alone",
+}
+"""What a scene scores whose adjusted Rand index is 0/0."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What one may choose about metrics; part of an evaluation's key.
+
+    Attributes:
+        convention: what a scene scores whose adjusted Rand index is 0/0; a key of :data:`DEGENERATE`.
+        tolerance: how far apart two boundaries may be and still agree, as a share of the image's diagonal (DAVIS).
+    """
+
+    convention: Convention = "exclude"
+    tolerance: float = 0.008
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Scores of some scenes.
+
+    Attributes:
+        values: ``float64[B]``; NaN where the metric is undefined, to be left out of means and counted.
+        degenerate: ``bool[B]``, where a convention decided and not the formula (0/0); ``None`` if that cannot be.
+    """
+
+    values: NDArray[np.float64]
+    degenerate: NDArray[np.bool_] | None = None
+
+
+def weighted_mean(values_BN: NDArray[np.float64], weights_BN: NDArray[np.int64] | NDArray[np.bool_]) -> Scores:
+    """Σ weight · value / Σ weight of every scene; undefined where all weights are 0. Values of weight 0 may be NaN."""
+    total_B = weights_BN.sum(1)
+    sum_B = np.where(weights_BN > 0, values_BN * weights_BN, 0.0).sum(1)
+    return Scores(np.where(total_B > 0, sum_B / np.maximum(total_B, 1), np.nan))

@@ -1,0 +1,90 @@
+"""``predictions.h5``: what a model inferred for a split, one row per scene.
+
+Layout: ``key`` (UTF-8), ``mask u8[N, H, W]`` and, as far as they were stored, ``step_mask u8[N, T+1, H, W]``,
+``soft_mask f16[N, K, H, W]``, ``component u8[N, K, H, W, 3]``, ``reconstruction f32[N, H, W, 3]``,
+``latent_loc`` and ``latent_scale f32[N, K, Z]``, ``elbo``, ``nll`` and ``kl f32[N, T+1]`` (nats per image).
+Meanings as in :class:`iodine_kit.records.PredictionBatch`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from iodine_kit.errors import CorruptDataError
+from iodine_kit.records import PredictionBatch
+from iodine_kit.system import require_space
+
+PREDICTIONS = "predictions.h5"
+SCHEMA = "iodine-kit/predictions/1"
+OPTIONAL = tuple(field.name for field in fields(PredictionBatch) if field.name not in ("keys", "mask"))
+
+
+class PredictionWriter:
+    """Appends batches to a new file of ``count`` scenes; the first batch decides which fields it has."""
+
+    def __init__(self, path: Path, count: int) -> None:
+        self._file = h5py.File(path, "w", libver=("v108", "v108"))
+        self._file.attrs["schema"] = SCHEMA
+        self._file.create_dataset("key", (count,), h5py.string_dtype())
+        self._path, self._count, self._row = path, count, 0
+
+    def append(self, batch: PredictionBatch) -> None:
+        """Write the next scenes; raises :class:`iodine_kit.errors.StorageError` if the disk is too full for all."""
+        if self._row == 0:
+            given = (getattr(batch, name) for name in ("mask", *OPTIONAL))
+            row = sum(value.nbytes for value in given if value is not None) // len(batch.keys)
+            require_space(self._path.parent, row * self._count)
+        rows = slice(self._row, self._row + len(batch.keys))
+        self._file["key"][rows] = list(batch.keys)
+        for name in ("mask", *OPTIONAL):
+            value = getattr(batch, name)
+            if value is not None:
+                if name not in self._file:
+                    self._file.create_dataset(name, (self._count, *value.shape[1:]), value.dtype)
+                self._file[name][rows] = value
+        self._row = rows.stop
+
+    def __enter__(self) -> PredictionWriter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+
+class PredictionReader:
+    """Reads slices of a predictions file; raises :class:`CorruptDataError` if it is not one."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._file = h5py.File(path, "r")
+            self.keys = [key.decode() for key in self._file["key"][:]]
+            optional = {name: self._file[name] for name in OPTIONAL if name in self._file}
+            self._columns: dict[str, Any] = {"mask": self._file["mask"], **optional}
+            for name, column in self._columns.items():
+                if column.shape[:1] != (len(self.keys),):
+                    raise KeyError(f"{name} has another number of rows than key")
+        except (OSError, KeyError, AttributeError, TypeError) as error:
+            raise CorruptDataError(f"{path}: not a predictions file of iodine-kit: {error}") from None
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def fields(self) -> set[str]:
+        """Names of the stored fields."""
+        return set(self._columns)
+
+    def column(self, name: str) -> Any:
+        """All rows of one field, or ``None`` if it was not stored."""
+        return np.asarray(self._columns[name]) if name in self._columns else None
+
+    def batch(self, start: int, stop: int, names: Collection[str] | None = None) -> PredictionBatch:
+        """Scenes ``start`` to ``stop - 1``; beside the masks only the fields ``names``, if any are named."""
+        wanted = self._columns if names is None else self._columns.keys() & {"mask", *names}
+        values = {name: np.asarray(self._columns[name][start:stop]) for name in wanted}
+        return PredictionBatch(keys=tuple(self.keys[start:stop]), **values)

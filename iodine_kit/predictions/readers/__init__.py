@@ -1,0 +1,92 @@
+"""Files in which others keep what their models predicted: each module of this folder reads one kind of file.
+
+A reader gives named columns, one row per scene, as they lie in the file; what they mean is for the stage to say. Files
+come from strangers: no pickle is opened, no link is followed, and nothing is read whole that can be read in rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iodine_kit.errors import CorruptDataError, SchemaError, SourceError, StorageError
+from iodine_kit.records import Array
+from iodine_kit.registry import Registry
+
+HEAD = 8
+"""Bytes from the beginning of a file by which its kind is known."""
+_PICKLE = b"\x80"
+
+
+class Column(Protocol):
+    """An array of a file, read in rows along its first axis."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the whole array."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of its values."""
+
+    def rows(self, indices: NDArray[np.int64]) -> Array:
+        """Some rows, in the order asked for; raises :class:`CorruptDataError` if they cannot be read."""
+
+
+class ForeignPlugin(Protocol):
+    """What a module of this folder offers."""
+
+    VERSION: int
+    """Raised whenever the same file would be read as other values."""
+
+    def recognises(self, path: Path, head: bytes) -> bool:
+        """Whether it is such a file (its first :data:`HEAD` bytes are given) or folder (``head`` is empty)."""
+
+    def files(self, path: Path) -> list[Path]:
+        """The files that are read, sorted: their bytes identify what is imported."""
+
+    def columns(self, path: Path) -> Mapping[str, Column]:
+        """Its arrays by name; raises :class:`CorruptDataError` or :class:`SchemaError` if it has none to read."""
+
+
+READERS: Registry[ForeignPlugin] = Registry(
+    "reader of predictions", "iodine_kit.predictions.readers", ForeignPlugin, group="iodine_kit.foreign"
+)
+
+
+def reader_of(path: Path) -> str:
+    """Name of the reader that knows this file or folder.
+
+    Raises:
+        SourceError: there is no such file.
+        CorruptDataError: it is empty.
+        SchemaError: it holds a pickle, or something that no reader knows.
+        StorageError: the operating system refuses to read it.
+    """
+    if path.exists() and not (path.is_dir() or path.is_file()):
+        raise SchemaError(f"{path} is neither a file nor a folder")
+    head = b"" if path.is_dir() else _head(path)
+    for name in READERS.names():
+        if READERS.load(name).recognises(path, head):
+            return name
+    if head.startswith(_PICKLE):
+        raise SchemaError(f"{path} holds a pickle, which could run any program; it is never opened: save a .npz file")
+    known = ", ".join(READERS.names())
+    raise SchemaError(f"{path}: no reader knows this kind of file or folder; known are: {known}")
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+    except FileNotFoundError:
+        raise SourceError(f"{path}: no such file; check the path") from None
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be read ({error.strerror}); check the file and its permissions") from error
+    if not head:
+        raise CorruptDataError(f"{path}: this file is empty (0 bytes); write it again")
+    return head

@@ -1,0 +1,88 @@
+"""A ``.npz`` file: arrays by name. What is read is unpacked beside other temporary files first and mapped there.
+
+A deflated member can only be read from its beginning, and scenes may be wanted in another order.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from zipfile import BadZipFile, ZipFile
+
+from iodine_kit.errors import CorruptDataError, SchemaError
+from iodine_kit.predictions.readers import Column
+from iodine_kit.predictions.readers._arrays import mapped
+from iodine_kit.system import require_space
+
+VERSION = 1
+_HEADS = (b"PK\x03\x04", b"PK\x05\x06")
+_SUFFIX = ".npy"
+_BROKEN = (BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError)
+
+
+def recognises(path: Path, head: bytes) -> bool:
+    """By its first bytes: those of a zip archive."""
+    return head.startswith(_HEADS)
+
+
+def files(path: Path) -> list[Path]:
+    """The file itself."""
+    return [path]
+
+
+def columns(path: Path) -> Mapping[str, Column]:
+    """Its arrays, each unpacked when it is first asked for.
+
+    Raises:
+        CorruptDataError: if the archive is damaged; also when an array is asked for.
+        SchemaError: if it has no arrays, or the array asked for is a pickle.
+        StorageError: if the disk has too little room to unpack.
+    """
+    try:
+        with ZipFile(path) as archive:
+            members = [name for name in archive.namelist() if name.endswith(_SUFFIX)]
+    except _BROKEN as error:
+        raise CorruptDataError(f"{path}: this archive is truncated or altered ({error}); write it again") from error
+    if not members:
+        raise SchemaError(f"{path}: an archive without arrays of NumPy; save it with numpy.savez")
+    return _Members(path, members)
+
+
+class _Members(Mapping[str, Column]):
+    def __init__(self, path: Path, members: list[str]) -> None:
+        self._path = path
+        self._members = {name.removesuffix(_SUFFIX): name for name in members}
+        self._unpacked: dict[str, Column] = {}
+        self._folder = Path(tempfile.mkdtemp(prefix="iodine-kit-"))
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._members)
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._members
+
+    def __getitem__(self, name: str) -> Column:
+        if name not in self._unpacked:
+            place = self._folder / f"{len(self._unpacked)}.npy"  # never by its name in the archive, which is a path
+            self._unpack(self._members[name], place)
+            self._unpacked[name] = mapped(place, f"{self._path}: {name}")
+        return self._unpacked[name]
+
+    def _unpack(self, member: str, place: Path) -> None:
+        with ZipFile(self._path) as archive:
+            require_space(self._folder, archive.getinfo(member).file_size)
+            try:
+                with archive.open(member) as packed, place.open("wb") as file:
+                    shutil.copyfileobj(packed, file, 1 << 20)
+            except _BROKEN as error:
+                reason = " ".join(str(error).split())
+                problem = f"{member!r} is truncated or altered ({reason}); write it again"
+                raise CorruptDataError(f"{self._path}: {problem}") from error

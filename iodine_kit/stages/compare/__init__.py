@@ -1,0 +1,163 @@
+"""compare: evaluations on the same scenes become a comparison of their models, each with the first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from iodine_kit.config import Config, build
+from iodine_kit.errors import ConfigError, SchemaError, did_you_mean
+from iodine_kit.evaluation import bootstrap, permutation
+from iodine_kit.evaluation.comparison_tables import long_table, model_table, pair_tables
+from iodine_kit.evaluation.config import require_parquet
+from iodine_kit.evaluation.files import SCENES, write_summary, write_table
+from iodine_kit.evaluation.paired import Draws, model_figures, pair_figures
+from iodine_kit.progress import Reporter
+from iodine_kit.reporting.tables import as_csv, as_latex, as_markdown, joined
+from iodine_kit.runner import Facts, Job, Tables
+from iodine_kit.stages.compare.models import Model, check, comparable, group, trace
+from iodine_kit.stages.evaluate import read_scenes, read_table
+from iodine_kit.store import Artifact, Identity, Store
+
+VERSION = 1
+TABLES = ("compare",)
+FEWEST = 2
+
+
+class CompareConfig(Config):
+    """How to compare.
+
+    Attributes:
+        names: of the models, in the order in which they first occur; none names them for what distinguishes them.
+        metrics: plug-in names; none takes all that every evaluation has.
+        resamples, level, seed: of the bootstrap; no resamples, no intervals.
+        flips: of the signs of differences, drawn for the test.
+        table: format of the table per scene; parquet needs the package pyarrow (extra ``parquet``).
+    """
+
+    names: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    resamples: Annotated[int, Field(ge=0, le=1_000_000)] = 2000
+    flips: Annotated[int, Field(ge=1, le=10_000_000)] = 10_000
+    level: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    table: Literal["csv", "parquet"] = "csv"
+
+
+def plan(tables: Tables, evaluations: Sequence[Artifact], store: Store, reporter: Reporter) -> Job:
+    """Group the evaluations by model and check that they can be compared.
+
+    Raises:
+        ConfigError: if there are fewer than two, or names do not fit.
+        SchemaError: if they are of other data, splits, conventions or resolutions, or have no metric in common.
+    """
+    config = build(CompareConfig, tables.get("compare", {}), "compare")
+    require_parquet(config.table, "compare.table")
+    if len(evaluations) < FEWEST:
+        raise ConfigError("a comparison needs two evaluations or more: 'iodine-kit list' shows which there are")
+    check(evaluations)
+    models = group([trace(evaluation, store) for evaluation in evaluations], config.names)
+    metrics, left_out = _metrics(config, evaluations)
+    settings = {**config.model_dump(mode="json"), "metrics": metrics, "names": [model.name for model in models]}
+    identity = Identity(
+        kind="comparison",
+        name=evaluations[0].manifest.identity.name,
+        stage="compare",
+        version=VERSION,
+        config={"compare": settings},
+        inputs={f"evaluation-{i + 1}": evaluation.reference for i, evaluation in enumerate(evaluations)},
+    )
+    return Job(identity, lambda out: _make(config, models, metrics, left_out, out, reporter))
+
+
+def _metrics(config: CompareConfig, evaluations: Sequence[Artifact]) -> tuple[list[str], dict[str, str]]:
+    found, left_out = comparable(evaluations)
+    for name in config.metrics:
+        if name not in found:
+            reason = left_out.get(name, f"not evaluated{did_you_mean(name, found)}")
+            raise SchemaError(f"compare.metrics: '{name}' cannot be compared: {reason}")
+    if not found:
+        raise SchemaError(f"the evaluations have no metric in common: evaluate with the same metrics ({left_out})")
+    return (list(config.metrics), {}) if config.metrics else (found, left_out)
+
+
+def _make(
+    config: CompareConfig,
+    models: Sequence[Model],
+    metrics: Sequence[str],
+    left_out: dict[str, str],
+    out: Path,
+    reporter: Reporter,
+) -> Facts:
+    draws = Draws(config.resamples, config.flips, config.level, config.seed)
+    any_evaluation = models[0].evaluations[0].facts
+    described = {name: _described(any_evaluation["metrics"][name]) for name in metrics}
+    with reporter.track("compare", len(models)) as advance:
+        scores, rows = [], []
+        for model in models:
+            scores_SNM = _scores(model, metrics)
+            scores.append(scores_SNM.mean(0))
+            rows.append(_model(model, dict(zip(metrics, model_figures(scores_SNM, draws), strict=True))))
+            advance(1)
+        better = [metric["better"] for metric in described.values()]
+        pairs = [
+            {
+                "a": models[0].name,
+                "b": model.name,
+                "metrics": dict(zip(metrics, pair_figures(scores[0], theirs, better, draws), strict=True)),
+            }
+            for model, theirs in zip(models[1:], scores[1:], strict=True)
+        ]
+    facts = {
+        **{name: any_evaluation[name] for name in ("dataset", "split", "scenes", "resolution", "convention")},
+        "bootstrap": {
+            "level": config.level, "resamples": config.resamples, "seed": config.seed, "method": bootstrap.METHOD,
+        },
+        "test": {"method": permutation.METHOD, "flips": config.flips, "seed": config.seed},
+        "metrics": described,
+        "models": rows,
+        "pairs": pairs,
+        "left_out": left_out,
+    }  # fmt: skip
+    shown = [model_table(facts), *pair_tables(facts)]
+    write_summary(out, facts, as_csv(long_table(facts)), joined(map(as_markdown, shown)), joined(map(as_latex, shown)))
+    _write_scenes(out, models, metrics, scores, config.table)
+    return facts
+
+
+def _scores(model: Model, metrics: Sequence[str]) -> bootstrap.Floats64:
+    """Scores of S seeds, N scenes and M metrics, ``float64[S, N, M]``."""
+    tables = [read_table(evaluation) for evaluation in model.evaluations]
+    return np.stack([np.stack([table[name] for name in metrics], 1) for table in tables])
+
+
+def _model(model: Model, figures: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "evaluations": [evaluation.reference.directory for evaluation in model.evaluations],
+        "seeds": [member.seed for member in model.members],
+        "resize": model.evaluations[0].facts["resize"],
+        "metrics": figures,
+    }
+
+
+def _described(metric: dict[str, Any]) -> dict[str, Any]:
+    return {name: metric[name] for name in ("title", "unit", "better", "convention", "resolution")}
+
+
+def _write_scenes(
+    out: Path, models: Sequence[Model], metrics: Sequence[str], scores: Sequence[bootstrap.Floats64], kind: str
+) -> None:
+    """A row per model and scene: its scores, each the mean over seeds."""
+    import pandas as pd
+
+    keys = read_scenes(models[0].evaluations[0])["key"]
+    tables = [
+        pd.DataFrame({"model": model.name, "key": keys, **dict(zip(metrics, of_model.T, strict=True))})
+        for model, of_model in zip(models, scores, strict=True)
+    ]
+    write_table(pd.concat(tables), out / SCENES, kind)

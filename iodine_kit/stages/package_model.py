@@ -1,0 +1,188 @@
+"""A finished run and its evaluations become a pretrained model: a folder with the weights and their card."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from iodine_kit.artifacts.dataset import check_split, open_split
+from iodine_kit.artifacts.start_weights import ROLE
+from iodine_kit.artifacts.trained_model import of_run
+from iodine_kit.errors import ConfigError, SchemaError, StorageError
+from iodine_kit.models import MODELS
+from iodine_kit.pretrained import PREFIX
+from iodine_kit.pretrained.card import CARD, NAME, Card, Data, Inference, Metric, Phase, Scores, card_text
+from iodine_kit.pretrained.images import measure
+from iodine_kit.stages import evaluate
+from iodine_kit.store import Artifact, SourceFile, Store
+from iodine_kit.training.run_files import WEIGHTS
+
+LARGEST = 3_000_000
+"""Bytes of the weights of a model that ships."""
+PICTURED = 256
+"""Scenes of the training split that the card's statistics of images are of."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a card says that no artifact knows; ``remake`` is the one command that makes the model again."""
+
+    summary: str
+    remake: str
+    licence: str = "Apache-2.0"
+
+
+def package(
+    name: str, evaluations: Sequence[Artifact], store: Store, folder: Path, words: Words, *, overwrite: bool = False
+) -> Path:
+    """Write ``folder/name`` with weights and card; the first evaluation's settings become the defaults of ``infer``.
+
+    Raises:
+        SchemaError: if the evaluations are not of one run that was trained here.
+        ConfigError: if there can be no such name, the weights are larger than :data:`LARGEST`, or the folder is there
+            and not to be overwritten.
+    """
+    if not re.fullmatch(NAME, name):
+        raise ConfigError(f"'{name}' is no name of a model: use small letters, digits, '.', '_' and '-'")
+    run, predictions = _run_of(evaluations, store)
+    data = (run.path / WEIGHTS).read_bytes()
+    if len(data) > LARGEST:
+        raise ConfigError(
+            f"{run.path / WEIGHTS}: {len(data) / 1e6:.1f} MB, and a model that ships has at most "
+            f"{LARGEST / 1e6:.1f} MB: train a smaller net"
+        )
+    place = folder / name
+    if place.exists() and not overwrite:
+        raise ConfigError(f"{place} is there: give --overwrite to replace it")
+    card = _card(name, run, evaluations, predictions, store, data, words)
+    temporary = folder / f".{name}.tmp"
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        (temporary / WEIGHTS).write_bytes(data)
+        (temporary / CARD).write_text(card_text(card), "utf-8")
+        shutil.rmtree(place, ignore_errors=True)
+        temporary.rename(place)
+    except OSError as error:
+        raise StorageError(f"{error.filename or place}: {error.strerror}") from None
+    return place
+
+
+def _run_of(evaluations: Sequence[Artifact], store: Store) -> tuple[Artifact, list[Artifact]]:
+    for one in evaluations:
+        if one.manifest.identity.version != evaluate.VERSION:
+            raise SchemaError(f"{one.path}: made by another version of eval: evaluate again with 'iodine-kit eval'")
+    predictions = [store.resolve(one.manifest.identity.inputs["predictions"]) for one in evaluations]
+    runs = {}
+    for made in predictions:
+        if "run" not in made.manifest.identity.inputs:
+            raise SchemaError(f"{made.path}: not predictions of a finished run: infer with one, and evaluate that")
+        run = store.resolve(made.manifest.identity.inputs["run"])
+        runs[run.manifest.key] = run
+    if len(runs) != 1:
+        raise SchemaError(f"the evaluations are of {len(runs)} runs, and a card is of one")
+    run = next(iter(runs.values()))
+    if "dataset" not in run.manifest.identity.inputs:
+        raise SchemaError(f"{run.path}: its weights were imported, and a card tells how weights were trained")
+    return run, predictions
+
+
+def _card(
+    name: str,
+    run: Artifact,
+    evaluations: Sequence[Artifact],
+    predictions: Sequence[Artifact],
+    store: Store,
+    data: bytes,
+    words: Words,
+) -> Card:
+    dataset, phases = store.resolve(run.manifest.identity.inputs["dataset"]), _phases(run, store)
+    split, model = run.config["train"]["split"], of_run(run)
+    scenes = open_split(dataset, split).batch(range(min(PICTURED, check_split(dataset, split))))
+    inferred, made = predictions[0].config["infer"], run.manifest.made
+    return Card(
+        name=name,
+        summary=words.summary,
+        licence=words.licence,
+        model={"name": run.config["model"]["name"], **model.config.model_dump(mode="json")},
+        version=MODELS.load(run.config["model"]["name"]).VERSION,
+        parameters=run.facts["parameters"],
+        weights_sha256=hashlib.sha256(data).hexdigest(),
+        weights_bytes=len(data),
+        inference=Inference(**{key: inferred[key] for key in Inference.model_fields}),
+        data=Data(
+            dataset=dataset.facts["info"]["dataset"],
+            key=dataset.manifest.key,
+            protocol=dataset.config.get("protocol"),
+            config=dataset.config,
+            sources=_public(dataset),
+        ),
+        images=measure(scenes.image),
+        training=tuple(_phase(phase) for phase in phases),
+        scores=tuple(_scores(*pair, store) for pair in zip(evaluations, predictions, strict=True)),
+        remake=words.remake,
+        software={"iodine_kit": made["iodine_kit"], "python": made["python"], **made["packages"]},
+    )
+
+
+def _phases(run: Artifact, store: Store) -> list[Artifact]:
+    """A run and those that it started from, the first one first."""
+    inputs = run.manifest.identity.inputs
+    earlier = _phases(store.resolve(inputs[ROLE]), store) if ROLE in inputs else []
+    return [*earlier, run]
+
+
+def _phase(run: Artifact) -> Phase:
+    facts, made = run.facts, run.manifest.made
+    git, per_step, steps = made.get("git"), facts.get("seconds_per_step"), facts["steps"]
+    trained_here = "train" in run.config
+    return Phase(
+        run=run.reference.directory,
+        key=run.manifest.key,
+        model=run.config["model"],
+        train=run.config.get("train", {}),
+        started_from=_public(run),
+        steps=steps or 0,
+        images=steps * run.config["train"]["batch_size"] if trained_here else 0,
+        seconds=round(steps * per_step, 1) if per_step else None,
+        device=facts.get("device", ""),
+        threads=facts.get("threads"),
+        commit=f"{git['commit']}{' (changed)' if git['dirty'] else ''}" if git else f"release {made['iodine_kit']}",
+        finished=made["finished"],
+    )
+
+
+def _scores(evaluation: Artifact, predictions: Artifact, store: Store) -> Scores:
+    facts, inferred = evaluation.facts, predictions.config["infer"]
+    dataset = store.resolve(predictions.manifest.identity.inputs["dataset"])
+    return Scores(
+        dataset=facts["dataset"],
+        dataset_key=dataset.manifest.key,
+        dataset_config=dataset.config,
+        split=facts["split"],
+        scenes=facts["scenes"],
+        slots=facts["slots"],
+        steps=facts["steps"],
+        restarts=facts["restarts"],
+        seed=inferred["seed"],
+        level=facts["bootstrap"]["level"],
+        metrics={name: _metric(one) for name, one in facts["metrics"].items()},
+    )
+
+
+def _metric(facts: dict[str, Any]) -> Metric:
+    return Metric(**{key: facts[key] for key in Metric.model_fields})
+
+
+def _public(artifact: Artifact) -> tuple[SourceFile, ...]:
+    """The files that an artifact was made from; where they lay on this machine is nobody's business."""
+    sources = artifact.manifest.identity.sources
+    known = ("://", PREFIX)
+    return tuple(
+        s if any(part in s.location for part in known) else s.model_copy(update={"location": ""}) for s in sources
+    )

@@ -1,0 +1,58 @@
+"""What came of it: facts for the manifest, a description beside the shards, and a picture to look at."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from iodine_kit.artifacts.dataset import FORMATS
+from iodine_kit.records import DatasetInfo
+from iodine_kit.reporting.image_grid import contact_sheet
+from iodine_kit.stages.prepare.journal import State
+
+DESCRIPTION, CONTACT_SHEET = "dataset.json", "contact-sheet.png"
+_SHOWN = 24
+
+
+def describe(info: DatasetInfo, splits: Mapping[str, int], format_name: str, state: State) -> dict[str, Any]:
+    """Facts of a data set that is written; sizes are those of the stored scenes."""
+    height, width = state.columns["mask"][1]
+    entities = info.entities or state.entities
+    stored = {**vars(info), "height": height, "width": width, "entities": entities, "background": list(info.background)}
+    factors = {
+        name.removeprefix("factors/"): {"dtype": str(np.dtype(dtype)), "shape": list(shape)}
+        for name, (dtype, shape) in state.columns.items()
+        if name.startswith("factors/")
+    }
+    return {
+        "info": stored,
+        "splits": dict(splits),
+        "format": format_name,
+        "factors": factors,
+        "records": {
+            "read": state.next_record,
+            "filtered_scenes": state.dropped,
+            "surplus_scenes": state.surplus,
+            "bad": len(state.bad),
+        },
+        "bad": [{"record": record, "reason": reason} for record, reason in state.bad],
+    }
+
+
+def write_description(directory: Path, facts: Mapping[str, Any]) -> None:
+    """Write ``dataset.json``, which says all that a reader without this package must know."""
+    text = json.dumps(facts, indent=2, ensure_ascii=False)
+    (directory / DESCRIPTION).write_text(text + "\n", "utf-8")
+
+
+def write_contact_sheet(directory: Path, facts: Mapping[str, Any]) -> None:
+    """Write ``contact-sheet.png`` of the first split's first scenes."""
+    split, count = next(iter(facts["splits"].items()))
+    reader = FORMATS.load(facts["format"]).open_split(directory, split)
+    scenes = [reader.scene(index) for index in range(min(count, _SHOWN))]
+    reader.close()
+    (directory / CONTACT_SHEET).write_bytes(contact_sheet(scenes, facts["info"]["background"]))

@@ -1,0 +1,101 @@
+"""report: an evaluation and everything it came from become one page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from iodine_kit.config import Config, build
+from iodine_kit.errors import SchemaError
+from iodine_kit.progress import Reporter
+from iodine_kit.runner import Facts, Job, Tables
+from iodine_kit.stages import evaluate
+from iodine_kit.stages.report.context import gather
+from iodine_kit.store import Artifact, Identity
+
+VERSION = 4
+TABLES = ("report",)
+PAGE = "index.html"
+MARKDOWN = "report.md"
+FIGURES = "figures"
+
+
+class ReportConfig(Config):
+    """What the page shows.
+
+    Attributes:
+        title, summary: heading and first paragraph; without a title the page is called as its model.
+        scenes: number of scenes to picture, the first of the split; of large scenes fewer are shown, so that the page
+            stays below ``most_megabytes``.
+        most_megabytes: of the scenes' pictures in the page.
+        published: what the literature reports, by metric name, for example ``ari = "99.2 ± 0.4 %"``.
+    """
+
+    title: str = ""
+    summary: str = ""
+    scenes: Annotated[int, Field(ge=0, le=10_000)] = 320
+    most_megabytes: Annotated[float, Field(gt=0)] = 12.0
+    published: dict[str, str] = {}
+
+
+def plan(tables: Tables, chain: Mapping[str, Artifact], reporter: Reporter) -> Job:
+    """Resolve the configuration.
+
+    ``chain`` holds dataset, run, predictions and evaluation, in this order; no run if the predictions were imported. It
+    may also hold probe and traversal, and comparison with ``evaluation-2`` and ``predictions-2`` … of other runs.
+    """
+    config = configure(tables)
+    evaluation = chain["evaluation"]
+    for role, artifact in chain.items():
+        if role.startswith("evaluation") and artifact.manifest.identity.version != evaluate.VERSION:
+            raise SchemaError(
+                f"{artifact.path}: made by another version of eval: evaluate again with 'iodine-kit eval'"
+            )
+    for role in ("probe", "traversal"):
+        if (
+            role in chain
+            and chain[role].manifest.identity.inputs["predictions"].key != chain["predictions"].manifest.key
+        ):
+            raise SchemaError(f"{chain[role].path} was made of other predictions than {evaluation.path}")
+    identity = Identity(
+        kind="report",
+        name=evaluation.manifest.identity.name,
+        stage="report",
+        version=VERSION,
+        config={"report": config.model_dump(mode="json")},
+        inputs={role: artifact.reference for role, artifact in chain.items()},
+    )
+    return Job(identity, lambda out: _make(config, chain, out, reporter))
+
+
+def configure(tables: Tables) -> ReportConfig:
+    """Validate the tables."""
+    return build(ReportConfig, tables.get("report", {}), "report")
+
+
+def _make(config: ReportConfig, chain: Mapping[str, Artifact], out: Path, reporter: Reporter) -> Facts:
+    from iodine_kit.reporting.figures import figure_files
+    from iodine_kit.reporting.markdown import render_markdown
+    from iodine_kit.reporting.page import render_page
+    from iodine_kit.reporting.sections.comparison import comparison_tables
+    from iodine_kit.reporting.tables import as_markdown
+
+    with reporter.track("report", 3) as advance:
+        context = gather(config, chain)
+        advance(1)
+        (out / PAGE).write_text(render_page(context), "utf-8")
+        advance(1)
+        figures, missing = figure_files(context)
+        if missing:
+            reporter.note(missing)
+        (out / FIGURES).mkdir()
+        for name, content in figures.items():
+            (out / FIGURES / name).write_bytes(content)
+        tables = [as_markdown(table) for table in comparison_tables(context.comparison)] if context.comparison else []
+        places = [f"{FIGURES}/{name}" for name in figures]
+        (out / MARKDOWN).write_text(render_markdown(context, places, tables), "utf-8")
+        advance(1)
+    return {"page": PAGE, "markdown": MARKDOWN, "scenes": len(context.scenes), "figures": sorted(figures)}

@@ -1,0 +1,205 @@
+"""What a report shows, gathered from the artifacts it is about."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from iodine_kit.artifacts.trained_model import keeps_weights
+from iodine_kit.artifacts.training_summary import training_facts
+from iodine_kit.config import Config, flatten
+from iodine_kit.errors import UnknownNameError
+from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
+from iodine_kit.records import Bytes, PredictionBatch, SceneBatch
+from iodine_kit.reporting.context import LineageItem, MetricSummary, ReportContext, SceneView, Traversal
+from iodine_kit.reporting.lineage import lineage_of
+from iodine_kit.stages.evaluate import METRICS, Scores, paired, read_scenes, read_table
+from iodine_kit.stages.traverse import TRAVERSALS
+from iodine_kit.store import Artifact
+from iodine_kit.training.run_files import METRICS as LOG
+from iodine_kit.training.run_files import read_metrics
+
+Chain = Mapping[str, Artifact]
+OTHER = "evaluation-"
+"""Roles of further runs' evaluations: ``evaluation-2`` with ``predictions-2``, and so on."""
+_OPTIONS = {"probe": "--probe", "traversal": "--traversal"}
+_GROUPS = {None: "Segmentation", "reconstruction": "Image"}
+_MOST_FACTS = 24
+
+
+def gather(config: Any, chain: Chain) -> ReportContext:
+    """Collect everything the page may show; ``config`` is the stage's."""
+    evaluation, predictions, run = chain["evaluation"], chain["predictions"], chain.get("run")
+    facts, scores = evaluation.facts, read_table(evaluation)
+    elbo = PredictionReader(predictions.path / PREDICTIONS).column("elbo")
+    bootstrap = facts["bootstrap"]
+    return ReportContext(
+        title=config.title or predictions.facts.get("model") or "IODINE",
+        summary=config.summary,
+        dataset=facts["dataset"],
+        split=facts["split"],
+        resolution=(facts["resolution"][0], facts["resolution"][1]),
+        slots=facts["slots"],
+        steps=facts["steps"] or 0,
+        restarts=facts["restarts"],
+        metrics={name: _metric(name, one, scores, config.published) for name, one in facts["metrics"].items()},
+        scenes=list(_scenes(config.scenes, chain, scores)),
+        training=read_metrics(run.path / LOG) if run else [],
+        training_facts=training_facts(run) if run else [],
+        elbo_by_step=[] if elbo is None else elbo.mean(0, dtype=np.float64).tolist(),
+        lineage=[_lineage(role, artifact) for role, artifact in chain.items()],
+        command=_command(config, chain),
+        total=facts["scenes"],
+        model=_model(predictions),
+        rules=[
+            ("Resizing", facts["resize"]),
+            ("Intervals", f"{bootstrap['method']}; {bootstrap['resamples']:,} resamples, seed {bootstrap['seed']}"),
+        ],
+        level=bootstrap["level"],
+        groups=facts["groups"],
+        objects=facts["objects"]["by_size"],
+        worst=facts["worst"],
+        best=facts["best"],
+        elbo=None if elbo is None else elbo[:, -1].astype(np.float64),
+        comparison=chain["comparison"].facts if "comparison" in chain else None,
+        probe=chain["probe"].facts if "probe" in chain else None,
+        traversals=list(_traversals(chain["traversal"])) if "traversal" in chain else [],
+        most_bytes=round(config.most_megabytes * 1e6),
+    )
+
+
+def _model(predictions: Artifact) -> str:
+    """Whose predictions these are, where no run says it."""
+    told = predictions.facts.get("model", "")
+    return told if not told or keeps_weights(predictions) else f"{told}, imported"
+
+
+def _command(config: Config, chain: Chain) -> str:
+    """The shell command that makes this page again; JSON's spelling of a value is TOML's too."""
+    leaves = flatten(config.model_dump(exclude_defaults=True))
+    settings = [f"report.{name}={json.dumps(value, ensure_ascii=False)}" for name, value in leaves.items()]
+    parts = ["iodine-kit", "report"]
+    for role, artifact in chain.items():
+        option = "--evaluation" if role == "evaluation" or role.startswith(OTHER) else _OPTIONS.get(role)
+        parts += [option, artifact.reference.directory] if option else []
+    return shlex.join([*parts, *(part for setting in settings for part in ("--set", setting))])
+
+
+def _metric(name: str, facts: Mapping[str, Any], scores: Scores, published: Mapping[str, str]) -> MetricSummary:
+    def number(key: str) -> float:
+        return float("nan") if facts[key] is None else float(facts[key])
+
+    return MetricSummary(
+        title=facts["title"],
+        convention=facts["convention"],
+        mean=number("mean"),
+        std=number("std"),
+        median=number("median"),
+        n=facts["n"],
+        undefined=facts["undefined"],
+        scores=scores[name],
+        published=published.get(name, ""),
+        by_step=facts["by_step"],
+        unit=facts["unit"],
+        better=facts["better"],
+        interval=(facts["interval"][0], facts["interval"][1]) if facts["interval"] else None,
+        degenerate=facts["degenerate"],
+        group=_group(name),
+    )
+
+
+def _group(name: str) -> str:
+    try:
+        return _GROUPS.get(METRICS.load(name).NEEDS, "Likelihood")
+    except UnknownNameError:  # another package's, which is not here
+        return _GROUPS[None]
+
+
+def _scenes(count: int, chain: Chain, scores: Scores) -> Iterator[SceneView]:
+    """The first scenes with all that was predicted for them, by other runs too."""
+    objects = read_scenes(chain["evaluation"])["objects"].to_numpy()
+    others = list(_others(chain, next(iter(scores))))
+    place = 0
+    for truth, prediction in paired(chain["predictions"], chain["dataset"]):
+        for row in range(len(truth)):
+            if place >= count:
+                return
+            told = {name: float(values[place]) for name, values in scores.items()}
+            theirs = [
+                (name, reader.batch(place, place + 1, ("mask",)).mask[0], float(values[place]))
+                for name, reader, values in others
+            ]
+            yield _view(truth, prediction, row, told, int(objects[place]), theirs)
+            place += 1
+
+
+def _others(chain: Chain, metric: str) -> Iterator[tuple[str, PredictionReader, NDArray[np.float64]]]:
+    """Name, predictions and a metric's scores of every other run whose masks have the same size."""
+    size = PredictionReader(chain["predictions"].path / PREDICTIONS).batch(0, 1, ("mask",)).mask.shape
+    for role, evaluation in chain.items():
+        if role.startswith(OTHER):
+            reader = PredictionReader(chain[role.replace("evaluation", "predictions")].path / PREDICTIONS)
+            scores = read_table(evaluation)
+            if reader.batch(0, 1, ("mask",)).mask.shape == size:
+                yield _name(evaluation, chain), reader, scores.get(metric, np.full(len(reader), np.nan))
+
+
+def _name(evaluation: Artifact, chain: Chain) -> str:
+    """What the comparison calls an evaluation's model."""
+    directory = evaluation.reference.directory
+    models = chain["comparison"].facts["models"] if "comparison" in chain else []
+    return next((model["name"] for model in models if directory in model["evaluations"]), evaluation.manifest.key[:8])
+
+
+def _view(
+    truth: SceneBatch,
+    prediction: PredictionBatch,
+    row: int,
+    scores: Mapping[str, float],
+    objects: int,
+    others: list[tuple[str, Bytes, float]],
+) -> SceneView:
+    def pick(values: Any) -> Any:
+        return None if values is None else values[row]
+
+    steps = prediction.mask[row][None] if prediction.step_mask is None else prediction.step_mask[row]
+    return SceneView(
+        key=truth.keys[row],
+        scores=scores,
+        image=truth.image[row],
+        true_mask=truth.mask[row],
+        step_mask=steps,
+        soft_mask=pick(prediction.soft_mask),
+        component=pick(prediction.component),
+        reconstruction=pick(prediction.reconstruction),
+        objects=objects,
+        others=others,
+    )
+
+
+def _traversals(traversal: Artifact) -> Iterator[Traversal]:
+    with h5py.File(traversal.path / TRAVERSALS) as file:
+        columns = {name: file[name][:] for name in ("slot", "image", "dimension", "offset", "component", "blend")}
+        keys = [key.decode() for key in file["key"][:]]
+    for row, key in enumerate(keys):
+        yield Traversal(
+            key=key,
+            slot=int(columns["slot"][row]),
+            image=columns["image"][row],
+            dimension=columns["dimension"],
+            offset=columns["offset"],
+            component=columns["component"][row],
+            blend=columns["blend"][row],
+        )
+
+
+def _lineage(role: str, artifact: Artifact) -> LineageItem:
+    """An artifact of the chain, with those of its facts that are numbers or words, unless they are many."""
+    facts = [(k, str(v)) for k, v in flatten(artifact.manifest.facts).items() if isinstance(v, int | float | str)]
+    return lineage_of(role, artifact, facts if len(facts) <= _MOST_FACTS else [])

@@ -1,0 +1,76 @@
+"""Validation during training: FG-ARI and ELBO on the first scenes of a split, with the same noise every time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from iodine_kit.artifacts.dataset import check_split, dataset_info, open_split
+from iodine_kit.errors import ConfigError
+from iodine_kit.loader import in_order
+from iodine_kit.metrics import Comparison
+from iodine_kit.records import PredictionBatch
+from iodine_kit.stages.evaluate import METRICS
+from iodine_kit.stages.train.pictures import scenes_picture
+from iodine_kit.store import Artifact
+from iodine_kit.training.config import TrainConfig
+from iodine_kit.training.loop import Validated
+
+if TYPE_CHECKING:
+    from torch import nn
+
+METRIC = "ari"
+NOISE = 1 << 50
+"""Added to a batch's number: validation draws other noise than any step of training."""
+
+
+class Validation:
+    """Validates a model on the first ``train.validate_scenes`` of ``train.validate_split``.
+
+    Raises:
+        CountError: if the data set has no such split.
+        ConfigError: if the best FG-ARI is to be selected and none of the scenes has a true mask: known before the first
+            step, and not when the run has ended.
+    """
+
+    def __init__(self, config: TrainConfig, dataset: Artifact) -> None:
+        self._config, self._background = config, dataset_info(dataset).background
+        self.scenes = min(config.validate_scenes, check_split(dataset, config.validate_split))
+        self._reader = open_split(dataset, config.validate_split)
+        if config.select == "best" and not self._has_truth():
+            raise ConfigError(
+                f"train.select=best needs true masks, and the {self.scenes} scenes of '{config.validate_split}' that "
+                "are validated have none: use train.select=best-elbo"
+            )
+
+    def _has_truth(self) -> bool:
+        """Whether any scene has an FG-ARI; the first usually tells."""
+        metric = METRICS.load(METRIC)
+        for batch in in_order(self._reader, self._config.batch_size, self.scenes):
+            perfect = Comparison(batch, PredictionBatch(batch.keys, batch.mask), self._background)
+            if np.isfinite(metric.score(perfect).values).any():
+                return True
+        return False
+
+    def __call__(self, model: nn.Module, step: int) -> Validated:
+        """``fg_ari``, the mean over scenes that have one, and ``val_loss``, −ELBO in nats per image."""
+        from iodine_kit.tensors import images_to, step_generator
+
+        metric, infer = METRICS.load(METRIC), getattr(model, "infer")  # noqa: B009 - any model's
+        device = next(model.parameters()).device
+        scores, losses = [], []
+        seen: list[Any] = []
+        for number, batch in enumerate(in_order(self._reader, self._config.batch_size, self.scenes)):
+            noise = step_generator(self._config.seed, NOISE + number)
+            inference: Any = infer(images_to(device, batch.image), noise)
+            masks = inference.step_mask_BSHW[:, -1].cpu().numpy()
+            comparison = Comparison(batch, PredictionBatch(batch.keys, masks), self._background)
+            scores.append(metric.score(comparison).values)
+            losses.append((inference.nll_BS + inference.kl_BS)[:, -1].double().cpu().numpy())
+            seen = seen or [batch, inference]
+        score = np.concatenate(scores)
+        defined = score[np.isfinite(score)]
+        figures = {"fg_ari": float(defined.mean())} if len(defined) else {}
+        figures["val_loss"] = float(np.concatenate(losses).mean())
+        return Validated(figures, lambda: scenes_picture(*seen))

@@ -1,0 +1,140 @@
+# ruff: noqa: N802 - names of arrays end in their shape, be they properties
+"""The same scenes inferred many times: everything that is asked about them, worked out once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iodine_kit.artifacts.dataset import dataset_info, open_split
+from iodine_kit.errors import SchemaError
+from iodine_kit.metrics import Comparison
+from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
+from iodine_kit.records import PredictionBatch, SceneBatch
+from iodine_kit.studies._experiment import Scored
+from iodine_kit.studies._scores import Floats64, ari
+from iodine_kit.studies.multistability.modes import Linkage, modes_of, owners, pairwise_ari, shared, shared_by_chance
+
+
+class Many:
+    """S scenes inferred with R noises; D = T + 1 decodes, E objects.
+
+    Attributes:
+        truth: the scenes.
+        masks_RSDHW: the slot of every pixel after every decode.
+        nll_RSD, elbo_RS: in nats per image.
+        threshold: ARI from which on two decompositions are the same one.
+    """
+
+    def __init__(self, found: Sequence[Scored], threshold: float, linkage: Linkage, *, everywhere: bool) -> None:
+        self._found, self._linkage, self._everywhere = found, linkage, everywhere
+        self.threshold = threshold
+        readers = [PredictionReader(one.predictions.path / PREDICTIONS) for one in found]
+        if not {"step_mask", "elbo", "nll"} <= readers[0].fields():
+            raise SchemaError("study multistability needs step masks and ELBOs: leave infer.store as it is")
+        self.noises, self.scenes = len(readers), len(readers[0])
+        self.slots = int(found[0].predictions.facts["slots"])
+        self.masks_RSDHW = np.stack([reader.column("step_mask") for reader in readers])
+        self.nll_RSD = np.stack([np.asarray(reader.column("nll"), np.float64) for reader in readers])
+        self.elbo_RS = np.stack([np.asarray(reader.column("elbo")[:, -1], np.float64) for reader in readers])
+        dataset = found[0].dataset
+        scenes = open_split(dataset, found[0].predictions.facts["split"])
+        self.truth: SceneBatch = scenes.batch(range(self.scenes))
+        scenes.close()
+        self.background = dataset_info(dataset).background
+        self.entities = int(self.truth.mask.max()) + 1
+
+    @property
+    def decodes(self) -> int:
+        """T + 1."""
+        return int(self.masks_RSDHW.shape[2])
+
+    @cached_property
+    def ari_RS(self) -> Floats64:
+        """FG-ARI of every inference."""
+        return np.stack([ari(one) for one in self._found])
+
+    @cached_property
+    def ari_D(self) -> Floats64:
+        """Mean FG-ARI after every decode."""
+        from iodine_kit.metrics import ari as metric
+
+        means = []
+        for step in range(self.decodes):
+            values = [
+                metric.score(
+                    Comparison(self.truth, PredictionBatch(self.truth.keys, masks[:, step]), self.background)
+                ).values
+                for masks in self.masks_RSDHW
+            ]
+            means.append(np.nanmean(values))
+        return np.array(means)
+
+    @cached_property
+    def modes_RS(self) -> NDArray[np.int64]:
+        """The mode of every inference among those of its scene, the most frequent is 0."""
+        return self.modes_at(self.threshold)
+
+    def modes_at(self, threshold: float) -> NDArray[np.int64]:
+        """The same with another threshold."""
+        return np.stack([modes_of(alike, threshold, self._linkage) for alike in self.alike_SRR], 1)
+
+    @cached_property
+    def alike_SRR(self) -> Floats64:
+        """ARI of every two inferences of a scene."""
+        parts = []
+        for scene in range(self.scenes):
+            truth, last = self.truth.mask[scene], self.masks_RSDHW[:, scene, -1]
+            inside = np.ones_like(truth, bool) if self._everywhere else ~np.isin(truth, self.background)
+            parts.append(pairwise_ari(last[:, inside]))
+        return np.stack(parts)
+
+    @cached_property
+    def mode_counts_S(self) -> NDArray[np.int64]:
+        """Number of modes of every scene."""
+        result: NDArray[np.int64] = self.modes_RS.max(0) + 1
+        return result
+
+    @cached_property
+    def owners_RSDE(self) -> NDArray[np.int64]:
+        """The slot of every object after every decode, −1 where there is no such object; background left out."""
+        shape = self.masks_RSDHW.shape
+        result = np.full((*shape[:3], self.entities - 1), -1, np.int64)
+        for scene in range(self.scenes):
+            flat = self.masks_RSDHW[:, scene].reshape(-1, *shape[3:])
+            found = owners(self.truth.mask[scene], flat, self.entities, self.slots)
+            result[:, scene] = found.reshape(shape[0], shape[2], -1)
+        result[..., [index - 1 for index in self.background if 0 < index < self.entities]] = -1
+        return result
+
+    @cached_property
+    def coupled_RSD(self) -> NDArray[np.bool_]:
+        """Whether two objects have the same slot."""
+        flat = self.owners_RSDE.reshape(-1, self.entities - 1)
+        return shared(flat).reshape(self.owners_RSDE.shape[:3])
+
+    def coupled_by_chance(self) -> float:
+        """Share of inferences with two objects in one slot if every object took one at random."""
+        counts = (self.owners_RSDE[0, :, -1] >= 0).sum(-1)
+        return float(np.mean([shared_by_chance(int(count), self.slots) for count in counts]))
+
+    @cached_property
+    def best_elbo_S(self) -> NDArray[np.int64]:
+        """The noise with the highest ELBO."""
+        result: NDArray[np.int64] = self.elbo_RS.argmax(0)
+        return result
+
+    @cached_property
+    def ari_of_best_elbo_S(self) -> Floats64:
+        """FG-ARI of the inference with the highest ELBO."""
+        result: Floats64 = np.take_along_axis(self.ari_RS, self.best_elbo_S[None], 0)[0]
+        return result
+
+    def first_owner_counts(self) -> NDArray[np.int64]:
+        """How often each slot holds the first object of a scene after the last decode, ``int64[K]``."""
+        last = self.owners_RSDE[:, :, -1]
+        first = np.take_along_axis(last, (last >= 0).argmax(-1)[..., None], -1)[..., 0]
+        return np.bincount(first[first >= 0], minlength=self.slots)

@@ -1,0 +1,89 @@
+"""Who does what when several ranks make one artifact; the ranks are played one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from iodine_kit.errors import ConfigError, ResumeError
+from iodine_kit.progress import Silent
+from iodine_kit.runner import KEEP, MAKE, Job, agree, obtain_jointly
+from iodine_kit.store import Identity, Reference, Store
+from iodine_kit.training.distributed import World
+
+
+class Rank(World):
+    """One of two ranks, which hears ``heard`` from the first and remembers what it told and compared."""
+
+    size = 2
+
+    def __init__(self, rank: int, heard: bytes = b"") -> None:
+        self.rank, self.heard = rank, heard
+        self.told: list[bytes] = []
+        self.compared: dict[str, Any] = {}
+
+    def share(self, data: bytes) -> bytes:
+        self.told.append(data)
+        return data if self.first else self.heard
+
+    def agree(self, what: str, values: Mapping[str, Any]) -> None:
+        self.compared[what] = values
+
+
+def job(made: list[Path], **inputs: str) -> Job:
+    references = {
+        role: Reference(kind="dataset", name="d", key="0" * 64, content=text) for role, text in inputs.items()
+    }
+    identity = Identity(kind="run", name="r", stage="train", version=7, config={"steps": 3}, inputs=references)
+
+    def make(out: Path) -> dict[str, Any]:
+        made.append(out)
+        (out / "weights").write_text("w")
+        return {}
+
+    return Job(identity, make, state="state-*")
+
+
+def test_the_first_rank_makes_the_artifact_and_says_so_before_it_begins(tmp_path: Path) -> None:
+    first, made = Rank(0), list[Path]()
+    artifact = obtain_jointly(Store(tmp_path), job(made), first, Silent())
+    assert artifact and (artifact.path / "weights").exists() and first.told == [MAKE] and len(made) == 1
+    again = Rank(0)
+    assert obtain_jointly(Store(tmp_path), job(made), again, Silent()) == artifact
+    assert again.told == [KEEP] and len(made) == 1
+
+
+def test_the_others_take_part_and_leave_nothing(tmp_path: Path) -> None:
+    made: list[Path] = []
+    assert obtain_jointly(Store(tmp_path), job(made), Rank(1, MAKE), Silent()) is None
+    assert len(made) == 1 and not made[0].exists() and not list(tmp_path.iterdir())
+    assert obtain_jointly(Store(tmp_path), job(made), Rank(1, KEEP), Silent()) is None
+    assert len(made) == 1
+
+
+def test_what_stops_the_first_rank_before_it_begins_sets_no_other_to_work(tmp_path: Path) -> None:
+    first = Rank(0)
+    with pytest.raises(ResumeError, match="another process"), Store(tmp_path).draft(job([]).identity):
+        obtain_jointly(Store(tmp_path), job([]), first, Silent())
+    assert first.told == []
+
+
+def test_the_ranks_compare_code_configuration_execution_and_the_contents_of_inputs() -> None:
+    told = []
+    for content in ("a" * 64, "b" * 64):
+        world = Rank(0)
+        agree(world, job([], dataset=content), {"accumulate": 2})
+        told.append(world.compared)
+    one, other = told
+    assert one["version of the code"]["train"] == 7 and {"iodine-kit", "torch"} <= one["version of the code"].keys()
+    assert one["configuration"] == other["configuration"] == {"steps": 3, "execution": {"accumulate": 2}}
+    assert one["input"] != other["input"]
+
+
+def test_a_batch_has_to_divide() -> None:
+    with pytest.raises(ConfigError, match=r"train\.batch_size: 5 images do not divide among 2 ranks: set it to 4 or 6"):
+        Rank(1).part(5)
+    assert Rank(1).part(6) == (3, 3)

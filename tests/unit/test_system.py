@@ -1,0 +1,63 @@
+"""How long idle threads wait, and what the CPU is said to have."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from iodine_kit import system
+from iodine_kit.training.config import TrainConfig
+from iodine_kit.training.precision import hint
+
+CPU = torch.device("cpu")
+
+
+def test_the_command_sets_how_long_threads_wait_before_torch_is_there() -> None:
+    program = """
+import os, sys
+from iodine_kit import cli
+import iodine_kit.cli.app as app
+app.app = lambda: print(os.environ.get("GOMP_SPINCOUNT"), "torch" in sys.modules)
+cli.main()
+"""
+    free = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    for given, expected in (
+        ({}, system.SPIN_COUNT),
+        ({"GOMP_SPINCOUNT": "7"}, "7"),
+        ({"OMP_WAIT_POLICY": "x"}, "None"),
+    ):
+        done = subprocess.run([sys.executable, "-c", program], env={**free, **given}, capture_output=True, text=True)
+        assert done.stdout.split() == [expected, "False"], done.stderr
+
+
+@pytest.mark.parametrize(("flags", "units"), [("fpu amx_tile amx_bf16 avx512f", True), ("fpu avx512_bf16", False)])
+def test_matrix_units_are_read_off_the_flags(
+    flags: str, units: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\nbugs\t: none\n")
+    monkeypatch.setattr(system, "_CPU_INFO", tmp_path / "cpuinfo")
+    assert system.has_bfloat16_matrix_units() is units
+    assert ("bfloat16" in hint(TrainConfig(), CPU)) is units
+    assert hint(TrainConfig(precision="bfloat16"), CPU) == ""
+    assert hint(TrainConfig(), torch.device("cuda")) == ""
+
+
+@pytest.mark.parametrize(
+    ("flags", "slow"), [("fpu avx512f avx2", True), ("fpu avx512_bf16", False), ("amx_bf16", False)]
+)
+def test_a_cpu_that_has_to_emulate_bfloat16_is_told(
+    flags: str, slow: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
+    monkeypatch.setattr(system, "_CPU_INFO", tmp_path / "cpuinfo")
+    assert ("float32 is faster" in hint(TrainConfig(precision="bfloat16"), CPU)) is slow
+
+
+def test_a_machine_that_says_nothing_of_its_cpu_has_no_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system, "_CPU_INFO", tmp_path / "nothing")
+    assert not system.has_bfloat16_matrix_units() and not system.lacks_bfloat16()

@@ -1,0 +1,74 @@
+"""When a run stops, and what several ranks make of one that is to stop."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from iodine_kit.training.config import TrainConfig, TrainExecution
+from iodine_kit.training.distributed import ALONE, World
+from iodine_kit.training.loop import Moment, after
+from iodine_kit.training.signals import StopRequest
+
+CONFIG, EXECUTION = TrainConfig(steps=100), TrainExecution()
+
+
+class OtherStops(World):
+    """A rank whose neighbour gives ``answers``; counts the questions."""
+
+    def __init__(self, *answers: bool) -> None:
+        self.answers, self.asked = list(answers), 0
+
+    def any(self, flag: bool) -> bool:
+        self.asked += 1
+        return flag or self.answers.pop(0)
+
+
+def end_of_step(world: World, step: int = 3) -> Moment:
+    return after(step, CONFIG, EXECUTION, False, StopRequest(0), world)
+
+
+def test_ranks_ask_one_another_once_a_step() -> None:
+    world = OtherStops(False)
+    moment = end_of_step(world)
+    assert not (moment.saving or moment.signalled or moment.timed) and world.asked == 1
+
+
+def test_what_another_rank_was_told_stops_this_one_and_saves() -> None:
+    signalled, timed = end_of_step(OtherStops(True, True)), end_of_step(OtherStops(True, False))
+    assert signalled.saving and signalled.signalled and not signalled.timed
+    assert timed.saving and timed.timed and not timed.signalled
+
+
+def test_after_the_last_step_there_is_nothing_to_stop() -> None:
+    world = OtherStops()
+    assert not end_of_step(world, 100).signalled and world.asked == 0
+
+
+def test_sigterm_may_come_twice_and_a_second_ctrl_c_is_obeyed_at_once() -> None:
+    with StopRequest(0) as stop:
+        assert not stop.signalled
+        for _ in range(2):
+            signal.raise_signal(signal.SIGTERM)
+        assert stop.signalled and after(3, CONFIG, EXECUTION, False, stop, ALONE).signalled
+    with StopRequest(0) as stop:
+        signal.raise_signal(signal.SIGINT)
+        assert stop.signalled
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_sigterm_after_ctrl_c_does_not_kill_before_the_checkpoint() -> None:
+    """A scheduler, or torchrun, often sends it after what the user has pressed."""
+    reached: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: reached.append(number))
+    try:
+        with StopRequest(0) as stop:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)
+            assert stop.signalled and not reached
+        signal.raise_signal(signal.SIGTERM)
+        assert reached == [signal.SIGTERM]  # the handler from before is back
+    finally:
+        signal.signal(signal.SIGTERM, before)
