@@ -3,8 +3,9 @@
     python benchmarks/recipes.py --keep NAME --run STORE/run/… --evaluation STORE/evaluation/… [--weights]
     python benchmarks/recipes.py
 
-The first form copies a run's manifest, log and curves, and what its evaluations found, to reports/runs/NAME; with
---weights also its weights, for the next warm start. The second writes the table anew from all that lies there.
+The first form copies the manifest, log and curves of a run, and the results of its evaluations, to reports/runs/NAME.
+With --weights it also copies the weights, for the next warm start. Both forms then rewrite the table from all runs in
+reports/runs/.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ HEAD = (
 
 
 def keep(name: str, run: Path, evaluations: list[Path], weights: bool) -> None:
-    """Copy what tells of a run to ``reports/runs/name``, in place of what lay there."""
+    """Copy the files that describe a run to ``reports/runs/name``; existing files are replaced."""
     source = run / "weights.safetensors"
     if weights and source.stat().st_size > LARGEST:
         raise SystemExit(f"{source}: more than {LARGEST / 1e6:.0f} MB, which is too large to keep")
@@ -46,7 +47,7 @@ def keep(name: str, run: Path, evaluations: list[Path], weights: bool) -> None:
 
 
 def _evaluation(place: Path) -> dict[str, Any]:
-    """What an evaluation is and found, and the configuration of its data; not where it lay on this machine."""
+    """An evaluation's key, identity and facts, and the configuration of its data, without paths of this machine."""
     manifest = json.loads((place / "manifest.json").read_text("utf-8"))
     folder = place.parent.parent / Reference(**manifest["identity"]["inputs"]["dataset"]).directory
     data = json.loads((folder / "manifest.json").read_text("utf-8"))["identity"]["config"]
@@ -64,7 +65,7 @@ def rows(name: str) -> list[str]:
 
 
 def _scenes(evaluation: dict[str, Any]) -> str:
-    """How many scenes of which data: those of a generated data set can be made again from its seed."""
+    """Number of scenes, split and seed of the data; a generated data set can be made again from its seed."""
     facts, seed = evaluation["facts"], evaluation["data"].get("seed")
     return f"{facts['scenes']} of '{facts['split']}', {'published' if seed is None else f'seed {seed}'}"
 
@@ -95,13 +96,13 @@ def _score(metric: dict[str, Any] | None) -> str:
 
 
 def write() -> None:
-    """Put the table into the page, between its marks."""
+    """Replace the table between the marks of the page."""
     names = sorted(path.parent.name for path in RUNS.glob("*/manifest.json"))
     table = "\n".join([HEAD, *(line for name in names for line in rows(name))])
     before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
     _, mark, after = rest.partition(END)
     if not mark:
-        raise SystemExit(f"{PAGE}: the marks of the table are not there")
+        raise SystemExit(f"{PAGE}: the marks around the table are missing")
     PAGE.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", "utf-8")
 
 
