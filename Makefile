@@ -1,6 +1,6 @@
-# Two commands, each enough on a fresh machine with Python 3.11 or newer:
-#   make quickstart   set up, and run the main job on generated data: IODINE takes scenes apart, and reports
-#   make test         set up, lint, check types and floors, and run all tests
+# Two commands. Each works on a fresh machine with Python 3.11 or newer, and installs what it needs into .venv.
+#   make quickstart   run the main job: generate scenes, train IODINE, segment, score, write a report
+#   make test         run the linters, the type checker, the check of import layers, and all tests
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,11 +11,11 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --co
 quickstart: $(VENV)/.core
 	$(BIN)/iodine-kit run pipelines/quickstart.toml --output reports/quickstart.html
 
-# As many tests at a time as there are cores, each on one of them.
+# One test process per core, with one thread each.
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
 
-# The tests that take no time, for every save.
+# Only the fast tests, to run after every change.
 fast: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto -m "not slow"
 
@@ -25,7 +25,7 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-# Speed, arithmetic and memory of training and inference on this machine, and the page in reports/benchmarks/ of all results.
+# Measure speed, arithmetic and memory of training and inference on this machine, and write the page in reports/benchmarks/.
 # BENCH adds options, for example BENCH="--threads 1 --port ~/IODINE".
 bench: $(VENV)/.core
 	$(BIN)/python benchmarks/train_step.py $(BENCH)
