@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from iodine_kit.reporting.formatting import setting
+from iodine_kit.formatting import setting
 from iodine_kit.store import Artifact
 from iodine_kit.training.run_files import CURVES, METRICS, read_metrics
 

@@ -19,7 +19,7 @@ from iodine_kit.progress import Advance, Show
 from iodine_kit.store import Artifact
 
 if TYPE_CHECKING:
-    from iodine_kit.reporting import tables
+    from iodine_kit import tables
 
 _WIDEST = 400
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -93,7 +93,7 @@ def show_probe(facts: Mapping[str, Any]) -> None:
 
 def _show(table: tables.Table, leave_out: Collection[str] = ()) -> None:
     """A table on standard error, its caption above; figures and names are never broken, other words may be."""
-    from iodine_kit.reporting.tables import is_text, shown
+    from iodine_kit.tables import is_text, shown
 
     err.print(table.caption, markup=False)
     drawn = Table(box=SIMPLE_HEAD, pad_edge=False)

@@ -15,9 +15,9 @@ from iodine_kit.cli.console import err
 from iodine_kit.cli.listings import working
 from iodine_kit.config import flatten
 from iodine_kit.errors import ArtifactCorruptError
+from iodine_kit.formatting import byte_size, estimated
 from iodine_kit.pretrained import PREFIX, Card, card, names
 from iodine_kit.pretrained.card import Scores
-from iodine_kit.reporting.formatting import number, span
 
 Rows = Sequence[Mapping[str, Any]]
 FIRST = "ari"
@@ -71,7 +71,7 @@ def show_models(found: Rows, trainable: Rows) -> None:
         for row in found:
             height, width = row["size"]
             score = f"{row['metric']} {_figure(row['mean'], row['interval'])}"
-            size = f"{row['bytes'] / 1e6:.2f} MB"
+            size = byte_size(row["bytes"])
             table.add_row(*map(escape, (PREFIX + row["name"], f"{height}×{width}", size, score, row["inferred"])))
         console.print(table)
     else:
@@ -126,9 +126,7 @@ def _settings(scores: Scores) -> str:
 
 
 def _figure(mean: float | None, interval: Sequence[float] | None) -> str:
-    if mean is None:
-        return "undefined"
-    return number(mean) + (f" ({span((interval[0], interval[1]))})" if interval else "")
+    return "undefined" if mean is None else estimated(mean, interval)
 
 
 def _values(values: Mapping[str, Any]) -> str:

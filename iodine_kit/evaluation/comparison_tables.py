@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from iodine_kit.evaluation.tables import interval_of, title_of
-from iodine_kit.reporting.tables import Cell, Table, estimated, shown
+from iodine_kit.formatting import estimated
+from iodine_kit.tables import Cell, Table, shown
 
 Facts = Mapping[str, Any]
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from iodine_kit.evaluation.scoring import Scored
 from iodine_kit.evaluation.tables import group_tables, long_table, metric_table
-from iodine_kit.reporting.tables import as_csv, as_latex, as_markdown, joined
 from iodine_kit.store import Artifact
+from iodine_kit.tables import as_csv, as_latex, as_markdown, joined
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from iodine_kit.reporting.tables import Cell, Interval, Table
+from iodine_kit.tables import Cell, Interval, Table
 
 Facts = Mapping[str, Any]
 _GROUPS = {"objects": "number of visible objects", "size": "median object size"}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from iodine_kit.formatting import count, interval, number, setting
 from iodine_kit.reporting.context import LineageItem, ReportContext
-from iodine_kit.reporting.formatting import count, number, setting, span
+from iodine_kit.tables import md, md_code
 
-_SPECIAL = re.compile(r"([\\`*_\[\]<>|~#&$])")
 _HEADER = ("Metric", "Mean", "Interval", "sd", "Median", "n", "Undefined", "Published")
 
 
@@ -19,31 +19,20 @@ def render_markdown(context: ReportContext, figures: Sequence[str] = (), tables:
     ``tables`` are more tables, in Markdown already.
     """
     parts = [
-        f"# {text(context.title)}",
-        text(context.summary),
+        f"# {md(context.title)}",
+        md(context.summary),
         _facts(context),
         _metrics(context),
-        "\n".join(f"- {text(label)}: {text(sentence)}" for label, sentence in context.rules),
+        "\n".join(f"- {md(label)}: {md(sentence)}" for label, sentence in context.rules),
         *(table.rstrip("\n") for table in tables),
-        "\n\n".join(f"![{text(_words(path))}]({path})" for path in _shown(figures)),
+        "\n\n".join(f"![{md(_words(path))}]({path})" for path in _shown(figures)),
         "## Conventions" if context.metrics else "",
-        "\n".join(f"- **{text(m.title)}** {text(m.convention)}" for m in context.metrics.values()),
+        "\n".join(f"- **{md(m.title)}** {md(m.convention)}" for m in context.metrics.values()),
         "## Lineage" if context.lineage else "",
         "\n".join(_item(item) for item in context.lineage),
         f"## Command\n\n{_fenced(context.command)}" if context.command else "",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def text(value: str) -> str:
-    """Plain text that Markdown shows as it is, on one line: no markup, no HTML, no table cell ends in it."""
-    return _SPECIAL.sub(r"\\\1", " ".join(value.split()))
-
-
-def code(value: str) -> str:
-    """A code span; its fence is longer than any backticks inside."""
-    fence = "`" * (1 + max(map(len, re.findall("`+", value)), default=0))
-    return f"{fence} {value} {fence}" if "`" in value else f"`{value}`"
 
 
 def _fenced(command: str) -> str:
@@ -57,7 +46,7 @@ def _facts(context: ReportContext) -> str:
     size += f", K = {context.slots} slots" if context.slots is not None else ""
     size += f", T = {context.steps} refinement steps" if context.steps else ""
     size += f", lowest loss of {context.restarts} inferences per scene" if context.restarts > 1 else ""
-    return f"{text(context.dataset)}, split {text(context.split)}, {size}."
+    return f"{md(context.dataset)}, split {md(context.split)}, {size}."
 
 
 def _metrics(context: ReportContext) -> str:
@@ -65,14 +54,14 @@ def _metrics(context: ReportContext) -> str:
         return ""
     rows = [
         (
-            f"{text(m.title)}{' (' + text(m.unit) + ')' if m.unit else ''} {'↑' if m.better == 'higher' else '↓'}",
+            f"{md(m.title)}{' (' + md(m.unit) + ')' if m.unit else ''} {'↑' if m.better == 'higher' else '↓'}",
             number(m.mean),
-            span(m.interval),
+            interval(m.interval),
             number(m.std),
             number(m.median),
             count(m.n),
             count(m.undefined),
-            text(m.published) or "–",
+            md(m.published) or "–",
         )
         for m in context.metrics.values()
     ]
@@ -96,11 +85,13 @@ def _words(path: str) -> str:
 
 
 def _item(item: LineageItem) -> str:
-    lines = [f"- **{text(item.role)}** {code(item.directory)}, key {code(item.key)}"]
-    lines += [f"  - {text(label)}: {text(value)}" for label, value in item.facts]
-    lines += [f"  - from {code(name)}, {count(size)} bytes, sha256 {code(sha)}" for name, size, sha in item.sources]
-    lines += [f"  - file {code(path)}, {count(size)} bytes, sha256 {code(sha)}" for path, size, sha in item.files]
+    lines = [f"- **{md(item.role)}** {md_code(item.directory)}, key {md_code(item.key)}"]
+    lines += [f"  - {md(label)}: {md(value)}" for label, value in item.facts]
+    lines += [
+        f"  - from {md_code(name)}, {count(size)} bytes, sha256 {md_code(sha)}" for name, size, sha in item.sources
+    ]
+    lines += [f"  - file {md_code(path)}, {count(size)} bytes, sha256 {md_code(sha)}" for path, size, sha in item.files]
     if item.config:
-        settings = ", ".join(code(f"{name} = {setting(value)}") for name, value in item.config.items())
+        settings = ", ".join(md_code(f"{name} = {setting(value)}") for name, value in item.config.items())
         lines.append(f"  - configuration: {settings}")
     return "\n".join(lines)

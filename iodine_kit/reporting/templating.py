@@ -8,8 +8,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from iodine_kit.reporting import formatting
-from iodine_kit.reporting.tables import Table, shown
+from iodine_kit import formatting
+from iodine_kit.tables import shown
 
 
 @cache
@@ -21,7 +21,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for filter_ in (formatting.number, formatting.count, formatting.setting, formatting.span):
+    for filter_ in (formatting.number, formatting.count, formatting.setting, formatting.interval, shown):
         environment.filters[filter_.__name__] = filter_
     return environment
 
@@ -29,9 +29,3 @@ def _environment() -> Environment:
 def fill(template: str, **values: Any) -> Markup:
     """Fill in ``templates/<template>``; a name that the template asks for and is not given is an error."""
     return Markup(_environment().get_template(template).render(**values))
-
-
-def page_table(table: Table) -> dict[str, Any]:
-    """A table as ``_table.html`` takes it."""
-    rows = [(shown(row[0]), [shown(cell) for cell in row[1:]]) for row in table.rows]
-    return {"caption": table.caption, "heads": table.heads, "rows": rows, "total": False}

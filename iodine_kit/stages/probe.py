@@ -197,7 +197,7 @@ def _factor_names(dataset: Artifact, split: str) -> list[str]:
 
 def _write(out: Path, facts: Mapping[str, Any]) -> None:
     from iodine_kit.evaluation.probing.tables import factor_table, importance_table, slot_table, use_table
-    from iodine_kit.reporting.tables import as_csv, as_markdown, joined
+    from iodine_kit.tables import as_csv, as_markdown, joined
 
     factors = factor_table(facts)
     tables = (factors, importance_table(facts), slot_table(facts), use_table(facts))

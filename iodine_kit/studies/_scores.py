@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from iodine_kit.formatting import number
 from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
-from iodine_kit.reporting.formatting import number
 from iodine_kit.stages.evaluate import read_table
 from iodine_kit.studies._experiment import Scored
 from iodine_kit.studies._findings import Estimate

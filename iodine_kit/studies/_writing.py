@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from iodine_kit.reporting import tables
+from iodine_kit import tables
 from iodine_kit.reporting.charts.standalone import svg
 from iodine_kit.reporting.study_page import StudyPage, render_study_markdown, render_study_page
 from iodine_kit.reporting.svg_to_png import png_of

@@ -11,9 +11,9 @@ from pydantic import Field
 from iodine_kit import config as configuration
 from iodine_kit.config import build
 from iodine_kit.errors import ConfigError, did_you_mean
+from iodine_kit.formatting import number
 from iodine_kit.models.iodine.config import GRADIENT_INPUTS, InputName, IodineConfig
 from iodine_kit.reporting.charts.series import Series, rows_plot
-from iodine_kit.reporting.formatting import number
 from iodine_kit.stages import train
 from iodine_kit.studies._experiment import Bench, Scored
 from iodine_kit.studies._findings import Cell, Estimate, Findings, Table, estimates, points

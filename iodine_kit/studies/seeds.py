@@ -9,8 +9,8 @@ import numpy as np
 from pydantic import Field
 
 from iodine_kit import config as configuration
+from iodine_kit.formatting import number, spread
 from iodine_kit.reporting.charts.series import rows_plot
-from iodine_kit.reporting.formatting import number, spread
 from iodine_kit.studies._experiment import Bench, Scored
 from iodine_kit.studies._findings import Cell, Estimate, Findings, Table, estimates, points
 from iodine_kit.studies._scores import ARI_TEXT, INTERVALS, ari, estimate, last, mse, told

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from iodine_kit.formatting import raised
 from iodine_kit.records import Array
-from iodine_kit.reporting.formatting import raised
 
 # Beyond it the difference of two finite numbers may not be finite.
 _LARGEST = 1e300

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 from markupsafe import Markup
 
+from iodine_kit.formatting import number
 from iodine_kit.records import Array
 from iodine_kit.reporting.charts.axes import axis_over, drawable
 from iodine_kit.reporting.charts.frame import Frame
 from iodine_kit.reporting.charts.lines import figure
 from iodine_kit.reporting.charts.plot import Plot
-from iodine_kit.reporting.formatting import number
 from iodine_kit.reporting.templating import fill
 
 _BINS = 20

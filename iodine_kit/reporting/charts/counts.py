@@ -8,9 +8,9 @@ import numpy as np
 from markupsafe import Markup
 
 from iodine_kit.dataset_statistics import Histogram
+from iodine_kit.formatting import number
 from iodine_kit.reporting.charts.axes import Axis, axis_over
 from iodine_kit.reporting.charts.frame import LEFT, RIGHT, WIDTH, Frame
-from iodine_kit.reporting.formatting import number
 from iodine_kit.reporting.templating import fill
 
 _WIDEST_BAR = 44

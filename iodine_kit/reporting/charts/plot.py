@@ -9,10 +9,10 @@ from itertools import groupby
 import numpy as np
 from markupsafe import Markup
 
+from iodine_kit.formatting import number
 from iodine_kit.records import Array
 from iodine_kit.reporting.charts.axes import axis_over, drawable
 from iodine_kit.reporting.charts.frame import BOTTOM, HEIGHT, RIGHT, WIDTH, Frame, Point
-from iodine_kit.reporting.formatting import number
 
 MOST_POINTS = 400
 _MOST_MARKS = 30

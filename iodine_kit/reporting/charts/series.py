@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from iodine_kit.formatting import number
 from iodine_kit.records import Array
 from iodine_kit.reporting.charts.axes import Axis, axis_over, drawable
 from iodine_kit.reporting.charts.frame import BOTTOM, RIGHT, TOP, WIDTH, Frame
 from iodine_kit.reporting.charts.marks import LIGHT, mark_path
 from iodine_kit.reporting.charts.plot import Plot
-from iodine_kit.reporting.formatting import number
 from iodine_kit.reporting.templating import fill
 
 _LETTER, _ROW, _CAP = 6.3, 19, 3.5

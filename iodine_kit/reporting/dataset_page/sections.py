@@ -8,11 +8,13 @@ from functools import partial
 from markupsafe import Markup
 
 from iodine_kit.dataset_statistics import Distribution, Factor, SplitStatistics
+from iodine_kit.formatting import percent, short_number, value_range
 from iodine_kit.reporting.charts.counts import class_chart, count_chart
 from iodine_kit.reporting.dataset_page import tables
 from iodine_kit.reporting.dataset_page.context import DatasetPage
-from iodine_kit.reporting.dataset_page.words import figure, findings, interval, percent
+from iodine_kit.reporting.dataset_page.words import findings
 from iodine_kit.reporting.templating import fill
+from iodine_kit.tables import Table
 
 _RGB = ("red", "green", "blue")
 
@@ -23,9 +25,9 @@ def overview(page: DatasetPage) -> Markup:
     objects = of.objects_per_scene
     headline = [
         ("Resolution", f"{height} × {width}"),
-        ("Objects per scene", interval(objects.minimum, objects.maximum)),
+        ("Objects per scene", value_range(objects.minimum, objects.maximum)),
         ("Objects with pixels", f"{of.pixels_per_object.n:,}"),
-        ("Median pixels per object", figure(of.pixels_per_object.quantiles.get(0.5, float("nan")))),
+        ("Median pixels per object", short_number(of.pixels_per_object.quantiles.get(0.5, float("nan")))),
         ("Background", percent(of.background_share.mean)),
         ("Different images", f"{page.duplicates.distinct:,}"),
     ]
@@ -44,7 +46,7 @@ def objects(page: DatasetPage) -> Markup:
     of = page.overall.objects_per_scene
     text = "Counted are objects that the factors call visible; without factors, those that own a pixel."
     if of.minimum == of.maximum:
-        return _section({}, text=f"Every scene has {figure(of.mean)} object{'' if of.mean == 1 else 's'}. {text}")
+        return _section({}, text=f"Every scene has {short_number(of.mean)} object{'' if of.mean == 1 else 's'}. {text}")
     charts = [
         count_chart(split.objects_per_scene.histogram, title=name, x_label="", unit="scenes")
         for name, split in page.parts.items()
@@ -106,10 +108,10 @@ def provenance(page: DatasetPage) -> Markup:
 
 def _section(
     groups: Mapping[str, Sequence[Markup]],
-    below: Sequence[tables.Table] = (),
+    below: Sequence[Table] = (),
     *,
     text: str = "",
-    details: Sequence[tables.Table] = (),
+    details: Sequence[Table] = (),
 ) -> Markup:
     """Text, groups of charts by their style, tables, and tables that are shown when asked for."""
     drawn = {style: [chart for chart in group if chart] for style, group in groups.items()}
@@ -125,7 +127,7 @@ def _section(
 def _chart(numbers: Distribution, *, title: str, x_label: str, unit: str) -> Markup:
     """A histogram, or the number itself where it is always the same."""
     if numbers.n and numbers.minimum == numbers.maximum:
-        value = percent(numbers.mean) if x_label.startswith("share") else figure(numbers.mean)
+        value = percent(numbers.mean) if x_label.startswith("share") else short_number(numbers.mean)
         return fill("constant.html", title=title, unit=unit, value=value, n=numbers.n)
     return count_chart(numbers.histogram, title=title, x_label=x_label, unit=unit)
 

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from iodine_kit.dataset_statistics import Distribution, SplitStatistics
+from iodine_kit.formatting import DASH, percent, short_number
 from iodine_kit.reporting.dataset_page.context import DatasetPage
-from iodine_kit.reporting.dataset_page.words import NOTHING, figure, percent, spread
+from iodine_kit.reporting.dataset_page.words import spread
+from iodine_kit.tables import Cell, Table
 
-Row = tuple[str, Sequence[str]]
-
-
-@dataclass(frozen=True)
-class Table:
-    """What a table shows; ``heads`` name all columns, and with ``total`` the last row is set apart."""
-
-    caption: str
-    heads: Sequence[str]
-    rows: Sequence[Row]
-    total: bool = False
+Row = Sequence[Cell]
 
 
 def splits_table(page: DatasetPage) -> Table:
@@ -29,14 +20,15 @@ def splits_table(page: DatasetPage) -> Table:
 
     def row(name: str, split: SplitStatistics) -> Row:
         at_border = split.at_border / split.pixels_per_object.n if split.pixels_per_object.n else float("nan")
-        return name, (
-            f"{split.scenes:,}",
+        return (
+            name,
+            split.scenes,
             spread(split.objects_per_scene),
-            f"{split.without_objects:,}",
-            figure(split.pixels_per_object.quantiles.get(0.5, float("nan"))),
+            split.without_objects,
+            short_number(split.pixels_per_object.quantiles.get(0.5, float("nan"))),
             percent(split.background_share.mean),
             percent(at_border),
-            f"{page.repeats[name]:,}",
+            page.repeats[name],
         )
 
     caption = (
@@ -55,8 +47,8 @@ def areas_table(page: DatasetPage) -> Table:
         pixels, share = split.pixels_per_object, split.share_per_object
         ends = [(pixels.minimum, share.minimum), (pixels.maximum, share.maximum)]
         between = [(pixels.quantiles.get(q, ends[0][0]), share.quantiles.get(q, ends[0][1])) for q in at]
-        told = [f"{figure(value)} ({percent(part)})" for value, part in (ends[0], *between, ends[1])]
-        return name, (f"{pixels.n:,}", *(told if pixels.n else [NOTHING] * len(told)))
+        told = [f"{short_number(value)} ({percent(part)})" for value, part in (ends[0], *between, ends[1])]
+        return name, pixels.n, *(told if pixels.n else [DASH] * len(told))
 
     return _table(page, "Pixels per object, and as a share of the image, by quantile.", heads, row)
 
@@ -68,7 +60,7 @@ def channels_table(page: DatasetPage) -> Table:
     def row(name: str, split: SplitStatistics) -> Row:
         unit = [channel.scaled(1 / 255) for channel in split.channels]
         eight = [f"{channel.mean:.2f} ± {channel.std:.2f}" for channel in split.channels]
-        return name, (*eight, *(f"{channel.mean:.4f} ± {channel.std:.4f}" for channel in unit))
+        return name, *eight, *(f"{channel.mean:.4f} ± {channel.std:.4f}" for channel in unit)
 
     return _table(page, "Image values over all pixels: mean ± standard deviation.", heads, row)
 
@@ -81,10 +73,10 @@ def class_table(page: DatasetPage, name: str) -> Table:
     def cell(split: SplitStatistics, kind: str) -> str:
         counts = split.factors[name].classes if name in split.factors else {}
         total = sum(counts.values())
-        return f"{counts.get(kind, 0):,} ({percent(counts.get(kind, 0) / total)})" if total else NOTHING
+        return f"{counts.get(kind, 0):,} ({percent(counts.get(kind, 0) / total)})" if total else DASH
 
-    rows = [(kind, [cell(split, kind) for split in parts.values()]) for kind in classes]
-    return Table(f"{name}: visible objects, and their share of the split's.", (name, *parts), rows)
+    rows = [(kind, *(cell(split, kind) for split in parts.values())) for kind in classes]
+    return Table((name, *parts), rows, f"{name}: visible objects, and their share of the split's.")
 
 
 def number_table(page: DatasetPage, label: str, pick: Callable[[SplitStatistics], Distribution]) -> Table:
@@ -93,7 +85,7 @@ def number_table(page: DatasetPage, label: str, pick: Callable[[SplitStatistics]
 
     def row(name: str, split: SplitStatistics) -> Row:
         n = pick(split)
-        return name, (f"{n.n:,}", figure(n.minimum), spread(n), figure(n.maximum), f"{n.undefined:,}")
+        return name, n.n, short_number(n.minimum), spread(n), short_number(n.maximum), n.undefined
 
     return _table(page, f"{label}: visible objects.", heads, row)
 
@@ -101,22 +93,22 @@ def number_table(page: DatasetPage, label: str, pick: Callable[[SplitStatistics]
 def shared_table(page: DatasetPage) -> Table:
     """Which scenes of a split have an image that another split has too."""
     names, found = page.split_names, page.duplicates
-    rows = [
-        (split, [f"{found.repeats[split] if other == split else found.shared[split][other]:,}" for other in names])
+    rows: list[Row] = [
+        (split, *(found.repeats[split] if other == split else found.shared[split][other] for other in names))
         for split in names
     ]
     caption = (
         "Scenes of a row's split whose image a column's has too; in its own column, those that repeat an earlier one."
     )
-    return Table(caption, ("Scenes of", *(f"also in {name}" for name in names)), rows)
+    return Table(("Scenes of", *(f"also in {name}" for name in names)), rows, caption)
 
 
 def examples_table(page: DatasetPage) -> Table:
     """The first few scenes that repeat an image."""
-    rows = [(first, [again]) for first, again in page.examples]
-    return Table("The first of them.", ("First occurs as", "and again as"), rows)
+    return Table(("First occurs as", "and again as"), page.examples, "The first of them.")
 
 
 def _table(page: DatasetPage, caption: str, heads: Sequence[str], row: Callable[[str, SplitStatistics], Row]) -> Table:
     parts = page.parts
-    return Table(caption, heads, [row(name, split) for name, split in parts.items()], total=len(parts) > 1)
+    rows = [row(name, split) for name, split in parts.items()]
+    return Table(heads, rows, caption, total=len(parts) > 1)

@@ -7,11 +7,12 @@ from typing import Any
 
 from markupsafe import Markup
 
+from iodine_kit.formatting import DASH, estimated
 from iodine_kit.reporting.charts import Plot, figure
 from iodine_kit.reporting.charts.series import Series, rows_plot
 from iodine_kit.reporting.context import ReportContext
-from iodine_kit.reporting.tables import DASH, Cell, Table, estimated
-from iodine_kit.reporting.templating import fill, page_table
+from iodine_kit.reporting.templating import fill
+from iodine_kit.tables import Cell, Table
 
 ORDER = 30
 TITLE = "Breakdown"
@@ -23,7 +24,7 @@ def render(context: ReportContext) -> Markup | str:
     """Tables and charts of the groups, and links to the worst and best scenes; "" if there is nothing to divide."""
     places = {scene.key: place for place, scene in enumerate(context.scenes)}
     ends = {"Lowest": context.worst, "Highest": context.best}
-    tables = [page_table(table) for table in (*group_tables(context), *object_tables(context))]
+    tables = [*group_tables(context), *object_tables(context)]
     linked = {
         name: [(key, places.get(key)) for key in keys] for name, keys in ends.items() if any(k in places for k in keys)
     }

@@ -7,11 +7,12 @@ from typing import Any
 
 from markupsafe import Markup
 
+from iodine_kit.formatting import estimated
 from iodine_kit.reporting.charts import Plot, figure
 from iodine_kit.reporting.charts.series import Series, rows_plot
 from iodine_kit.reporting.context import ReportContext
-from iodine_kit.reporting.tables import Cell, Table, estimated
-from iodine_kit.reporting.templating import fill, page_table
+from iodine_kit.reporting.templating import fill
+from iodine_kit.tables import Cell, Table
 
 ORDER = 15
 TITLE = "Comparison"
@@ -25,7 +26,7 @@ def render(context: ReportContext) -> Markup | str:
     if not facts:
         return ""
     charts = [figure(plotted) for plotted in comparison_plots(facts)]
-    tables = [page_table(table) for table in comparison_tables(facts)]
+    tables = comparison_tables(facts)
     return fill("comparison.html", charts=charts, tables=tables, level=f"{100 * facts['bootstrap']['level']:g} %")
 
 

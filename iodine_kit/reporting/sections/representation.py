@@ -7,9 +7,10 @@ from typing import Any
 
 from markupsafe import Markup
 
+from iodine_kit.formatting import estimated
 from iodine_kit.reporting.context import ReportContext
-from iodine_kit.reporting.tables import Table, estimated, shown
-from iodine_kit.reporting.templating import fill, page_table
+from iodine_kit.reporting.templating import fill
+from iodine_kit.tables import Table, shown
 
 ORDER = 46
 TITLE = "Representation"
@@ -20,7 +21,7 @@ def render(context: ReportContext) -> Markup | str:
     probe = context.probe
     if not probe:
         return ""
-    tables = [page_table(table) for table in probe_tables(probe)]
+    tables = probe_tables(probe)
     heat = probe["dci"]["importance"] if probe.get("dci") else []
     conventions = probe["conventions"].values() if isinstance(probe["conventions"], Mapping) else probe["conventions"]
     dci = {name: shown((probe.get("dci") or {}).get(name)) for name in ("disentanglement", "completeness")}

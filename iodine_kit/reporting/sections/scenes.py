@@ -8,9 +8,9 @@ from typing import Any
 
 from markupsafe import Markup
 
+from iodine_kit.formatting import number
 from iodine_kit.reporting import pictures
 from iodine_kit.reporting.context import MetricSummary, ReportContext, SceneView
-from iodine_kit.reporting.formatting import number
 from iodine_kit.reporting.sections._cards import Card, build_card, error_sample
 from iodine_kit.reporting.templating import fill
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from iodine_kit.formatting import interval
 from iodine_kit.reporting.context import GROUPS, MetricSummary, ReportContext
-from iodine_kit.reporting.formatting import span
 from iodine_kit.reporting.templating import fill
 
 ORDER = 10
@@ -23,7 +23,7 @@ def render(context: ReportContext) -> Markup | str:
         context=context,
         groups=grouped(metrics),
         headline=headline,
-        interval=span(headline.interval) if headline and headline.interval else "",
+        interval=interval(headline.interval) if headline and headline.interval else "",
         level=f"{100 * context.level:g} %",
         degenerate=any(metric.degenerate for metric in metrics),
         published=any(metric.published for metric in metrics),

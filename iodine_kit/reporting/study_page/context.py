@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from iodine_kit.records import Bytes
 from iodine_kit.reporting.charts import Plot
-from iodine_kit.reporting.tables import Table
-from iodine_kit.reporting.templating import page_table
+from iodine_kit.tables import Table
 
 
 @dataclass(frozen=True)
@@ -53,11 +51,6 @@ class StudyPage:
     def title(self) -> str:
         """Heading of the page."""
         return f"Study: {self.name}"
-
-    @property
-    def named_tables(self) -> list[dict[str, Any]]:
-        """Tables as the templates take them: every row has its name first."""
-        return [page_table(table) for table in self.tables]
 
     @property
     def seconds(self) -> float:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from iodine_kit.reporting.formatting import count
-from iodine_kit.reporting.markdown import code, text
+from iodine_kit.formatting import count
 from iodine_kit.reporting.study_page.context import Made, StudyPage
-from iodine_kit.reporting.tables import as_markdown
+from iodine_kit.tables import as_markdown, md, md_code
 
 _ROOTS = ("dataset", "run")
 
@@ -13,14 +12,16 @@ _ROOTS = ("dataset", "run")
 def render_study_markdown(page: StudyPage) -> str:
     """Sentences, figure, tables, method and inputs; ends with a line feed. Same material, same text."""
     parts = [
-        f"# {text(page.title)}",
-        text(page.question),
-        "\n".join(f"- {text(sentence)}" for sentence in page.seen),
+        f"# {md(page.title)}",
+        md(page.question),
+        "\n".join(f"- {md(sentence)}" for sentence in page.seen),
         f"![Figures of the study](figure.png)\n\n{_picture(page)}".rstrip(),
         *(as_markdown(table).rstrip() for table in page.tables),
         "## How it was done",
-        "\n".join(f"- {text(sentence)}" for sentence in page.method),
-        f"Settings: {', '.join(code(f'{name} = {value}') for name, value in page.settings)}." if page.settings else "",
+        "\n".join(f"- {md(sentence)}" for sentence in page.method),
+        f"Settings: {', '.join(md_code(f'{name} = {value}') for name, value in page.settings)}."
+        if page.settings
+        else "",
         f"```sh\n{page.command}\n```",
         f"The {count(len(page.inputs))} artifacts that went in took {page.seconds:,.0f} s to make, one after the "
         "other. study.json names all of them; those that others were made from:",
@@ -30,8 +31,8 @@ def render_study_markdown(page: StudyPage) -> str:
 
 
 def _picture(page: StudyPage) -> str:
-    return f"![{text(page.picture[1])}](scenes.png)\n\n{text(page.picture[1])}" if page.picture else ""
+    return f"![{md(page.picture[1])}](scenes.png)\n\n{md(page.picture[1])}" if page.picture else ""
 
 
 def _input(made: Made) -> str:
-    return f"- **{text(made.role)}** {code(made.directory)}, made by {text(made.code)} in {made.seconds:,.1f} s"
+    return f"- **{md(made.role)}** {md_code(made.directory)}, made by {md(made.code)} in {made.seconds:,.1f} s"

@@ -17,11 +17,11 @@ from iodine_kit.evaluation.config import require_parquet
 from iodine_kit.evaluation.files import SCENES, write_summary, write_table
 from iodine_kit.evaluation.paired import Draws, model_figures, pair_figures
 from iodine_kit.progress import Reporter
-from iodine_kit.reporting.tables import as_csv, as_latex, as_markdown, joined
 from iodine_kit.runner import Facts, Job, Tables
 from iodine_kit.stages.compare.models import Model, check, comparable, group, trace
 from iodine_kit.stages.evaluate import read_scenes, read_table
 from iodine_kit.store import Artifact, Identity, Store
+from iodine_kit.tables import as_csv, as_latex, as_markdown, joined
 
 VERSION = 1
 TABLES = ("compare",)

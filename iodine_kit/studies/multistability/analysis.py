@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from iodine_kit.formatting import number
 from iodine_kit.reporting.charts.plot import Plot
 from iodine_kit.reporting.charts.series import Series, series_plot
-from iodine_kit.reporting.formatting import number
 from iodine_kit.studies._findings import Cell, estimates, line
 from iodine_kit.studies._scores import Floats64, estimate, told
 from iodine_kit.studies.multistability.inferences import Many

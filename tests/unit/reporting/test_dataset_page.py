@@ -6,8 +6,9 @@ import pytest
 from unit.reporting.page_parser import PageParser
 
 from iodine_kit.dataset_statistics import Distribution, Histogram
+from iodine_kit.formatting import percent, short_number
 from iodine_kit.reporting.charts.counts import class_chart, count_chart
-from iodine_kit.reporting.dataset_page.words import figure, percent, spread
+from iodine_kit.reporting.dataset_page.words import spread
 
 
 @pytest.mark.parametrize(
@@ -15,7 +16,7 @@ from iodine_kit.reporting.dataset_page.words import figure, percent, spread
     [(4.0, "4"), (3.524, "3.52"), (21.44, "21.4"), (1204.0, "1,204"), (-0.5, "−0.50"), (math.nan, "–"), (0.0, "0")],
 )
 def test_figures_have_as_many_digits_as_one_reads(value: float, text: str) -> None:
-    assert figure(value) == text
+    assert short_number(value) == text
 
 
 def test_a_small_share_is_not_shown_as_none() -> None:

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from iodine_kit.reporting.context import MetricSummary, ReportContext
-from iodine_kit.reporting.markdown import code, render_markdown, text
+from iodine_kit.reporting.markdown import render_markdown
+from iodine_kit.tables import md, md_code
 
 
 def test_metrics_conventions_and_provenance_are_told(context: ReportContext) -> None:
@@ -14,7 +15,7 @@ def test_metrics_conventions_and_provenance_are_told(context: ReportContext) -> 
     assert "| FG-ARI ↑ | 0.98" in page and "| 318 | 2 | 99.2 ± 0.4 % |" in page
     assert "\ntetrominoes, split test, 14 × 14 pixels, K = 4 slots, T = 5 refinement steps.\n" in page
     for metric in context.metrics.values():
-        assert text(metric.convention) in page
+        assert md(metric.convention) in page
     for item in context.lineage:
         assert f"`{item.directory}`, key `{item.key}`" in page
     assert f"```sh\n{context.command}\n```\n" in page
@@ -30,8 +31,8 @@ def test_undefined_is_called_so(context: ReportContext) -> None:
 
 
 def test_text_stays_text(context: ReportContext) -> None:
-    assert text("a|b\n<script> *x* `y`") == r"a\|b \<script\> \*x\* \`y\`"
-    assert code("a`b") == "`` a`b ``"
+    assert md("a|b\n<script> *x* `y`") == r"a\|b \<script\> \*x\* \`y\`"
+    assert md_code("a`b") == "`` a`b ``"
     page = render_markdown(replace(context, title="<script>", command="echo '```'"))
     assert r"# \<script\>" in page and "````sh\necho '```'\n````" in page
 

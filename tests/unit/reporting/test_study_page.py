@@ -7,7 +7,7 @@ from unit.reporting.page_parser import PageParser
 
 from iodine_kit.reporting.charts.series import Series, rows_plot, series_plot
 from iodine_kit.reporting.study_page import Made, StudyPage, render_study_markdown, render_study_page
-from iodine_kit.reporting.tables import Table
+from iodine_kit.tables import Table
 
 
 def page() -> StudyPage:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iodine_kit.reporting.tables import Table, as_csv, as_latex, as_markdown, shown, tex
+from iodine_kit.tables import Table, as_csv, as_latex, as_markdown, shown, tex
 
 NAN = float("nan")
 HOSTILE = r"a_1 & 50% {of} #2 ~ $x^2$ \end{tabular} | <b> [x]"

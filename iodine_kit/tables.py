@@ -1,6 +1,7 @@
-"""One table, three spellings: CSV for programs, Markdown for repositories, LaTeX (booktabs) for papers.
+"""One table, several spellings: CSV for programs, Markdown for repositories, LaTeX (booktabs) for papers.
 
-CSV holds numbers in full, and an interval in two columns; the other two round as everywhere else in reports.
+CSV holds numbers in full, and an interval in two columns; the others round as :mod:`iodine_kit.formatting` does. Pages
+and the terminal draw the same tables from :func:`shown` and :func:`is_text`.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from iodine_kit.reporting import formatting, markdown
+from iodine_kit import formatting
+from iodine_kit.formatting import DASH
 
 Interval = tuple[float, float]
 Cell = str | int | float | Interval | None
-"""What a table holds. ``None`` and NaN are *nothing to say*: a dash, and an empty field in CSV."""
+"""Content of a cell. ``None`` and NaN stand for *no value*: a dash, and an empty field in CSV."""
 
-DASH = "–"
 _TEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
@@ -28,24 +29,27 @@ _TEX = {
     "↓": r"$\downarrow$",
 }  # fmt: skip
 _RAISED = re.compile("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+")
+_SPECIAL = re.compile(r"([\\`*_\[\]<>|~#&$])")
 _LOWERED = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows below heads.
+    """Rows of cells below a row of heads.
 
     Attributes:
-        heads: of the columns.
-        rows: one cell for every head.
-        caption: a sentence or none.
-        notes: lines to put below, for example what the columns mean.
+        heads: names of the columns.
+        rows: one cell for every column.
+        caption: a sentence, or "".
+        notes: sentences to show below, for example what the columns mean.
+        total: the last row sums up the others; pages set it apart.
     """
 
     heads: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     caption: str = ""
     notes: Sequence[str] = ()
+    total: bool = False
 
 
 def shown(cell: Cell) -> str:
@@ -53,18 +57,10 @@ def shown(cell: Cell) -> str:
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return DASH
     if isinstance(cell, tuple):
-        return f"[{', '.join(_alike(cell))}]"
+        return formatting.interval(cell)
     if isinstance(cell, str):
         return cell
     return formatting.count(cell) if isinstance(cell, int) else formatting.number(cell)
-
-
-def estimated(mean: float | None, interval: Sequence[float] | None, sd: float | None = None) -> str:
-    """``"0.9000 ± 0.0100 [0.8800, 0.9200]"`` in one cell, as far as there is something to say."""
-    if mean is None:
-        return DASH
-    spread = "" if sd is None else f" ± {shown(sd)}"
-    return f"{shown(mean)}{spread}" + (f" {shown((interval[0], interval[1]))}" if interval else "")
 
 
 def as_csv(table: Table) -> str:
@@ -86,11 +82,11 @@ def as_csv(table: Table) -> str:
 
 def as_markdown(table: Table) -> str:
     """A table with its caption above and a list of its notes below; ends with a line feed."""
-    heads, rules = [markdown.text(head) for head in table.heads], [_rule(table, i) for i in range(len(table.heads))]
-    body = [[markdown.text(shown(cell)) for cell in row] for row in table.rows]
+    heads, rules = [md(head) for head in table.heads], [_rule(table, i) for i in range(len(table.heads))]
+    body = [[md(shown(cell)) for cell in row] for row in table.rows]
     lines = "\n".join(f"| {' | '.join(row)} |" for row in [heads, rules, *body])
-    notes = "\n".join(f"- {markdown.text(note)}" for note in table.notes)
-    return "\n\n".join(part for part in (markdown.text(table.caption), lines, notes) if part) + "\n"
+    notes = "\n".join(f"- {md(note)}" for note in table.notes)
+    return "\n\n".join(part for part in (md(table.caption), lines, notes) if part) + "\n"
 
 
 def as_latex(table: Table) -> str:
@@ -105,19 +101,21 @@ def as_latex(table: Table) -> str:
     return "\n".join(lines) + "\n"
 
 
+def md(value: str) -> str:
+    """Plain text that Markdown shows as it is, on one line: without markup, HTML or the end of a table cell."""
+    return _SPECIAL.sub(r"\\\1", " ".join(value.split()))
+
+
+def md_code(value: str) -> str:
+    """A code span; its fence is longer than any backticks inside."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", value)), default=0))
+    return f"{fence} {value} {fence}" if "`" in value else f"`{value}`"
+
+
 def tex(text: str) -> str:
     """Plain text that LaTeX sets as it is, on one line."""
     escaped = "".join(_TEX.get(character, character) for character in " ".join(text.split()))
     return _RAISED.sub(lambda found: f"$^{{{found[0].translate(_LOWERED)}}}$", escaped)
-
-
-def _alike(ends: Interval) -> list[str]:
-    """Both ends with as many decimals as the one farther from 0 asks for."""
-    farther = formatting.number(max(ends, key=abs))
-    if not farther[-1].isdecimal() or "×" in farther or math.isnan(sum(ends)):
-        return [formatting.number(end) for end in ends]
-    decimals = len(farther.partition(".")[2])
-    return [f"{round(end, decimals) + 0.0:,.{decimals}f}".replace("-", "−") for end in ends]
 
 
 def joined(texts: Iterable[str]) -> str:
