@@ -115,7 +115,10 @@ class ModelPlugin(Protocol):
     """Raised whenever the same configuration and data would train another model."""
 
     PRESETS: Mapping[str, Any]
-    """Published sets of choices, which ``model.preset`` names; ``release-<data set>`` is that data set's default."""
+    """Published configurations by name; ``model.preset`` selects one."""
+
+    DEFAULT_PRESETS: Mapping[str, str]
+    """Data set name → name of the preset that training on it starts from. Other data sets get no preset."""
 
     Config: type[Config]
 
@@ -123,7 +126,13 @@ class ModelPlugin(Protocol):
         """Return a newly initialised :class:`Model` that is a ``torch.nn.Module``."""
 
     def check_image(self, config: Any, height: int, width: int) -> None:
-        """Raise :class:`iodine_kit.errors.ImageSizeError` if the net cannot take such images."""
+        """Raise :class:`iodine_kit.errors.ImageSizeError` if the network cannot process images of this size."""
+
+    def test_time_options(self, config: Any) -> Mapping[str, int]:
+        """Return the fields of ``config`` that inference may override, with their trained values.
+
+        The keys are ``slots``, ``steps``, both or neither; each is a field of ``Config``.
+        """
 
 
 MODELS: Registry[ModelPlugin] = Registry("model", "iodine_kit.models", ModelPlugin)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from iodine_kit.errors import ImageSizeError
@@ -11,9 +12,14 @@ from iodine_kit.models.iodine.presets import PRESETS
 if TYPE_CHECKING:
     from iodine_kit.models.iodine.model import Iodine
 
-__all__ = ["PRESETS", "VERSION", "Config", "build", "check_image"]
+__all__ = ["DEFAULT_PRESETS", "PRESETS", "VERSION", "Config", "build", "check_image", "test_time_options"]
 
 VERSION = 2
+DEFAULT_PRESETS = {
+    "clevr": "release-clevr6",
+    "multi-dsprites": "release-multi-dsprites",
+    "tetrominoes": "release-tetrominoes",
+}
 Config = IodineConfig
 
 
@@ -38,3 +44,8 @@ def check_image(config: IodineConfig, height: int, width: int) -> None:
             f"this net needs images of at least {smallest}×{smallest} pixels, and these are {height}×{width}: "
             "use larger images, fewer model.refinement.channels, or a smaller kernel or patch"
         )
+
+
+def test_time_options(config: IodineConfig) -> Mapping[str, int]:
+    """The numbers of slots K and of refinement steps T; inference may use others (sections 4.1 and 4.3)."""
+    return {"slots": config.slots, "steps": config.steps}

@@ -108,9 +108,8 @@ def configure(tables: Tables) -> tuple[TrainConfig, TrainExecution]:
 
 
 def _with_default_preset(plugin: ModelPlugin, values: Values, dataset: Artifact, reporter: Reporter) -> Values:
-    """Where nothing is said of the net, take the one that was published for this data set, if there is one."""
-    fitting = (name for name in plugin.PRESETS if name.startswith(f"release-{dataset_info(dataset).dataset}"))
-    default = next(fitting, None)
+    """Unless the configuration names a preset, use the plug-in's default for this data set, if it has one."""
+    default = plugin.DEFAULT_PRESETS.get(dataset_info(dataset).dataset)
     if "preset" in values or default is None:
         return values
     reporter.note(f"model: preset {default} (choose with --set model.preset=NAME)")
