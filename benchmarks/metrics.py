@@ -27,10 +27,9 @@ from _measure import cpu_seconds, in_turn, machine_facts, origin, parser, write_
 from _published import ALL
 from tables import show
 
-from iodine_kit.metrics import Comparison, MetricPlugin, ari
+from iodine_kit.metrics import METRICS, Comparison, MetricPlugin, ari
 from iodine_kit.preprocessing import PreprocessConfig, preprocess
 from iodine_kit.records import Bytes, PredictionBatch, SceneBatch
-from iodine_kit.registry import Registry
 
 RESULTS = Path(__file__).parents[1] / "reports" / "benchmarks"
 SIZE, SLOTS, STEPS, BATCH, BACKGROUND = 128, 7, 5, 256, (0,)
@@ -124,8 +123,7 @@ def beside_scikit_learn(pair: Pair, repetitions: int) -> dict[str, Any]:
 
 def all_together(count: int, few: int) -> dict[str, Any]:
     """Seconds of all metrics over so many scenes, CPU seconds of every part, and memory after the first and last."""
-    registry: Registry[MetricPlugin] = Registry("metric", "iodine_kit.metrics")
-    metrics = {name: registry.load(name) for name in registry.own()}
+    metrics = {name: METRICS.load(name) for name in METRICS.own()}
     pair = draw(min(2 * BATCH, few, count), seed=1)
     score_all(next(batches(pair, 1)).compare(), metrics)  # what loads late
     before, parts = peak(), dict.fromkeys([*_SHARED, *metrics, "decodes"], 0.0)

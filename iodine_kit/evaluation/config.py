@@ -11,10 +11,8 @@ from pydantic import Field, field_validator
 
 from iodine_kit.config import Config
 from iodine_kit.errors import ConfigError, SchemaError
-from iodine_kit.metrics import Convention, MetricPlugin, Rules
-from iodine_kit.registry import Registry
+from iodine_kit.metrics import METRICS, Convention, MetricPlugin, Rules
 
-METRICS: Registry[MetricPlugin] = Registry("metric", "iodine_kit.metrics")
 ALL = "all"
 FIRST = "ari"
 LARGEST = 4096

@@ -6,8 +6,9 @@ from typing import Literal, Protocol
 
 from iodine_kit.metrics._comparison import Comparison
 from iodine_kit.metrics._conventions import DEGENERATE, Convention, Rules, Scores
+from iodine_kit.registry import Registry
 
-__all__ = ["DEGENERATE", "Comparison", "Convention", "MetricPlugin", "Rules", "Scores", "describe"]
+__all__ = ["DEGENERATE", "METRICS", "Comparison", "Convention", "MetricPlugin", "Rules", "Scores", "describe"]
 
 
 class MetricPlugin(Protocol):
@@ -42,3 +43,6 @@ def describe(plugin: MetricPlugin, rules: Rules) -> str:
     """The convention in force: ``{degenerate}`` and ``{tolerance}`` of ``CONVENTION`` filled in."""
     sentence = plugin.CONVENTION.replace("{degenerate}", DEGENERATE[rules.convention])
     return sentence.replace("{tolerance}", f"{100 * rules.tolerance:g} %")
+
+
+METRICS: Registry[MetricPlugin] = Registry("metric", "iodine_kit.metrics", MetricPlugin)

@@ -9,10 +9,8 @@ from markupsafe import Markup
 from iodine_kit.registry import Registry
 from iodine_kit.reporting.charts.marks import series_css
 from iodine_kit.reporting.context import ReportContext
-from iodine_kit.reporting.sections import SectionPlugin
+from iodine_kit.reporting.sections import SECTIONS, SectionPlugin
 from iodine_kit.reporting.templating import fill
-
-SECTIONS: Registry[SectionPlugin] = Registry("report section", "iodine_kit.reporting.sections")
 
 
 class RenderedSection(NamedTuple):

@@ -10,7 +10,7 @@ from iodine_kit.artifacts.pairs import Pairs, open_truth, paired
 from iodine_kit.config import build, split_table
 from iodine_kit.errors import SchemaError
 from iodine_kit.evaluation import files
-from iodine_kit.evaluation.config import METRICS, EvalConfig, EvalExecution, Metrics, check, choose
+from iodine_kit.evaluation.config import EvalConfig, EvalExecution, Metrics, check, choose
 from iodine_kit.evaluation.files import Scores, read_objects, read_scenes, read_table
 from iodine_kit.evaluation.resolution import Resolution
 from iodine_kit.evaluation.scoring import Scorer, Truth
@@ -23,7 +23,7 @@ from iodine_kit.store import Artifact, Identity, Reference
 VERSION = 2
 TABLES = ("eval",)
 __all__ = [
-    "METRICS", "TABLES", "VERSION", "EvalConfig", "EvalExecution", "Inputs", "Scores", "configure", "paired", "plan",
+    "TABLES", "VERSION", "EvalConfig", "EvalExecution", "Inputs", "Scores", "configure", "paired", "plan",
     "read_objects", "read_scenes", "read_table",
 ]  # fmt: skip
 

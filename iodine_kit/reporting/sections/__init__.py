@@ -6,6 +6,7 @@ from typing import Protocol
 
 from markupsafe import Markup
 
+from iodine_kit.registry import Registry
 from iodine_kit.reporting.context import ReportContext
 
 
@@ -24,3 +25,6 @@ class SectionPlugin(Protocol):
         A plain ``str`` is text and gets escaped; HTML is :class:`markupsafe.Markup`, for example from
         :func:`iodine_kit.reporting.templating.fill`.
         """
+
+
+SECTIONS: Registry[SectionPlugin] = Registry("report section", "iodine_kit.reporting.sections", SectionPlugin)

@@ -15,11 +15,12 @@ from iodine_kit.artifacts.trained_model import keeps_weights
 from iodine_kit.artifacts.training_summary import training_facts
 from iodine_kit.config import Config, flatten
 from iodine_kit.errors import UnknownNameError
+from iodine_kit.metrics import METRICS
 from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
 from iodine_kit.records import Bytes, PredictionBatch, SceneBatch
 from iodine_kit.reporting.context import LineageItem, MetricSummary, ReportContext, SceneView, Traversal
 from iodine_kit.reporting.lineage import lineage_of
-from iodine_kit.stages.evaluate import METRICS, Scores, paired, read_scenes, read_table
+from iodine_kit.stages.evaluate import Scores, paired, read_scenes, read_table
 from iodine_kit.stages.traverse import TRAVERSALS
 from iodine_kit.store import Artifact
 from iodine_kit.training.run_files import METRICS as LOG

@@ -9,10 +9,10 @@ from iodine_kit.artifacts.start_weights import KEY, Start, find_start, start_pla
 from iodine_kit.config import Config, Values, build, merge, split_table
 from iodine_kit.errors import ConfigError, SchemaError
 from iodine_kit.formats import Reader
+from iodine_kit.metrics import METRICS
 from iodine_kit.models import MODELS, ModelPlugin
 from iodine_kit.progress import Reporter
 from iodine_kit.runner import Facts, Job, Tables
-from iodine_kit.stages.evaluate import METRICS
 from iodine_kit.stages.train.pictures import draw_curves
 from iodine_kit.stages.train.validation import METRIC, Validation
 from iodine_kit.store import Artifact, Identity, Store

@@ -9,9 +9,8 @@ import numpy as np
 from iodine_kit.artifacts.dataset import check_split, dataset_info, open_split
 from iodine_kit.errors import ConfigError
 from iodine_kit.loader import in_order
-from iodine_kit.metrics import Comparison
+from iodine_kit.metrics import METRICS, Comparison
 from iodine_kit.records import PredictionBatch
-from iodine_kit.stages.evaluate import METRICS
 from iodine_kit.stages.train.pictures import scenes_picture
 from iodine_kit.store import Artifact
 from iodine_kit.training.config import TrainConfig

@@ -10,12 +10,10 @@ from scipy.optimize import linear_sum_assignment
 from unit.metrics import reference
 from unit.metrics.scenes import Masks, compare, masks
 
-from iodine_kit.metrics import Comparison, MetricPlugin, Rules, ari, miou
+from iodine_kit.metrics import METRICS, Comparison, Rules, ari, miou
 from iodine_kit.metrics._counting import count
 from iodine_kit.records import PredictionBatch, SceneBatch
-from iodine_kit.registry import Registry
 
-METRICS: Registry[MetricPlugin] = Registry("metric", "iodine_kit.metrics")
 OF_MASKS = [name for name in METRICS.own() if METRICS.load(name).NEEDS is None]
 
 

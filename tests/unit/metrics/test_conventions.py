@@ -16,8 +16,8 @@ from unit.metrics.scenes import Masks, compare, masks, one
 
 from iodine_kit.metrics import (
     DEGENERATE,
+    METRICS,
     Convention,
-    MetricPlugin,
     Rules,
     ap,
     ari,
@@ -33,9 +33,7 @@ from iodine_kit.metrics import (
     sc,
     sc_fg,
 )
-from iodine_kit.registry import Registry
 
-METRICS: Registry[MetricPlugin] = Registry("metric", "iodine_kit.metrics")
 NONE = np.zeros((16, 16), np.uint8)
 
 
