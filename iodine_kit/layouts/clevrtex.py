@@ -16,8 +16,8 @@ from iodine_kit.errors import SchemaError, SourceError
 from iodine_kit.layouts import Expected, Item
 from iodine_kit.layouts._files import files_below
 from iodine_kit.layouts._masks import small_index
-from iodine_kit.layouts._pictures import read_index, read_rgb
 from iodine_kit.records import Scene
+from iodine_kit.untrusted.pictures import read_index, read_rgb
 
 VERSION = 1
 SUMMARY = "CLEVRTex's folders of PNG images and palette masks, without their other maps"

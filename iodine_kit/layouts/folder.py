@@ -20,8 +20,8 @@ from pydantic import Field
 from iodine_kit import config as configuration
 from iodine_kit.errors import SchemaError, SourceError
 from iodine_kit.layouts import Expected, Item
-from iodine_kit.layouts._pictures import SUFFIXES, read_index, read_index_or_rgb, read_rgb
 from iodine_kit.records import Bytes, Scene
+from iodine_kit.untrusted.pictures import SUFFIXES, read_index, read_index_or_rgb, read_rgb, refuse_link_outside
 
 VERSION = 1
 SUMMARY = "a folder of your own images (PNG, JPEG, WebP, BMP, TIFF), with masks or without"
@@ -140,8 +140,7 @@ def _pictures(root: Path) -> list[Path]:
         hidden = any(part.startswith(".") for part in file.relative_to(root).parts)
         if hidden or file.suffix.lower() not in SUFFIXES or not file.is_file():
             continue
-        if file.is_symlink() and not file.resolve().is_relative_to(root.resolve()):
-            raise SourceError(f"{file}: is a link that leads out of {root}; put the file itself there")
+        refuse_link_outside(file, root)
         found.append(file)
     return found
 

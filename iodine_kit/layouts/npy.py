@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from iodine_kit import config as configuration
-from iodine_kit.errors import IodineKitError, SchemaError, SourceError
+from iodine_kit.errors import CorruptDataError, IodineKitError, SchemaError, SourceError
 from iodine_kit.layouts import Expected, Item
 from iodine_kit.layouts._arrays import as_image, as_mask, check_size
 from iodine_kit.layouts._files import files_below
-from iodine_kit.layouts._npy import file_header, mapped
 from iodine_kit.layouts._splits import split_name
-from iodine_kit.records import Scene
+from iodine_kit.records import Array, Scene
+from iodine_kit.untrusted.npy import file_header, map_array
 
 VERSION = 1
 SUMMARY = "NumPy arrays *images*.npy and *masks*.npy, such as GENESIS writes for Multi-dSprites"
@@ -69,12 +70,26 @@ def items(paths: Sequence[Path], expected: Expected, config: Config) -> Iterator
 def scenes(item: Item, key: str, expected: Expected, config: Config) -> list[Scene]:
     """Read and check one row."""
     images, masks, row = item.payload
-    image = as_image(np.array(mapped(images)[row]), item.place)
+    image = as_image(np.array(_mapped(images)[row]), item.place)
     mask = np.zeros(image.shape[:2], np.uint8)
     if masks:
         place = f"{masks}: row {row}"
-        mask = as_mask(np.array(mapped(masks)[row]), image.shape[:2], expected.info.entities, place)
+        mask = as_mask(np.array(_mapped(masks)[row]), image.shape[:2], expected.info.entities, place)
     return [Scene(key, image, mask)]
+
+
+def _mapped(path: Path) -> Array:
+    """A whole array, kept open by this process for the rows that follow."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise CorruptDataError(f"{path}: cannot be read: {error}") from None
+    return _kept(path, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=8)
+def _kept(path: Path, modified: int, size: int) -> Array:
+    return map_array(path)
 
 
 def _pairs(paths: Sequence[Path], config: Config) -> list[_Pair]:

@@ -21,10 +21,10 @@ from iodine_kit.errors import CorruptDataError, SchemaError
 from iodine_kit.layouts import Expected, Item
 from iodine_kit.layouts._arrays import as_image, as_mask, check_size
 from iodine_kit.layouts._files import files_below
-from iodine_kit.layouts._npy import HEADER, Header, read_header
 from iodine_kit.layouts._schema import check_fields, largest_record
 from iodine_kit.layouts._splits import split_name
 from iodine_kit.records import Array, Scene
+from iodine_kit.untrusted.npy import HEADER_BYTES, Header, read_header
 
 VERSION = 1
 SUMMARY = "OCLF: WebDataset shards in train, val and test with DeepMind's features as .npy.gz"
@@ -143,7 +143,7 @@ def _split(name: str, path: Path) -> tuple[str, str]:
 
 
 def _header(content: bytes, place: str) -> Header:
-    return read_header(io.BytesIO(_inflate(content, HEADER, place)[0]), place)
+    return read_header(io.BytesIO(_inflate(content, HEADER_BYTES, place)[0]), place)
 
 
 def _array(content: bytes, header: Header, place: str) -> Array:

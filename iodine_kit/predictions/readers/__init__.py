@@ -7,6 +7,7 @@ come from strangers: no pickle is opened, no link is followed, and nothing is re
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,10 +17,10 @@ from numpy.typing import NDArray
 from iodine_kit.errors import CorruptDataError, SchemaError, SourceError, StorageError
 from iodine_kit.records import Array
 from iodine_kit.registry import Registry
+from iodine_kit.untrusted.npy import PICKLE, pickle_refused
 
 HEAD = 8
 """Bytes from the beginning of a file by which its kind is known."""
-_PICKLE = b"\x80"
 
 
 class Column(Protocol):
@@ -35,6 +36,24 @@ class Column(Protocol):
 
     def rows(self, indices: NDArray[np.int64]) -> Array:
         """Some rows, in the order asked for; raises :class:`CorruptDataError` if they cannot be read."""
+
+
+@dataclass(frozen=True)
+class ArrayColumn:
+    """A column from a NumPy array, in memory or on disk."""
+
+    array: Array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.array.dtype
+
+    def rows(self, indices: NDArray[np.int64]) -> Array:
+        return np.asarray(self.array[indices])
 
 
 class ForeignPlugin(Protocol):
@@ -73,8 +92,8 @@ def reader_of(path: Path) -> str:
     for name in READERS.names():
         if READERS.load(name).recognises(path, head):
             return name
-    if head.startswith(_PICKLE):
-        raise SchemaError(f"{path} holds a pickle, which could run any program; it is never opened: save a .npz file")
+    if head.startswith(PICKLE):
+        raise pickle_refused(str(path))
     known = ", ".join(READERS.names())
     raise SchemaError(f"{path}: no reader knows this kind of file or folder; known are: {known}")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from iodine_kit.predictions.readers import Column
-from iodine_kit.predictions.readers._arrays import MAGIC, mapped
+from iodine_kit.predictions.readers import ArrayColumn, Column
+from iodine_kit.untrusted.npy import MAGIC, map_array
 
 VERSION = 1
 
@@ -22,5 +22,5 @@ def files(path: Path) -> list[Path]:
 
 
 def columns(path: Path) -> Mapping[str, Column]:
-    """Its one array as ``mask``; raises what :func:`iodine_kit.predictions.readers._arrays.mapped` raises."""
-    return {"mask": mapped(path, str(path))}
+    """Its one array as ``mask``; raises what :func:`iodine_kit.untrusted.npy.map_array` raises."""
+    return {"mask": ArrayColumn(map_array(path, texts=True))}

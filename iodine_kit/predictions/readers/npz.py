@@ -14,9 +14,9 @@ from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
 from iodine_kit.errors import CorruptDataError, SchemaError
-from iodine_kit.predictions.readers import Column
-from iodine_kit.predictions.readers._arrays import mapped
+from iodine_kit.predictions.readers import ArrayColumn, Column
 from iodine_kit.system import require_space
+from iodine_kit.untrusted.npy import map_array
 
 VERSION = 1
 _HEADS = (b"PK\x03\x04", b"PK\x05\x06")
@@ -73,7 +73,7 @@ class _Members(Mapping[str, Column]):
         if name not in self._unpacked:
             place = self._folder / f"{len(self._unpacked)}.npy"  # never by its name in the archive, which is a path
             self._unpack(self._members[name], place)
-            self._unpacked[name] = mapped(place, f"{self._path}: {name}")
+            self._unpacked[name] = ArrayColumn(map_array(place, f"{self._path}: {name}", texts=True))
         return self._unpacked[name]
 
     def _unpack(self, member: str, place: Path) -> None:

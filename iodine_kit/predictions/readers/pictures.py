@@ -1,14 +1,12 @@
 """A folder of PNG files, one index mask per scene: ``mask`` from the pixels, ``key`` from the names of the files.
 
-Indices are in grey pictures (of 8 or 16 bits) or those of palettes. Files are in the order of the numbers in their
-names: ``2.png`` is before ``10.png``.
+Indices are the values of grey pictures (8 or 16 bits) or of palette pictures. Files are ordered by the numbers in
+their names: ``2.png`` comes before ``10.png``.
 """
 
 from __future__ import annotations
 
 import re
-import struct
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,38 +14,31 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from iodine_kit.errors import CorruptDataError, SchemaError, SourceError
-from iodine_kit.predictions.readers import Column
-from iodine_kit.predictions.readers._arrays import ArrayColumn
+from iodine_kit.errors import SchemaError, SourceError
+from iodine_kit.predictions.readers import ArrayColumn, Column
 from iodine_kit.records import Array
+from iodine_kit.untrusted.pictures import index_size, read_wide_index, refuse_link_outside
 
 VERSION = 1
-_GREY = frozenset({"1", "L", "P", "I", "I;16", "I;16B", "I;16L", "I;16N"})
-_BROKEN = (OSError, EOFError, SyntaxError, ValueError, struct.error, zlib.error, Image.DecompressionBombError)
 
 
 def recognises(path: Path, head: bytes) -> bool:
-    """Whether it is a folder; what is in it, is looked at later, and told of."""
+    """Whether it is a folder; :func:`files` and :func:`columns` check what is in it."""
     return path.is_dir()
 
 
 def files(path: Path) -> list[Path]:
-    """Its PNG files, by the numbers in their names; hidden ones do not count.
+    """Its PNG files, ordered by the numbers in their names, without hidden ones.
 
     Raises:
-        SourceError: if there is none, or one is a link that leaves the folder.
+        SourceError: there is none, or one is a link to a file outside of the folder.
     """
     found = [file for file in path.iterdir() if file.suffix.lower() == ".png" and not file.name.startswith(".")]
     if not found:
-        raise SourceError(f"{path}: this folder has no .png files in it; give the folder that has")
-    root = path.resolve()
+        raise SourceError(f"{path}: this folder has no .png files; give the folder that has them")
     for file in found:
-        if not file.resolve().is_relative_to(root):
-            raise SourceError(
-                f"{file} is a link that leaves its folder, and is not followed; put the file itself there"
-            )
+        refuse_link_outside(file, path)
     return sorted(found, key=_by_number)
 
 
@@ -55,15 +46,16 @@ def columns(path: Path) -> Mapping[str, Column]:
     """The masks and their keys.
 
     Raises:
-        CorruptDataError: if a picture is damaged.
-        SchemaError: if pictures have colours, or several sizes.
+        CorruptDataError: a picture is damaged.
+        SchemaError: pictures have colours, several frames, or several sizes.
+        StorageError: the operating system refuses to read one.
     """
     found = files(path)
-    sizes = [_size(file) for file in found]
+    sizes = [index_size(file, str(file)) for file in found]
     for file, size in zip(found, sizes, strict=True):
         if size != sizes[0]:
             first = f"{found[0].name} {sizes[0][0]}×{sizes[0][1]}"
-            raise SchemaError(f"{file}: is {size[0]}×{size[1]} pixels and {first}; masks have to be of one size")
+            raise SchemaError(f"{file}: is {size[0]}×{size[1]} pixels and {first}; all masks must have the same size")
     return {
         "mask": _Pictures(tuple(found), (len(found), *sizes[0])),
         "key": ArrayColumn(np.array([file.stem for file in found])),
@@ -80,35 +72,8 @@ class _Pictures:
         return np.dtype(np.int32)
 
     def rows(self, indices: NDArray[np.int64]) -> Array:
-        return np.stack([_read(self.files[int(index)]) for index in indices])
-
-
-def _size(file: Path) -> tuple[int, int]:
-    """Height and width from the header, which also says whether it holds indices."""
-    try:
-        with Image.open(file, formats=["PNG"]) as picture:
-            if picture.mode not in _GREY:
-                raise SchemaError(
-                    f"{file}: has {picture.mode} pixels; a mask is a grey or a palette picture of indices: "
-                    "colours do not tell which slot is which"
-                )
-            return picture.height, picture.width
-    except _BROKEN as error:
-        raise _broken(file, error) from error
-
-
-def _read(file: Path) -> NDArray[np.int32]:
-    try:
-        with Image.open(file, formats=["PNG"]) as picture:
-            picture.verify()  # the checksums, which decoding passes over
-        with Image.open(file, formats=["PNG"]) as picture:
-            return np.asarray(picture).astype(np.int32)
-    except _BROKEN as error:
-        raise _broken(file, error) from error
-
-
-def _broken(file: Path, error: Exception) -> CorruptDataError:
-    return CorruptDataError(f"{file}: truncated, altered, or no PNG file ({error}); replace it")
+        files = [self.files[int(index)] for index in indices]
+        return np.stack([read_wide_index(file, str(file)) for file in files])
 
 
 def _by_number(file: Path) -> tuple[list[tuple[int, str]], str]:

@@ -212,7 +212,7 @@ def test_a_link_out_of_the_folder(tmp_path: Path, name: str) -> None:
     save(root / "images" / "a.png")
     (root / "masks").mkdir()
     (root / name).symlink_to(elsewhere)
-    with pytest.raises(SourceError, match=rf"{name}: is a link that leads out of"):
+    with pytest.raises(SourceError, match=rf"{name}: is a link to a file outside of"):
         items(root)
     (root / name).unlink()
     save(root / "masks" / "real.png", INDEX)
@@ -224,7 +224,7 @@ def test_a_link_out_of_the_folder(tmp_path: Path, name: str) -> None:
     ("mask", "config", "problem"),
     [
         (INDEX[:1], {}, r"a_mask\.png: has 1×3 pixels, and its image .*a\.jpg 2×3"),
-        (INDEX.astype(np.uint16) * 50, {}, "indices 0 to 350; there can be 255"),
+        (INDEX.astype(np.uint16) * 50, {}, "indices 0 to 350; there can be at most 255"),
         (MANY, {}, "has 257 colours"),
         (COLOURS, {"mask_values": "index"}, "has RGB pixels"),
     ],
@@ -253,7 +253,7 @@ def test_another_format_than_the_name_says(tmp_path: Path) -> None:
     with pytest.raises(CorruptDataError, match=r"a\.png: holds JPEG data under the name of another format"):
         scenes(tmp_path)
     save(tmp_path / "a.png", format="GIF")
-    with pytest.raises(CorruptDataError, match=r"a\.png: is no PNG, JPEG, WebP, BMP or TIFF file"):
+    with pytest.raises(CorruptDataError, match=r"a\.png: is not a PNG, JPEG, WebP, BMP or TIFF file"):
         scenes(tmp_path)
 
 

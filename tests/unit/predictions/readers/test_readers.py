@@ -170,13 +170,13 @@ FAULTS = {
     "truncated npz": (lambda place: _cut(write_npz(place), 0.6), CorruptDataError, "truncated"),
     "zip without arrays": (_file(b"PK\x05\x06" + bytes(18)), SchemaError, "numpy.savez"),
     "truncated HDF5": (lambda place: _cut(write_hdf5(place), 0.5), CorruptDataError, "truncated"),
-    "HDF5 with damaged texts": (_damaged_heap, CorruptDataError, "heap of texts"),
+    "HDF5 with damaged texts": (_damaged_heap, CorruptDataError, "global heap"),
     "HDF5 with data elsewhere": (_external_data, SchemaError, "other files"),
     "folder without pictures": (_empty_folder, SourceError, "no .png files"),
     "damaged picture": (_damaged_picture, CorruptDataError, "b.png"),
     "coloured picture": (_coloured, SchemaError, "RGB"),
-    "pictures of two sizes": (_two_sizes, SchemaError, "one size"),
-    "picture that is a link": (_leaving, SourceError, "leaves its folder"),
+    "pictures of two sizes": (_two_sizes, SchemaError, "same size"),
+    "picture that is a link": (_leaving, SourceError, "outside of"),
 }
 
 

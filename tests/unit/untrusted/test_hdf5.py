@@ -1,0 +1,165 @@
+"""Every guard for HDF5 files protects each of their users: the layouts and the reader of predictions."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from fakes._reading import in_child
+
+from iodine_kit.errors import CorruptDataError, IodineKitError, SchemaError
+from iodine_kit.layouts import Expected, addtt, efficient_morl
+from iodine_kit.predictions.readers import READERS
+from iodine_kit.records import DatasetInfo
+
+N, K, H, W = 3, 4, 6, 8
+EXPECTED = Expected("tetrominoes", DatasetInfo("tetrominoes", H, W, K), {}, {})
+IMAGE = np.zeros((N, H, W, 3), np.uint8)
+NAMES = {"addtt": ("image", "mask"), "efficient_morl": ("train/imgs", "train/masks"), "reader": ("image", "mask")}
+
+
+def write(path: Path, user: str) -> Path:
+    with h5py.File(path, "w") as file:
+        image, mask = NAMES[user]
+        file[image] = IMAGE
+        file[mask] = np.zeros((N, H, W), np.uint8) if user != "efficient_morl" else np.eye(K)[np.zeros((N, H, W), int)]
+    return path
+
+
+def read(path: Path, user: str) -> set[str]:
+    """Read every row of every data set; return the names of the data sets."""
+    if user == "reader":
+        columns = READERS.load("hdf5").columns(path)
+        for column in columns.values():
+            column.rows(np.arange(column.shape[0]))
+        return set(columns)
+    layout = {"addtt": addtt, "efficient_morl": efficient_morl}[user]
+    layout.recognises(path)
+    for item in layout.items([path], EXPECTED, layout.Config()):
+        layout.scenes(item, "key", EXPECTED, layout.Config())
+    return set(NAMES[user])
+
+
+def virtual(file: h5py.File, name: str) -> None:
+    layout = h5py.VirtualLayout(IMAGE.shape, np.uint8)
+    layout[:] = h5py.VirtualSource(file.filename + ".other", "image", IMAGE.shape)
+    file.create_virtual_dataset(name, layout)
+
+
+def external(file: h5py.File, name: str) -> None:
+    raw = Path(file.filename).with_suffix(".raw")
+    raw.write_bytes(IMAGE.tobytes())
+    file.create_dataset(name, IMAGE.shape, np.uint8, external=[(str(raw), 0, h5py.h5f.UNLIMITED)])
+
+
+def large_row(file: h5py.File, name: str) -> None:
+    file.create_dataset(name, (N, 1 << 20, 1 << 20, 3), np.uint8, chunks=(1, 1, 1, 3))
+
+
+def large_chunk(file: h5py.File, name: str) -> None:
+    file.create_dataset(name, IMAGE.shape, np.uint8, chunks=(1, H, W, 3), maxshape=(None, None, None, 3))
+    del file[name]
+    file.create_dataset(name, (0, H, W, 3), np.uint8, chunks=(1 << 24, H, W, 3), maxshape=(None, H, W, 3))
+
+
+REFUSED: dict[str, tuple[Callable[[h5py.File, str], None], str]] = {
+    "virtual": (virtual, "other files"),
+    "external data": (external, "other files"),
+    "row of 3 TiB": (large_row, "more than 1 GiB"),
+    "chunk of 2 GiB": (large_chunk, "more than 1 GiB"),
+}
+LINKS = {
+    "soft link": h5py.SoftLink("/other"),
+    "external link": h5py.ExternalLink("other.h5", "/image"),
+    "link to itself": h5py.SoftLink("image"),
+}
+
+
+@pytest.mark.parametrize("user", NAMES)
+@pytest.mark.parametrize("name", REFUSED)
+def test_every_user_refuses(user: str, name: str, tmp_path: Path) -> None:
+    path, (put, words) = write(tmp_path / "a.h5", user), REFUSED[name]
+    write(tmp_path / "a.h5.other", "reader")
+    with h5py.File(path, "r+") as file:
+        del file[NAMES[user][0]]
+        put(file, NAMES[user][0])
+    with pytest.raises(SchemaError, match=rf"a\.h5: .*{words}"):
+        read(path, user)
+
+
+@pytest.mark.parametrize("user", NAMES)
+@pytest.mark.parametrize("link", LINKS)
+def test_no_user_follows_a_link(user: str, link: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.h5", user)
+    write(tmp_path / "other.h5", "reader")
+    with h5py.File(path, "r+") as file:
+        file["other"] = IMAGE
+        del file[NAMES[user][0]]
+        file[NAMES[user][0]] = LINKS[link]
+        if user == "efficient_morl":
+            del file["other"]
+    if user == "reader":
+        assert read(path, user) == {"mask", "other"}  # links are left aside: a file may have arrays that nobody wants
+    else:
+        with pytest.raises(SchemaError, match="is a link"):
+            read(path, user)
+
+
+def damage_heap(path: Path) -> None:
+    """Free space of no length in a global heap: the HDF5 library walks on the spot for ever."""
+    content = bytearray(path.read_bytes())
+    start = content.index(b"GCOL")
+    end, at = start + struct.unpack_from("<Q", content, start + 8)[0], start + 16
+    while at < end:
+        index, _, _, size = struct.unpack_from("<HHIQ", content, at)
+        if index == 0:
+            content[at + 8 : at + 16] = bytes(8)
+            path.write_bytes(content)
+            return
+        at += 16 + -(-size // 8) * 8
+    raise AssertionError("no free space")
+
+
+@pytest.mark.parametrize("user", NAMES)
+@pytest.mark.parametrize("kind", ["virtual", "texts"])
+def test_every_user_refuses_a_damaged_heap(user: str, kind: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.h5", user)
+    with h5py.File(path, "r+") as file:
+        if kind == "virtual":  # opening it alone reads the heap
+            del file[NAMES[user][0]]
+            virtual(file, NAMES[user][0])
+        else:
+            file[NAMES[user][0].replace("im", "key of im")] = ["a", "b", "c"]
+    damage_heap(path)
+    assert in_child([kind], lambda _: _problem(path, user)) == []
+
+
+def _problem(path: Path, user: str) -> str:
+    try:
+        read(path, user)
+    except CorruptDataError as error:
+        return "" if "a.h5: truncated or altered: its global heap is damaged" in str(error) else str(error)
+    return "was read"
+
+
+@pytest.mark.parametrize("user", NAMES)
+def test_every_user_reports_names_that_are_not_text_and_truncation(user: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.h5", user)
+    with h5py.File(path, "r+") as file:
+        file.move(NAMES[user][0], NAMES[user][0].encode().replace(b"im", b"\xe9m"))
+    with pytest.raises(CorruptDataError, match="is not text"):
+        read(path, user)
+    whole = write(path, user).read_bytes()
+    for length in (10, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(IodineKitError, match=r"a\.h5: truncated, or cannot be read as HDF5"):
+            read(path, user)
+
+
+@pytest.mark.parametrize("user", NAMES)
+def test_every_user_reads_an_intact_file(user: str, tmp_path: Path) -> None:
+    assert read(write(tmp_path / "a.h5", user), user) == set(NAMES[user])
