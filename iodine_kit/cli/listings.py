@@ -18,7 +18,8 @@ Rows = Sequence[Mapping[str, Any]]
 
 def datasets() -> list[dict[str, Any]]:
     """Every data set: name, summary, whether it has a generator or can be downloaded, layouts that can hold it."""
-    from iodine_kit.stages.prepare import DATASETS, LAYOUTS
+    from iodine_kit.layouts import LAYOUTS
+    from iodine_kit.stages.prepare import DATASETS
 
     layouts = {name: layout.DATASETS for name, layout in working(LAYOUTS)}
     return [

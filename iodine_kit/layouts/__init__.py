@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from iodine_kit.config import Config
 from iodine_kit.records import DatasetInfo, Scene
+from iodine_kit.registry import Registry
 from iodine_kit.tfrecord import FieldSpec
 
 
@@ -98,3 +99,6 @@ class LayoutPlugin(Protocol):
             iodine_kit.errors.CorruptDataError: if this record is damaged.
             iodine_kit.errors.SchemaError: if it is not what ``expected`` says.
         """
+
+
+LAYOUTS: Registry[LayoutPlugin] = Registry("layout", "iodine_kit.layouts", LayoutPlugin)

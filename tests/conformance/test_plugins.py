@@ -12,14 +12,14 @@ from iodine_kit.formats import FormatPlugin
 from iodine_kit.layouts import LayoutPlugin
 from iodine_kit.metrics import MetricPlugin
 from iodine_kit.models import ModelPlugin
-from iodine_kit.predictions.readers import ForeignPlugin
+from iodine_kit.predictions.readers import PredictionsReaderPlugin
 from iodine_kit.protocols import ProtocolPlugin
 from iodine_kit.registry import Registry, offers
 from iodine_kit.reporting.sections import SectionPlugin
 
 FAMILIES = {
     "datasets": DatasetPlugin, "layouts": LayoutPlugin, "protocols": ProtocolPlugin, "formats": FormatPlugin,
-    "models": ModelPlugin, "metrics": MetricPlugin, "predictions.readers": ForeignPlugin,
+    "models": ModelPlugin, "metrics": MetricPlugin, "predictions.readers": PredictionsReaderPlugin,
     "reporting.sections": SectionPlugin,
 }  # fmt: skip
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -12,18 +11,18 @@ from fakes._reading import different
 
 from iodine_kit.artifacts.dataset import open_split
 from iodine_kit.formats import FormatPlugin, Reader
+from iodine_kit.layouts import LAYOUTS
 from iodine_kit.progress import Silent
 from iodine_kit.registry import Registry
 from iodine_kit.runner import obtain
 from iodine_kit.stages import prepare
 from iodine_kit.store import Artifact, Store
 
-LAYOUTS = Registry[ModuleType]("layout", "iodine_kit.layouts").names()
 FORMATS: Registry[FormatPlugin] = Registry("format", "iodine_kit.formats")
 
 
 def prepared(fake: Any, format_name: str, layout: str, store: Path) -> Artifact:
-    own = prepare.LAYOUTS.load(layout).OWN_SPLITS
+    own = LAYOUTS.load(layout).OWN_SPLITS
     counts = {} if own else {"train": len(fake.truth) - 1, "unseen": 1}
     values: dict[str, Any] = {"dataset": fake.dataset, "source": str(fake.source), "format": format_name}
     tables = {
@@ -41,7 +40,7 @@ def scenes_of(artifact: Artifact) -> list[tuple[str, Any]]:
     return [(split, readers[split].scene(index)) for split in sorted(readers) for index in range(len(readers[split]))]
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", LAYOUTS.names())
 def test_what_is_stored_is_what_was_published(layout: str, tmp_path: Path) -> None:
     folder = tmp_path / "source"
     folder.mkdir()

@@ -56,7 +56,7 @@ class ArrayColumn:
         return np.asarray(self.array[indices])
 
 
-class ForeignPlugin(Protocol):
+class PredictionsReaderPlugin(Protocol):
     """What a module of this folder offers."""
 
     VERSION: int
@@ -72,8 +72,8 @@ class ForeignPlugin(Protocol):
         """Its arrays by name; raises :class:`CorruptDataError` or :class:`SchemaError` if it has none to read."""
 
 
-READERS: Registry[ForeignPlugin] = Registry(
-    "reader of predictions", "iodine_kit.predictions.readers", ForeignPlugin, group="iodine_kit.foreign"
+READERS: Registry[PredictionsReaderPlugin] = Registry(
+    "reader of predictions", "iodine_kit.predictions.readers", PredictionsReaderPlugin, group="iodine_kit.foreign"
 )
 
 

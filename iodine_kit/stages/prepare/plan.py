@@ -8,7 +8,7 @@ from typing import Any
 from iodine_kit.artifacts.source import Fetched, fetch, identify, names_hash
 from iodine_kit.config import Config, build
 from iodine_kit.errors import SourceError
-from iodine_kit.layouts import Expected
+from iodine_kit.layouts import LAYOUTS, Expected
 from iodine_kit.preprocessing import PreprocessConfig
 from iodine_kit.progress import Reporter
 from iodine_kit.runner import Job, Tables
@@ -16,7 +16,7 @@ from iodine_kit.split_rules import Counts
 from iodine_kit.stages.prepare.journal import NAME as JOURNAL
 from iodine_kit.stages.prepare.make import make
 from iodine_kit.stages.prepare.prepare_plan import Work
-from iodine_kit.stages.prepare.process_record import DATASETS, LAYOUTS, Recipe
+from iodine_kit.stages.prepare.process_record import DATASETS, Recipe
 from iodine_kit.stages.prepare.resolve import Choice, choose
 from iodine_kit.store import Identity, Store
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from iodine_kit.layouts import Item
+from iodine_kit.layouts import LAYOUTS, Item
 from iodine_kit.split_rules import SplitRule
-from iodine_kit.stages.prepare.process_record import LAYOUTS, Recipe
+from iodine_kit.stages.prepare.process_record import Recipe
 
 
 @dataclass(frozen=True)
