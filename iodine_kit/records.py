@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
+Floats64 = NDArray[np.float64]
 Array = NDArray[Any]
 
 

@@ -18,7 +18,8 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
-Floats64 = NDArray[np.float64]
+from iodine_kit.records import Floats64
+
 METHOD = "percentile bootstrap over scenes, the same resamples for all figures"
 _BATCH_BYTES = 32 << 20
 

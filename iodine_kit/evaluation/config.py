@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 
 from iodine_kit.config import Config
 from iodine_kit.errors import ConfigError, SchemaError
-from iodine_kit.metrics import METRICS, Convention, MetricPlugin, Rules
+from iodine_kit.metrics import METRICS, Convention, MetricOptions, MetricPlugin
 
 ALL = "all"
 FIRST = "ari"
@@ -25,7 +25,7 @@ class EvalConfig(Config):
     Attributes:
         metrics: plug-in names, the most important first: by it the best and worst scenes are chosen. ``all`` stands for
             every metric whose needs were stored.
-        convention: what a scene scores whose adjusted Rand index is 0/0, see :class:`iodine_kit.metrics.Rules`.
+        convention: what a scene scores whose adjusted Rand index is 0/0, see :class:`iodine_kit.metrics.MetricOptions`.
         tolerance: of boundaries, as a share of the image's diagonal.
         resolution: at which masks are compared: ``model`` (as predicted), or so many pixels in height and width.
         interpolation: Pillow's filter for soft masks on the way to another resolution.
@@ -56,9 +56,9 @@ class EvalConfig(Config):
         raise ValueError(f'write "model" or a number of pixels from 1 to {LARGEST}')
 
     @property
-    def rules(self) -> Rules:
+    def rules(self) -> MetricOptions:
         """The choices that metrics ask for."""
-        return Rules(convention=self.convention, tolerance=self.tolerance)
+        return MetricOptions(convention=self.convention, tolerance=self.tolerance)
 
 
 class EvalExecution(Config):

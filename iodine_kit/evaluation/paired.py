@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iodine_kit.evaluation.bootstrap import Floats64, central, distribution, mean_intervals, parts
+from iodine_kit.evaluation.bootstrap import central, distribution, mean_intervals, parts
 from iodine_kit.evaluation.permutation import sign_flip_p
+from iodine_kit.records import Floats64
 
 _ROUNDING = 1e-12
 """Means over seeds that differ by no more than this share are equal: their sums were added up in another order."""

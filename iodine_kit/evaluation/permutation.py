@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Floats64 = NDArray[np.float64]
+from iodine_kit.records import Floats64
+
 METHOD = "two-sided sign-flip permutation test of the mean paired difference"
 _BATCH_BYTES = 32 << 20
 _CLOSE = 1e-12

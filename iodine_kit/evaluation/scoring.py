@@ -14,11 +14,10 @@ from iodine_kit.errors import SchemaError
 from iodine_kit.evaluation.config import Metrics
 from iodine_kit.evaluation.resolution import Resolution
 from iodine_kit.formats import Reader
-from iodine_kit.metrics import Comparison, MetricPlugin, Rules, Scores
+from iodine_kit.metrics import Comparison, MetricOptions, MetricPlugin, Scores
 from iodine_kit.progress import Advance
-from iodine_kit.records import Array, PredictionBatch, SceneBatch
+from iodine_kit.records import Array, Floats64, PredictionBatch, SceneBatch
 
-Floats64 = NDArray[np.float64]
 OBJECT_COLUMNS = ("scene", "entity", "pixels", "slot", "iou", "best_iou")
 
 
@@ -64,7 +63,7 @@ class Scorer:
     """
 
     metrics: Metrics
-    rules: Rules
+    rules: MetricOptions
     resolution: Resolution
     truth: Truth | None = None
     device: str = "cpu"

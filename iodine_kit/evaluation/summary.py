@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iodine_kit.evaluation.bootstrap import METHOD, Floats64, intervals, parts
+from iodine_kit.evaluation.bootstrap import METHOD, intervals, parts
 from iodine_kit.evaluation.config import EvalConfig, Metrics
 from iodine_kit.evaluation.resolution import Resolution
 from iodine_kit.evaluation.scoring import Scored
 from iodine_kit.metrics import MetricPlugin, describe
 from iodine_kit.metrics.recovery import THRESHOLD
+from iodine_kit.records import Floats64
 
 SHOWN = 10
 _SIZES = ("small", "medium", "large")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Literal, Protocol
 
 from iodine_kit.metrics._comparison import Comparison
-from iodine_kit.metrics._conventions import DEGENERATE, Convention, Rules, Scores
+from iodine_kit.metrics._conventions import DEGENERATE, Convention, MetricOptions, Scores
 from iodine_kit.registry import Registry
 
-__all__ = ["DEGENERATE", "METRICS", "Comparison", "Convention", "MetricPlugin", "Rules", "Scores", "describe"]
+__all__ = ["DEGENERATE", "METRICS", "Comparison", "Convention", "MetricOptions", "MetricPlugin", "Scores", "describe"]
 
 
 class MetricPlugin(Protocol):
@@ -21,7 +21,7 @@ class MetricPlugin(Protocol):
     """Its name in tables."""
 
     CONVENTION: str
-    """What was computed, leaving no question, degenerate scenes included; :func:`describe` fills the rules in."""
+    """What was computed, leaving no question, degenerate scenes included; :func:`describe` fills the options in."""
 
     NEEDS: str | None
     """Field of :class:`iodine_kit.records.PredictionBatch` that must have been stored, beside the masks."""
@@ -39,10 +39,10 @@ class MetricPlugin(Protocol):
         """Score every scene of a comparison."""
 
 
-def describe(plugin: MetricPlugin, rules: Rules) -> str:
+def describe(plugin: MetricPlugin, options: MetricOptions) -> str:
     """The convention in force: ``{degenerate}`` and ``{tolerance}`` of ``CONVENTION`` filled in."""
-    sentence = plugin.CONVENTION.replace("{degenerate}", DEGENERATE[rules.convention])
-    return sentence.replace("{tolerance}", f"{100 * rules.tolerance:g} %")
+    sentence = plugin.CONVENTION.replace("{degenerate}", DEGENERATE[options.convention])
+    return sentence.replace("{tolerance}", f"{100 * options.tolerance:g} %")
 
 
 METRICS: Registry[MetricPlugin] = Registry("metric", "iodine_kit.metrics", MetricPlugin)

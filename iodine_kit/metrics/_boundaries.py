@@ -43,7 +43,7 @@ def boundary_agreement(comparison: Comparison) -> tuple[NDArray[np.float64], NDA
             some = slice(first, first + together)
             scene, row = np.nonzero(in_group_BN[some])
             bit = place_BN[some][scene, row] % OBJECTS
-            f_BJ, empty_BJ = _agreement(*_bit_maps(comparison, some, scene, row, bit), comparison.rules.tolerance)
+            f_BJ, empty_BJ = _agreement(*_bit_maps(comparison, some, scene, row, bit), comparison.options.tolerance)
             f_BN[some][scene, row], empty_BN[some][scene, row] = f_BJ[scene, bit], empty_BJ[scene, bit]
     return f_BN, empty_BN
 

@@ -1,16 +1,17 @@
-"""True and predicted masks of some scenes, and what many metrics ask about them, worked out once."""
+"""True and predicted masks of some scenes, and the quantities that several metrics share, computed once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from iodine_kit.metrics._conventions import Rules
-from iodine_kit.metrics._counting import count
+from iodine_kit.metrics._conventions import MetricOptions
+from iodine_kit.metrics._masks import check_slots, checked_masks, count, shape_of
 from iodine_kit.records import Bytes, Floats, PredictionBatch, SceneBatch
 
 
@@ -27,14 +28,14 @@ def hungarian(iou_BNK: NDArray[np.float64], objects_BN: NDArray[np.bool_]) -> ND
     return match_BN
 
 
-# ruff: noqa: N802 - names of arrays end in their shape, be they properties
+# ruff: noqa: N802 - names of arrays end in their shape, properties included
 
 
 class Comparison:
-    """A batch of scenes beside its predictions; what is asked for is worked out at the first question and kept.
+    """A batch of scenes beside its predictions; every quantity is computed when it is first used, and kept.
 
-    N rows: 0 is the background, all of its indices merged; e + 1 is entity e. K slots: as many as the largest index
-    of the masks asks for. Rows and slots without pixels do no harm. An *object* is a row from 1 on that has pixels.
+    N rows: row 0 is the background, all of its ids merged; row e + 1 is entity e. K slots: one more than the largest id
+    in the predicted masks. Rows and slots without pixels change nothing. An *object* is a row from 1 on with pixels.
     """
 
     def __init__(
@@ -42,30 +43,35 @@ class Comparison:
         truth: SceneBatch,
         prediction: PredictionBatch,
         background: Sequence[int],
-        rules: Rules | None = None,
+        options: MetricOptions | None = None,
         device: str = "cpu",
     ) -> None:
-        """Compare.
+        """Check that truth and prediction fit each other.
 
         Args:
-            truth, prediction: of the same scenes and of the same size.
-            background: mask indices that are background.
-            rules: what one may choose.
-            device: where images are filtered. Masks are counted on the CPU, which takes no longer than to send them.
+            truth, prediction: of the same scenes in the same order, masks of one size. Masks are integers of any width;
+                other than ``uint8`` they are converted.
+            background: mask ids that are background.
+            options: choices that metrics leave open.
+            device: where images are filtered. Masks are counted on the CPU: sending them elsewhere takes as long.
+
+        Raises:
+            ValueError: if keys or shapes differ, masks are not integers in 0…255, or a predicted id is not below the
+                number of slots, where latents, components or soft masks tell it; the message names the argument.
         """
-        self.truth, self.prediction = truth, prediction
-        self.background, self.rules, self.device = tuple(background), rules or Rules(), device
+        self.truth, self.prediction = _checked(truth, prediction)
+        self.background, self.options, self.device = tuple(background), options or MetricOptions(), device
 
     def __len__(self) -> int:
         return len(self.truth)
 
     def steps(self) -> Iterator[Comparison]:
-        """The same scenes beside the masks of every decode, in turn; none if those were not stored."""
+        """The same scenes beside the masks of every decode, in order; nothing if those were not stored."""
         if self.prediction.step_mask is None:
             return
         for mask in np.moveaxis(self.prediction.step_mask, 1, 0):
             prediction = PredictionBatch(self.prediction.keys, mask)
-            yield Comparison(self.truth, prediction, self.background, self.rules, self.device)
+            yield Comparison(self.truth, prediction, self.background, self.options, self.device)
 
     @cached_property
     def table_BNK(self) -> NDArray[np.int64]:
@@ -125,16 +131,68 @@ class Comparison:
         return np.where(self.objects_BN, self.iou_BNK.max(2), np.nan)
 
     @cached_property
+    def images(self) -> tuple[Bytes, Floats]:
+        """True images ``uint8[B, H, W, 3]`` and reconstructions ``float[B, H, W, 3]`` in [0, 1], not clipped.
+
+        Raises:
+            ValueError: if reconstructions were not stored, or do not fit the images.
+        """
+        image, reconstruction = self.truth.image, self.prediction.reconstruction
+        if reconstruction is None:
+            raise ValueError("prediction.reconstruction is needed, and was not given")
+        if reconstruction.shape != image.shape:
+            shapes = f"{shape_of(reconstruction)}, and truth.image {shape_of(image)}"
+            raise ValueError(f"prediction.reconstruction has shape {shapes}")
+        if reconstruction.dtype.kind != "f":
+            raise ValueError(f"prediction.reconstruction is {reconstruction.dtype}, not floats in [0, 1]")
+        return image, reconstruction
+
+    @cached_property
     def squared_error_B(self) -> NDArray[np.float64]:
-        """Mean squared error of the reconstruction, not clipped, in [0, 1]; it must have been stored."""
-        assert self.prediction.reconstruction is not None
-        return squared_error(self.truth.image, self.prediction.reconstruction)
+        """Mean squared error of the reconstruction, not clipped, in [0, 1]; raises what :attr:`images` raises."""
+        return squared_error(*self.images)
+
+
+def _checked(truth: SceneBatch, prediction: PredictionBatch) -> tuple[SceneBatch, PredictionBatch]:
+    """Both with masks as ``uint8``; raises :class:`ValueError` if they do not fit each other."""
+    true, mask = checked_masks("truth.mask", truth.mask), checked_masks("prediction.mask", prediction.mask)
+    steps = prediction.step_mask
+    steps = None if steps is None else checked_masks("prediction.step_mask", steps)
+    if true.ndim != 3:
+        raise ValueError(f"truth.mask has shape {shape_of(true)}, not [B, H, W]")
+    if mask.shape != true.shape:
+        raise ValueError(f"prediction.mask has shape {shape_of(mask)}, and truth.mask {shape_of(true)}")
+    if steps is not None and (steps.ndim != 4 or steps[:, 0].shape != true.shape):
+        scenes, height, width = true.shape
+        raise ValueError(f"prediction.step_mask has shape {shape_of(steps)}, not [{scenes}, T+1, {height}, {width}]")
+    _check_keys(truth.keys, prediction.keys, len(true))
+    by_slot = (prediction.soft_mask, prediction.component, prediction.latent_loc)
+    check_slots(mask, next((array.shape[1] for array in by_slot if array is not None), None))
+    if true is not truth.mask:
+        truth = replace(truth, mask=true)
+    if mask is not prediction.mask or steps is not prediction.step_mask:
+        prediction = replace(prediction, mask=mask, step_mask=steps)
+    return truth, prediction
+
+
+def _check_keys(true: Sequence[str], predicted: Sequence[str], scenes: int) -> None:
+    if len(true) != scenes:
+        raise ValueError(f"truth.mask has {scenes} scenes, and truth.keys {len(true)}")
+    if len(predicted) != scenes:
+        raise ValueError(f"prediction.keys has {len(predicted)} scenes, and truth.keys {len(true)}")
+    if tuple(true) != tuple(predicted):
+        place = next(i for i, (one, other) in enumerate(zip(true, predicted, strict=True)) if one != other)
+        raise ValueError(
+            f"prediction.keys differ from truth.keys: scene {place} is '{predicted[place]}', not '{true[place]}'"
+        )
 
 
 def squared_error(image: Bytes, reconstruction: Floats) -> NDArray[np.float64]:
     """Mean squared error of every scene, ``float64[B]``, of ``[B, H, W, 3]`` in 0…255 and in [0, 1]."""
     errors = np.empty(len(image))
-    for scene, (true, guess) in enumerate(zip(image, reconstruction, strict=True)):  # one fits the processor's cache
+    for scene, (true, guess) in enumerate(
+        zip(image, reconstruction, strict=True)
+    ):  # one scene fits the processor's cache
         error = (guess - true / 255).ravel()  # float64, as a quotient of integers is
         errors[scene] = error @ error / error.size
     return errors

@@ -36,7 +36,7 @@ DEGENERATE: dict[Convention, str] = {
 
 
 @dataclass(frozen=True)
-class Rules:
+class MetricOptions:
     """What one may choose about metrics; part of an evaluation's key.
 
     Attributes:

@@ -26,4 +26,4 @@ def score(comparison: Comparison) -> Scores:
     table_BNK = comparison.table_BNK
     entities = (row for row in range(1, table_BNK.shape[1]) if row - 1 not in comparison.background)
     together_B = one_id_and_slot(table_BNK, next(entities, 0))
-    return adjusted_rand_index(table_BNK[:, 1:], comparison.rules.convention, together_B)
+    return adjusted_rand_index(table_BNK[:, 1:], comparison.options.convention, together_B)

@@ -24,4 +24,4 @@ CONVENTION = (
 def score(comparison: Comparison) -> Scores:
     """ARI of every scene over all its pixels, in [−1, 1]; see :class:`iodine_kit.metrics.MetricPlugin`."""
     table_BNK = comparison.table_BNK
-    return adjusted_rand_index(table_BNK, comparison.rules.convention, one_id_and_slot(table_BNK))
+    return adjusted_rand_index(table_BNK, comparison.options.convention, one_id_and_slot(table_BNK))

@@ -24,7 +24,4 @@ CONVENTION = (
 
 def score(comparison: Comparison) -> Scores:
     """SSIM of every scene, in [−1, 1]; see :class:`iodine_kit.metrics.MetricPlugin`."""
-    assert comparison.prediction.reconstruction is not None
-    return Scores(
-        structural_similarity(comparison.truth.image, comparison.prediction.reconstruction, comparison.device)
-    )
+    return Scores(structural_similarity(*comparison.images, comparison.device))

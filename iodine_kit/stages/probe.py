@@ -128,11 +128,11 @@ def _make(config: ProbeConfig, predictions: Artifact, dataset: Artifact, out: Pa
 
 def _gather(config: ProbeConfig, pairs: Pairs) -> tuple[Objects, list[SlotTable]]:
     """Objects and slots of the first scenes."""
-    from iodine_kit.evaluation.probing.objects import Gathering
+    from iodine_kit.evaluation.probing.objects import ObjectCollector
     from iodine_kit.evaluation.probing.slots import SlotTable, slot_table
-    from iodine_kit.metrics import Comparison
 
-    gathering, tables, done = Gathering(pairs.info.entities), list[SlotTable](), 0
+    collector = ObjectCollector(pairs.info.entities, pairs.info.background)
+    tables, done = list[SlotTable](), 0
     wanted = min(len(pairs), config.scenes)
     for truth, prediction in pairs.batches(batch_size(pairs.info.height * pairs.info.width), LATENTS):
         rest = min(len(truth), wanted - done)
@@ -140,10 +140,10 @@ def _gather(config: ProbeConfig, pairs: Pairs) -> tuple[Objects, list[SlotTable]
             break
         truth, prediction = _first(truth, rest), _first(prediction, rest)
         factors = [pairs.scenes.scene(place).factors for place in range(done, done + rest)]
-        gathering.add(Comparison(truth, prediction, pairs.info.background), factors)
+        collector.add(truth, prediction, factors)
         tables.append(slot_table(prediction))
         done += rest
-    return gathering.objects(), tables
+    return collector.objects(), tables
 
 
 def _first(batch: BatchT, count: int) -> BatchT:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats64 = NDArray[np.float64]
+from iodine_kit.records import Floats64
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iodine_kit.evaluation.probing.factors import Factor, Kind
+from iodine_kit.records import Floats64
 
 Probe = Literal["linear", "mlp", "forest"]
-Floats64 = NDArray[np.float64]
 HIDDEN = 32
 ITERATIONS = 200
 PENALTY = 1.0

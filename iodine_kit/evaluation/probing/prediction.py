@@ -14,9 +14,9 @@ from iodine_kit.evaluation.probing.factors import Factor
 from iodine_kit.evaluation.probing.matching import by_loss
 from iodine_kit.evaluation.probing.objects import Objects
 from iodine_kit.progress import Advance
+from iodine_kit.records import Floats64
 
 Match = Literal["mask", "loss"]
-Floats64 = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from iodine_kit.evaluation import bootstrap
 from iodine_kit.evaluation.probing.factors import Factor
-
-Floats64 = NDArray[np.float64]
+from iodine_kit.records import Floats64
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iodine_kit.records import Array, PredictionBatch
+from iodine_kit.records import Array, Floats64, PredictionBatch
 
-Floats64 = NDArray[np.float64]
 NATS = 1.0
 """A slot tells something if its KL divergence from the prior is larger."""
 

@@ -17,6 +17,7 @@ from iodine_kit.evaluation.config import require_parquet
 from iodine_kit.evaluation.files import SCENES, write_summary, write_table
 from iodine_kit.evaluation.paired import Draws, model_figures, pair_figures
 from iodine_kit.progress import Reporter
+from iodine_kit.records import Floats64
 from iodine_kit.runner import Facts, Job, Tables
 from iodine_kit.stages.compare.models import Model, check, comparable, group, trace
 from iodine_kit.stages.evaluate import read_scenes, read_table
@@ -129,7 +130,7 @@ def _make(
     return facts
 
 
-def _scores(model: Model, metrics: Sequence[str]) -> bootstrap.Floats64:
+def _scores(model: Model, metrics: Sequence[str]) -> Floats64:
     """Scores of S seeds, N scenes and M metrics, ``float64[S, N, M]``."""
     tables = [read_table(evaluation) for evaluation in model.evaluations]
     return np.stack([np.stack([table[name] for name in metrics], 1) for table in tables])
@@ -150,7 +151,7 @@ def _described(metric: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write_scenes(
-    out: Path, models: Sequence[Model], metrics: Sequence[str], scores: Sequence[bootstrap.Floats64], kind: str
+    out: Path, models: Sequence[Model], metrics: Sequence[str], scores: Sequence[Floats64], kind: str
 ) -> None:
     """A row per model and scene: its scores, each the mean over seeds."""
     import pandas as pd

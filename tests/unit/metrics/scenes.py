@@ -9,7 +9,7 @@ from types import ModuleType
 import numpy as np
 from hypothesis import strategies as st
 
-from iodine_kit.metrics import Comparison, Rules, Scores
+from iodine_kit.metrics import Comparison, MetricOptions, Scores
 from iodine_kit.records import Bytes, PredictionBatch, SceneBatch
 
 BATCH = 12
@@ -25,22 +25,26 @@ class Masks:
     predicted: Bytes
     background: tuple[int, ...]
 
-    def comparison(self, rules: Rules | None = None) -> Comparison:
-        return compare(self.true, self.predicted, self.background, rules)
+    def comparison(self, options: MetricOptions | None = None) -> Comparison:
+        return compare(self.true, self.predicted, self.background, options)
 
     def __iter__(self) -> Iterator[tuple[Bytes, Bytes]]:
         return iter(zip(self.true, self.predicted, strict=True))
 
 
-def compare(true: Bytes, predicted: Bytes, background: Sequence[int] = (0,), rules: Rules | None = None) -> Comparison:
+def compare(
+    true: Bytes, predicted: Bytes, background: Sequence[int] = (0,), options: MetricOptions | None = None
+) -> Comparison:
     keys = tuple(map(str, range(len(true))))
     truth = SceneBatch(keys, np.zeros((*true.shape, 3), np.uint8), true)
-    return Comparison(truth, PredictionBatch(keys, predicted), background, rules)
+    return Comparison(truth, PredictionBatch(keys, predicted), background, options)
 
 
-def one(metric: ModuleType, true: object, predicted: object, rules: Rules | None = None) -> tuple[float, bool]:
+def one(
+    metric: ModuleType, true: object, predicted: object, options: MetricOptions | None = None
+) -> tuple[float, bool]:
     """Score of one scene, given as rows of labels, and whether a convention decided it."""
-    comparison = compare(np.array([true], np.uint8), np.array([predicted], np.uint8), (0,), rules)
+    comparison = compare(np.array([true], np.uint8), np.array([predicted], np.uint8), (0,), options)
     scores: Scores = metric.score(comparison)
     return float(scores.values[0]), scores.degenerate is not None and bool(scores.degenerate[0])
 

@@ -13,7 +13,7 @@ from sklearn.metrics import jaccard_score
 from unit.metrics import reference
 from unit.metrics.scenes import Masks, masks
 
-from iodine_kit.metrics import Rules, boundary_f, miou
+from iodine_kit.metrics import MetricOptions, boundary_f, miou
 
 NAMES = ["miou", "miou_fg", "dice", "recovery", "mbo", "sc", "msc", "sc_fg", "count_accuracy", "ap"]
 
@@ -39,7 +39,7 @@ def test_a_metric_is_what_its_convention_says(name: str, case: Masks) -> None:
 @given(case=masks(), tolerance=st.sampled_from([0.0, 0.008, 0.2, 0.35]))
 @settings(max_examples=150, deadline=None)
 def test_boundaries_agree_as_in_davis(case: Masks, tolerance: float) -> None:
-    scores = boundary_f.score(case.comparison(Rules(tolerance=tolerance))).values
+    scores = boundary_f.score(case.comparison(MetricOptions(tolerance=tolerance))).values
     for score, (true, predicted) in zip(scores, case, strict=True):
         answers = reference.boundary_f(true, predicted, case.background, tolerance)
         assert agrees(score, answers), (score, answers, true, predicted)

@@ -10,8 +10,8 @@ from scipy.optimize import linear_sum_assignment
 from unit.metrics import reference
 from unit.metrics.scenes import Masks, compare, masks
 
-from iodine_kit.metrics import METRICS, Comparison, Rules, ari, miou
-from iodine_kit.metrics._counting import count
+from iodine_kit.metrics import METRICS, Comparison, MetricOptions, ari, miou
+from iodine_kit.metrics._masks import count
 from iodine_kit.records import PredictionBatch, SceneBatch
 
 OF_MASKS = [name for name in METRICS.own() if METRICS.load(name).NEEDS is None]
@@ -133,11 +133,11 @@ def test_steps_are_scored_like_predictions_of_their_own() -> None:
     true, steps = rng.integers(0, 4, (3, 8, 8), np.uint8), rng.integers(0, 4, (3, 5, 8, 8), np.uint8)
     truth = SceneBatch(("a", "b", "c"), np.zeros((3, 8, 8, 3), np.uint8), true)
     prediction = PredictionBatch(truth.keys, steps[:, -1], step_mask=steps)
-    rules = Rules("ones")
-    found = list(Comparison(truth, prediction, (0, 1), rules).steps())
+    options = MetricOptions("ones")
+    found = list(Comparison(truth, prediction, (0, 1), options).steps())
     assert len(found) == 5
     for metric in (ari, miou):
         for step, mask in zip(found, steps.swapaxes(0, 1), strict=True):
-            expected = metric.score(compare(true, mask, (0, 1), rules)).values
+            expected = metric.score(compare(true, mask, (0, 1), options)).values
             np.testing.assert_array_equal(metric.score(step).values, expected)
     assert list(compare(true, true).steps()) == []

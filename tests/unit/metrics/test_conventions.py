@@ -18,7 +18,7 @@ from iodine_kit.metrics import (
     DEGENERATE,
     METRICS,
     Convention,
-    Rules,
+    MetricOptions,
     ap,
     ari,
     ari_all,
@@ -72,7 +72,7 @@ FOREGROUND_ARI = {  # deepmind, emorl, ones, exclude; and whether it is 0/0
 def test_foreground_ari_of_degenerate_scenes(case: str, column: int) -> None:
     conventions: list[Convention] = ["deepmind", "emorl", "ones", "exclude"]
     true, predicted, answers, degenerate = FOREGROUND_ARI[case]
-    score, decided = one(ari, true, predicted, Rules(conventions[column]))
+    score, decided = one(ari, true, predicted, MetricOptions(conventions[column]))
     assert score == pytest.approx(answers[column], abs=1e-12, nan_ok=True)
     assert decided == degenerate
 
@@ -98,7 +98,7 @@ def test_the_convention_deepmind_is_what_its_function_answers(scenes: Masks) -> 
     """Whole images in one slot included, which an image in three of four is made to be."""
     kept = np.arange(len(scenes.predicted)) % 4 == 0
     predicted = np.where(kept[:, None, None], scenes.predicted, scenes.predicted[:, :1, :1])
-    comparison = compare(scenes.true, predicted, (0,), Rules("deepmind"))
+    comparison = compare(scenes.true, predicted, (0,), MetricOptions("deepmind"))
     for metric, leave_out in ((ari, 1), (ari_all, 0)):
         answers = [released(*pair, leave_out) for pair in zip(scenes.true, predicted, strict=True)]
         np.testing.assert_allclose(metric.score(comparison).values, answers, rtol=0, atol=1e-9)
@@ -106,18 +106,18 @@ def test_the_convention_deepmind_is_what_its_function_answers(scenes: Masks) -> 
 
 def test_whether_a_scene_counts_depends_on_the_truth_alone_under_exclude_and_not_under_deepmind() -> None:
     """Left out when it is right and counted when it is wrong, a single object could only lower a mean."""
-    assert [one(ari, ONE, guess, Rules("exclude"))[0] for guess in (ONE, HALVES)] == [1, 0]
-    assert [one(ari, ONE, guess, Rules("deepmind"))[0] for guess in (ONE, HALVES)] == [
+    assert [one(ari, ONE, guess, MetricOptions("exclude"))[0] for guess in (ONE, HALVES)] == [1, 0]
+    assert [one(ari, ONE, guess, MetricOptions("deepmind"))[0] for guess in (ONE, HALVES)] == [
         pytest.approx(NAN, nan_ok=True),
         0,
     ]
-    assert all(math.isnan(one(ari, NONE, guess, Rules("exclude"))[0]) for guess in (NONE, ONE, HALVES))
+    assert all(math.isnan(one(ari, NONE, guess, MetricOptions("exclude"))[0]) for guess in (NONE, ONE, HALVES))
 
 
 @pytest.mark.parametrize(("convention", "answer"), [("deepmind", 1), ("emorl", 1), ("ones", 1), ("exclude", 1)])
 def test_ari_over_all_pixels_of_an_empty_scene_in_one_slot(convention: Convention, answer: float) -> None:
-    assert one(ari_all, NONE, NONE + 3, Rules(convention)) == (pytest.approx(answer, nan_ok=True), True)
-    assert one(ari_all, NONE, ONE, Rules(convention)) == (0, False)
+    assert one(ari_all, NONE, NONE + 3, MetricOptions(convention)) == (pytest.approx(answer, nan_ok=True), True)
+    assert one(ari_all, NONE, ONE, MetricOptions(convention)) == (0, False)
 
 
 @pytest.mark.parametrize("metric", [miou, dice, recovery, mbo, sc_fg, boundary_f])
@@ -170,7 +170,7 @@ def test_the_boundary_s_tolerance_is_a_share_of_the_diagonal_rounded_up() -> Non
     """Boxes 3 pixels apart: beyond 2, within 3."""
     near, far = 2 / math.hypot(16, 16), 2.01 / math.hypot(16, 16)
     moved = drawn((2, 8, 5, 11))
-    strict, lenient = (one(boundary_f, ONE, moved, Rules(tolerance=share))[0] for share in (near, far))
+    strict, lenient = (one(boundary_f, ONE, moved, MetricOptions(tolerance=share))[0] for share in (near, far))
     assert strict < lenient == 1
 
 
@@ -178,7 +178,7 @@ def test_the_boundary_s_tolerance_is_a_share_of_the_diagonal_rounded_up() -> Non
 @pytest.mark.parametrize("convention", DEGENERATE)
 def test_every_convention_is_a_finished_sentence(name: str, convention: Convention) -> None:
     metric = METRICS.load(name)
-    sentence = describe(metric, Rules(convention, 0.0125))
+    sentence = describe(metric, MetricOptions(convention, 0.0125))
     assert "{" not in sentence
     assert "  " not in sentence
     assert sentence.endswith(".")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from iodine_kit.metrics._counting import count
+from iodine_kit.metrics._masks import count
 from iodine_kit.metrics._rand_index import adjusted_rand_index
 
 

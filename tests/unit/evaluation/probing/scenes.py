@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from iodine_kit.evaluation.probing.objects import Gathering, Objects
-from iodine_kit.metrics import Comparison
+from iodine_kit.evaluation.probing.objects import ObjectCollector, Objects
 from iodine_kit.records import Array, PredictionBatch, SceneBatch
 
 ROOM = 4
@@ -34,7 +33,7 @@ class Made:
         return PredictionBatch(self.truth().keys, self.guess, latent_loc=loc, latent_scale=np.full_like(loc, 0.5))
 
     def gathered(self, at_once: int = 1000) -> Objects:
-        gathering = Gathering(ROOM + 1)
+        collector = ObjectCollector(ROOM + 1, (0,))
         for first in range(0, len(self.mask), at_once):
             some = slice(first, first + at_once)
             whole, said = self.truth(), self.prediction()
@@ -42,8 +41,8 @@ class Made:
             latents = {"latent_loc": said.latent_loc[some], "latent_scale": said.latent_scale[some]}
             prediction = PredictionBatch(truth.keys, said.mask[some], **latents)
             rows = [{name: values[i] for name, values in self.factors.items()} for i in range(len(whole))[some]]
-            gathering.add(Comparison(truth, prediction, (0,)), rows)
-        return gathering.objects()
+            collector.add(truth, prediction, rows)
+        return collector.objects()
 
 
 def made(scenes: int, dimensions: int, *, counts: Array | None = None, seed: int = 0) -> Made:

@@ -67,7 +67,7 @@ def test_an_object_that_lost_all_its_pixels_to_others_is_not_counted() -> None:
 def test_a_mask_without_factors_and_latents_without_a_value_are_refused() -> None:
     world = made(10, 2)
     world.mask[4, 0, 0] = ROOM + 3
-    with pytest.raises(SchemaError, match=f"'test-004' names entity {ROOM + 3}"):
+    with pytest.raises(SchemaError, match=f"'test-004' has entity {ROOM + 3}"):
         world.gathered()
     world = made(10, 2)
     world.loc_NKZ[7, 0, 1] = np.nan
@@ -75,7 +75,7 @@ def test_a_mask_without_factors_and_latents_without_a_value_are_refused() -> Non
         world.gathered()
     world = made(10, 2)
     world.guess[2, 0, 0] = ROOM + 1
-    with pytest.raises(SchemaError, match="'test-002' names slot 5, and there are latents of 5 slots"):
+    with pytest.raises(SchemaError, match="'test-002' has slot 5, but there are latents of 5 slots"):
         world.gathered()
 
 

@@ -1,19 +1,52 @@
-"""Pixels by true entity and slot: the small table that most metrics are formulas of."""
+"""Which masks are accepted, and pixels by true entity and slot: the table from which most metrics are computed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from iodine_kit.records import Array, Bytes
 
+LARGEST = 255
+"""The largest id of an entity or slot."""
 AT_ONCE = 1 << 19
 """Pixels counted together: few enough to stay in a processor's cache."""
 MANY_RUNS = 0.1
 """Runs per pixel from which on counting runs is slower than counting pixels."""
 _CHAINS = 4
+
+
+def checked_masks(name: str, masks: Any) -> Bytes:
+    """Masks as ``uint8``: arrays of that type as they are, other integers converted.
+
+    Raises:
+        ValueError: for another type, or ids outside 0…255; ``name`` is that of the argument.
+    """
+    array = np.asarray(masks)
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype.kind not in "iu":
+        advice = "take the arg max over slots" if array.dtype.kind == "f" else "one id per pixel"
+        raise ValueError(f"{name} is {array.dtype}, not integers: {advice}")
+    low, high = int(array.min(initial=0)), int(array.max(initial=0))
+    if low < 0 or high > LARGEST:
+        raise ValueError(f"{name} has ids from {low} to {high}; they must lie in 0…{LARGEST}: renumber them")
+    return array.astype(np.uint8)
+
+
+def check_slots(mask: Bytes, slots: int | None) -> None:
+    """Raise :class:`ValueError` if a predicted mask has a slot id that is not below ``slots``."""
+    highest = int(mask.max(initial=0)) if slots is not None else -1
+    if slots is not None and highest >= slots:
+        raise ValueError(f"prediction.mask has slot id {highest}, and there are {slots} slots, numbered from 0")
+
+
+def shape_of(array: Array) -> str:
+    """A shape as messages write it: ``"[2, 6, 8]"``."""
+    return f"[{', '.join(map(str, array.shape))}]"
 
 
 def count(mask: Bytes, slots: Bytes, background: Sequence[int]) -> NDArray[np.int64]:
