@@ -54,6 +54,13 @@ def held_out_rows(holdout: Holdout, factors: Mapping[str, Array]) -> Array:
     return held_out(holdout, np.asarray(factors["shape"]), np.where(same.any(1), same.argmax(1), -1))
 
 
+def related_rows(holdout: Holdout, factors: Mapping[str, Array]) -> tuple[Array, Array]:
+    """Which rows of a stored scene have a held-out shape, and which a held-out colour, ``bool[N]`` each."""
+    palette = np.array([COLOURS[NAMES.index(name)] for name in holdout.color])
+    colour: Array = (np.asarray(factors["color"])[:, None] == palette[None]).all(-1).any(-1)
+    return np.isin(factors["shape"], holdout.shape), colour
+
+
 def obeys(holdout: Holdout, shape: Array, colour: Array, key: str) -> bool:
     """Whether pieces may make up the scene called ``key``, which begins with its split's name: ``"test-00000007"``."""
     return bool(held_out(holdout, shape, colour).any()) == (key.rpartition("-")[0] in holdout.splits)

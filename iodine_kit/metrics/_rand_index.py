@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from iodine_kit.metrics import Convention, Scores
+from iodine_kit.metrics._conventions import Convention, Scores
 
 
 def adjusted_rand_index(
