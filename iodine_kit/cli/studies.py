@@ -81,8 +81,7 @@ def _conduct(name: str) -> Callable[..., None]:
     ) -> None:
         from iodine_kit.cli.console import Terminal, emit, err
         from iodine_kit.cli.options import hand_over
-        from iodine_kit.studies._study import study
-        from iodine_kit.studies._writing import JSON, PAGE
+        from iodine_kit.studies import JSON, PAGE, study
 
         if output is not None and output.exists() and not output.is_dir():
             raise typer.BadParameter(f"{output} is a file: name a directory", param_hint="--output")
@@ -105,9 +104,9 @@ def _conduct(name: str) -> Callable[..., None]:
 def _copy(source: Path, target: Path) -> None:
     import shutil
 
-    from iodine_kit.studies._writing import COPIED
+    from iodine_kit.studies import SUMMARY_FILES
 
     target.mkdir(parents=True, exist_ok=True)
-    for name in COPIED:
+    for name in SUMMARY_FILES:
         if (source / name).exists():
             shutil.copyfile(source / name, target / name)

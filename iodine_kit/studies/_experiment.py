@@ -1,4 +1,4 @@
-"""What a study works with: the stages over a base configuration, every artifact remembered by its role."""
+"""What a study works with: the stages over a base configuration, and a record of every artifact by its role."""
 
 from __future__ import annotations
 
@@ -8,24 +8,30 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from iodine_kit.artifacts.trained_model import of_run
-from iodine_kit.config import Config, Values
+from iodine_kit.config import Values
 from iodine_kit.errors import ConfigError
 from iodine_kit.progress import Advance, Reporter, Show
 from iodine_kit.runner import Job, Tables, obtain
 from iodine_kit.stages import evaluate, infer, prepare, train
 from iodine_kit.store import Artifact, Store
 
-_SAID_OFTEN = ("up to date: ", "note: ")
+METRICS = ("ari", "mse")
+"""The metrics that every study computes; most studies are about the first."""
+
+Overrides = Mapping[str, Mapping[str, Any]]
+"""Values that replace those of the base configuration, by table and key."""
+
+_ROUTINE = ("up to date: ", "note: ")
 
 
-class Brief:
-    """Passes everything on but what an artifact that is there, or the same configuration again, has to say."""
+class QuietReporter:
+    """Passes everything on except routine notes: a study would repeat them for each of its many artifacts."""
 
     def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter
 
     def note(self, text: str) -> None:
-        if not text.startswith(_SAID_OFTEN):
+        if not text.startswith(_ROUTINE):
             self._reporter.note(text)
 
     def track(self, label: str, total: int, done: int = 0) -> AbstractContextManager[Advance]:
@@ -35,72 +41,89 @@ class Brief:
         return self._reporter.watch(total, done)
 
 
-METRICS = ("ari", "mse")
-"""What studies look at: the first is the one that most of them are about."""
+@dataclass(frozen=True)
+class Evaluated:
+    """Predictions for one split of a data set, and their evaluation."""
 
-Over = Mapping[str, Mapping[str, Any]]
-"""Values that are laid over the base's, by table and key."""
+    predictions: Artifact
+    evaluation: Artifact
+    dataset: Artifact
 
 
 @dataclass
-class Bench:
-    """The stages over a base configuration.
+class Experiment:
+    """The stages over a base configuration. Every method reuses an artifact that is up to date.
 
     Attributes:
-        tables: of the base, with the study's and the user's values over them.
-        config: the study's own.
-        given: a trained run that was named or found; else the base's is trained.
-        used: every artifact that was asked for, by role.
+        tables: the base pipeline's tables, with the values of the study and of the user applied.
+        config: the study's own configuration.
+        store: where artifacts are looked up and made.
+        reporter: for notes and progress.
+        given_run: an existing trained run to use; ``None`` to train one from the base configuration.
+        used: every artifact that the study asked for, by role.
     """
 
     tables: Tables
     config: Any
     store: Store
     reporter: Reporter
-    given: Artifact | None = None
+    given_run: Artifact | None = None
     used: dict[str, Artifact] = field(default_factory=dict)
 
-    def dataset(self, role: str = "dataset", over: Over | None = None) -> Artifact:
-        """The base's data set, or another one."""
-        return self._obtain(role, prepare.plan(self._laid(over), self.store, self.reporter))
+    def dataset(self, role: str = "dataset", overrides: Overrides | None = None) -> Artifact:
+        """The data set of the base configuration, or a variant of it."""
+        return self._obtain(role, prepare.plan(self._tables(overrides), self.store, self.reporter))
 
-    def train(self, dataset: Artifact, role: str = "run", over: Over | None = None) -> Artifact:
-        """A run; an interrupted one goes on."""
-        return self._obtain(role, train.plan(self._laid(over), dataset, self.reporter))
+    def train(self, dataset: Artifact, role: str = "run", overrides: Overrides | None = None) -> Artifact:
+        """A training run on a data set; an interrupted run resumes."""
+        return self._obtain(role, train.plan(self._tables(overrides), dataset, self.reporter))
 
     def trained(self) -> tuple[Artifact, Artifact]:
-        """The run that the study is about and the data set it was trained on."""
-        if self.given is None:
+        """The run that the study is about, and the data set that it was trained on.
+
+        Raises:
+            ConfigError: if the weights of the given run were imported, so that it has no data set.
+        """
+        if self.given_run is None:
             dataset = self.dataset()
             return self.train(dataset), dataset
-        inputs = self.given.manifest.identity.inputs
+        inputs = self.given_run.manifest.identity.inputs
         if "dataset" not in inputs:
             raise ConfigError(
-                f"{self.given.path}: its weights were imported, so there is no data set that it was trained on: name "
-                "a run that was trained here, or a --pipeline"
+                f"{self.given_run.path}: the weights of this run were imported, so its training data set is unknown; "
+                "name a run that was trained here, or a --pipeline"
             )
         dataset = self.store.resolve(inputs["dataset"])
-        self.used |= {"dataset": dataset, "run": self.given}
-        return self.given, dataset
+        self.used |= {"dataset": dataset, "run": self.given_run}
+        return self.given_run, dataset
 
-    def infer(self, run: Artifact, dataset: Artifact, label: str, over: Over | None = None) -> Artifact:
-        """Predictions; the role is told apart by ``label``."""
-        return self._obtain(f"predictions, {label}", infer.plan(self._laid(over), of_run(run), dataset, self.reporter))
+    def infer(self, run: Artifact, dataset: Artifact, label: str, overrides: Overrides | None = None) -> Artifact:
+        """Predictions of a run; ``label`` distinguishes them from the other predictions of the study."""
+        job = infer.plan(self._tables(overrides), of_run(run), dataset, self.reporter)
+        return self._obtain(f"predictions, {label}", job)
 
-    def score(self, run: Artifact, dataset: Artifact, label: str, over: Over | None = None) -> Scored:
-        """Predictions and how good they are."""
-        predictions = self.infer(run, dataset, label, over)
-        tables = self._laid({"eval": {"metrics": METRICS}})
-        job = evaluate.plan(tables, predictions, dataset, self.reporter)
-        return Scored(predictions, self._obtain(f"evaluation, {label}", job), dataset)
+    def evaluate(self, run: Artifact, dataset: Artifact, label: str, overrides: Overrides | None = None) -> Evaluated:
+        """Predictions of a run and their evaluation by :data:`METRICS`."""
+        predictions = self.infer(run, dataset, label, overrides)
+        job = evaluate.plan(self._tables({"eval": {"metrics": METRICS}}), predictions, dataset, self.reporter)
+        return Evaluated(predictions, self._obtain(f"evaluation, {label}", job), dataset)
 
-    def require(self, dataset: Artifact, name: str, study: str) -> Values:
-        """The options that a data set was generated with; raises :class:`ConfigError` if it is not of this kind."""
+    def generator_options(self, dataset: Artifact, name: str, study: str) -> Values:
+        """The options that the generator of the data set was called with.
+
+        Args:
+            dataset: must have been generated by the plug-in ``name``.
+            name: of the data set plug-in that the study needs.
+            study: the study's name, for the error.
+
+        Raises:
+            ConfigError: if the data set is another one, or was read from files.
+        """
         options: Values = dict(dataset.config["dataset"])
         if options.pop("name") != name or dataset.config.get("origin") != "generated":
             raise ConfigError(
-                f"study {study} needs scenes that the generator of '{name}' can draw more of, and "
-                f"{dataset.reference.directory} is another data set or was read from files: name a fitting --pipeline"
+                f"study {study} generates more scenes of '{name}', but {dataset.reference.directory} is another data "
+                f"set or was read from files; name a --pipeline that generates '{name}'"
             )
         return options
 
@@ -110,19 +133,7 @@ class Bench:
         self.used[role] = obtain(self.store, job, self.reporter, resume="auto")
         return self.used[role]
 
-    def _laid(self, over: Over | None) -> dict[str, Values]:
-        over = over or {}
-        return {table: {**self.tables.get(table, {}), **over.get(table, {})} for table in {*self.tables, *over}}
-
-
-@dataclass(frozen=True)
-class Scored:
-    """Predictions for a data set's split and their evaluation."""
-
-    predictions: Artifact
-    evaluation: Artifact
-    dataset: Artifact
-
-
-class NoSettings(Config):
-    """For a study without any."""
+    def _tables(self, overrides: Overrides | None) -> dict[str, Values]:
+        overrides = overrides or {}
+        names = {*self.tables, *overrides}
+        return {name: {**self.tables.get(name, {}), **overrides.get(name, {})} for name in names}

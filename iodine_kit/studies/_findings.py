@@ -1,4 +1,4 @@
-"""What a study found: tables, plots, pictures and sentences, before they are written."""
+"""The result of a study before it is written: tables, plots, a picture and sentences."""
 
 from __future__ import annotations
 
@@ -11,31 +11,8 @@ from iodine_kit.reporting.charts.plot import Plot
 from iodine_kit.reporting.charts.series import Series, series_plot
 
 
-def line(name: str, x: Sequence[float], y: Sequence[Estimate]) -> Series:
-    """Estimates as a series."""
-    return Series(name, list(x), [e.mean for e in y], [e.low for e in y], [e.high for e in y])
-
-
-def points(y: Sequence[Estimate], name: str = "") -> Series:
-    """Estimates as points, one in every row."""
-    rows = [float(row) for row in range(len(y))]
-    return Series(name, rows, [e.mean for e in y], [e.low for e in y], [e.high for e in y], line=False)
-
-
-def over(
-    title: str, unit: str, x_label: str, lines: Sequence[Series], at: tuple[float, str] | None = None
-) -> Plot | None:
-    """A plot of lines over the knob's values."""
-    return series_plot(lines, title=title, x_label=x_label, unit=unit, at=at)
-
-
-def estimates(rows: Sequence[dict[str, Cell]], name: str) -> list[Estimate]:
-    """A column of estimates."""
-    return [cell for row in rows if isinstance(cell := row[name], Estimate)]
-
-
 class Estimate(NamedTuple):
-    """A mean over ``n`` scenes with its interval; NaN where there is none."""
+    """A mean over ``n`` scenes with its confidence interval; NaN where either is undefined."""
 
     mean: float
     low: float
@@ -49,33 +26,63 @@ class Estimate(NamedTuple):
 
 
 Cell = Estimate | float | int | str
+Row = Mapping[str, Cell]
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table: a name for files and a heading for people of every column, and rows of cells by column."""
+    """A table.
+
+    Attributes:
+        caption: one sentence.
+        columns: heading of each column, by the column's name in files.
+        rows: cells by the column's name.
+    """
 
     caption: str
     columns: Mapping[str, str]
-    rows: Sequence[Mapping[str, Cell]]
+    rows: Sequence[Row]
 
 
 @dataclass(frozen=True)
 class Findings:
-    """Everything a study has to tell.
+    """All results of a study.
 
     Attributes:
-        seen: sentences whose every figure was computed.
-        method: sentences on how it was done, and what the figures mean.
-        tables: the first one is ``table.csv``.
-        plots: for the figure.
-        picture: ``uint8[H, W, 3]`` and its caption.
-        facts: figures that stand in no table.
+        observations: sentences; every number in them was computed.
+        method: sentences on how the study was done and what its metrics mean.
+        tables: the first one is also written as ``table.csv``.
+        plots: panels of the figure; ``None`` where there is nothing to draw.
+        picture: ``uint8[H, W, 3]`` and its caption, or ``None``.
+        facts: values for ``study.json`` that are in no table.
     """
 
-    seen: Sequence[str]
+    observations: Sequence[str]
     method: Sequence[str]
     tables: Sequence[Table]
     plots: Sequence[Plot | None]
     picture: tuple[Bytes, str] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def estimates_in(rows: Sequence[Row], column: str) -> list[Estimate]:
+    """The estimates of one column, top to bottom; cells of other types are skipped."""
+    return [cell for row in rows if isinstance(cell := row[column], Estimate)]
+
+
+def line_series(name: str, x: Sequence[float], y: Sequence[Estimate]) -> Series:
+    """Estimates as a line over ``x`` with error bars."""
+    return Series(name, list(x), [e.mean for e in y], [e.low for e in y], [e.high for e in y])
+
+
+def point_series(y: Sequence[Estimate], name: str = "") -> Series:
+    """Estimates as points with error bars, one in each row of a row plot."""
+    rows = [float(row) for row in range(len(y))]
+    return Series(name, rows, [e.mean for e in y], [e.low for e in y], [e.high for e in y], line=False)
+
+
+def line_plot(
+    title: str, unit: str, x_label: str, lines: Sequence[Series], at: tuple[float, str] | None = None
+) -> Plot | None:
+    """Lines over the values of the varied factor; ``at`` marks one of the values with a label."""
+    return series_plot(lines, title=title, x_label=x_label, unit=unit, at=at)

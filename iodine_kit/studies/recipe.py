@@ -1,4 +1,4 @@
-"""recipe: which choices of a training recipe decide how fast objects are found."""
+"""recipe: which choices of a training recipe decide how fast the model learns to segment."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from iodine_kit.formatting import number
 from iodine_kit.reporting.charts.series import rows_plot
 from iodine_kit.stages import train
 from iodine_kit.store import Artifact
-from iodine_kit.studies._experiment import Bench, Scored
-from iodine_kit.studies._findings import Cell, Estimate, Findings, Table, estimates, points
-from iodine_kit.studies._scores import ARI_TEXT, INTERVALS, ari, estimate, last, mse, told
+from iodine_kit.studies._experiment import Evaluated, Experiment
+from iodine_kit.studies._findings import Cell, Estimate, Findings, Table, estimates_in, point_series
+from iodine_kit.studies._scores import ARI_TEXT, INTERVALS, estimate, fg_ari, final, format_estimate, mse
 
 VERSION = 1
 SUMMARY = "a training recipe with one choice changed at a time: FG-ARI, error, KL and speed of short runs"
 QUESTION = (
-    "Which choices decide how fast IODINE learns to take scenes apart: the weight of the KL term, patches, the "
-    "refinement network's capacity, the batch, or the number of refinement steps?"
+    "Which choices decide how fast IODINE learns to segment: the weight of the KL term, patches, the capacity of the "
+    "refinement network, the batch size, or the number of refinement steps?"
 )
 TAKES_RUN = False
 BASE = {
@@ -30,16 +30,16 @@ BASE = {
     "model": {"beta": 1.0},
     "infer": {"restarts": 1, "steps": 6},
 }
-AS_IT_IS = "the recipe"
+UNCHANGED = "the recipe"
 _Tables = dict[str, dict[str, Any]]
 
 
 class Config(configuration.Config):
-    """What to try.
+    """What the study varies.
 
     Attributes:
-        images: that every run is trained on, whatever its batch.
-        only: names of the variants to try; empty is all of them.
+        images: number of images that every run is trained on, whatever its batch size.
+        only: names of the variants to try. Defaults to all of them.
     """
 
     images: Annotated[int, Field(ge=1)] = 16_000
@@ -47,11 +47,11 @@ class Config(configuration.Config):
 
 
 def variants(tables: Mapping[str, Any]) -> dict[str, _Tables]:
-    """Changes to the recipe by name, as tables to lay over the pipeline's."""
+    """Changes to the recipe by the variant's name, as values that replace those of the pipeline's tables."""
     batch = int(tables.get("train", {}).get("batch_size", 32))
     steps = int(tables.get("model", {}).get("steps", 5))
     return {
-        AS_IT_IS: {},
+        UNCHANGED: {},
         "β = 0.25": {"model": {"beta": 0.25}},
         "β = 4": {"model": {"beta": 4.0}},
         "β = 16": {"model": {"beta": 16.0}},
@@ -67,61 +67,68 @@ def variants(tables: Mapping[str, Any]) -> dict[str, _Tables]:
     }
 
 
-def conduct(bench: Bench) -> Callable[[], Findings]:
-    """A short run, inference and evaluation for every variant."""
-    chosen = _chosen(bench)
-    dataset = bench.dataset()
+def conduct(experiment: Experiment) -> Callable[[], Findings]:
+    """Train a short run, infer and evaluate for each variant."""
+    chosen = _chosen(experiment)
+    dataset = experiment.dataset()
     runs: dict[str, Artifact] = {}
-    found: dict[str, Scored] = {}
-    for name, over in chosen.items():
-        runs[name] = bench.train(dataset, f"run, {name}", over)
-        found[name] = bench.score(runs[name], dataset, name)
-    return lambda: look(found, runs, bench.config.images)
+    results: dict[str, Evaluated] = {}
+    for name, overrides in chosen.items():
+        runs[name] = experiment.train(dataset, f"run, {name}", overrides)
+        results[name] = experiment.evaluate(runs[name], dataset, name)
+    return lambda: analyse(results, runs, experiment.config.images)
 
 
-def _chosen(bench: Bench) -> dict[str, _Tables]:
-    """The variants to try, each with as many steps as its batch needs, all checked before the first one runs."""
-    known = variants(bench.tables)
-    for name in bench.config.only:
+def _chosen(experiment: Experiment) -> dict[str, _Tables]:
+    """The variants to try, each with as many steps as its batch needs, all checked before the first run starts."""
+    known = variants(experiment.tables)
+    for name in experiment.config.only:
         if name not in known:
             raise ConfigError(f"study.only: no variant is called '{name}'{did_you_mean(name, known)}")
-    wanted = {AS_IT_IS, *bench.config.only} if bench.config.only else set(known)
-    chosen = {name: _whole(bench.tables, over, bench.config.images) for name, over in known.items() if name in wanted}
-    for over in chosen.values():
-        train.configure({**bench.tables, **over})
+    names = {UNCHANGED, *experiment.config.only} if experiment.config.only else set(known)
+    images = experiment.config.images
+    chosen = {name: _complete(experiment.tables, change, images) for name, change in known.items() if name in names}
+    for overrides in chosen.values():
+        train.configure({**experiment.tables, **overrides})
     return chosen
 
 
-def _whole(tables: Mapping[str, Any], over: _Tables, images: int) -> _Tables:
-    """Whole tables of training and model, with inner tables such as the decoder's merged and not replaced."""
+def _complete(tables: Mapping[str, Any], change: _Tables, images: int) -> _Tables:
+    """Complete tables ``train`` and ``model``; inner tables such as the decoder's are merged, not replaced."""
     result: _Tables = {}
     for table in ("train", "model"):
-        result[table] = merge(merge({}, tables.get(table, {})), over.get(table, {}))
+        result[table] = merge(merge({}, tables.get(table, {})), change.get(table, {}))
     settings = result["train"]
     settings["steps"] = max(images // int(settings.get("batch_size", 32)), 1)
     settings["warmup_steps"] = min(int(settings.get("warmup_steps", 0)), settings["steps"] // 2)
     return result
 
 
-def look(found: Mapping[str, Scored], runs: Mapping[str, Artifact], images: int) -> Findings:
-    """Table, two plots and what they show."""
-    base = found[AS_IT_IS]
-    rows: list[dict[str, Cell]] = [_row(name, scored, runs[name], base) for name, scored in found.items()]
-    names = list(found)
+def analyse(results: Mapping[str, Evaluated], runs: Mapping[str, Artifact], images: int) -> Findings:
+    """A table, two plots and sentences; all mappings are by variant."""
+    base = results[UNCHANGED]
+    rows: list[dict[str, Cell]] = [_row(name, evaluated, runs[name], base) for name, evaluated in results.items()]
     plots = [
-        rows_plot(names, [points(estimates(rows, column))], title=title, x_label=unit, at=(here, AS_IT_IS))
-        for column, title, unit, here in (
-            ("fg_ari", "FG-ARI", "mean over scenes", estimates(rows, "fg_ari")[0].mean),
-            ("mse", "Reconstruction error", "mean squared error", estimates(rows, "mse")[0].mean),
+        rows_plot(
+            list(results),
+            [point_series(estimates_in(rows, column))],
+            title=title,
+            x_label=unit,
+            at=(estimates_in(rows, column)[0].mean, UNCHANGED),
+        )
+        for column, title, unit in (
+            ("fg_ari", "FG-ARI", "mean over scenes"),
+            ("mse", "Reconstruction error", "mean squared error"),
         )
     ]
     return Findings(
-        seen=_sentences(rows),
+        observations=_observations(rows),
         method=[
-            f"Each variant changes one choice of the pipeline and is trained on {images:,} images with one seed, the "
-            "weight of the KL term constant: short runs, whose order need not be that of runs to the end.",
-            "The difference is that to the recipe within the same scenes. Its interval knows of scenes, not of seeds. "
-            "Images per second are those of the whole run, of one machine, and of whatever else ran on it.",
+            f"Each variant changes one choice of the pipeline and is trained on {images:,} images with one seed and a "
+            "constant weight of the KL term. These are short runs; the ranking after full training may differ.",
+            "The difference is that to the recipe on the same scenes. Its interval reflects variation between scenes "
+            "but not between seeds. Images per second are measured over the whole run, on one machine that may have "
+            "run other programs too.",
             f"{ARI_TEXT} {INTERVALS}",
         ],
         tables=[
@@ -133,45 +140,48 @@ def look(found: Mapping[str, Scored], runs: Mapping[str, Artifact], images: int)
             )
         ],
         plots=plots,
-        facts={"images": images, "changes": {name: _changes(runs[AS_IT_IS], run) for name, run in runs.items()}},
+        facts={"images": images, "changes": {name: _changes(runs[UNCHANGED], run) for name, run in runs.items()}},
     )  # fmt: skip
 
 
-def _row(name: str, scored: Scored, run: Artifact, base: Scored) -> dict[str, Cell]:
+def _row(name: str, evaluated: Evaluated, run: Artifact, base: Evaluated) -> dict[str, Cell]:
     seconds, batch = run.facts.get("seconds_per_step"), run.config["train"]["batch_size"]
     return {
         "variant": name,
-        "fg_ari": estimate(ari(scored)),
-        "difference": "" if name == AS_IT_IS else estimate(ari(scored) - ari(base)),
-        "mse": estimate(mse(scored)),
-        "kl": float(last(scored, "kl").mean()),
+        "fg_ari": estimate(fg_ari(evaluated)),
+        "difference": "" if name == UNCHANGED else estimate(fg_ari(evaluated) - fg_ari(base)),
+        "mse": estimate(mse(evaluated)),
+        "kl": float(final(evaluated, "kl").mean()),
         "parameters": run.facts["parameters"],
         "images_per_second": round(batch / seconds) if seconds else "",
     }
 
 
 def _changes(base: Artifact, run: Artifact) -> dict[str, Any]:
-    """What a run's configuration has that the recipe's has not."""
+    """Values of a run's configuration that differ from the recipe's, by dotted name."""
     before, after = flatten(base.config), flatten(run.config)
     return {name: value for name, value in after.items() if before.get(name) != value}
 
 
-def _sentences(rows: Sequence[Mapping[str, Cell]]) -> list[str]:
+def _observations(rows: Sequence[Mapping[str, Cell]]) -> list[str]:
     changes = {str(row["variant"]): row["difference"] for row in rows if isinstance(row["difference"], Estimate)}
-    seen = [f"The recipe reaches an FG-ARI of {told(estimates(list(map(dict, rows)), 'fg_ari')[0])}."]
+    observations = [f"The recipe reaches an FG-ARI of {format_estimate(estimates_in(rows, 'fg_ari')[0])}."]
     if not changes:
-        return seen
+        return observations
     order = sorted(changes, key=lambda name: changes[name].mean)
-    worst, best = order[0], order[-1]
-    seen.append(f"FG-ARI falls most with '{worst}', by {told(_negative(changes[worst]))}.")
-    if changes[best].low > 0:
-        seen.append(f"It rises most with '{best}', by {told(changes[best])}.")
-    else:
-        seen.append("No variant is better by more than chance over scenes explains.")
+    gains = [name for name in order if changes[name].low > 0]
+    observations.append(
+        f"The largest drop of FG-ARI is {format_estimate(_negative(changes[order[0]]))}, for '{order[0]}'."
+    )
+    observations.append(
+        f"The largest gain of FG-ARI is {format_estimate(changes[gains[-1]])}, for '{gains[-1]}'."
+        if gains
+        else "No variant gains FG-ARI with an interval over scenes that excludes 0."
+    )
     errors = {str(row["variant"]): row["mse"] for row in rows if isinstance(row["mse"], Estimate)}
-    sharpest = min(errors, key=lambda name: errors[name].mean)
-    seen.append(f"The lowest reconstruction error is that of '{sharpest}', {number(errors[sharpest].mean)}.")
-    return seen
+    lowest = min(errors, key=lambda name: errors[name].mean)
+    observations.append(f"The lowest reconstruction error is {number(errors[lowest].mean)}, for '{lowest}'.")
+    return observations
 
 
 def _negative(value: Estimate) -> Estimate:

@@ -1,4 +1,4 @@
-"""seeds: how much of a figure is the seed of the training."""
+"""seeds: how much of a result is due to the training seed."""
 
 from __future__ import annotations
 
@@ -11,90 +11,100 @@ from pydantic import Field
 from iodine_kit import config as configuration
 from iodine_kit.formatting import number, spread
 from iodine_kit.reporting.charts.series import rows_plot
-from iodine_kit.studies._experiment import Bench, Scored
-from iodine_kit.studies._findings import Cell, Estimate, Findings, Table, estimates, points
-from iodine_kit.studies._scores import ARI_TEXT, INTERVALS, ari, estimate, last, mse, told
+from iodine_kit.studies._experiment import Evaluated, Experiment
+from iodine_kit.studies._findings import Cell, Estimate, Findings, Table, estimates_in, point_series
+from iodine_kit.studies._scores import ARI_TEXT, INTERVALS, estimate, fg_ari, final, format_estimate, mse
 
 VERSION = 1
 SUMMARY = "the same training with other seeds: is their spread larger than the interval over scenes?"
 QUESTION = (
-    "Does the interval over the test scenes of one run say how far another run of the same configuration may lie?"
+    "Does the interval over the test scenes of one run say how much the result of another run with the same "
+    "configuration can differ?"
 )
 TAKES_RUN = False
 BASE: dict[str, dict[str, object]] = {}
 
 
 class Config(configuration.Config):
-    """What to try.
+    """What the study varies.
 
     Attributes:
-        seeds: of the training.
+        seeds: training seeds, two or more.
     """
 
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(min_length=2)] = (0, 1, 2, 3, 4)
 
 
-def conduct(bench: Bench) -> Callable[[], Findings]:
-    """One run, inference and evaluation for every seed."""
-    dataset = bench.dataset()
-    found: dict[int, Scored] = {}
-    for seed in dict.fromkeys(bench.config.seeds):
-        run = bench.train(dataset, f"run, seed {seed}", {"train": {"seed": seed}})
-        found[seed] = bench.score(run, dataset, f"seed {seed}")
-    return lambda: look(found)
+def conduct(experiment: Experiment) -> Callable[[], Findings]:
+    """Train, infer and evaluate once for each seed."""
+    dataset = experiment.dataset()
+    results: dict[int, Evaluated] = {}
+    for seed in dict.fromkeys(experiment.config.seeds):
+        run = experiment.train(dataset, f"run, seed {seed}", {"train": {"seed": seed}})
+        results[seed] = experiment.evaluate(run, dataset, f"seed {seed}")
+    return lambda: analyse(results)
 
 
-def look(found: dict[int, Scored]) -> Findings:
-    """Table, two plots and what they show."""
+def analyse(results: dict[int, Evaluated]) -> Findings:
+    """A table, two plots and sentences."""
     rows: list[dict[str, Cell]] = [
-        {"seed": seed, "fg_ari": estimate(ari(one)), "elbo": estimate(last(one)), "mse": float(mse(one).mean())}
-        for seed, one in found.items()
+        {"seed": seed, "fg_ari": estimate(fg_ari(one)), "elbo": estimate(final(one)), "mse": float(mse(one).mean())}
+        for seed, one in results.items()
     ]
-    scores = estimates(rows, "fg_ari")
+    scores = estimates_in(rows, "fg_ari")
     means = np.array([score.mean for score in scores])
     between, half = float(means.std(ddof=1)), float(np.mean([(score.high - score.low) / 2 for score in scores]))
-    ends = [int(means.argmin()), int(means.argmax())]
-    low, high = (list(found.values())[end] for end in ends)
-    gap = estimate(ari(high) - ari(low))
-    outside = _outside(scores)
-    seen = [
-        f"FG-ARI over {len(rows)} seeds is {spread(float(means.mean()), between)} (mean ± standard deviation of the "
-        f"runs' means).",
-        f"The interval over scenes reaches {number(half)} to either side on average, and two standard deviations "
-        f"between seeds are {number(2 * between)}: "
-        + ("seeds differ by more than one run's interval tells." if 2 * between > half else
-           "seeds differ by no more than one run's interval tells."),
-        f"The best and the worst seed, {list(found)[ends[1]]} and {list(found)[ends[0]]}, differ by {told(gap)} on the "
-        f"same scenes (of all pairs the one that differs most, so this is no test); of {outside[1]} pairs "
-        f"of seeds {outside[0]} have a mean outside the other's interval.",
-    ]  # fmt: skip
-    names = [f"seed {seed}" for seed in found]
     plots = [
-        rows_plot(names, [points(estimates(rows, column))], title=title, x_label=unit, at=(_mean(rows, column), "mean"))
+        rows_plot(
+            [f"seed {seed}" for seed in results],
+            [point_series(estimates_in(rows, column))],
+            title=title,
+            x_label=unit,
+            at=(_mean(rows, column), "mean"),
+        )
         for column, title, unit in (
             ("fg_ari", "FG-ARI", "mean over scenes"),
             ("elbo", "ELBO", "nats per image"),
         )
     ]
-    facts = {"mean": float(means.mean()), "sd_between_seeds": between, "half_interval_over_scenes": half}
     return Findings(
-        seen=seen,
+        observations=_observations(results, scores, between, half),
         method=[
-            "A seed decides the weights that training starts from, the order of scenes and all noise of training; the "
-            "data and the noise at test time are the same for all.",
+            "The seed determines the initial weights, the order of scenes and all noise of the training. The data and "
+            "the noise at test time are the same for all seeds.",
             f"{ARI_TEXT} {INTERVALS}",
         ],
-        tables=[Table("One run each.", {"seed": "Seed", "fg_ari": "FG-ARI", "elbo": "ELBO", "mse": "MSE"}, rows)],
+        tables=[
+            Table("One run for each seed.", {"seed": "Seed", "fg_ari": "FG-ARI", "elbo": "ELBO", "mse": "MSE"}, rows)
+        ],
         plots=plots,
-        facts=facts,
+        facts={"mean": float(means.mean()), "sd_between_seeds": between, "half_interval_over_scenes": half},
     )
 
 
+def _observations(results: dict[int, Evaluated], scores: list[Estimate], between: float, half: float) -> list[str]:
+    means = np.array([score.mean for score in scores])
+    seeds = list(results)
+    worst, best = int(means.argmin()), int(means.argmax())
+    gap = estimate(fg_ari(results[seeds[best]]) - fg_ari(results[seeds[worst]]))
+    outside, pairs = _outside(scores)
+    larger = "more" if 2 * between > half else "no more"
+    return [
+        f"FG-ARI over {len(seeds)} seeds is {spread(float(means.mean()), between)} (mean ± standard deviation of the "
+        "runs' means).",
+        f"The interval over scenes extends {number(half)} to each side on average; two standard deviations between "
+        f"seeds are {number(2 * between)}. Seeds differ by {larger} than the interval of one run suggests.",
+        f"The best seed ({seeds[best]}) and the worst seed ({seeds[worst]}) differ by {format_estimate(gap)} on the "
+        "same scenes. This is the pair with the largest difference, so the interval is not a significance test. In "
+        f"{outside} of {pairs} ordered pairs of seeds, the mean of one lies outside the other's interval.",
+    ]
+
+
 def _outside(scores: list[Estimate]) -> tuple[int, int]:
-    """Ordered pairs of which the second's mean lies outside the first's interval, and all ordered pairs."""
+    """Number of ordered pairs in which the second mean lies outside the first interval, and of all ordered pairs."""
     pairs = [(a, b) for a in scores for b in scores if a is not b]
     return sum(not a.low <= b.mean <= a.high for a, b in pairs), len(pairs)
 
 
 def _mean(rows: list[dict[str, Cell]], column: str) -> float:
-    return float(np.mean([value.mean for value in estimates(rows, column)]))
+    return float(np.mean([value.mean for value in estimates_in(rows, column)]))

@@ -1,4 +1,4 @@
-"""slots: another number of slots at test time."""
+"""slots: vary the number of slots at test time."""
 
 from __future__ import annotations
 
@@ -10,63 +10,73 @@ from pydantic import Field
 
 from iodine_kit import config as configuration
 from iodine_kit.evaluation.probing.slots import owned_shares
+from iodine_kit.formatting import percent
 from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
-from iodine_kit.studies._experiment import Bench, Scored
-from iodine_kit.studies._findings import Cell, Findings, Table, estimates, line, over
-from iodine_kit.studies._scores import ARI_TEXT, INTERVALS, Floats64, ari, estimate, last, mse, told
+from iodine_kit.studies._experiment import Evaluated, Experiment
+from iodine_kit.studies._findings import Cell, Findings, Table, estimates_in, line_plot, line_series
+from iodine_kit.studies._scores import (
+    ARI_TEXT,
+    INTERVALS,
+    Floats64,
+    estimate,
+    fg_ari,
+    final,
+    format_estimate,
+    mse,
+)
 
 VERSION = 1
-SUMMARY = "other numbers of slots K at test time: FG-ARI, ELBO and slots in use over K"
-QUESTION = "Are slots that a scene does not need left empty, and what is lost with fewer than there are objects?"
+SUMMARY = "other numbers of slots K at test time: FG-ARI, ELBO and slots in use by K"
+QUESTION = "Do slots that a scene does not need stay empty, and what is lost if there are fewer slots than objects?"
 TAKES_RUN = True
 BASE = {"infer": {"restarts": 1}}
 
 
 class Config(configuration.Config):
-    """What to try.
+    """What the study varies.
 
     Attributes:
-        slots: numbers of slots; empty is 2 to twice the training's and one.
-        active_share: of the image's pixels that a slot must own to count as in use.
+        slots: numbers of slots K. Defaults to 2 … one more than twice the K of training.
+        active_share: share of the image's pixels that a slot must own to count as in use.
     """
 
     slots: tuple[Annotated[int, Field(ge=1, le=255)], ...] = ()
     active_share: Annotated[float, Field(gt=0, lt=1)] = 0.01
 
 
-def conduct(bench: Bench) -> Callable[[], Findings]:
-    """One inference and evaluation for every K."""
-    run, dataset = bench.trained()
-    trained, share = int(run.config["model"]["slots"]), bench.config.active_share
-    slots = sorted(set(bench.config.slots)) or list(range(2, 2 * trained + 2))
-    found = {k: bench.score(run, dataset, f"K = {k}", {"infer": {"slots": k}}) for k in slots}
-    return lambda: look(found, trained, share)
+def conduct(experiment: Experiment) -> Callable[[], Findings]:
+    """Infer and evaluate once for each K."""
+    run, dataset = experiment.trained()
+    trained, share = int(run.config["model"]["slots"]), experiment.config.active_share
+    slots = sorted(set(experiment.config.slots)) or list(range(2, 2 * trained + 2))
+    results = {k: experiment.evaluate(run, dataset, f"K = {k}", {"infer": {"slots": k}}) for k in slots}
+    return lambda: analyse(results, trained, share)
 
 
-def active_slots(scored: Scored, share: float) -> Floats64:
-    """Slots of every scene that own at least ``share`` of the pixels."""
-    masks = np.asarray(PredictionReader(scored.predictions.path / PREDICTIONS).column("mask"))
-    owned = owned_shares(masks, int(scored.predictions.facts["slots"]))
+def active_slots(evaluated: Evaluated, share: float) -> Floats64:
+    """Number of slots of every scene that own at least ``share`` of the pixels, ``float64[N]``."""
+    masks = np.asarray(PredictionReader(evaluated.predictions.path / PREDICTIONS).column("mask"))
+    owned = owned_shares(masks, int(evaluated.predictions.facts["slots"]))
     result: Floats64 = (owned >= share).sum(1).astype(np.float64)
     return result
 
 
-def look(found: dict[int, Scored], trained: int, share: float) -> Findings:
-    """Table, three plots and what they show."""
+def analyse(results: dict[int, Evaluated], trained: int, share: float) -> Findings:
+    """A table, three plots and sentences."""
     rows: list[dict[str, Cell]] = [
         {
             "slots": k,
-            "fg_ari": estimate(ari(scored)),
-            "elbo": estimate(last(scored)),
-            "active": estimate(active_slots(scored, share)),
-            "mse": float(mse(scored).mean()),
+            "fg_ari": estimate(fg_ari(evaluated)),
+            "elbo": estimate(final(evaluated)),
+            "active": estimate(active_slots(evaluated, share)),
+            "mse": float(mse(evaluated).mean()),
         }
-        for k, scored in found.items()
+        for k, evaluated in results.items()
     ]
-    slots, mark = list(found), (float(trained), f"training, K = {trained}")
-    scores, elbos, active = (estimates(rows, name) for name in ("fg_ari", "elbo", "active"))
+    slots, mark = list(results), (float(trained), f"training, K = {trained}")
+    scores, elbos, active = (estimates_in(rows, name) for name in ("fg_ari", "elbo", "active"))
     plots = [
-        over(title, unit, "slots K", [line("", slots, values)], mark)
+        line_plot(title, unit, "slots K", [line_series("", slots, values)], mark)
         for title, unit, values in (
             ("FG-ARI", "mean over scenes", scores),
             ("ELBO", "nats per image", elbos),
@@ -75,21 +85,23 @@ def look(found: dict[int, Scored], trained: int, share: float) -> Findings:
     ]
     best = max(range(len(rows)), key=lambda i: scores[i].mean)
     highest = max(range(len(rows)), key=lambda i: elbos[i].mean)
-    seen = [
-        f"The highest FG-ARI, {told(scores[best])}, is reached with K = {slots[best]}; "
-        f"the highest ELBO, {told(elbos[highest])}, with K = {slots[highest]}."
+    observations = [
+        f"FG-ARI is highest with K = {slots[best]}: {format_estimate(scores[best])}; "
+        f"the ELBO is highest with K = {slots[highest]}: {format_estimate(elbos[highest])}."
     ]
-    if trained in found:
+    if trained in results:
         here, end = slots.index(trained), len(slots) - 1
-        change = estimate(ari(found[slots[end]]) - ari(found[trained]))
-        seen.append(
-            f"From the training's K = {trained} to K = {slots[end]} FG-ARI changes by {told(change)} within the same "
-            f"scenes, and the slots in use go from {told(active[here])} to {told(active[end])}."
+        change = estimate(fg_ari(results[slots[end]]) - fg_ari(results[trained]))
+        observations.append(
+            f"From K = {trained}, as in training, to K = {slots[end]}, FG-ARI changes by {format_estimate(change)} on "
+            f"the same scenes, and the number of slots in use changes from {format_estimate(active[here])} to "
+            f"{format_estimate(active[end])}."
         )
     return Findings(
-        seen=seen,
+        observations=observations,
         method=[
-            f"A slot is in use if its mask is the largest in {share:.1%} of the pixels or more, background included.",
+            f"A slot is in use if its mask is the largest in {percent(share)} of the pixels or more (background "
+            "pixels count).",
             f"{ARI_TEXT} {INTERVALS}",
         ],
         tables=[

@@ -1,4 +1,4 @@
-"""Every study on a data set and a net that are minute, and one of them as users conduct it."""
+"""Every study on a tiny data set with a tiny model, and one of them from the command line."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from iodine_kit.errors import ConfigError
 from iodine_kit.progress import Silent
 from iodine_kit.registry import offers
 from iodine_kit.store import Store
-from iodine_kit.studies import STUDIES
-from iodine_kit.studies._study import study
+from iodine_kit.studies import STUDIES, study
 
 BASE = """
 [prepare]
@@ -35,7 +34,7 @@ batch_size = 4
 threads = 1
 """
 TINY_SETTINGS = TINY[1::2]
-LESS = {
+SMALL = {
     "inputs": ["study.leave_out=['image', 'dmask']", "study.seeds=[0, 1]", "train.steps=1"],
     "steps": ["study.steps=[0, 1, 3]"],
     "slots": ["study.slots=[2, 3]"],
@@ -60,7 +59,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", STUDIES.names())
-def test_every_study_offers_what_the_contract_asks(name: str) -> None:
+def test_every_study_satisfies_the_contract(name: str) -> None:
     plugin = STUDIES.load(name)
     assert all(hasattr(plugin, offer) for offer in offers(STUDIES.contract))
     assert set(plugin.BASE) <= {"train", "infer", "model", "eval"}, "tables that every pipeline has"
@@ -68,8 +67,7 @@ def test_every_study_offers_what_the_contract_asks(name: str) -> None:
 
 @pytest.mark.parametrize("pipeline", ["quickstart", "tetrominoes"])
 @pytest.mark.parametrize("name", STUDIES.names())
-def test_every_study_can_be_conducted_on_the_pipelines(name: str, pipeline: str) -> None:
-    """What a study changes of a pipeline's values, such as a shorter run, makes a configuration that is allowed."""
+def test_every_study_makes_valid_configurations_of_the_pipelines(name: str, pipeline: str) -> None:
     file = Path(__file__).parents[2] / "pipelines" / f"{pipeline}.toml"
     tables = merge(pipelines.load(str(file)), STUDIES.load(name).BASE)
     pipelines.check(tables)
@@ -77,10 +75,10 @@ def test_every_study_can_be_conducted_on_the_pipelines(name: str, pipeline: str)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", STUDIES.names())
-def test_every_study_makes_its_files_and_goes_by_what_it_computed(name: str, place: Path) -> None:
-    assert name in LESS, "a new study is tried here too"
+def test_every_study_writes_its_files_and_reuses_its_artifacts(name: str, place: Path) -> None:
+    assert name in SMALL, "add small settings for a new study"
     store = Store(place / "store")
-    settings = [*TINY_SETTINGS, *LESS[name]]
+    settings = [*TINY_SETTINGS, *SMALL[name]]
     artifact = study(name, store, Silent(), pipeline=str(place / "base.toml"), settings=settings)
     files = set(artifact.manifest.files)
     assert {"index.html", "study.md", "study.json", "table.csv", "figure.svg", "figure.png"} <= files
@@ -94,24 +92,24 @@ def test_every_study_makes_its_files_and_goes_by_what_it_computed(name: str, pla
     made = {path: path.stat().st_mtime_ns for path in store.root.glob("*/*/summary.json")}
     again = study(name, store, Silent(), pipeline=str(place / "base.toml"), settings=settings)
     assert again.path == artifact.path
-    assert {path: path.stat().st_mtime_ns for path in store.root.glob("*/*/summary.json")} == made, "nothing anew"
+    assert {path: path.stat().st_mtime_ns for path in store.root.glob("*/*/summary.json")} == made, "nothing is rebuilt"
 
 
 @pytest.mark.slow
-def test_a_study_takes_the_newest_run_if_no_pipeline_is_named(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_study_uses_the_newest_run_if_no_pipeline_is_named(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place)
     store = Store(place / "newest")
     base = str(place / "base.toml")
     first = study("steps", store, Silent(), pipeline=base, settings=[*TINY_SETTINGS, "study.steps=[1]"])
     less = ["study.steps=[1]", "infer.batch_size=4", "infer.threads=1"]
-    assert study("steps", store, Silent(), settings=less).path == first.path, "made from the same, it is the same"
+    assert study("steps", store, Silent(), settings=less).path == first.path, "the same inputs give the same artifact"
     found = study("steps", store, Silent(), settings=less, overwrite=True)
     assert found.manifest.identity.inputs["run"] == first.manifest.identity.inputs["run"]
     command = json.loads((found.path / "study.json").read_text())["command"]
     assert f"--run {found.manifest.identity.inputs['run'].directory}" in command
-    with pytest.raises(ConfigError, match="study steps has nothing to start from"):
+    with pytest.raises(ConfigError, match="study steps has no base"):
         study("steps", Store(place / "empty"), Silent())
-    with pytest.raises(ConfigError, match="study seeds trains runs of its own: leave --run out"):
+    with pytest.raises(ConfigError, match="study seeds trains its own runs: omit --run"):
         study("seeds", store, Silent(), run="run/any")
     with pytest.raises(ConfigError, match="--run and --pipeline exclude each other"):
         study("steps", store, Silent(), run="run/any", pipeline=base)
@@ -120,7 +118,7 @@ def test_a_study_takes_the_newest_run_if_no_pipeline_is_named(place: Path, monke
 
 
 @pytest.mark.slow
-def test_on_the_command_line_studies_are_listed_and_hand_their_files_over(iodine_kit: Command, tmp_path: Path) -> None:
+def test_the_command_line_lists_studies_and_copies_their_files(iodine_kit: Command, tmp_path: Path) -> None:
     listed = iodine_kit("study", "--help").stdout
     for name in STUDIES.names():
         assert name in listed and " ".join(STUDIES.load(name).SUMMARY.split()[:3]) in listed
@@ -128,9 +126,9 @@ def test_on_the_command_line_studies_are_listed_and_hand_their_files_over(iodine
     done = iodine_kit(
         "study", "slots", "--pipeline", "base.toml", *TINY, "--set", "study.slots=[2, 3]", "--output", "out", "--json"
     )
-    told = json.loads(done.stdout)
-    assert Path(told["page"]).name == "index.html" and told["artifacts"] == 6
-    assert "artifacts, made in" in done.stderr and "The highest FG-ARI" in done.stderr
-    handed = {path.name for path in (tmp_path / "out").iterdir()}
-    assert handed == {"study.md", "study.json", "table.csv", "figure.svg", "figure.png"}
+    facts = json.loads(done.stdout)
+    assert Path(facts["page"]).name == "index.html" and facts["artifacts"] == 6
+    assert "artifacts, made in" in done.stderr and "FG-ARI is highest with K" in done.stderr
+    copied = {path.name for path in (tmp_path / "out").iterdir()}
+    assert copied == {"study.md", "study.json", "table.csv", "figure.svg", "figure.png"}
     assert iodine_kit("study", "slot", status=4).stderr.strip().endswith("did you mean 'slots'?")

@@ -1,4 +1,4 @@
-"""multistability: the same images with many noises, and what that tells of inference in a mixture of objects."""
+"""multistability: infer the same images with many noises, and count the different decompositions."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from iodine_kit import config as configuration
-from iodine_kit.studies._experiment import Bench, Scored
+from iodine_kit.studies._experiment import Evaluated, Experiment
 from iodine_kit.studies._findings import Findings, Table
 from iodine_kit.studies._scores import INTERVALS
-from iodine_kit.studies.multistability.analysis import coupling_rows, mode_rows, plots, sentences, threshold_rows
-from iodine_kit.studies.multistability.inferences import Many
+from iodine_kit.studies.multistability.analysis import coupling_rows, mode_rows, observations, plots, threshold_rows
+from iodine_kit.studies.multistability.inferences import RepeatedInferences
 from iodine_kit.studies.multistability.modes import Linkage
 from iodine_kit.studies.multistability.picture import draw
 
 VERSION = 1
 SUMMARY = "the same images with many noises: different decompositions, their ELBOs, symmetry and coupling of slots"
 QUESTION = (
-    "Does refinement always end in the same decomposition, does the ELBO know which one is best, and what makes "
+    "Does refinement always end in the same decomposition, does the ELBO identify the best one, and what makes "
     "inference in a mixture of objects hard?"
 )
 TAKES_RUN = True
@@ -27,15 +27,16 @@ BASE = {"infer": {"restarts": 1}}
 
 
 class Config(configuration.Config):
-    """What to try.
+    """What the study varies.
 
     Attributes:
-        noises: inferences of every scene.
-        scenes: the first of the split.
-        threshold: ARI from which on two decompositions are the same one.
-        linkage: ``complete``: any two of a mode are the same; ``single``: connected components.
-        pixels: those that two decompositions are compared on: the objects', as FG-ARI does, or all.
-        pictured: scenes to picture.
+        noises: number of inferences of every scene, each with its own noise.
+        scenes: number of scenes, from the start of the split.
+        threshold: ARI at or above which two decompositions count as the same.
+        linkage: ``complete``: any two decompositions of a mode are the same; ``single``: modes are connected
+            components; ``average``: between the two.
+        pixels: the pixels that two decompositions are compared on: those of the objects, as for FG-ARI, or all.
+        pictured: number of scenes in the picture.
     """
 
     noises: Annotated[int, Field(ge=2, le=200)] = 24
@@ -46,54 +47,54 @@ class Config(configuration.Config):
     pictured: Annotated[int, Field(ge=1, le=20)] = 5
 
 
-def conduct(bench: Bench) -> Callable[[], Findings]:
-    """One inference of the same scenes for every noise."""
-    run, dataset = bench.trained()
-    config: Config = bench.config
-    first = int(bench.tables.get("infer", {}).get("seed", 0))
-    found = [
-        bench.score(run, dataset, f"noise {seed}", {"infer": {"seed": seed, "scenes": config.scenes}})
+def conduct(experiment: Experiment) -> Callable[[], Findings]:
+    """Infer and evaluate the same scenes once for each noise."""
+    run, dataset = experiment.trained()
+    config: Config = experiment.config
+    first = int(experiment.tables.get("infer", {}).get("seed", 0))
+    results = [
+        experiment.evaluate(run, dataset, f"noise {seed}", {"infer": {"seed": seed, "scenes": config.scenes}})
         for seed in range(first, first + config.noises)
     ]
-    return lambda: look(found, config)
+    return lambda: analyse(results, config)
 
 
-def look(found: list[Scored], config: Config) -> Findings:
-    """Tables, plots, a picture and what they show."""
-    many = Many(found, config.threshold, config.linkage, everywhere=config.pixels == "all")
+def analyse(results: list[Evaluated], config: Config) -> Findings:
+    """Three tables, two plots, a picture and sentences; ``results`` are by noise."""
+    repeated = RepeatedInferences(results, config.threshold, config.linkage, all_pixels=config.pixels == "all")
     pixels = "of the objects" if config.pixels == "foreground" else "of the image"
-    said, facts = sentences(many)
+    sentences, facts = observations(repeated)
     return Findings(
-        seen=said,
+        observations=sentences,
         method=[
-            f"Each of {many.scenes} scenes was inferred {many.noises} times by the same weights; only the noise of the "
-            f"samples differs. Two decompositions are compared by the ARI of their masks over the pixels {pixels}, so "
-            "that the slots' order does not matter. Modes are clusters of scipy's hierarchical clustering with "
-            f"{config.linkage} linkage, cut where the ARI falls below {config.threshold:g}.",
-            "An object's slot is the one that takes most of its pixels. The chi-square test takes the slot of the "
-            "first object of every scene, once for every noise.",
+            f"Each of {repeated.scenes} scenes was inferred {repeated.noises} times with the same weights; only the "
+            "noise of the samples differs. Two decompositions are compared by the ARI of their masks over the pixels "
+            f"{pixels}, so the order of the slots does not matter. Modes are clusters of scipy's hierarchical "
+            f"clustering with {config.linkage} linkage, cut at an ARI of {config.threshold:g}.",
+            "An object's slot is the slot that has most of its pixels. The chi-square test uses the slot of the first "
+            "object of every scene, once for every noise.",
             INTERVALS,
         ],
         tables=[
             Table(
                 "Scenes by their number of modes.",
                 {"modes": "Modes", "scenes": "Scenes", "largest": "Share of the largest mode",
-                 "fg_ari": "FG-ARI, mean over noises", "fg_ari_best_elbo": "FG-ARI of the best ELBO",
-                 "fg_ari_best": "Best FG-ARI of all", "elbo_range": "Range of the ELBO, nats"},
-                mode_rows(many),
+                 "fg_ari": "FG-ARI, mean over noises", "fg_ari_best_elbo": "FG-ARI of the highest ELBO",
+                 "fg_ari_best": "Highest FG-ARI", "elbo_range": "Range of the ELBO, nats"},
+                mode_rows(repeated),
             ),
             Table(
-                "After every refinement step.",
+                "By refinement step.",
                 {"steps": "Step", "coupled": "Two objects in one slot", "fg_ari": "FG-ARI", "nll": "NLL"},
-                coupling_rows(many),
+                coupling_rows(repeated),
             ),
             Table(
-                "By the ARI from which on two decompositions are the same.",
+                "By the ARI at or above which two decompositions count as the same.",
                 {"threshold": "ARI", "several": "Scenes with several modes", "modes": "Modes per scene"},
-                threshold_rows(many),
+                threshold_rows(repeated),
             ),
         ],
-        plots=plots(many),
-        picture=draw(many, config.pictured),
+        plots=plots(repeated),
+        picture=draw(repeated, config.pictured),
         facts=facts,
     )  # fmt: skip

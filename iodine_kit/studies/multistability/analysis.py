@@ -1,4 +1,4 @@
-"""What many inferences of the same scenes say: by number of modes, by refinement step, and in sentences."""
+"""Results of many inferences: by number of modes, by refinement step, by threshold, and as sentences."""
 
 from __future__ import annotations
 
@@ -6,198 +6,198 @@ from typing import Any
 
 import numpy as np
 
-from iodine_kit.formatting import number
+from iodine_kit.formatting import number, percent
 from iodine_kit.reporting.charts.plot import Plot
 from iodine_kit.reporting.charts.series import Series, series_plot
-from iodine_kit.studies._findings import Cell, estimates, line
-from iodine_kit.studies._scores import Floats64, estimate, told
-from iodine_kit.studies.multistability.inferences import Many
+from iodine_kit.studies._findings import Cell, estimates_in, line_series
+from iodine_kit.studies._scores import Floats64, estimate, format_estimate
+from iodine_kit.studies.multistability.inferences import RepeatedInferences
 
-_MOST = 5
-_EXPECTED = 5
-"""Objects per slot below which a chi-square test says nothing (Cochran's rule)."""
+_MOST_MODES = 5
+_MIN_EXPECTED = 5
+"""Objects per slot below which a chi-square test is not valid (Cochran's rule)."""
 _THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+_SIGNIFICANT = 0.05
+_TOLERANCE = 1e-9
+
+Observation = tuple[list[str], dict[str, Any]]
+"""Sentences, and the values in them by the name of ``study.json``."""
 
 
-def mode_rows(many: Many) -> list[dict[str, Cell]]:
-    """A row for every number of modes up to five, and one for all above."""
-    largest = (many.modes_RS == 0).mean(0)
-    gap = many.elbo_RS.max(0) - many.elbo_RS.min(0)
+def mode_rows(repeated: RepeatedInferences) -> list[dict[str, Cell]]:
+    """A row for every number of modes up to four, and one for five or more."""
+    largest = (repeated.modes_RS == 0).mean(0)
+    elbo_range = repeated.elbo_RS.max(0) - repeated.elbo_RS.min(0)
     rows: list[dict[str, Cell]] = []
-    most = np.minimum(many.mode_counts_S, _MOST)
-    for count in np.unique(most):
-        mine = most == count
+    groups = np.minimum(repeated.mode_counts_S, _MOST_MODES)
+    for count in np.unique(groups):
+        selected = groups == count
         rows.append(
             {
-                "modes": f"{count} or more" if count == _MOST else str(count),
-                "scenes": int(mine.sum()),
-                "largest": float(largest[mine].mean()),
-                "fg_ari": float(np.nanmean(many.ari_RS[:, mine])),
-                "fg_ari_best_elbo": float(np.nanmean(many.ari_of_best_elbo_S[mine])),
-                "fg_ari_best": float(np.nanmean(many.ari_RS[:, mine].max(0))),
-                "elbo_range": float(gap[mine].mean()),
+                "modes": f"{count} or more" if count == _MOST_MODES else str(count),
+                "scenes": int(selected.sum()),
+                "largest": float(largest[selected].mean()),
+                "fg_ari": float(np.nanmean(repeated.ari_RS[:, selected])),
+                "fg_ari_best_elbo": float(np.nanmean(repeated.ari_of_best_elbo_S[selected])),
+                "fg_ari_best": float(np.nanmean(repeated.ari_RS[:, selected].max(0))),
+                "elbo_range": float(elbo_range[selected].mean()),
             }
         )
     return rows
 
 
-def threshold_rows(many: Many) -> list[dict[str, Cell]]:
-    """A row for every threshold: where decompositions begin to be different is a choice."""
-    counts = {threshold: many.modes_at(threshold).max(0) + 1 for threshold in sorted({*_THRESHOLDS, many.threshold})}
+def threshold_rows(repeated: RepeatedInferences) -> list[dict[str, Cell]]:
+    """A row for every threshold, because the ARI at which decompositions count as the same is a choice."""
+    thresholds = sorted({*_THRESHOLDS, repeated.threshold})
+    counts = {threshold: repeated.modes_at(threshold).max(0) + 1 for threshold in thresholds}
     return [
-        {"threshold": threshold, "several": estimate((found > 1).astype(np.float64)), "modes": float(found.mean())}
-        for threshold, found in counts.items()
+        {"threshold": threshold, "several": estimate((modes_S > 1).astype(np.float64)), "modes": float(modes_S.mean())}
+        for threshold, modes_S in counts.items()
     ]
 
 
-def coupling_rows(many: Many) -> list[dict[str, Cell]]:
+def coupling_rows(repeated: RepeatedInferences) -> list[dict[str, Cell]]:
     """A row for every decode; intervals are over scenes."""
     return [
         {
             "steps": step,
-            "coupled": estimate(many.coupled_RSD[:, :, step].mean(0)),
-            "fg_ari": float(many.ari_D[step]),
-            "nll": float(many.nll_RSD[:, :, step].mean()),
+            "coupled": estimate(repeated.coupled_RSD[:, :, step].mean(0)),
+            "fg_ari": float(repeated.ari_D[step]),
+            "nll": float(repeated.nll_RSD[:, :, step].mean()),
         }
-        for step in range(many.decodes)
+        for step in range(repeated.decodes)
     ]
 
 
-def plots(many: Many) -> list[Plot | None]:
-    """How often two objects share a slot, and how many scenes have several modes, by the threshold."""
-    coupled = [estimate(many.coupled_RSD[:, :, step].mean(0)) for step in range(many.decodes)]
-    steps = [float(step) for step in range(many.decodes)]
-    rows = threshold_rows(many)
+def plots(repeated: RepeatedInferences) -> list[Plot | None]:
+    """How often two objects share a slot by step, and how many scenes have several modes by threshold."""
+    coupled = [estimate(repeated.coupled_RSD[:, :, step].mean(0)) for step in range(repeated.decodes)]
+    steps = [float(step) for step in range(repeated.decodes)]
+    rows = threshold_rows(repeated)
     return [
         series_plot(
-            [
-                Series("two objects in one slot", steps, [e.mean for e in coupled], [e.low for e in coupled],
-                       [e.high for e in coupled]),
-                Series("FG-ARI", steps, list(many.ari_D)),
-            ],
-            title="Coupling through a slot", x_label="after refinement step", unit="share of inferences", zero=True,
+            [line_series("two objects in one slot", steps, coupled), Series("FG-ARI", steps, list(repeated.ari_D))],
+            title="Coupling through a slot", x_label="refinement step", unit="share of inferences", zero=True,
         ),
         series_plot(
-            [line("", [float(str(row["threshold"])) for row in rows], estimates(rows, "several"))],
-            title="Scenes with several decompositions", x_label="ARI from which on two are the same",
-            unit="share of scenes", at=(many.threshold, "of the table"), zero=True,
+            [line_series("", [float(str(row["threshold"])) for row in rows], estimates_in(rows, "several"))],
+            title="Scenes with several decompositions", x_label="ARI that counts as the same",
+            unit="share of scenes", at=(repeated.threshold, "as in the table"), zero=True,
         ),
     ]  # fmt: skip
 
 
-def sentences(many: Many) -> tuple[list[str], dict[str, Any]]:
-    """What was seen, and its figures."""
-    several = float((many.mode_counts_S > 1).mean())
-    elbo, facts = _elbo(many)
-    permutation, chi = _permutation(many)
-    coupling, more = _coupling(many)
-    seen = [
-        f"{several:.1%} of the scenes end in more than one decomposition (ARI below {many.threshold:g}); "
-        f"a scene has {many.mode_counts_S.mean():.2f} "
-        f"modes on average, {many.mode_counts_S.max()} at most, in {many.noises} inferences.",
-        *elbo,
-        *coupling,
-        permutation,
-    ]
-    return seen, {"share_of_scenes_with_several_modes": several, **facts, **chi, **more}
+def observations(repeated: RepeatedInferences) -> Observation:
+    """All sentences, and the values in them."""
+    several = float((repeated.mode_counts_S > 1).mean())
+    modes = (
+        f"{percent(several)} of the scenes have more than one decomposition (ARI below {repeated.threshold:g}). In "
+        f"{repeated.noises} inferences, a scene has {repeated.mode_counts_S.mean():.2f} modes on average and "
+        f"{repeated.mode_counts_S.max()} at most."
+    )
+    elbo, elbo_facts = _elbo(repeated)
+    symmetry, symmetry_facts = _symmetry(repeated)
+    coupling, coupling_facts = _coupling(repeated)
+    facts = {"share_of_scenes_with_several_modes": several, **elbo_facts, **symmetry_facts, **coupling_facts}
+    return [modes, *elbo, *coupling, *symmetry], facts
 
 
-def _elbo(many: Many) -> tuple[list[str], dict[str, Any]]:
-    """Whether the ELBO knows the best decomposition."""
-    best = many.ari_RS.max(0)
-    known = np.isfinite(best)
-    varied = known & (best - many.ari_RS.min(0) > 1e-9)
-    finds = many.ari_of_best_elbo_S >= best - 1e-9
-    mean, chosen, oracle = (estimate(values) for values in (many.ari_RS.mean(0), many.ari_of_best_elbo_S, best))
-    text = [
-        f"FG-ARI is {told(mean)} as a mean over noises, {told(chosen)} if the inference with the highest ELBO is kept, "
-        f"and {told(oracle)} if the truth could choose."
+def _elbo(repeated: RepeatedInferences) -> Observation:
+    """Whether the highest ELBO identifies the best decomposition."""
+    best = repeated.ari_RS.max(0)
+    varied = np.isfinite(best) & (best - repeated.ari_RS.min(0) > _TOLERANCE)
+    picks_best = repeated.ari_of_best_elbo_S >= best - _TOLERANCE
+    mean, chosen, oracle = (estimate(values) for values in (repeated.ari_RS.mean(0), repeated.ari_of_best_elbo_S, best))
+    sentences = [
+        f"FG-ARI is {format_estimate(mean)} as the mean over noises, {format_estimate(chosen)} for the inference with "
+        f"the highest ELBO of each scene, and {format_estimate(oracle)} with an oracle choice."
     ]
     facts: dict[str, Any] = {
         "fg_ari_mean": mean.mean, "fg_ari_of_best_elbo": chosen.mean, "fg_ari_of_best": oracle.mean,
         "scenes_that_vary": int(varied.sum()),
     }  # fmt: skip
     if varied.any():
-        share, rank = float(finds[varied].mean()), _rank_correlation(many, varied)
+        share, rank = float(picks_best[varied].mean()), _rank_correlation(repeated, varied)
         facts |= {"best_elbo_is_best": share, "rank_correlation": rank}
-        text.append(
-            f"Of the {int(varied.sum())} scenes whose inferences differ in FG-ARI, the highest ELBO is that of a best "
-            f"decomposition in {share:.1%}; within a scene the rank correlation of ELBO and FG-ARI is {number(rank)} "
-            "on average."
+        sentences.append(
+            f"In {int(varied.sum())} scenes, FG-ARI differs between inferences. In {percent(share)} of these, the "
+            "inference with the highest ELBO has the highest FG-ARI; within a scene, the rank correlation of ELBO and FG-ARI is "
+            f"{number(rank)} on average."
         )
-    return text, facts
+    return sentences, facts
 
 
-def _rank_correlation(many: Many, scenes: np.ndarray[Any, np.dtype[np.bool_]]) -> float:
+def _rank_correlation(repeated: RepeatedInferences, scenes: np.ndarray[Any, np.dtype[np.bool_]]) -> float:
     from scipy import stats
 
     values: list[float] = [
-        float(stats.spearmanr(many.elbo_RS[:, scene], many.ari_RS[:, scene]).statistic)
+        float(stats.spearmanr(repeated.elbo_RS[:, scene], repeated.ari_RS[:, scene]).statistic)
         for scene in np.flatnonzero(scenes)
     ]
     return float(np.nanmean(values))
 
 
-def _permutation(many: Many) -> tuple[str, dict[str, Any]]:
-    """Difficulty three: the slots are interchangeable, and noise alone decides."""
+def _symmetry(repeated: RepeatedInferences) -> Observation:
+    """Third difficulty: slots are interchangeable, and only the noise decides which slot takes which object."""
     from scipy import stats
 
-    counts = many.first_owner_counts()
+    counts = repeated.first_owner_counts()
     test = stats.chisquare(counts)
-    shares = ", ".join(f"{share:.1%}" for share in counts / max(counts.sum(), 1))
-    if counts.sum() < _EXPECTED * len(counts):
-        verdict = "too few to judge"
+    shares = ", ".join(f"{percent(share)}" for share in counts / max(counts.sum(), 1))
+    if counts.sum() < _MIN_EXPECTED * len(counts):
+        conclusion = "there are too few inferences for a test"
+    elif test.pvalue >= _SIGNIFICANT:
+        conclusion = "no sign of a preferred slot"
     else:
-        verdict = "no sign of a preferred slot" if test.pvalue >= 0.05 else "which is not uniform at the 5 % level"
-    return (
-        f"Permutation symmetry: over noises a given object lies in slots 0 to {many.slots - 1} in {shares} of "
-        f"{counts.sum():,} inferences (chi-square {number(float(test.statistic))}, p = {number(float(test.pvalue))}): "
-        f"{verdict}. Slots start alike; they differ by the noise of their samples.",
-        {"slot_counts": counts.tolist(), "chi_square": float(test.statistic), "p": float(test.pvalue)},
+        conclusion = "the slots are not used uniformly at the 5 % level"
+    sentence = (
+        f"Permutation symmetry: a given object is in slots 0 to {repeated.slots - 1} in {shares} of {counts.sum():,} "
+        f"inferences (chi-square {number(float(test.statistic))}, p = {number(float(test.pvalue))}): {conclusion}. All "
+        "slots start from the same distribution and differ only by the noise of their samples."
     )
+    return [sentence], {"slot_counts": counts.tolist(), "chi_square": float(test.statistic), "p": float(test.pvalue)}
 
 
-def _coupling(many: Many) -> tuple[list[str], dict[str, Any]]:
-    """Difficulties one and two: components and mixing hang together, and objects are coupled through a slot."""
-    coupled = many.coupled_RSD
-    by_step, chance = coupled.mean((0, 1)), many.coupled_by_chance()
-    last = coupled[:, :, -1]
-    apart = _within(many.nll_RSD[:, :, -1], last)
-    first_nll, last_nll = (float(many.nll_RSD[:, :, step].mean()) for step in (0, -1))
-    text = [
-        "Components and mixing are inferred together: at the first decode, when no slot has its own component yet, "
-        f"FG-ARI is {number(float(many.ari_D[0]))} and the NLL {number(first_nll)} nats; after the last step they are "
-        f"{number(float(many.ari_D[-1]))} and {number(last_nll)}.",
-        f"Coupling through one slot: two objects or more share a slot in {by_step[0]:.1%} of the inferences at the "
-        f"first decode ({chance:.1%} if each object took one at random), "
-        f"{by_step[min(1, len(by_step) - 1)]:.1%} after one step and {by_step[-1]:.1%} after the last.",
-    ]
+def _coupling(repeated: RepeatedInferences) -> Observation:
+    """First two difficulties: components and mixing depend on each other, and objects are coupled through a slot."""
+    coupled = repeated.coupled_RSD
+    by_step, chance = coupled.mean((0, 1)), repeated.coupled_by_chance()
+    first_nll, last_nll = (float(repeated.nll_RSD[:, :, step].mean()) for step in (0, -1))
+    mixing = (
+        "Components and mixing are inferred together: at the first decode, before any slot has its own component, "
+        f"FG-ARI is {number(float(repeated.ari_D[0]))} and the NLL is {number(first_nll)} nats; after the last step "
+        f"they are {number(float(repeated.ari_D[-1]))} and {number(last_nll)} nats."
+    )
+    coupling = (
+        f"Coupling through one slot: two objects or more share a slot in {percent(by_step[0])} of the inferences at "
+        f"the first decode ({percent(chance)} if each object chose a slot at random), in "
+        f"{percent(by_step[min(1, len(by_step) - 1)])} after one step and in {percent(by_step[-1])} after the last."
+    )
     facts: dict[str, Any] = {
         "coupled_by_step": by_step.tolist(),
-        "fg_ari_by_step": many.ari_D.tolist(),
+        "fg_ari_by_step": repeated.ari_D.tolist(),
         "coupled_by_chance": chance,
     }
-    stuck = float(last[coupled[:, :, 1]].mean()) if many.decodes > 1 and coupled[:, :, 1].any() else float("nan")
-    if np.isfinite(stuck):
-        facts["stuck"] = stuck
-        text[1] += f" Of those that are coupled after one step, {stuck:.1%} still are at the end."
-    if np.isfinite(apart).any():
-        gap = estimate(apart)
+    if repeated.decodes > 1 and coupled[:, :, 1].any():
+        stuck = facts["stuck"] = float(coupled[:, :, -1][coupled[:, :, 1]].mean())
+        coupling += f" Of the inferences that are coupled after one step, {percent(stuck)} still are at the end."
+    differences = _difference_within_scenes(repeated.nll_RSD[:, :, -1], coupled[:, :, -1])
+    if np.isfinite(differences).any():
+        gap = estimate(differences)
         facts["nll_where_coupled_minus_apart"] = gap.mean
-        text[0] += (
-            f" Within scenes that end both ways, a decomposition with two objects in one slot costs {told(gap)} nats "
-            "more NLL than one without: one component cannot explain two objects, wherever the masks are."
-            if gap.low > 0
-            else f" Within scenes that end both ways, two objects in one slot change the NLL by {told(gap)} nats."
+        mixing += (
+            " Within scenes that have both kinds of decomposition, the NLL of a decomposition with two objects in one "
+            f"slot differs from that of one without by {format_estimate(gap)} nats"
+            + (": one component cannot explain two objects, whatever the masks are." if gap.low > 0 else ".")
         )
-    return text, facts
+    return [mixing, coupling], facts
 
 
-def _within(values_RS: Floats64, marked_RS: np.ndarray[Any, np.dtype[np.bool_]]) -> Floats64:
-    """Mean of the marked less mean of the others, scene by scene; NaN where one of them is missing."""
-    count = marked_RS.sum(0)
+def _difference_within_scenes(values_RS: Floats64, selected_RS: np.ndarray[Any, np.dtype[np.bool_]]) -> Floats64:
+    """Mean over the selected inferences minus mean over the others, ``float64[S]``; NaN where either set is empty."""
+    count = selected_RS.sum(0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        inside = (values_RS * marked_RS).sum(0) / count
-        outside = (values_RS * ~marked_RS).sum(0) / (len(values_RS) - count)
+        inside = (values_RS * selected_RS).sum(0) / count
+        outside = (values_RS * ~selected_RS).sum(0) / (len(values_RS) - count)
     difference: Floats64 = inside - outside
     return difference

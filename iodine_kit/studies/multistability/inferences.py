@@ -1,5 +1,5 @@
-# ruff: noqa: N802 - names of arrays end in their shape, be they properties
-"""The same scenes inferred many times: everything that is asked about them, worked out once."""
+# ruff: noqa: N802 - names of arrays, properties included, end in their shape
+"""The same scenes inferred many times: masks, ELBOs and slots of all inferences, and what is derived from them."""
 
 from __future__ import annotations
 
@@ -14,34 +14,45 @@ from iodine_kit.errors import SchemaError
 from iodine_kit.metrics import Comparison
 from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
 from iodine_kit.records import PredictionBatch, SceneBatch
-from iodine_kit.studies._experiment import Scored
-from iodine_kit.studies._scores import Floats64, ari
+from iodine_kit.studies._experiment import Evaluated
+from iodine_kit.studies._scores import Floats64, fg_ari
 from iodine_kit.studies.multistability.modes import Linkage, modes_of, owners, pairwise_ari, shared, shared_by_chance
 
 
-class Many:
+class RepeatedInferences:
     """S scenes inferred with R noises; D = T + 1 decodes, E objects.
 
     Attributes:
         truth: the scenes.
         masks_RSDHW: the slot of every pixel after every decode.
         nll_RSD, elbo_RS: in nats per image.
-        threshold: ARI from which on two decompositions are the same one.
+        threshold: ARI at or above which two decompositions count as the same.
+        noises, scenes, slots, entities: R, S, K, and E + 1 with the background.
+        background: mask indices of the background.
     """
 
-    def __init__(self, found: Sequence[Scored], threshold: float, linkage: Linkage, *, everywhere: bool) -> None:
-        self._found, self._linkage, self._everywhere = found, linkage, everywhere
+    def __init__(self, results: Sequence[Evaluated], threshold: float, linkage: Linkage, *, all_pixels: bool) -> None:
+        """Read the inferences.
+
+        Args:
+            results: one inference of the same scenes for each noise.
+            all_pixels: whether decompositions are compared on all pixels or on those of the objects only.
+
+        Raises:
+            SchemaError: if the predictions lack the masks of every decode, the ELBO or the NLL.
+        """
+        self._results, self._linkage, self._all_pixels = results, linkage, all_pixels
         self.threshold = threshold
-        readers = [PredictionReader(one.predictions.path / PREDICTIONS) for one in found]
+        readers = [PredictionReader(one.predictions.path / PREDICTIONS) for one in results]
         if not {"step_mask", "elbo", "nll"} <= readers[0].fields():
-            raise SchemaError("study multistability needs step masks and ELBOs: leave infer.store as it is")
+            raise SchemaError("study multistability needs step masks and ELBOs: keep the default of infer.store")
         self.noises, self.scenes = len(readers), len(readers[0])
-        self.slots = int(found[0].predictions.facts["slots"])
+        self.slots = int(results[0].predictions.facts["slots"])
         self.masks_RSDHW = np.stack([reader.column("step_mask") for reader in readers])
         self.nll_RSD = np.stack([np.asarray(reader.column("nll"), np.float64) for reader in readers])
         self.elbo_RS = np.stack([np.asarray(reader.column("elbo")[:, -1], np.float64) for reader in readers])
-        dataset = found[0].dataset
-        scenes = open_split(dataset, found[0].predictions.facts["split"])
+        dataset = results[0].dataset
+        scenes = open_split(dataset, results[0].predictions.facts["split"])
         self.truth: SceneBatch = scenes.batch(range(self.scenes))
         scenes.close()
         self.background = dataset_info(dataset).background
@@ -49,13 +60,13 @@ class Many:
 
     @property
     def decodes(self) -> int:
-        """T + 1."""
+        """D = T + 1."""
         return int(self.masks_RSDHW.shape[2])
 
     @cached_property
     def ari_RS(self) -> Floats64:
-        """FG-ARI of every inference."""
-        return np.stack([ari(one) for one in self._found])
+        """FG-ARI of every inference after the last decode."""
+        return np.stack([fg_ari(one) for one in self._results])
 
     @cached_property
     def ari_D(self) -> Floats64:
@@ -75,20 +86,20 @@ class Many:
 
     @cached_property
     def modes_RS(self) -> NDArray[np.int64]:
-        """The mode of every inference among those of its scene, the most frequent is 0."""
+        """The mode of every inference; the most frequent mode of a scene is 0."""
         return self.modes_at(self.threshold)
 
     def modes_at(self, threshold: float) -> NDArray[np.int64]:
-        """The same with another threshold."""
-        return np.stack([modes_of(alike, threshold, self._linkage) for alike in self.alike_SRR], 1)
+        """The mode of every inference with another threshold, ``int64[R, S]``."""
+        return np.stack([modes_of(ari_RR, threshold, self._linkage) for ari_RR in self.pairwise_ari_SRR], 1)
 
     @cached_property
-    def alike_SRR(self) -> Floats64:
-        """ARI of every two inferences of a scene."""
+    def pairwise_ari_SRR(self) -> Floats64:
+        """ARI between any two inferences of a scene."""
         parts = []
         for scene in range(self.scenes):
             truth, last = self.truth.mask[scene], self.masks_RSDHW[:, scene, -1]
-            inside = np.ones_like(truth, bool) if self._everywhere else ~np.isin(truth, self.background)
+            inside = np.ones_like(truth, bool) if self._all_pixels else ~np.isin(truth, self.background)
             parts.append(pairwise_ari(last[:, inside]))
         return np.stack(parts)
 
@@ -100,30 +111,30 @@ class Many:
 
     @cached_property
     def owners_RSDE(self) -> NDArray[np.int64]:
-        """The slot of every object after every decode, −1 where there is no such object; background left out."""
+        """The slot of every object after every decode; −1 where the object does not exist or is background."""
         shape = self.masks_RSDHW.shape
         result = np.full((*shape[:3], self.entities - 1), -1, np.int64)
         for scene in range(self.scenes):
             flat = self.masks_RSDHW[:, scene].reshape(-1, *shape[3:])
-            found = owners(self.truth.mask[scene], flat, self.entities, self.slots)
-            result[:, scene] = found.reshape(shape[0], shape[2], -1)
+            slots = owners(self.truth.mask[scene], flat, self.entities, self.slots)
+            result[:, scene] = slots.reshape(shape[0], shape[2], -1)
         result[..., [index - 1 for index in self.background if 0 < index < self.entities]] = -1
         return result
 
     @cached_property
     def coupled_RSD(self) -> NDArray[np.bool_]:
-        """Whether two objects have the same slot."""
+        """Whether two objects or more share a slot."""
         flat = self.owners_RSDE.reshape(-1, self.entities - 1)
         return shared(flat).reshape(self.owners_RSDE.shape[:3])
 
     def coupled_by_chance(self) -> float:
-        """Share of inferences with two objects in one slot if every object took one at random."""
+        """Expected share of inferences with two objects in one slot if every object chose a slot at random."""
         counts = (self.owners_RSDE[0, :, -1] >= 0).sum(-1)
         return float(np.mean([shared_by_chance(int(count), self.slots) for count in counts]))
 
     @cached_property
     def best_elbo_S(self) -> NDArray[np.int64]:
-        """The noise with the highest ELBO."""
+        """Index of the noise with the highest ELBO."""
         result: NDArray[np.int64] = self.elbo_RS.argmax(0)
         return result
 
@@ -134,7 +145,7 @@ class Many:
         return result
 
     def first_owner_counts(self) -> NDArray[np.int64]:
-        """How often each slot holds the first object of a scene after the last decode, ``int64[K]``."""
+        """How often each slot has the first object of a scene after the last decode, ``int64[K]``."""
         last = self.owners_RSDE[:, :, -1]
         first = np.take_along_axis(last, (last >= 0).argmax(-1)[..., None], -1)[..., 0]
         return np.bincount(first[first >= 0], minlength=self.slots)

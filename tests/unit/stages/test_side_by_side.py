@@ -16,7 +16,7 @@ from iodine_kit.progress import Silent
 from iodine_kit.runner import obtain
 from iodine_kit.stages import compare, evaluate, report
 from iodine_kit.store import Artifact, Identity, Store
-from iodine_kit.studies._scores import gap
+from iodine_kit.studies._scores import unpaired_difference
 
 TRUTH = true_masks(8)
 KEYS = np.array([f"test-{i:03d}" for i in range(8)])
@@ -106,6 +106,6 @@ def test_a_model_that_broke_on_some_scenes_is_not_scored_on_the_others(store: St
 
 
 def test_a_difference_of_single_scenes_has_no_interval() -> None:
-    one = gap(np.array([0.5]), np.array([0.4]))
+    one = unpaired_difference(np.array([0.5]), np.array([0.4]))
     assert one.mean == pytest.approx(0.1) and np.isnan([one.low, one.high]).all()
-    assert np.isnan(gap(np.array([np.nan]), np.array([0.4, 0.5])).mean)
+    assert np.isnan(unpaired_difference(np.array([np.nan]), np.array([0.4, 0.5])).mean)

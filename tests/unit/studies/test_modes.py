@@ -1,4 +1,4 @@
-"""Modes against scikit-learn and graph components, and what must hold whatever the masks are."""
+"""Modes against scikit-learn and graph components, and properties that hold for any masks."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ THRESHOLD = st.floats(0.05, 0.95)
 
 @given(LABELS)
 @settings(max_examples=80)
-def test_the_likeness_of_two_decompositions_is_scikit_learns_adjusted_rand_index(labels: np.ndarray) -> None:
-    found = pairwise_ari(labels)
+def test_pairwise_ari_equals_scikit_learns_adjusted_rand_index(labels: np.ndarray) -> None:
+    ari = pairwise_ari(labels)
     for i, first in enumerate(labels):
         for j, second in enumerate(labels):
-            assert found[i, j] == pytest.approx(adjusted_rand_score(first, second), abs=1e-12)
+            assert ari[i, j] == pytest.approx(adjusted_rand_score(first, second), abs=1e-12)
 
 
 @given(LABELS, THRESHOLD)
 @settings(max_examples=60)
-def test_another_order_of_slots_changes_no_mode(labels: np.ndarray, threshold: float) -> None:
+def test_the_order_of_slots_does_not_change_the_modes(labels: np.ndarray, threshold: float) -> None:
     renamed = np.stack([np.random.default_rng(row).permutation(5)[labels[row]] for row in range(len(labels))])
     before = modes_of(pairwise_ari(labels), threshold, "complete")
     assert (modes_of(pairwise_ari(renamed.astype(np.uint8)), threshold, "complete") == before).all()
@@ -37,11 +37,11 @@ def test_another_order_of_slots_changes_no_mode(labels: np.ndarray, threshold: f
 
 @given(LABELS, THRESHOLD)
 @settings(max_examples=80)
-def test_with_complete_linkage_any_two_of_a_mode_are_alike(labels: np.ndarray, threshold: float) -> None:
-    alike = pairwise_ari(labels)
-    modes = modes_of(alike, threshold, "complete")
+def test_with_complete_linkage_any_two_labellings_of_a_mode_are_similar(labels: np.ndarray, threshold: float) -> None:
+    ari = pairwise_ari(labels)
+    modes = modes_of(ari, threshold, "complete")
     same = modes[:, None] == modes[None]
-    assert (alike[same] >= threshold - 1e-6).all()
+    assert (ari[same] >= threshold - 1e-6).all()
     counts = np.bincount(modes)
     assert (np.diff(counts) <= 0).all() and counts.min() >= 1, "the most frequent mode comes first"
 
@@ -49,11 +49,11 @@ def test_with_complete_linkage_any_two_of_a_mode_are_alike(labels: np.ndarray, t
 @given(LABELS, THRESHOLD)
 @settings(max_examples=80)
 def test_with_single_linkage_modes_are_connected_components(labels: np.ndarray, threshold: float) -> None:
-    alike = pairwise_ari(labels)
-    if np.isclose(alike, threshold, atol=1e-6).any():
-        return  # a matter of rounding
-    count, components = connected_components(alike >= threshold, directed=False)
-    modes = modes_of(alike, threshold, "single")
+    ari = pairwise_ari(labels)
+    if np.isclose(ari, threshold, atol=1e-6).any():
+        return  # rounding decides
+    count, components = connected_components(ari >= threshold, directed=False)
+    modes = modes_of(ari, threshold, "single")
     assert modes.max() + 1 == count
     assert ((modes[:, None] == modes[None]) == (components[:, None] == components[None])).all()
 
@@ -66,16 +66,16 @@ def test_planted_decompositions_are_found() -> None:
     assert modes_of(np.ones((1, 1)), 0.9, "complete").tolist() == [0]
 
 
-def test_an_objects_slot_takes_most_of_it_and_two_may_share_one() -> None:
+def test_the_owner_of_an_object_has_most_of_its_pixels_and_two_objects_can_share_it() -> None:
     truth = np.array([[1, 1, 1, 2, 2, 0]], np.uint8)
     masks = np.array([[[0, 0, 1, 1, 1, 2]], [[2, 2, 2, 2, 2, 0]]], np.uint8)
-    found = owners(truth, masks, entities=4, slots=3)
-    assert found.tolist() == [[0, 1, -1], [2, 2, -1]]
-    assert shared(found).tolist() == [False, True]
-    assert shared(np.array([[-1, -1, 0]])).tolist() == [False], "objects that are not there share nothing"
+    slots = owners(truth, masks, entities=4, slots=3)
+    assert slots.tolist() == [[0, 1, -1], [2, 2, -1]]
+    assert shared(slots).tolist() == [False, True]
+    assert shared(np.array([[-1, -1, 0]])).tolist() == [False], "objects that do not exist share nothing"
 
 
-def test_how_often_objects_share_a_slot_by_chance_is_counted_out() -> None:
+def test_the_chance_of_sharing_a_slot_equals_the_count_over_all_assignments() -> None:
     for objects, slots in product(range(1, 5), range(1, 5)):
         every = list(product(range(slots), repeat=objects))
         counted = sum(len(set(one)) < objects for one in every) / len(every)
