@@ -1,4 +1,4 @@
-"""multistability: infer the same images with many noises, and count the different decompositions."""
+"""multistability: infer the same images with many noises, and count the different segmentations."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from iodine_kit.studies.multistability.modes import Linkage
 from iodine_kit.studies.multistability.picture import draw
 
 VERSION = 1
-SUMMARY = "the same images with many noises: different decompositions, their ELBOs, symmetry and coupling of slots"
+SUMMARY = "the same images with many noises: different segmentations, their ELBOs, symmetry and coupling of slots"
 QUESTION = (
-    "Does refinement always end in the same decomposition, does the ELBO identify the best one, and what makes "
+    "Does refinement always end in the same segmentation, does the ELBO identify the best one, and what makes "
     "inference in a mixture of objects hard?"
 )
 TAKES_RUN = True
@@ -32,10 +32,10 @@ class Config(configuration.Config):
     Attributes:
         noises: number of inferences of every scene, each with its own noise.
         scenes: number of scenes, from the start of the split.
-        threshold: ARI at or above which two decompositions count as the same.
-        linkage: ``complete``: any two decompositions of a mode are the same; ``single``: modes are connected
+        threshold: ARI at or above which two segmentations count as the same.
+        linkage: ``complete``: any two segmentations of a mode are the same; ``single``: modes are connected
             components; ``average``: between the two.
-        pixels: the pixels that two decompositions are compared on: those of the objects, as for FG-ARI, or all.
+        pixels: the pixels that two segmentations are compared on: those of the objects, as for FG-ARI, or all.
         pictured: number of scenes in the picture.
     """
 
@@ -68,7 +68,7 @@ def analyse(results: list[Evaluated], config: Config) -> Findings:
         observations=sentences,
         method=[
             f"Each of {repeated.scenes} scenes was inferred {repeated.noises} times with the same weights; only the "
-            "noise of the samples differs. Two decompositions are compared by the ARI of their masks over the pixels "
+            "noise of the samples differs. Two segmentations are compared by the ARI of their masks over the pixels "
             f"{pixels}, so the order of the slots does not matter. Modes are clusters of scipy's hierarchical "
             f"clustering with {config.linkage} linkage, cut at an ARI of {config.threshold:g}.",
             "An object's slot is the slot that has most of its pixels. The chi-square test uses the slot of the first "
@@ -89,7 +89,7 @@ def analyse(results: list[Evaluated], config: Config) -> Findings:
                 coupling_rows(repeated),
             ),
             Table(
-                "By the ARI at or above which two decompositions count as the same.",
+                "By the ARI at or above which two segmentations count as the same.",
                 {"threshold": "ARI", "several": "Scenes with several modes", "modes": "Modes per scene"},
                 threshold_rows(repeated),
             ),

@@ -47,7 +47,7 @@ def mode_rows(repeated: RepeatedInferences) -> list[dict[str, Cell]]:
 
 
 def threshold_rows(repeated: RepeatedInferences) -> list[dict[str, Cell]]:
-    """A row for every threshold, because the ARI at which decompositions count as the same is a choice."""
+    """A row for every threshold, because the ARI at which segmentations count as the same is a choice."""
     thresholds = sorted({*_THRESHOLDS, repeated.threshold})
     counts = {threshold: repeated.modes_at(threshold).max(0) + 1 for threshold in thresholds}
     return [
@@ -81,7 +81,7 @@ def plots(repeated: RepeatedInferences) -> list[Plot | None]:
         ),
         series_plot(
             [line_series("", [float(str(row["threshold"])) for row in rows], estimates_in(rows, "several"))],
-            title="Scenes with several decompositions", x_label="ARI that counts as the same",
+            title="Scenes with several segmentations", x_label="ARI that counts as the same",
             unit="share of scenes", at=(repeated.threshold, "as in the table"), zero=True,
         ),
     ]  # fmt: skip
@@ -91,7 +91,7 @@ def observations(repeated: RepeatedInferences) -> Observation:
     """All sentences, and the values in them."""
     several = float((repeated.mode_counts_S > 1).mean())
     modes = (
-        f"{percent(several)} of the scenes have more than one decomposition (ARI below {repeated.threshold:g}). In "
+        f"{percent(several)} of the scenes have more than one segmentation (ARI below {repeated.threshold:g}). In "
         f"{repeated.noises} inferences, a scene has {repeated.mode_counts_S.mean():.2f} modes on average and "
         f"{repeated.mode_counts_S.max()} at most."
     )
@@ -103,7 +103,7 @@ def observations(repeated: RepeatedInferences) -> Observation:
 
 
 def _elbo(repeated: RepeatedInferences) -> Observation:
-    """Whether the highest ELBO identifies the best decomposition."""
+    """Whether the highest ELBO identifies the best segmentation."""
     best = repeated.ari_RS.max(0)
     varied = np.isfinite(best) & (best - repeated.ari_RS.min(0) > _TOLERANCE)
     picks_best = repeated.ari_of_best_elbo_S >= best - _TOLERANCE
@@ -121,8 +121,8 @@ def _elbo(repeated: RepeatedInferences) -> Observation:
         facts |= {"best_elbo_is_best": share, "rank_correlation": rank}
         sentences.append(
             f"In {int(varied.sum())} scenes, FG-ARI differs between inferences. In {percent(share)} of these, the "
-            "inference with the highest ELBO has the highest FG-ARI; within a scene, the rank correlation of ELBO and FG-ARI is "
-            f"{number(rank)} on average."
+            "inference with the highest ELBO has the highest FG-ARI; within a scene, the rank correlation of ELBO and "
+            f"FG-ARI is {number(rank)} on average."
         )
     return sentences, facts
 
@@ -186,7 +186,7 @@ def _coupling(repeated: RepeatedInferences) -> Observation:
         gap = estimate(differences)
         facts["nll_where_coupled_minus_apart"] = gap.mean
         mixing += (
-            " Within scenes that have both kinds of decomposition, the NLL of a decomposition with two objects in one "
+            " Within scenes that have both kinds of segmentation, the NLL of a segmentation with two objects in one "
             f"slot differs from that of one without by {format_estimate(gap)} nats"
             + (": one component cannot explain two objects, whatever the masks are." if gap.low > 0 else ".")
         )

@@ -26,7 +26,7 @@ class RepeatedInferences:
         truth: the scenes.
         masks_RSDHW: the slot of every pixel after every decode.
         nll_RSD, elbo_RS: in nats per image.
-        threshold: ARI at or above which two decompositions count as the same.
+        threshold: ARI at or above which two segmentations count as the same.
         noises, scenes, slots, entities: R, S, K, and E + 1 with the background.
         background: mask indices of the background.
     """
@@ -36,7 +36,7 @@ class RepeatedInferences:
 
         Args:
             results: one inference of the same scenes for each noise.
-            all_pixels: whether decompositions are compared on all pixels or on those of the objects only.
+            all_pixels: whether segmentations are compared on all pixels or on those of the objects only.
 
         Raises:
             SchemaError: if the predictions lack the masks of every decode, the ELBO or the NLL.

@@ -1,4 +1,4 @@
-"""Several decompositions of one image: how similar they are, and how many different ones (modes) there are."""
+"""Several segmentations of one image: how similar they are, and how many different ones (modes) there are."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Linkage = Literal["complete", "single", "average"]
 
 
 def pairwise_ari(labels_RP: Bytes) -> NDArray[np.float64]:
-    """ARI between any two of R labellings of the same P pixels, ``float64[R, R]``; 1 if both are equally trivial.
+    """ARI between any two of R segmentations of the same P pixels, ``float64[R, R]``; 1 if both are equally trivial.
 
-    The names of labels do not matter: two decompositions that differ only in the order of their slots have ARI 1.
+    The names of labels do not matter: two segmentations that differ only in the order of their slots have ARI 1.
     """
     runs, pixels = labels_RP.shape
     labels = int(labels_RP.max()) + 1 if pixels else 1
@@ -32,10 +32,10 @@ def pairwise_ari(labels_RP: Bytes) -> NDArray[np.float64]:
 
 
 def modes_of(ari_RR: NDArray[np.float64], threshold: float, linkage: Linkage) -> NDArray[np.int64]:
-    """The mode of each of R labellings, ``int64[R]``; the most frequent mode is 0.
+    """The mode of each of R segmentations, ``int64[R]``; the most frequent mode is 0.
 
-    With ``complete`` linkage, any two labellings of a mode have ARI ≥ threshold. With ``single`` linkage, modes are the
-    connected components of the graph of pairs with ARI ≥ threshold.
+    With ``complete`` linkage, any two segmentations of a mode have ARI ≥ threshold. With ``single`` linkage, modes are
+    the connected components of the graph of pairs with ARI ≥ threshold.
     """
     from scipy.cluster import hierarchy
 
@@ -52,7 +52,7 @@ def modes_of(ari_RR: NDArray[np.float64], threshold: float, linkage: Linkage) ->
 
 
 def owners(true_mask: Bytes, labels_RHW: Bytes, entities: int, slots: int) -> NDArray[np.int64]:
-    """The slot that has most pixels of each entity, in every labelling.
+    """The slot that has most pixels of each entity, in every segmentation.
 
     Args:
         true_mask: ``uint8[H, W]`` with values below ``entities``.

@@ -1,4 +1,4 @@
-"""A picture of a few scenes with their different decompositions."""
+"""A picture of a few scenes with their different segmentations."""
 
 from __future__ import annotations
 

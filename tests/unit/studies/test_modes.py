@@ -37,7 +37,9 @@ def test_the_order_of_slots_does_not_change_the_modes(labels: np.ndarray, thresh
 
 @given(LABELS, THRESHOLD)
 @settings(max_examples=80)
-def test_with_complete_linkage_any_two_labellings_of_a_mode_are_similar(labels: np.ndarray, threshold: float) -> None:
+def test_with_complete_linkage_any_two_segmentations_of_a_mode_are_similar(
+    labels: np.ndarray, threshold: float
+) -> None:
     ari = pairwise_ari(labels)
     modes = modes_of(ari, threshold, "complete")
     same = modes[:, None] == modes[None]
@@ -58,7 +60,7 @@ def test_with_single_linkage_modes_are_connected_components(labels: np.ndarray, 
     assert ((modes[:, None] == modes[None]) == (components[:, None] == components[None])).all()
 
 
-def test_planted_decompositions_are_found() -> None:
+def test_planted_segmentations_are_found() -> None:
     whole = np.repeat([0, 1, 2], 16)
     merged, split = np.minimum(whole, 1), whole + 2 * (np.arange(48) % 16 > 7)
     labels = np.stack([whole, merged, (whole + 1) % 3, split, whole, (merged + 1) % 2, whole[::-1]]).astype(np.uint8)
