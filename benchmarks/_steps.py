@@ -16,9 +16,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from iodine_kit.config import merge
 from iodine_kit.models import Computation, iodine
-from iodine_kit.records import Part
+from iodine_kit.records import Microbatch
 from iodine_kit.tensors import tf32
-from iodine_kit.training.precision import compile_step
+from iodine_kit.training.resources import compile_step
 
 Step = Callable[[], object]
 _AGAIN = 4
@@ -62,7 +62,7 @@ def training_step(shape: Shape, variant: Variant, device: torch.device) -> Step:
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        noise = model.noise(generator, Part(0, total, total)).to(device, non_blocking=True)
+        noise = model.noise(generator, Microbatch(0, total, total)).to(device, non_blocking=True)
         model(image_BCHW, noise, total).loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 5.0)
         optimizer.step()

@@ -83,13 +83,13 @@ class PredictionBatch:
 
 
 @dataclass(frozen=True)
-class Part:
-    """Which images of a training step's whole batch are at hand: a rank's, or those of one accumulated part.
+class Microbatch:
+    """The images of a training step's batch that one rank processes at once.
 
     Attributes:
-        first: place of the first one in the whole batch.
-        count: images at hand.
-        total: images in the whole batch.
+        first: index of its first image in the whole batch.
+        count: number of its images.
+        total: number of images in the whole batch.
     """
 
     first: int

@@ -29,6 +29,7 @@ from iodine_kit.cli.options import (
     store_at,
     tables_of,
 )
+from iodine_kit.formatting import byte_size
 
 if TYPE_CHECKING:
     from iodine_kit.runner import Resume
@@ -40,21 +41,19 @@ def show_estimate(run: RunEstimate, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(run.facts()) + "\n")
         return
-    from iodine_kit.training.estimate import readable_bytes
-
     found = run.step
     memory = {
         "weights": found.weight_bytes, "gradients": found.gradient_bytes, "Adam": found.moment_bytes,
         "activations": found.activation_bytes,
     } | ({"copies of the weights": found.copy_bytes} if found.copy_bytes else {})  # fmt: skip
-    parts = ", ".join(f"{name} {readable_bytes(count)}" for name, count in memory.items())
+    parts = ", ".join(f"{name} {byte_size(count)}" for name, count in memory.items())
     table = Table(show_header=False, box=None)
     table.add_row("step", f"{found.batch_size} images of {found.height}×{found.width}")
     table.add_row("parameters", f"{found.parameters:,}")
     table.add_row("FLOPs", f"{found.flops / 1e9:,.1f} G per step, {found.flops_per_image / 1e9:,.2f} G per image")
-    table.add_row("memory", f"{readable_bytes(found.peak_bytes)} at the peak: {parts}")
-    table.add_row("process", f"{readable_bytes(run.process_bytes)} on a CPU, with Python and PyTorch")
-    table.add_row("disk", f"{readable_bytes(run.disk_bytes)}, checkpoints of {readable_bytes(found.checkpoint_bytes)}")
+    table.add_row("memory", f"{byte_size(found.peak_bytes)} at the peak: {parts}")
+    table.add_row("process", f"{byte_size(run.process_bytes)} on a CPU, with Python and PyTorch")
+    table.add_row("disk", f"{byte_size(run.disk_bytes)}, checkpoints of {byte_size(found.checkpoint_bytes)}")
     Console(highlight=False, soft_wrap=True).print(table)
 
 
@@ -170,11 +169,11 @@ def train(
     from iodine_kit.runner import agree, obtain_jointly
     from iodine_kit.stages import train as stage
     from iodine_kit.stages.train.estimate import estimate_run
-    from iodine_kit.training.distributed import joined
+    from iodine_kit.training.distributed import init_distributed
 
     if resume + auto_resume + overwrite > 1:
         raise typer.BadParameter("--resume, --auto-resume and --overwrite exclude each other", param_hint="--resume")
-    with joined() as world:
+    with init_distributed() as world:
         tables = tables_of(pipeline, settings, stage.TABLES)
         if model is not None:
             tables["model"]["name"] = model

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from iodine_kit.config import Config
-from iodine_kit.records import Part
+from iodine_kit.records import Microbatch
 from iodine_kit.registry import Registry
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Model(Protocol):
     """Weight of the KL term in the loss, and in the gradients that are inputs: a scalar buffer that is not saved. It
     starts at the configuration's value; training may fill in another one at every step."""
 
-    def noise(self, generator: Generator | None, part: Part) -> Tensor:
+    def noise(self, generator: Generator | None, microbatch: Microbatch) -> Tensor:
         """Draw a training step's noise for the images of a part.
 
         It is drawn for the whole batch, so that parts of it see what the whole would have seen.
@@ -91,7 +91,7 @@ class Model(Protocol):
     def forward(self, image_BCHW: Tensor, noise: Tensor, total: int) -> LossTerms:
         """Return the training loss for images in [0, 1] out of a batch of ``total``: a function of tensors only."""
 
-    def loss(self, image_BCHW: Tensor, generator: Generator | None, part: Part | None = None) -> LossTerms:
+    def loss(self, image_BCHW: Tensor, generator: Generator | None, microbatch: Microbatch | None = None) -> LossTerms:
         """Do both in turn; without a ``part`` the images are the whole batch."""
 
     def infer(

@@ -1,1 +1,1 @@
-"""Training any model that offers a loss: the loop, its schedule, its checkpoints and its logs."""
+"""Training of any model that has a loss: the loop, its schedules, checkpoints and log; on one or several devices."""

@@ -1,6 +1,6 @@
-"""The ranks of a training run: one process alone, or several that torchrun started, each on a part of every batch.
+"""The processes (ranks) of a run: one alone, or several that torchrun started, each with a share of every batch.
 
-Nothing here imports PyTorch before it is needed: a run that is up to date says so at once.
+This module imports no torch until a method needs it, so that a command whose run is up to date answers at once.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from torch import Tensor, device
 
 ENVIRONMENT = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-"""What torchrun tells each of its processes."""
+"""Environment variables that torchrun sets for each of its processes."""
 
 
 class World:
-    """A process alone; also what several processes have in common.
+    """A single process, and the interface of a process among several.
 
     Attributes:
         rank: of this process, from 0.
@@ -32,14 +32,14 @@ class World:
 
     @property
     def first(self) -> bool:
-        """Whether this is the rank that writes files and talks."""
+        """Whether this is the rank that writes files and prints messages."""
         return self.rank == 0
 
     def device_for(self, name: str, threads: int = 0) -> device:
-        """The device that ``train.device`` means on this rank, and CPU ``threads`` if not 0.
+        """Return the device that ``train.device`` means on this rank, and set the CPU ``threads`` unless 0.
 
         Raises:
-            ConfigError: if there is no such device, or the ranks' are not of one kind.
+            ConfigError: if the device cannot be used, or the ranks have devices of different kinds.
         """
         import torch
 
@@ -49,8 +49,8 @@ class World:
             torch.set_num_threads(threads)
         return pick_device(name)
 
-    def part(self, total: int) -> tuple[int, int]:
-        """Place of this rank's first image in a whole batch of ``total``, and how many it has.
+    def local_batch(self, total: int) -> tuple[int, int]:
+        """Return the index of this rank's first image in a batch of ``total``, and the number of its images.
 
         Raises:
             ConfigError: if the batch does not divide.
@@ -63,31 +63,31 @@ class World:
             )
         return self.rank * count, count
 
-    def copy(self, tensors: Iterable[Tensor]) -> None:
-        """Give ``tensors`` the first rank's values, in place."""
+    def broadcast(self, tensors: Iterable[Tensor]) -> None:
+        """Copy the first rank's values into ``tensors``, in place."""
 
-    def add(self, tensors: Iterable[Tensor]) -> None:
-        """Replace ``tensors`` by their sums over the ranks, in place, in one message; their number is the same on all.
+    def all_reduce(self, tensors: Iterable[Tensor]) -> None:
+        """Replace ``tensors`` by their sums over the ranks, in place; all ranks pass the same number of them.
 
-        Afterwards they are the same to the bit on all ranks.
+        Afterwards they are equal to the bit on all ranks.
         """
 
     def any(self, flag: bool) -> bool:
-        """Whether it is true on one rank at least."""
+        """Return whether ``flag`` is true on at least one rank."""
         return flag
 
     def share(self, data: bytes) -> bytes:
-        """The first rank's bytes; those of the others do not matter."""
+        """Return the first rank's bytes; those of the other ranks are ignored."""
         return data
 
     def agree(self, what: str, values: Mapping[str, Any]) -> None:
-        """Compare ``values``, which is the ranks' ``what``; raises :class:`ConfigError` on all ranks if they differ."""
+        """Raise :class:`ConfigError` on all ranks unless they have equal ``values``; ``what`` names them."""
 
     def barrier(self) -> None:
         """Wait for all ranks."""
 
 
-ALONE = World()
+SINGLE_PROCESS = World()
 
 
 def is_one_of_several() -> bool:
@@ -96,16 +96,16 @@ def is_one_of_several() -> bool:
 
 
 @contextmanager
-def joined() -> Iterator[World]:
-    """Join the other ranks if torchrun started this process, and part from them in good order.
+def init_distributed() -> Iterator[World]:
+    """Connect to the other ranks if torchrun started this process, and leave them at the end.
 
-    Whatever ends the context on one rank ends the others: the first to fail passes its error on, and the others exit
-    with its status and without a word.
+    An exception on one rank ends all others. The first rank that fails raises its own exception; the others exit with
+    its status and without a message.
     """
     if not is_one_of_several():
-        yield ALONE
+        yield SINGLE_PROCESS
         return
-    from iodine_kit.training.process_group import together
+    from iodine_kit.training.process_group import join_process_group
 
-    with together() as world:
+    with join_process_group() as world:
         yield world

@@ -1,4 +1,4 @@
-"""The training loop: when to step, look, log, validate, save and stop."""
+"""The training loop: make steps; fetch metrics, log, validate, save and stop when it is due."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -14,68 +14,46 @@ from torch import nn
 from iodine_kit.errors import DivergedError, TimeLimitReached
 from iodine_kit.progress import Reporter, Show
 from iodine_kit.records import Bytes, SceneBatch
-from iodine_kit.training.checkpoint import Checkpoints, decode, save_weights
+from iodine_kit.training.checkpoint import CheckpointManager, decode, save_weights
 from iodine_kit.training.config import TrainConfig, TrainExecution
-from iodine_kit.training.distributed import ALONE, World
-from iodine_kit.training.log import TrainingLog, row_of, save_incident, sayable
-from iodine_kit.training.precision import computing, hint, prepare
-from iodine_kit.training.resources import ELSEWHERE, Pace, enough_memory
-from iodine_kit.training.run_files import CHECKPOINTS, METRICS, WEIGHTS, read_metrics
-from iodine_kit.training.schedule import divide, learning_rate
-from iodine_kit.training.signals import StopRequest
+from iodine_kit.training.distributed import SINGLE_PROCESS, World
+from iodine_kit.training.resources import (
+    FREE_DEVICE,
+    Throughput,
+    configure_model,
+    enough_memory,
+    numerics,
+    precision_hint,
+)
+from iodine_kit.training.run_files import (
+    CHECKPOINTS,
+    METRICS,
+    WEIGHTS,
+    TrainingLog,
+    dump_nonfinite_batch,
+    log_row,
+    loggable,
+    read_metrics,
+)
+from iodine_kit.training.schedule import StepActions, StopRequest, actions_after, learning_rate, split_batch
 from iodine_kit.training.state import TrainingState
-from iodine_kit.training.step import Pending, Reading, Update, look
-
-if TYPE_CHECKING:
-    from torch import nn
+from iodine_kit.training.step import DeviceMetrics, StepMetrics, TrainingStep, fetch_metrics
 
 
 @dataclass(frozen=True)
-class Moment:
-    """The end of a step, the same on all ranks."""
-
-    logging: bool
-    validating: bool
-    saving: bool
-    signalled: bool
-    timed: bool
-
-    @property
-    def looking(self) -> bool:
-        """Whether the host has to wait for what the device has to tell."""
-        return self.logging or self.saving
-
-
-def after(
-    step: int, config: TrainConfig, execution: TrainExecution, validates: bool, stop: StopRequest, world: World
-) -> Moment:
-    """What is due after ``step`` steps. If one rank is to stop all do, after the same step: they ask at every one."""
-    last = step >= config.steps
-
-    def due(every: int) -> bool:
-        return every > 0 and (last or step % every == 0)
-
-    validating = validates and due(config.validate_every)
-    logging, saving = validating or due(config.log_every), due(execution.checkpoint_every)
-    stopping = not last and world.any(stop.signalled or stop.out_of_time)
-    signalled = stopping and world.any(stop.signalled)
-    return Moment(logging, validating, saving or stopping, signalled, timed=stopping and not signalled)
-
-
-@dataclass(frozen=True)
-class Validated:
-    """Figures, and what there is to see.
+class ValidationResult:
+    """The result of a validation.
 
     Attributes:
-        figures: for the log: ``fg_ari`` and ``val_loss``, or what else there is.
-        picture: makes ``uint8[H, W, 3]`` of scenes and their masks, for TensorBoard.
+        metrics: for the log: ``fg_ari``, ``val_loss``, or others.
+        picture: makes a picture of scenes and their masks, ``uint8[H, W, 3]``, for TensorBoard.
     """
 
-    figures: Mapping[str, float]
+    metrics: Mapping[str, float]
     picture: Callable[[], Bytes] | None = None
 
 
-Validate = Callable[["nn.Module", int], Validated]
+Validate = Callable[[nn.Module, int], ValidationResult]
 """Called with a frozen copy of the model and the step."""
 
 
@@ -83,20 +61,22 @@ class Batches(Protocol):
     """Where batches come from; see :class:`iodine_kit.loader.ShuffledBatches`."""
 
     def prefetched(self, start: int, stop: int) -> Any:
-        """Iterate over the batches of steps ``start`` to ``stop - 1``, on each rank over its own part of them."""
+        """Iterate over the batches of steps ``start`` to ``stop - 1``; each rank gets its own share of them."""
 
     def whole(self, step: int) -> SceneBatch:
-        """The batch of a step with all its parts."""
+        """Return the whole batch of a step."""
 
 
 class Trainer:
-    """Trains ``model`` in ``directory``, going on from the newest checkpoint that lies there, if any.
+    """Trains ``model`` in ``directory``. Call :meth:`restore` once, then :meth:`run`.
 
-    Raises:
-        ConfigError: if the batch does not divide, or the device is not there.
-        ArtifactCorruptError: if there are checkpoints and all are damaged.
-        ResumeError: if the checkpoint is another run's, as ``settings`` tells.
+    Args:
+        settings: tables of the run's configuration, by which a checkpoint of another run is recognised.
+        estimate: returns a sentence on the memory that a step needs, for the error if memory runs out.
     """
+
+    state: TrainingState
+    """Set by :meth:`restore`."""
 
     def __init__(
         self,
@@ -105,174 +85,195 @@ class Trainer:
         execution: TrainExecution,
         directory: Path,
         reporter: Reporter,
-        world: World = ALONE,
-        validate: Validate | None = None,
+        world: World = SINGLE_PROCESS,
         *,
         settings: Mapping[str, Any] | None = None,
         estimate: Callable[[], str] = str,
     ) -> None:
-        self.config, self.execution, self.directory = config, execution, directory
-        self.reporter, self.world, self._validate, self._estimate = reporter, world, validate, estimate
-        self.device = world.device_for(execution.device, execution.threads)
-        parts = divide(*world.part(config.batch_size), config.batch_size, execution.accumulate)
-        self._checkpoints = Checkpoints(directory, execution.keep)
-        with enough_memory(f"putting the model on {self.device}", ELSEWHERE, estimate):
-            world.copy(model.to(self.device).state_dict().values())
-            prepare(model, config, execution, self.device)
-            if better := hint(config, self.device):
-                reporter.note(better)
-            if execution.compile == "on":
-                reporter.note("the first step is compiled, which takes a minute or more")
-            self.state = TrainingState(model, config, settings or {})
-            self._mirror = copy.deepcopy(model).eval().requires_grad_(False) if validate and world.first else None
-            self._take_up_checkpoint()
-        self._update = Update(self.state, config, parts, world)
-        self._pending: list[Pending] = []
-        self._skipped = int(self.state.guard.skipped)
-
-    def _take_up_checkpoint(self) -> None:
-        data, found = self._checkpoints.newest(self.reporter.note) if self.world.first else (b"", None)
-        data = self.world.share(data)
-        if data:
-            self.state.restore(found or decode(data, self.directory / CHECKPOINTS))
-            self.reporter.note(f"resuming after step {self.step}")
+        self.model, self.config, self.execution, self.directory = model, config, execution, directory
+        self.reporter, self.world = reporter, world
+        self._settings, self._estimate = settings or {}, estimate
+        self._checkpoints = CheckpointManager(directory, execution.keep)
+        self._log: TrainingLog | None = None
+        self._validation: _Validation | None = None
+        self._pending: list[DeviceMetrics] = []
+        self._skipped = 0
 
     @property
     def step(self) -> int:
-        """Steps done."""
+        """Number of finished steps."""
         return self.state.step
 
-    def run(self, batches: Batches) -> dict[str, Any]:
-        """Train to the last step; leaves weights and log in the directory and returns facts.
+    def restore(self) -> None:
+        """Move the model to the device, and continue from the newest checkpoint in the directory, if there is one.
 
         Raises:
-            DivergedError: at a loss or gradient norm that is not finite, once ``skip_nonfinite`` are over.
+            ConfigError: if the batch does not divide, or the device cannot be used.
+            ArtifactCorruptError: if there are checkpoints and all are damaged.
+            ResumeError: if the checkpoint belongs to another run.
+            MemoryLimitError: if the device has not enough memory for the model.
+        """
+        model, config, execution = self.model, self.config, self.execution
+        device = self.world.device_for(execution.device, execution.threads)
+        microbatches = split_batch(*self.world.local_batch(config.batch_size), config.batch_size, execution.accumulate)
+        with enough_memory(f"putting the model on {device}", FREE_DEVICE, self._estimate):
+            self.world.broadcast(model.to(device).state_dict().values())
+            configure_model(model, config, execution, device)
+            if hint := precision_hint(config, device):
+                self.reporter.note(hint)
+            if execution.compile == "on":
+                self.reporter.note("the first step is compiled, which takes a minute or more")
+            self.state = TrainingState(model, config, self._settings)
+            self._load_checkpoint()
+        self._make_step = TrainingStep(self.state, config, microbatches, self.world)
+        self._skipped = int(self.state.guard.skipped)
+        self._device = device
+
+    def _load_checkpoint(self) -> None:
+        data, checkpoint = self._checkpoints.newest(self.reporter.note) if self.world.first else (b"", None)
+        data = self.world.share(data)
+        if data:
+            self.state.restore(checkpoint or decode(data, self.directory / CHECKPOINTS))
+            self.reporter.note(f"resuming after step {self.step}")
+
+    def run(self, batches: Batches, validate: Validate | None = None) -> dict[str, Any]:
+        """Train to the last step; leave weights and log in the directory, and return facts.
+
+        Raises:
+            DivergedError: at a loss or gradient norm that is not finite, beyond the ``skip_nonfinite`` allowed ones.
             MemoryLimitError: if memory runs out.
             TimeLimitReached, KeyboardInterrupt: after saving a checkpoint.
         """
-        pace = Pace(self.step, self.config.steps, self.config.batch_size, self.device)
-        log = self._open_log() if self.world.first else None
+        throughput = Throughput(self.step, self.config.steps, self.config.batch_size, self._device)
+        if self.world.first:
+            self._log = TrainingLog(self.directory, self.step, self.execution.tensorboard, self.reporter.note)
+            self._validation = _Validation(validate, self.state, self._estimate) if validate else None
         try:
-            with computing(self.config, self.execution), StopRequest(self.execution.max_seconds) as stop:
-                self._steps(batches, log, pace, stop)
+            with numerics(self.config, self.execution), StopRequest(self.execution.max_seconds) as stop:
+                self._run_steps(batches, validate is not None, throughput, stop)
         finally:
-            if log:
-                log.close()
+            if self._log:
+                self._log.close()
         best = self.state.best
         if self.world.first:
             save_weights(self.directory / WEIGHTS, best.weights or self.state.weights())
         return {
             "steps": self.step,
             "parameters": sum(p.numel() for p in self.state.model.parameters() if p.requires_grad),
-            "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu",
+            "device": torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "cpu",
             "threads": torch.get_num_threads(),
             "ranks": self.world.size,
-            **pace.facts(self.step),
+            **throughput.facts(self.step),
             "skipped_steps": self._skipped,
             "weights": {"step": best.facts["step"] if best.weights else self.step, "ema": self.config.ema},
             "best": best.facts,
         }
 
-    def _open_log(self) -> TrainingLog:
-        return TrainingLog(self.directory, self.step, self.execution.tensorboard, self.reporter.note)
-
-    def _steps(self, batches: Batches, log: TrainingLog | None, pace: Pace, stop: StopRequest) -> None:
+    def _run_steps(self, batches: Batches, validates: bool, throughput: Throughput, stop: StopRequest) -> None:
         doing = f"training on batches of {self.config.batch_size} images"
         with self.reporter.watch(self.config.steps, self.step) as show:
-            for row in read_metrics(self.directory / METRICS):  # before an interruption
+            for row in read_metrics(self.directory / METRICS):  # those before an interruption
                 show(row["step"], row)
             for batch in batches.prefetched(self.step, self.config.steps):
                 with enough_memory(doing, estimate=self._estimate):
-                    self._pending.append(self._update(batch.image))
-                moment = after(self.step, self.config, self.execution, self._validate is not None, stop, self.world)
-                if moment.looking:
-                    reading = self._look(batches, log)
-                    figures = self._validated(log) if moment.validating else {}
-                    if moment.logging and log:
-                        self._log({**self._row(reading), **figures}, log, show, pace)
-                if moment.saving:
-                    self._save(log)
-                self._stop(moment)
+                    self._pending.append(self._make_step(batch.image))
+                actions = actions_after(self.step, self.config, self.execution, validates, stop, self.world)
+                if actions.fetch:
+                    metrics = self._fetch(batches)
+                    if self._log and actions.log:
+                        self._write_row(metrics, self._log, actions.validate, show, throughput)
+                if actions.save:
+                    self._save()
+                self._stop(actions)
 
-    def _look(self, batches: Batches, log: TrainingLog | None) -> Reading:
-        """The newest reading; deals with all that were not finite since the last look."""
-        readings, self._pending = look(self._pending), []
-        for reading in readings:
-            if not reading.finite:
-                self._skip(reading, batches, log)
-        return readings[-1]
+    def _fetch(self, batches: Batches) -> StepMetrics:
+        """Fetch the metrics since the last time, handle the steps that were not finite, and return the newest."""
+        fetched, self._pending = fetch_metrics(self._pending), []
+        for metrics in fetched:
+            if not metrics.finite:
+                self._handle_nonfinite(metrics, batches)
+        return fetched[-1]
 
-    def _skip(self, reading: Reading, batches: Batches, log: TrainingLog | None) -> None:
-        batch, path = batches.whole(reading.step - 1), self.directory
+    def _handle_nonfinite(self, metrics: StepMetrics, batches: Batches) -> None:
+        """Write the batch of the step to a file; raise :class:`DivergedError` beyond the allowed number."""
+        batch, path = batches.whole(metrics.step - 1), self.directory
         if self.world.first:
-            path = save_incident(self.directory, reading, batch, self.config.seed)
+            path = dump_nonfinite_batch(self.directory, metrics, batch, self.config.seed)
         keys = ", ".join(batch.keys[:4]) + (", …" if len(batch.keys) > 4 else "")
-        what = f"loss {reading.loss:g}, gradient norm {reading.grad_norm:g}, scenes {keys}, saved in {path}"
+        what = f"loss {metrics.loss:g}, gradient norm {metrics.grad_norm:g}, scenes {keys}, saved in {path}"
         self._skipped += 1
         if self._skipped <= self.config.skip_nonfinite:
-            self.reporter.note(f"note: step {reading.step} skipped: {what}")
+            self.reporter.note(f"note: step {metrics.step} skipped: {what}")
             return
-        kept = self._save_before(reading.step, log)
+        saved = self._save_before(metrics.step)
         self.world.barrier()
         raise DivergedError(
-            f"training diverged at step {reading.step}: {what}; {kept}; "
+            f"training diverged at step {metrics.step}: {what}; {saved}; "
             "try a smaller train.learning_rate, a smaller train.clip_norm or train.warmup_steps"
         )
 
-    def _save_before(self, step: int, log: TrainingLog | None) -> str:
-        """Save the state before a step that was not made, which the guard has held; say what there is to go on from."""
+    def _save_before(self, step: int) -> str:
+        """Save the state before ``step``, which the guard has skipped; return what a resumed run continues from."""
         latest, parameters = self._checkpoints.latest, self.state.model.parameters()
         if latest and not all(parameter.isfinite().all() for parameter in parameters):
-            return f"its weights are not finite, the newest checkpoint is {latest}"  # nothing could go on from them
-        self.state.guard.forgive()
+            return f"its weights are not finite, the newest checkpoint is {latest}"  # no run could continue from them
+        self.state.guard.forget_last()
         self.state.step = step - 1
-        self._save(log)
-        return f"the state after step {self.step} is saved for --resume"
+        self._save()
+        return f"the state after step {self.step} is saved, and the same command resumes from it"
 
-    def _validated(self, log: TrainingLog | None) -> Mapping[str, float]:
-        """Figures of the weights as they are now; the model that is being trained takes no part. One rank does it."""
-        if self._mirror is None or self._validate is None or log is None:
-            return {}
-        weights = self.state.weights()
-        self._mirror.load_state_dict(weights)
-        for mine, theirs in zip(self._mirror.buffers(), self.state.model.buffers(), strict=True):
-            mine.copy_(theirs)  # β is a buffer that the state does not hold
-        with enough_memory("validating", "lower train.batch_size"):
-            validated = self._validate(self._mirror, self.step)
-        figures = sayable(validated.figures)
-        self.state.best.offer(self.step, figures, weights)
-        if validated.picture:
-            log.picture(self.step, "validation", validated.picture)
-        return figures
-
-    def _row(self, reading: Reading) -> dict[str, Any]:
-        row = row_of(reading, learning_rate(self.config, self.step - 1))
+    def _write_row(
+        self, metrics: StepMetrics, log: TrainingLog, validate: bool, show: Show, throughput: Throughput
+    ) -> None:
+        """Validate if it is due, then write the row and show it."""
+        row = log_row(metrics, learning_rate(self.config, self.step - 1))
         if self.state.geco:
-            row["geco_multiplier"] = reading.multiplier
+            row["geco_multiplier"] = metrics.multiplier
         if self.config.kl_schedule != "constant":
             row["kl_weight"] = float(self.state.model.beta)  # type: ignore[arg-type]
         if self.config.skip_nonfinite:
             row["skipped"] = self._skipped
-        return row
-
-    def _log(self, row: Mapping[str, Any], log: TrainingLog, show: Show, pace: Pace) -> None:
-        row, speed = sayable(row), pace.figures(self.step)
+        if validate and self._validation:
+            row |= self._validation(self.state, log)
+        row, speed = loggable(row), throughput.measure(self.step)
         log.row(row, speed)
         show(self.step, {**row, **speed})
 
-    def _save(self, log: TrainingLog | None) -> None:
+    def _save(self) -> None:
         if not self.world.first:
             return
-        if log:
-            log.flush()  # before the checkpoint: rows too many are dropped on resuming, missing ones would stay missing
+        if self._log:
+            self._log.flush()  # before the checkpoint: a resumed run can remove surplus rows, but not restore lost ones
         self._checkpoints.save(self.step, self.state.checkpoint())
 
-    def _stop(self, moment: Moment) -> None:
-        if moment.signalled or moment.timed:
-            self.world.barrier()  # the first rank has saved: as soon as one has ended, torchrun ends all
-        if moment.signalled:
-            raise KeyboardInterrupt(f"stopped after step {self.step}; go on with --resume")
-        if moment.timed:
-            raise TimeLimitReached(
-                f"time limit reached after step {self.step} of {self.config.steps}; go on with --resume"
-            )
+    def _stop(self, actions: StepActions) -> None:
+        if actions.stop_signalled or actions.stop_out_of_time:
+            self.world.barrier()  # until the first rank has saved: torchrun ends all ranks as soon as one has ended
+        if actions.stop_signalled:
+            raise KeyboardInterrupt(f"stopped after step {self.step}; run the same command again to resume")
+        if actions.stop_out_of_time:
+            progress = f"{self.step} of {self.config.steps}"
+            raise TimeLimitReached(f"time limit reached after step {progress}; run the same command again to resume")
+
+
+class _Validation:
+    """Validates a copy of the model, so that training is not affected."""
+
+    def __init__(self, validate: Validate, state: TrainingState, estimate: Callable[[], str]) -> None:
+        self._validate = validate
+        with enough_memory("copying the model for validation", FREE_DEVICE, estimate):
+            self._copy = copy.deepcopy(state.model).eval().requires_grad_(False)
+
+    def __call__(self, state: TrainingState, log: TrainingLog) -> dict[str, Any]:
+        """Validate the present weights, remember them if they are the best, and return the metrics."""
+        weights = state.weights()
+        self._copy.load_state_dict(weights)
+        for copied, buffer in zip(self._copy.buffers(), state.model.buffers(), strict=True):
+            copied.copy_(buffer)  # β is a buffer that the state does not contain
+        with enough_memory("validating", "lower train.batch_size"):
+            result = self._validate(self._copy, state.step)
+        metrics = loggable(result.metrics)
+        state.best.offer(state.step, metrics, weights)
+        if result.picture:
+            log.picture(state.step, "validation", result.picture)
+        return metrics

@@ -1,12 +1,22 @@
-"""Functions of the step: the learning rate, the weight of the KL term, Adam's ε; and how a batch is divided."""
+"""What depends on the step: learning rate, KL weight and Adam's ε; and what is due after a step, such as stopping.
+
+This module imports no torch.
+"""
 
 from __future__ import annotations
 
 import math
+import signal
+import threading
+import time
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
 
 from iodine_kit.errors import ConfigError
-from iodine_kit.records import Part
-from iodine_kit.training.config import TrainConfig
+from iodine_kit.records import Microbatch
+from iodine_kit.training.config import TrainConfig, TrainExecution
+from iodine_kit.training.distributed import World
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
@@ -33,24 +43,117 @@ def kl_weight(config: TrainConfig, step: int, final: float) -> float:
 
 
 def adam_epsilon(config: TrainConfig, step: int) -> float:
-    """The ε with which PyTorch's Adam makes step ``step``, counted from 0, as ``train.adam_epsilon`` says.
+    """The ε of PyTorch's Adam at step ``step``, counted from 0, that has the effect of ``train.adam_epsilon``.
 
-    TensorFlow divides by √v + ε and PyTorch by √v / √(1 − β2^t) + ε, with t = step + 1: they agree if PyTorch's ε is
-    divided by √(1 − β2^t), too. Steps that were skipped count in t, as they do in the learning rate.
+    TensorFlow divides by √v + ε and PyTorch by √v / √(1 − β2^t) + ε, with t = step + 1. They agree if PyTorch's ε is
+    also divided by √(1 − β2^t). Skipped steps count in t, as they do in the learning rate.
     """
     if config.adam_epsilon == "pytorch":
         return config.epsilon
     return config.epsilon / math.sqrt(1 - config.beta2 ** (step + 1))
 
 
-def divide(first: int, count: int, total: int, parts: int) -> list[Part]:
-    """Cut a rank's ``count`` images, from place ``first`` of ``total``, into equal ``parts``.
+def split_batch(first: int, count: int, total: int, accumulate: int) -> list[Microbatch]:
+    """Split a rank's ``count`` images, from index ``first`` of ``total``, into ``accumulate`` equal microbatches.
 
     Raises:
-        ConfigError: if they do not divide.
+        ConfigError: if the images do not divide.
     """
-    each, left = divmod(count, parts)
+    each, left = divmod(count, accumulate)
     if left or not each:
         ranks = "" if count == total else f" of each of {total // count} ranks"
-        raise ConfigError(f"train.accumulate: {count} images{ranks} do not divide into {parts} equal parts")
-    return [Part(first + number * each, each, total) for number in range(parts)]
+        raise ConfigError(f"train.accumulate: {count} images{ranks} do not divide into {accumulate} equal parts")
+    return [Microbatch(first + number * each, each, total) for number in range(accumulate)]
+
+
+_STOP_SIGNALS = tuple(
+    signal.Signals(getattr(signal, name)) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+
+
+class StopRequest:
+    """Context in which SIGTERM, SIGHUP and the first SIGINT only set ``signalled``; a second SIGINT interrupts at once.
+
+    SIGTERM may arrive more than once, from a scheduler and from torchrun, also after Ctrl-C; it never interrupts. The
+    time limit of a run is a request, too.
+    """
+
+    def __init__(self, max_seconds: float) -> None:
+        self._deadline = time.monotonic() + max_seconds if max_seconds else None
+        self._signal: str | None = None
+        self._previous: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> StopRequest:
+        if threading.current_thread() is threading.main_thread():
+            for number in _STOP_SIGNALS:
+                self._previous[number] = signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._restore(*_STOP_SIGNALS)
+
+    @property
+    def signalled(self) -> bool:
+        """Whether a signal asked the process to stop."""
+        return self._signal is not None
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether the time limit has passed."""
+        return self._deadline is not None and time.monotonic() >= self._deadline
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._signal = signal.Signals(number).name
+        if number == signal.SIGINT:
+            self._restore(signal.SIGINT)
+
+    def _restore(self, *numbers: signal.Signals) -> None:
+        for number in numbers:
+            if number in self._previous:
+                signal.signal(number, self._previous.pop(number))
+
+
+@dataclass(frozen=True)
+class StepActions:
+    """What to do after a step; the same on all ranks.
+
+    Attributes:
+        log, validate, save: whether to write a row, validate, write a checkpoint.
+        stop_signalled: whether to stop because of a signal, and
+        stop_out_of_time: because the time limit has passed.
+    """
+
+    log: bool
+    validate: bool
+    save: bool
+    stop_signalled: bool
+    stop_out_of_time: bool
+
+    @property
+    def fetch(self) -> bool:
+        """Whether the host needs the step's metrics, and so has to wait for the device."""
+        return self.log or self.save
+
+
+def actions_after(
+    step: int, config: TrainConfig, execution: TrainExecution, validates: bool, stop: StopRequest, world: World
+) -> StepActions:
+    """Return what is due after ``step`` steps.
+
+    All ranks stop after the same step: they exchange their requests at every step but the last.
+    """
+    last = step >= config.steps
+
+    def due(every: int) -> bool:
+        return every > 0 and (last or step % every == 0)
+
+    validate = validates and due(config.validate_every)
+    stopping = not last and world.any(stop.signalled or stop.out_of_time)
+    signalled = stopping and world.any(stop.signalled)
+    return StepActions(
+        log=validate or due(config.log_every),
+        validate=validate,
+        save=due(execution.checkpoint_every) or stopping,
+        stop_signalled=signalled,
+        stop_out_of_time=stopping and not signalled,
+    )

@@ -1,16 +1,17 @@
-"""One training step: the gradient over all parts of a batch, its clip, Adam, and what the step measured."""
+"""One training step: the gradient of the whole batch, clipping, Adam, and the metrics of the step."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from iodine_kit.records import Bytes, Part
+from iodine_kit.records import Bytes, Microbatch
 from iodine_kit.tensors import images_to, send, step_generator
 from iodine_kit.training.config import TrainConfig
 from iodine_kit.training.distributed import World
@@ -19,16 +20,16 @@ from iodine_kit.training.state import TrainingState
 
 
 @dataclass(frozen=True)
-class Reading:
-    """The figures of one step, in nats per image.
+class StepMetrics:
+    """The metrics of one step, in nats per image.
 
     Attributes:
         step: counted from 1.
-        loss: what was differentiated.
+        loss: the loss whose gradient was taken.
         nll_steps: negative log-likelihood at every decode.
         kl_slots: KL of every slot at the last decode.
         grad_norm: global norm of the gradient before clipping.
-        multiplier: of the likelihood, GECO's or 1.
+        multiplier: factor of the likelihood: GECO's multiplier, or 1.
     """
 
     step: int
@@ -40,80 +41,98 @@ class Reading:
 
     @property
     def finite(self) -> bool:
-        """Whether the step made an update, unless an earlier one was one too many."""
+        """Whether loss and gradient norm are finite, so that the step could change the weights."""
         return math.isfinite(self.loss) and math.isfinite(self.grad_norm)
 
 
 @dataclass(frozen=True)
-class Pending:
-    """A reading on the device: loss, NLL of all decodes, KL of all slots, gradient norm and multiplier in a row."""
+class DeviceMetrics:
+    """The metrics of one step that are still on the device; the fields are those of :class:`StepMetrics`."""
 
     step: int
-    decodes: int
-    values: Tensor
+    loss: Tensor
+    nll_T: Tensor
+    kl_K: Tensor
+    grad_norm: Tensor
+    multiplier: Tensor
 
-    def reading(self, values: list[float]) -> Reading:
-        """Name the values."""
-        end = 1 + self.decodes
-        return Reading(self.step, values[0], values[1:end], values[end:-2], values[-2], values[-1])
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All values, in the order of the fields."""
+        return self.loss, self.nll_T, self.kl_K, self.grad_norm, self.multiplier
 
 
-def look(pending: list[Pending]) -> list[Reading]:
-    """Bring readings to the host, all in one transfer."""
+def fetch_metrics(pending: Sequence[DeviceMetrics]) -> list[StepMetrics]:
+    """Copy the metrics of several steps to the host in one transfer, which waits for the device."""
     if not pending:
         return []
-    rows = torch.stack([one.values for one in pending]).tolist()
-    return [one.reading(row) for one, row in zip(pending, rows, strict=True)]
+    flat = torch.cat([tensor.reshape(-1) for metrics in pending for tensor in metrics.tensors])
+    values = iter(flat.tolist())
+    return [
+        StepMetrics(
+            step=metrics.step,
+            loss=next(values),
+            nll_steps=list(islice(values, len(metrics.nll_T))),
+            kl_slots=list(islice(values, len(metrics.kl_K))),
+            grad_norm=next(values),
+            multiplier=next(values),
+        )
+        for metrics in pending
+    ]
 
 
-class Update:
+class TrainingStep:
     """Makes the steps of a run; never waits for the device."""
 
-    def __init__(self, state: TrainingState, config: TrainConfig, parts: Sequence[Part], world: World) -> None:
-        self._state, self._config, self._parts, self._world = state, config, parts, world
+    def __init__(
+        self, state: TrainingState, config: TrainConfig, microbatches: Sequence[Microbatch], world: World
+    ) -> None:
+        self._state, self._config, self._microbatches, self._world = state, config, microbatches, world
         self._device = next(state.model.parameters()).device
         model: Any = state.model
         self._beta: Tensor | None = None if config.kl_schedule == "constant" else model.beta
         self._final_beta = 1.0 if self._beta is None else float(self._beta)
 
-    def __call__(self, image_BHWC: Bytes) -> Pending:
-        """Take a step on this rank's images. A loss or gradient that is not finite changes nothing."""
+    def __call__(self, image_BHWC: Bytes) -> DeviceMetrics:
+        """Make one step with this rank's images. A loss or gradient that is not finite changes no weight."""
         state, config = self._state, self._config
         state.optimizer.zero_grad(set_to_none=True)
         if self._beta is not None:
             self._beta.fill_(kl_weight(config, state.step, self._final_beta))
         loss, nll_T, kl_K = self._gradient(image_BHWC)
         norm: Tensor = nn.utils.clip_grad_norm_(state.model.parameters(), config.clip_norm)
-        held = state.guard.holds(loss.isfinite() & norm.isfinite())
+        skip = state.guard.must_skip(loss.isfinite() & norm.isfinite())
         for group in state.optimizer.param_groups:
             group["lr"], group["eps"] = learning_rate(config, state.step), adam_epsilon(config, state.step)
-        state.optimizer.found_inf = held.float()  # type: ignore[attr-defined]
+        # Fused Adam makes no update if this tensor is 1. PyTorch's gradient scaler uses the same attribute.
+        state.optimizer.found_inf = skip.float()  # type: ignore[attr-defined]
         state.optimizer.step()
         multiplier = torch.ones_like(loss)
         if state.geco:
             multiplier = state.geco.log_multiplier.exp()
-            state.geco.update(nll_T[-1], held)
-        if state.average:
-            state.average.update(state.step, held)
+            state.geco.update(nll_T[-1], skip)
+        if state.ema:
+            state.ema.update(state.step, skip)
         state.step += 1
-        values = torch.cat([loss[None], nll_T, kl_K, norm[None], multiplier[None]])
-        return Pending(state.step, len(nll_T), values)
+        return DeviceMetrics(state.step, loss, nll_T, kl_K, norm, multiplier)
 
     def _gradient(self, image_BHWC: Bytes) -> tuple[Tensor, Tensor, Tensor]:
-        """Leave the gradient of the whole batch in the parameters; return its loss, NLL by decode and KL by slot."""
-        total: Any = 0
-        for part in self._parts:
-            start = part.first - self._parts[0].first
-            terms = self._terms(images_to(self._device, image_BHWC[start : start + part.count]), part)
-            loss = self._state.geco.loss(terms.nll, terms.kl) if self._state.geco else terms.loss
-            loss.backward()
-            total = total + torch.cat([loss.detach()[None], terms.nll_T, terms.kl_TK[-1]]).float()
+        """Leave the gradient of the whole batch in the parameters; return its loss, NLL per decode and KL per slot."""
+        loss: Any = 0
+        nll_T: Any = 0
+        kl_K: Any = 0
+        for microbatch in self._microbatches:
+            start = microbatch.first - self._microbatches[0].first
+            terms = self._terms(images_to(self._device, image_BHWC[start : start + microbatch.count]), microbatch)
+            objective = self._state.geco.loss(terms.nll, terms.kl) if self._state.geco else terms.loss
+            objective.backward()
+            loss = loss + objective.detach().float()
+            nll_T, kl_K = nll_T + terms.nll_T.float(), kl_K + terms.kl_TK[-1].float()
         gradients = [p.grad for p in self._state.model.parameters() if p.grad is not None]
-        self._world.add([*gradients, total])
-        decodes = len(terms.nll_T)
-        return total[0], total[1 : 1 + decodes], total[1 + decodes :]
+        self._world.all_reduce([*gradients, loss, nll_T, kl_K])
+        return loss, nll_T, kl_K
 
-    def _terms(self, image_BCHW: Tensor, part: Part) -> Any:
-        generator = step_generator(self._config.seed, self._state.step)  # anew, for noise is drawn for the whole batch
+    def _terms(self, image_BCHW: Tensor, microbatch: Microbatch) -> Any:
+        generator = step_generator(self._config.seed, self._state.step)  # a new one: noise is drawn for the whole batch
         model: Any = self._state.model
-        return model(image_BCHW, send(model.noise(generator, part), self._device), part.total)
+        return model(image_BCHW, send(model.noise(generator, microbatch), self._device), microbatch.total)

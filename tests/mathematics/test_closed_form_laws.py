@@ -24,7 +24,7 @@ from iodine_kit.models.iodine.analytic_decode import ClosedForm, Settings
 from iodine_kit.models.iodine.config import FLAT_INPUTS, SPATIAL_INPUTS, LikelihoodName
 from iodine_kit.models.iodine.decode_step import by_formula, needs_graph
 from iodine_kit.models.iodine.likelihood_gradients import explain, pull_back
-from iodine_kit.records import Part
+from iodine_kit.records import Microbatch
 
 NAMES = get_args(LikelihoodName)
 EXACT = {"rtol": 1e-9, "atol": 1e-9}
@@ -103,7 +103,7 @@ def gradients(net: str, choice: str, how: Computation, dtype: torch.dtype) -> tu
     """Loss and all parameters' gradients of one training step."""
     model = tiny_model(NETS[net], **CHOICES[choice]).to(dtype)
     model.computation = how
-    noise = model.double().noise(torch.Generator().manual_seed(3), Part(0, 3, 3)).to(dtype)
+    noise = model.double().noise(torch.Generator().manual_seed(3), Microbatch(0, 3, 3)).to(dtype)
     model.to(dtype)
     terms = model(tiny_image(3).to(dtype), noise, 3)
     terms.loss.backward()

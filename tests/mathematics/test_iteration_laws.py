@@ -30,7 +30,7 @@ from iodine_kit.models.iodine import model as model_module
 from iodine_kit.models.iodine.config import FLAT_INPUTS, SPATIAL_INPUTS, InputName, IodineConfig
 from iodine_kit.models.iodine.decode_step import Decode
 from iodine_kit.models.iodine.model import Iodine, step_weights
-from iodine_kit.records import Part
+from iodine_kit.records import Microbatch
 
 EXACT = {"rtol": 1e-9, "atol": 1e-9}
 SEED = 11
@@ -406,7 +406,7 @@ def test_the_parts_of_a_batch_add_up_to_the_whole(reduction: str) -> None:
     expected = {name: value.grad for name, value in model.named_parameters()}
     model.zero_grad()
     parts = [
-        model.loss(image[first:last], seeded(), Part(first, last - first, 5))
+        model.loss(image[first:last], seeded(), Microbatch(first, last - first, 5))
         for first, last in ((0, 2), (2, 3), (3, 5))
     ]
     for part in parts:

@@ -46,13 +46,13 @@ def test_the_chain_runs_in_bash_with_no_further_argument(tmp_path: Path) -> None
 INTERRUPTED = """
 import os, signal, sys
 from iodine_kit.cli import main
-from iodine_kit.training.checkpoint import Checkpoints
-save = Checkpoints.save
+from iodine_kit.training.checkpoint import CheckpointManager
+save = CheckpointManager.save
 def save_and_stop(*arguments):
     save(*arguments)
-    Checkpoints.save = save
+    CheckpointManager.save = save
     os.kill(os.getpid(), int(os.environ["SIGNAL"]))
-Checkpoints.save = save_and_stop
+CheckpointManager.save = save_and_stop
 main()
 """
 

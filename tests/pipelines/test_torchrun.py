@@ -104,7 +104,7 @@ def test_two_ranks_train_what_one_process_trains_and_go_on_after_one_was_told_to
     stopped = torchrun(*train, program=ENDED)
     assert stopped.returncode != 0 and stopped.stdout == "" and not (tmp_path / path).exists()
     (sentence,) = said(stopped)
-    assert re.fullmatch(r"interrupted: stopped after step [1-5]; go on with --resume", sentence)
+    assert re.fullmatch(r"interrupted: stopped after step [1-5]; run the same command again to resume", sentence)
 
     done = torchrun(*train, "--resume")
     assert done.returncode == 0 and done.stderr.count("resuming after step") == 1, done.stderr

@@ -108,7 +108,7 @@ def test_validation_scores_the_same_scenes_with_the_same_noise_every_time(datase
     assert last["fg_ari"] == pytest.approx(np.mean(scores), abs=1e-6)
     assert last["val_loss"] == pytest.approx(np.mean(losses), rel=1e-6)
     validation = Validation(TrainConfig(batch_size=4, validate_scenes=5), dataset)
-    assert validation(model, 1).figures == validation(model, 99).figures
+    assert validation(model, 1).metrics == validation(model, 99).metrics
     picture = validation(model, 1).picture
     assert picture is not None and picture().dtype == np.uint8
 

@@ -145,7 +145,7 @@ def test_what_is_no_start_is_told_in_a_sentence(dataset: Artifact, tmp_path: Pat
         ("iodine-nothing-abcd1234", ArtifactNotFoundError, "no such artifact"),
         (dataset.path, ArtifactNotFoundError, "is a dataset, and a run is needed here"),
         (text, CorruptDataError, "cannot be read as safetensors"),
-        (broken, SchemaError, "'initial' holds values that are not finite"),
+        (broken, SchemaError, "'initial' contains values that are not finite"),
         ("3", ConfigError, "train.from: name a run or a .safetensors file"),
     ]
     for place, error, told in cases:

@@ -85,5 +85,5 @@ def test_the_ranks_compare_code_configuration_execution_and_the_contents_of_inpu
 
 def test_a_batch_has_to_divide() -> None:
     with pytest.raises(ConfigError, match=r"train\.batch_size: 5 images do not divide among 2 ranks: set it to 4 or 6"):
-        Rank(1).part(5)
-    assert Rank(1).part(6) == (3, 3)
+        Rank(1).local_batch(5)
+    assert Rank(1).local_batch(6) == (3, 3)

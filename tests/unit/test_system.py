@@ -12,7 +12,7 @@ import torch
 
 from iodine_kit import system
 from iodine_kit.training.config import TrainConfig
-from iodine_kit.training.precision import hint
+from iodine_kit.training.resources import precision_hint
 
 CPU = torch.device("cpu")
 
@@ -42,9 +42,9 @@ def test_matrix_units_are_read_off_the_flags(
     (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\nbugs\t: none\n")
     monkeypatch.setattr(system, "_CPU_INFO", tmp_path / "cpuinfo")
     assert system.has_bfloat16_matrix_units() is units
-    assert ("bfloat16" in hint(TrainConfig(), CPU)) is units
-    assert hint(TrainConfig(precision="bfloat16"), CPU) == ""
-    assert hint(TrainConfig(), torch.device("cuda")) == ""
+    assert ("bfloat16" in precision_hint(TrainConfig(), CPU)) is units
+    assert precision_hint(TrainConfig(precision="bfloat16"), CPU) == ""
+    assert precision_hint(TrainConfig(), torch.device("cuda")) == ""
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_cpu_that_has_to_emulate_bfloat16_is_told(
 ) -> None:
     (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
     monkeypatch.setattr(system, "_CPU_INFO", tmp_path / "cpuinfo")
-    assert ("float32 is faster" in hint(TrainConfig(precision="bfloat16"), CPU)) is slow
+    assert ("float32 is faster" in precision_hint(TrainConfig(precision="bfloat16"), CPU)) is slow
 
 
 def test_a_machine_that_says_nothing_of_its_cpu_has_no_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from iodine_kit.models.iodine.inputs import RefinementInputs, input_channels
 from iodine_kit.models.iodine.likelihood import blend
 from iodine_kit.models.iodine.posterior import draw_noise
 from iodine_kit.models.iodine.refinement import Begun, RefinementNetwork, State
-from iodine_kit.records import Part
+from iodine_kit.records import Microbatch
 
 _PRECISION = {"bfloat16": torch.bfloat16}
 
@@ -45,15 +45,15 @@ class Iodine(nn.Module):
     beta: Tensor
     """β, the weight of the KL term; scalar."""
 
-    def noise(self, generator: Generator | None, part: Part) -> Tensor:
-        """The noise of a training step for the images of a part, ``[T+1, N, Z]``."""
-        return self._noise(generator, part, self.config.slots, self.config.steps)
+    def noise(self, generator: Generator | None, microbatch: Microbatch) -> Tensor:
+        """The noise of a training step for the images of a microbatch, ``[T+1, N, Z]``."""
+        return self._noise(generator, microbatch, self.config.slots, self.config.steps)
 
-    def loss(self, image_BCHW: Tensor, generator: Generator | None, part: Part | None = None) -> LossTerms:
+    def loss(self, image_BCHW: Tensor, generator: Generator | None, microbatch: Microbatch | None = None) -> LossTerms:
         """Σ_t w_t (NLL_t + β KL_t) in nats per image (section 2.2, eq. 4)."""
-        part = part or Part(0, len(image_BCHW), len(image_BCHW))
-        noise_TNZ = self.noise(generator, part).to(image_BCHW.device, non_blocking=True)
-        return self(image_BCHW, noise_TNZ, part.total)  # type: ignore[no-any-return]
+        microbatch = microbatch or Microbatch(0, len(image_BCHW), len(image_BCHW))
+        noise_TNZ = self.noise(generator, microbatch).to(image_BCHW.device, non_blocking=True)
+        return self(image_BCHW, noise_TNZ, microbatch.total)  # type: ignore[no-any-return]
 
     def forward(self, image_BCHW: Tensor, noise_TNZ: Tensor, total: int) -> LossTerms:
         """The loss of images that are part of a batch of ``total``, given the noise of every decode."""
@@ -81,8 +81,8 @@ class Iodine(nn.Module):
         slots = self.config.slots if slots is None else slots
         steps = self.config.steps if steps is None else steps
         check_slots(self.config, slots)
-        part = Part(0, len(image_BCHW), len(image_BCHW))
-        noise_TNZ = self._noise(generator, part, slots, steps).to(image_BCHW.device)
+        microbatch = Microbatch(0, len(image_BCHW), len(image_BCHW))
+        noise_TNZ = self._noise(generator, microbatch, slots, steps).to(image_BCHW.device)
         masks, nlls, kls = [], [], []
         # Differentiating automatically is not possible in inference mode, nor for an image made in it; a copy will do.
         with torch.inference_mode(False), torch.no_grad():
@@ -131,9 +131,9 @@ class Iodine(nn.Module):
                 update_NL, state = self._refine(begun, decode, state)
                 zp_NL = (zp_NL.detach() if config.truncate else zp_NL) + update_NL
 
-    def _noise(self, generator: Generator | None, part: Part, slots: int, steps: int) -> Tensor:
-        rows = slice(part.first * slots, (part.first + part.count) * slots)
-        return draw_noise(generator, steps + 1, rows, part.total * slots, self.config.latent, self.initial.dtype)
+    def _noise(self, generator: Generator | None, microbatch: Microbatch, slots: int, steps: int) -> Tensor:
+        rows = slice(microbatch.first * slots, (microbatch.first + microbatch.count) * slots)
+        return draw_noise(generator, steps + 1, rows, microbatch.total * slots, self.config.latent, self.initial.dtype)
 
     def _decoding(self, image_BCHW: Tensor, training: bool, total: int) -> Decoding:
         config, computation = self.config, self.computation

@@ -17,22 +17,22 @@ from iodine_kit.stages.train.pictures import draw_curves
 from iodine_kit.stages.train.validation import METRIC, Validation
 from iodine_kit.store import Artifact, Identity, Store
 from iodine_kit.training.config import TrainConfig, TrainExecution
-from iodine_kit.training.distributed import ALONE, World
+from iodine_kit.training.distributed import SINGLE_PROCESS, World
 from iodine_kit.training.run_files import CHECKPOINTS
-from iodine_kit.training.schedule import divide
+from iodine_kit.training.schedule import split_batch
 
 VERSION = 2
 TABLES = ("train", "model")
 
 
-def plan(tables: Tables, dataset: Artifact, reporter: Reporter, world: World = ALONE) -> Job:
+def plan(tables: Tables, dataset: Artifact, reporter: Reporter, world: World = SINGLE_PROCESS) -> Job:
     """Resolve the configuration and check that the model can take the data set's images, for a rank of ``world``.
 
     A run that ``train.from`` names is looked for in the data set's store.
     """
     config, execution = configure(tables)
     start = find_start(tables, Store.of(dataset))
-    divide(*world.part(config.batch_size), config.batch_size, execution.accumulate)
+    split_batch(*world.local_batch(config.batch_size), config.batch_size, execution.accumulate)
     values = model_values(tables, start)
     name = str(values.pop("name", "iodine"))
     plugin = MODELS.load(name)
@@ -128,8 +128,9 @@ def _make(
     world: World,
 ) -> Facts:
     from iodine_kit.loader import ShuffledBatches
-    from iodine_kit.training.estimate import Estimate, estimate_step, refuse_too_large, with_copies
+    from iodine_kit.training.estimate import Estimate, estimate_step, with_copies
     from iodine_kit.training.loop import Trainer
+    from iodine_kit.training.resources import refuse_too_large
 
     reader = _open(dataset, config.split)
     model = plugin.build(model_config, config.seed)
@@ -141,18 +142,18 @@ def _make(
         "train": config.model_dump(mode="json"),
         **({"start": {"sha256": start.sha256}} if start else {}),
     }
-    info, parts = dataset_info(dataset), divide(*world.part(config.batch_size), config.batch_size, execution.accumulate)
+    info, (first, count) = dataset_info(dataset), world.local_batch(config.batch_size)
+    microbatches = split_batch(first, count, config.batch_size, execution.accumulate)
 
     def estimate() -> Estimate:
-        found = estimate_step(model, len(parts) * parts[0].count, info.height, info.width, parts)
-        return with_copies(found, config)
+        return with_copies(estimate_step(model, count, info.height, info.width, microbatches), config)
 
-    refuse_too_large(len(parts) * parts[0].count * info.height * info.width, execution.device, estimate)
+    refuse_too_large(count * info.height * info.width, execution.device, estimate)
     trainer = Trainer(
-        model, config, execution, out, reporter, world, validation,
-        settings=settings, estimate=lambda: estimate().sentence(),
-    )  # fmt: skip
-    facts = trainer.run(ShuffledBatches(reader, config.batch_size, config.seed, world.part(config.batch_size)))
+        model, config, execution, out, reporter, world, settings=settings, estimate=lambda: estimate().sentence()
+    )
+    trainer.restore()
+    facts = trainer.run(ShuffledBatches(reader, config.batch_size, config.seed, (first, count)), validation)
     if world.first:
         draw_curves(out, f"Training on {info.dataset}")
     scenes = {"scenes": len(reader), "validation_scenes": validation.scenes if validation else 0}

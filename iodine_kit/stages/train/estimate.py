@@ -27,13 +27,13 @@ def estimate(
         ConfigError: for a batch that does not divide into ``train.accumulate`` parts.
     """
     from iodine_kit.training.estimate import estimate_step, with_copies
-    from iodine_kit.training.precision import set_computation
-    from iodine_kit.training.schedule import divide
+    from iodine_kit.training.resources import set_computation
+    from iodine_kit.training.schedule import split_batch
 
     total = config.batch_size
     model = plugin.build(model_config, config.seed)
     set_computation(model, config, execution)
-    found = estimate_step(model, total, height, width, divide(0, total, total, execution.accumulate))
+    found = estimate_step(model, total, height, width, split_batch(0, total, total, execution.accumulate))
     return with_copies(found, config)
 
 

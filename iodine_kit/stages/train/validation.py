@@ -14,7 +14,7 @@ from iodine_kit.records import PredictionBatch
 from iodine_kit.stages.train.pictures import scenes_picture
 from iodine_kit.store import Artifact
 from iodine_kit.training.config import TrainConfig
-from iodine_kit.training.loop import Validated
+from iodine_kit.training.loop import ValidationResult
 
 if TYPE_CHECKING:
     from torch import nn
@@ -52,7 +52,7 @@ class Validation:
                 return True
         return False
 
-    def __call__(self, model: nn.Module, step: int) -> Validated:
+    def __call__(self, model: nn.Module, step: int) -> ValidationResult:
         """``fg_ari``, the mean over scenes that have one, and ``val_loss``, −ELBO in nats per image."""
         from iodine_kit.tensors import images_to, step_generator
 
@@ -70,6 +70,6 @@ class Validation:
             seen = seen or [batch, inference]
         score = np.concatenate(scores)
         defined = score[np.isfinite(score)]
-        figures = {"fg_ari": float(defined.mean())} if len(defined) else {}
-        figures["val_loss"] = float(np.concatenate(losses).mean())
-        return Validated(figures, lambda: scenes_picture(*seen))
+        metrics = {"fg_ari": float(defined.mean())} if len(defined) else {}
+        metrics["val_loss"] = float(np.concatenate(losses).mean())
+        return ValidationResult(metrics, lambda: scenes_picture(*seen))

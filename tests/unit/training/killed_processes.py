@@ -21,14 +21,14 @@ import torch._dynamo  # Adam asks for it: loaded here, once for all lives
 from unit.training.toy_model import NO_LOSS, Batches, trainer
 
 import iodine_kit.training
-from iodine_kit.training.loop import Validated
+from iodine_kit.training.loop import ValidationResult
 
-PACKAGE, TOY = str(Path(iodine_kit.training.__file__).parent), str(Path(__file__).with_name("toy.py"))
+PACKAGE, TOY = str(Path(iodine_kit.training.__file__).parent), str(Path(__file__).with_name("toy_model.py"))
 
 
-def judge(model: Any, step: int) -> Validated:
+def judge(model: Any, step: int) -> ValidationResult:
     """A validation whose best is neither the first nor the last."""
-    return Validated({"fg_ari": 1 / (1 + abs(step - 6)), "val_loss": float(model.weight.sum())})
+    return ValidationResult({"fg_ari": 1 / (1 + abs(step - 6)), "val_loss": float(model.weight.sum())})
 
 
 def train(directory: Path) -> None:

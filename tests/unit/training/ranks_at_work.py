@@ -17,8 +17,8 @@ from unit.training.toy_model import trainer
 
 from iodine_kit.errors import ConfigError, CorruptDataError, IodineKitError
 from iodine_kit.models import Computation, LossTerms
-from iodine_kit.records import Part, SceneBatch
-from iodine_kit.training.distributed import World, joined
+from iodine_kit.records import Microbatch, SceneBatch
+from iodine_kit.training.distributed import World, init_distributed
 
 TOTAL, STEPS = 8, 4
 
@@ -34,9 +34,9 @@ class Line(nn.Module):
         self.convolution = nn.Conv2d(3, 4, 2).double().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.skips = idle
 
-    def noise(self, generator: torch.Generator, part: Part) -> Tensor:
-        noise = torch.randn(part.total, 5, dtype=torch.float64, generator=generator)
-        return noise[part.first : part.first + part.count]
+    def noise(self, generator: torch.Generator, microbatch: Microbatch) -> Tensor:
+        noise = torch.randn(microbatch.total, 5, dtype=torch.float64, generator=generator)
+        return noise[microbatch.first : microbatch.first + microbatch.count]
 
     def forward(self, image: Tensor, noise: Tensor, total: int) -> LossTerms:
         y = self.layer(image.flatten(1)[:, :5].double() + noise)
@@ -69,15 +69,15 @@ def trained(world: World, out: Path, idle: bool, accumulate: int) -> dict[str, A
     trainer(
         out / f"{world.size} ranks, {idle}, {accumulate}", model,
         steps=STEPS, batch_size=TOTAL, accumulate=accumulate, world=world, threads=1,
-    ).run(Batches(*world.part(TOTAL)))  # fmt: skip
+    ).run(Batches(*world.local_batch(TOTAL)))  # fmt: skip
     return {name: value.tolist() for name, value in model.state_dict().items()}
 
 
 def collectives(world: World, out: Path) -> dict[str, Any]:
-    found: dict[str, Any] = {"rank": world.rank, "first": world.first, "part": world.part(TOTAL)}
+    found: dict[str, Any] = {"rank": world.rank, "first": world.first, "local_batch": world.local_batch(TOTAL)}
     found["any"] = [world.any(False), world.any(world.rank == 1), world.any(True)]
     added = [torch.tensor([float(world.rank + 1), 10.0]), torch.tensor(world.rank), torch.ones(2, 2).double()]
-    world.add(added)
+    world.all_reduce(added)
     found["added"] = [tensor.tolist() for tensor in added]
     found["shared"] = [
         len(world.share(b"" if world.first else b"x")),
@@ -86,8 +86,8 @@ def collectives(world: World, out: Path) -> dict[str, Any]:
     world.agree("configuration", {"train": {"steps": 3}})
     with_error = []
     actions = (
-        lambda: world.part(7),
-        lambda: world.part(1),
+        lambda: world.local_batch(7),
+        lambda: world.local_batch(1),
         lambda: world.agree("data set", {"key": world.rank}),
         lambda: world.device_for("cuda:1"),
     )
@@ -130,7 +130,7 @@ def main() -> None:
     scenario, out = SCENARIOS[sys.argv[1]], Path(sys.argv[2])
     status = 0
     try:
-        with joined() as world:
+        with init_distributed() as world:
             found = scenario(world, out)
             (out / f"{world.rank}.json").write_text(json.dumps(found))
     except IodineKitError as error:

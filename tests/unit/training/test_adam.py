@@ -73,3 +73,19 @@ def test_the_published_pipelines_take_the_release_s_adam(name: str, batch: int, 
     train = load(f"greff2019_{name}")["train"]
     assert train["learning_rate"] == rate * math.sqrt(batch / published) and train["batch_size"] == batch
     assert (train["adam_epsilon"], train["beta1"]) == ("tensorflow", 0.95)
+
+
+def test_fused_adam_makes_no_update_while_found_inf_is_1() -> None:
+    """PyTorch documents this attribute for its gradient scaler only; training relies on it to skip steps."""
+    weight = nn.Parameter(torch.tensor([1.0, -2.0]))
+    optimizer: Any = torch.optim.Adam([weight], lr=0.1, fused=True)
+    seen = []
+    for found_inf, gradient in ((0.0, 1.0), (1.0, math.nan), (1.0, 5.0), (0.0, 1.0)):
+        weight.grad = torch.full((2,), gradient)
+        optimizer.found_inf = torch.tensor(found_inf)
+        optimizer.step()
+        moments = optimizer.state[weight]
+        seen.append([float(moments["step"]), *weight.tolist(), *moments["exp_avg"].tolist()])
+    assert seen[0] == seen[1] == seen[2]
+    assert [row[0] for row in seen] == [1, 1, 1, 2]
+    assert seen[3][1:] == pytest.approx([0.8, -2.2, 0.19, 0.19])  # as after two steps with the gradient 1

@@ -14,8 +14,8 @@ from torch import nn
 from unit.training.toy_model import Batches, Mean, Notes, result, trainer
 
 from iodine_kit.errors import ArtifactCorruptError, ResumeError, SchemaError
-from iodine_kit.training.checkpoint import Checkpoint, decode, encode, fill, read_weights, save_weights, write
-from iodine_kit.training.run_files import METRICS, checkpoint_name, read_metrics
+from iodine_kit.training.checkpoint import Checkpoint, decode, encode, fill, read_weights, save_weights
+from iodine_kit.training.run_files import METRICS, checkpoint_name, read_metrics, write_atomically
 
 NEWEST = checkpoint_name(10)
 
@@ -74,8 +74,8 @@ DAMAGE = [
     (cut, "cannot be read as safetensors"),
     (empty, "cannot be read as safetensors"),
     (text, "cannot be read as safetensors"),
-    (flipped, "the checkpoint is damaged: its checksum is another than when it was made"),
-    (foreign, "holds tensors, but is no checkpoint of this program"),
+    (flipped, "the checkpoint is damaged: checksum mismatch"),
+    (foreign, "contains tensors, but is not a checkpoint of iodine-kit"),
 ]
 
 
@@ -91,7 +91,7 @@ def test_a_damaged_one_is_named_and_an_older_one_taken(
     assert resumed.step == 8
     first, second = notes.told
     assert first.startswith(f"note: {tmp_path / 'run' / NEWEST}: {told}")
-    assert first.endswith(f"; it is removed, and {checkpoint_name(8)} taken instead")
+    assert first.endswith(f"; it is removed, and {checkpoint_name(8)} is used instead")
     assert second == "resuming after step 8"
     resumed.run(Batches())
     assert result(tmp_path / "whole") == result(tmp_path / "run")
@@ -106,7 +106,7 @@ def test_where_there_is_no_older_one_it_says_what_to_do(
     with pytest.raises(ArtifactCorruptError) as caught:
         trainer(tmp_path)
     assert str(caught.value).startswith(f"{tmp_path / NEWEST}: {told}")
-    assert str(caught.value).endswith("; there is no older one: start anew with --overwrite")
+    assert str(caught.value).endswith("; there is no older checkpoint: use --overwrite to start from the beginning")
     assert (tmp_path / NEWEST).exists()
 
 
@@ -127,14 +127,15 @@ def test_every_byte_counts() -> None:
 def test_another_architecture_is_told_by_the_first_field_that_differs(tmp_path: Path) -> None:
     crashed(tmp_path, settings={"model": {"slots": 4, "latent": 8}})
     with pytest.raises(
-        ResumeError, match=r"^checkpoint-000000010.safetensors is one of another architecture \(model.latent: 8 -> 16\)"
+        ResumeError,
+        match=r"^checkpoint-000000010.safetensors belongs to another architecture \(model.latent: 8 -> 16\)",
     ):
         trainer(tmp_path, settings={"model": {"slots": 5, "latent": 16}})
 
 
 def test_another_runs_checkpoint_is_refused_though_its_model_is_the_same(tmp_path: Path) -> None:
     crashed(tmp_path, settings={"model": {"slots": 4}, "train": {"seed": 1}})
-    with pytest.raises(ResumeError, match=r"is one of another run \(train.seed: 1 -> 2\): start anew with --overwrite"):
+    with pytest.raises(ResumeError, match=r"belongs to another run \(train.seed: 1 -> 2\): use --overwrite to start"):
         trainer(tmp_path, settings={"model": {"slots": 4}, "train": {"seed": 2}})
 
 
@@ -146,14 +147,14 @@ def test_another_architecture_is_told_by_the_first_tensor_where_the_fields_agree
 
 def test_a_file_is_not_replaced_by_half_of_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file.safetensors"
-    write(path, b"old")
+    write_atomically(path, b"old")
 
     def no_space(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", no_space)
     with pytest.raises(OSError, match="No space"):
-        write(path, b"new, and longer")
+        write_atomically(path, b"new, and longer")
     assert path.read_bytes() == b"old"
 
 
@@ -177,7 +178,7 @@ def test_a_damaged_row_ends_the_log_with_a_note(tmp_path: Path, damage: bytes) -
     assert [row["step"] for row in read_metrics(path)] == [1, 2]
     notes = Notes()
     trainer(tmp_path, notes=notes).run(Batches())
-    assert f"note: {path}: line 3 is damaged: it and all after it are left out" in notes.told
+    assert f"note: {path}: line 3 is damaged: this line and all later ones are omitted" in notes.told
     assert [row["step"] for row in read_metrics(path)] == [1, 2, 11, 12]
 
 
@@ -191,7 +192,7 @@ def test_weights_of_another_net_a_damaged_file_and_no_real_numbers_are_refused(t
         read_weights(path.read_bytes()[:40], path)
     for kind in (torch.int32, torch.complex64, torch.float8_e4m3fn):
         others = {name: tensor.to(kind) for name, tensor in Mean().state_dict().items()}
-        with pytest.raises(SchemaError, match=r"'weight' holds torch\..*, and weights are real numbers"):
+        with pytest.raises(SchemaError, match=r"'weight' has the type torch\..*, but weights are real numbers"):
             fill(Mean(), others, "here")
 
 

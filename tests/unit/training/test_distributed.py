@@ -13,7 +13,7 @@ import torch
 from unit.training.ranks_at_work import STEPS, trained
 
 from iodine_kit.errors import ConfigError
-from iodine_kit.training.distributed import ALONE, joined
+from iodine_kit.training.distributed import SINGLE_PROCESS, init_distributed
 from iodine_kit.training.run_files import METRICS, read_metrics
 
 WORK = Path(__file__).with_name("ranks_at_work.py")
@@ -31,24 +31,24 @@ def two_ranks(scenario: str, out: Path) -> subprocess.CompletedProcess[str]:
 def test_a_process_alone_is_its_own_sum(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
         monkeypatch.delenv(name, raising=False)
-    with joined() as world:
-        assert world is ALONE and world.first and world.part(7) == (0, 7)
+    with init_distributed() as world:
+        assert world is SINGLE_PROCESS and world.first and world.local_batch(7) == (0, 7)
         assert world.any(True) and not world.any(False) and world.share(b"a") == b"a"
         assert world.device_for("cpu") == torch.device("cpu")
         value = torch.tensor(2.0)
-        world.add([value]), world.copy([value])
+        world.all_reduce([value]), world.broadcast([value])
         assert value == 2
         world.agree("configuration", {}), world.barrier()
     with pytest.raises(ConfigError, match="cannot be used"):
-        ALONE.device_for("nonsense")
+        SINGLE_PROCESS.device_for("nonsense")
 
 
 def test_a_process_alone_needs_no_torch() -> None:
     """What is up to date should say so at once."""
     program = """
 import sys
-from iodine_kit.training.distributed import joined
-with joined() as world:
+from iodine_kit.training.distributed import init_distributed
+with init_distributed() as world:
     assert "torch" not in sys.modules
 """
     environment = {key: value for key, value in os.environ.items() if key not in ("RANK", "WORLD_SIZE")}
@@ -58,8 +58,8 @@ with joined() as world:
 AFTER = """
 import os
 import torch
-from iodine_kit.training.process_group import together
-with together() as world:
+from iodine_kit.training.process_group import join_process_group
+with join_process_group() as world:
     world.any(True)
     weight = torch.nn.Parameter(torch.zeros(3))
     weight.grad = torch.ones(3)
@@ -85,8 +85,8 @@ def test_two_ranks_are_one_process_on_the_same_batch(tmp_path: Path) -> None:
     done = two_ranks("collectives", tmp_path)
     assert done.returncode == 0, done.stderr
     one, other = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
-    assert (one["rank"], one["first"], one["part"]) == (0, True, [0, 4])
-    assert (other["rank"], other["first"], other["part"]) == (1, False, [4, 4])
+    assert (one["rank"], one["first"], one["local_batch"]) == (0, True, [0, 4])
+    assert (other["rank"], other["first"], other["local_batch"]) == (1, False, [4, 4])
     assert (one["device"], one["threads"]) == ("cpu", 1)
     for rank in (one, other):
         assert (
@@ -99,10 +99,10 @@ def test_two_ranks_are_one_process_on_the_same_batch(tmp_path: Path) -> None:
             "train.batch_size: 1 images do not divide among 2 ranks: set it to 2",
             "rank 1 has another data set than rank 0 (key: 0 -> 1): start all ranks with the same command on the same "
             "data and code",
-            "train.device is cuda:1, which is one GPU for all ranks: leave it at auto, or say cuda",
+            "train.device is cuda:1, a single GPU for all ranks: use auto or cuda",
         ]
     for idle in (False, True):
-        alone = trained(ALONE, tmp_path, idle, 1)
+        alone = trained(SINGLE_PROCESS, tmp_path, idle, 1)
         for accumulate in (1, 2):
             for rank in (one, other):
                 found = rank[f"trained {idle} {accumulate}"]

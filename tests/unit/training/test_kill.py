@@ -19,7 +19,7 @@ RUNS = 8
 @pytest.mark.slow
 def test_a_run_that_is_killed_again_and_again_is_the_uninterrupted_one(tmp_path: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(TESTS)}
-    command = [sys.executable, Path(__file__).with_name("lives.py"), tmp_path, str(RUNS)]
+    command = [sys.executable, Path(__file__).with_name("killed_processes.py"), tmp_path, str(RUNS)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert sum(map(int, done.stdout.split())) >= 3 * RUNS  # most are killed several times

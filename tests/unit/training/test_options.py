@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from unit.training.toy_model import STRENGTH, Batches, Mean, result, trainer
 
 from iodine_kit.training.config import TrainConfig
-from iodine_kit.training.loop import Validated
+from iodine_kit.training.loop import ValidationResult
 from iodine_kit.training.run_files import METRICS, WEIGHTS
 from iodine_kit.training.schedule import kl_weight
-from iodine_kit.training.state import LARGEST, Best, Geco
+from iodine_kit.training.state import LARGEST_MULTIPLIER, BestWeights, Geco
 
 
 class Seen:
@@ -93,7 +93,7 @@ def test_geco_holds_the_constraint(tmp_path: Path) -> None:
 
 def test_the_multiplier_is_bounded() -> None:
     geco = Geco(0.0, 1.0, 0.0, torch.device("cpu"))
-    for value, bound in ((1e9, LARGEST), (-1e9, 1 / LARGEST)):
+    for value, bound in ((1e9, LARGEST_MULTIPLIER), (-1e9, 1 / LARGEST_MULTIPLIER)):
         geco.update(torch.tensor(value), torch.tensor(False))
         assert geco.log_multiplier.exp().item() == pytest.approx(bound, rel=1e-4)
     geco.update(torch.tensor(math.nan), torch.tensor(True))
@@ -106,14 +106,14 @@ class Judge:
     def __init__(self, *scores: float | None) -> None:
         self.scores, self.seen = iter(scores), list[tuple[int, list[float]]]()
 
-    def __call__(self, model: nn.Module, step: int) -> Validated:
+    def __call__(self, model: nn.Module, step: int) -> ValidationResult:
         torch.rand(100)
         with torch.no_grad():
             self.seen.append((step, model.weight.tolist()))
             for parameter in model.parameters():
                 parameter.zero_()
         score = next(self.scores, None)
-        return Validated({"val_loss": 100.0 - step, **({} if score is None else {"fg_ari": score})})
+        return ValidationResult({"val_loss": 100.0 - step, **({} if score is None else {"fg_ari": score})})
 
 
 def test_validation_leaves_training_as_it_is(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_the_first_of_equals_is_the_best(tmp_path: Path) -> None:
 
 
 def test_scores_that_are_none_are_never_the_best() -> None:
-    best = Best("best")
+    best = BestWeights("best")
     best.offer(1, {"val_loss": 3.0}, {"w": torch.ones(1)})
     best.offer(2, {"fg_ari": math.nan}, {"w": torch.ones(1)})
     assert (best.facts, best.weights) == ({}, {})
@@ -162,17 +162,17 @@ def test_without_true_masks_the_best_is_that_of_the_elbo(tmp_path: Path) -> None
 
 
 def test_of_equals_by_fg_ari_the_elbo_is_not_asked() -> None:
-    best = Best("last")
-    for step, figures in enumerate(
+    best = BestWeights("last")
+    for step, metrics in enumerate(
         [{"val_loss": 1.0}, {"fg_ari": 0.2, "val_loss": 9.0}, {"fg_ari": 0.2, "val_loss": 0.0}]
     ):
-        best.offer(step, figures, {})
+        best.offer(step, metrics, {})
     assert best.facts["step"] == 1
 
 
 def test_the_best_outlives_a_crash(tmp_path: Path) -> None:
-    def judge(model: nn.Module, step: int) -> Validated:
-        return Validated({"fg_ari": 1 - abs(step - 5) / 10})
+    def judge(model: nn.Module, step: int) -> ValidationResult:
+        return ValidationResult({"fg_ari": 1 - abs(step - 5) / 10})
 
     def crash() -> None:
         raise RuntimeError
@@ -214,9 +214,9 @@ def test_validation_uses_the_kl_weight_of_its_step(tmp_path: Path) -> None:
     model, seen = Mean(), list[float]()
     model.beta.fill_(9.0)
 
-    def validate(mirror: nn.Module, step: int) -> Validated:
+    def validate(mirror: nn.Module, step: int) -> ValidationResult:
         seen.append(float(mirror.beta))
-        return Validated({"val_loss": 0.0})
+        return ValidationResult({"val_loss": 0.0})
 
     schedule = {"kl_schedule": "linear", "kl_from": 1.0, "kl_begin": 0, "kl_end": 8}
     trainer(tmp_path, model, validate=validate, validate_every=4, **schedule).run(Batches())

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from iodine_kit.errors import ConfigError
 from iodine_kit.models import Computation
 from iodine_kit.models.iodine.model import Iodine
-from iodine_kit.records import Part
+from iodine_kit.records import Microbatch
 from iodine_kit.training.config import TrainConfig, TrainExecution
-from iodine_kit.training.precision import computing, prepare
+from iodine_kit.training.resources import configure_model, numerics
 
 CPU = torch.device("cpu")
 
@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 def gradients(model: Iodine) -> tuple[Tensor, list[Tensor]]:
     """Loss and gradients of a step."""
     image = tiny_image(2).to(model.initial.dtype)
-    terms = model(image, model.noise(torch.Generator().manual_seed(2), Part(0, 2, 2)), 2)
+    terms = model(image, model.noise(torch.Generator().manual_seed(2), Microbatch(0, 2, 2)), 2)
     found = torch.autograd.grad(terms.loss, list(model.parameters()))
     return terms.loss.detach(), list(found)
 
@@ -30,10 +30,10 @@ def test_precision_and_recomputation_reach_the_model_and_the_gpu(precision: str,
     model = tiny_model()
     config, execution = TrainConfig.model_validate({"precision": precision}), TrainExecution(recompute=True)
     before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    prepare(model, config, execution, CPU)
+    configure_model(model, config, execution, CPU)
     convolutions = "bfloat16" if precision == "bfloat16" else "float32"
     assert model.computation == Computation(precision=convolutions, recompute=True)
-    with computing(config, execution):
+    with numerics(config, execution):
         assert torch.backends.cudnn.allow_tf32 is torch.backends.cuda.matmul.allow_tf32 is expected
     assert (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32) == before
 
@@ -92,7 +92,7 @@ def test_a_compiler_that_fails_ends_in_one_sentence(backward: bool) -> None:
     message = (
         r"train\.compile: PyTorch cannot compile here \((no C\+\+|C\+\+ compile error).*\): use train\.compile=off"
     )
-    with pytest.raises(ConfigError, match=message), computing(TrainConfig(), TrainExecution(compile="on")):
+    with pytest.raises(ConfigError, match=message), numerics(TrainConfig(), TrainExecution(compile="on")):
         gradients(model)
 
 

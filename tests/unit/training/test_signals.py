@@ -7,9 +7,8 @@ import signal
 import pytest
 
 from iodine_kit.training.config import TrainConfig, TrainExecution
-from iodine_kit.training.distributed import ALONE, World
-from iodine_kit.training.loop import Moment, after
-from iodine_kit.training.signals import StopRequest
+from iodine_kit.training.distributed import SINGLE_PROCESS, World
+from iodine_kit.training.schedule import StepActions, StopRequest, actions_after
 
 CONFIG, EXECUTION = TrainConfig(steps=100), TrainExecution()
 
@@ -25,25 +24,25 @@ class OtherStops(World):
         return flag or self.answers.pop(0)
 
 
-def end_of_step(world: World, step: int = 3) -> Moment:
-    return after(step, CONFIG, EXECUTION, False, StopRequest(0), world)
+def end_of_step(world: World, step: int = 3) -> StepActions:
+    return actions_after(step, CONFIG, EXECUTION, False, StopRequest(0), world)
 
 
 def test_ranks_ask_one_another_once_a_step() -> None:
     world = OtherStops(False)
-    moment = end_of_step(world)
-    assert not (moment.saving or moment.signalled or moment.timed) and world.asked == 1
+    actions = end_of_step(world)
+    assert not (actions.save or actions.stop_signalled or actions.stop_out_of_time) and world.asked == 1
 
 
 def test_what_another_rank_was_told_stops_this_one_and_saves() -> None:
     signalled, timed = end_of_step(OtherStops(True, True)), end_of_step(OtherStops(True, False))
-    assert signalled.saving and signalled.signalled and not signalled.timed
-    assert timed.saving and timed.timed and not timed.signalled
+    assert signalled.save and signalled.stop_signalled and not signalled.stop_out_of_time
+    assert timed.save and timed.stop_out_of_time and not timed.stop_signalled
 
 
 def test_after_the_last_step_there_is_nothing_to_stop() -> None:
     world = OtherStops()
-    assert not end_of_step(world, 100).signalled and world.asked == 0
+    assert not end_of_step(world, 100).stop_signalled and world.asked == 0
 
 
 def test_sigterm_may_come_twice_and_a_second_ctrl_c_is_obeyed_at_once() -> None:
@@ -51,7 +50,7 @@ def test_sigterm_may_come_twice_and_a_second_ctrl_c_is_obeyed_at_once() -> None:
         assert not stop.signalled
         for _ in range(2):
             signal.raise_signal(signal.SIGTERM)
-        assert stop.signalled and after(3, CONFIG, EXECUTION, False, stop, ALONE).signalled
+        assert stop.signalled and actions_after(3, CONFIG, EXECUTION, False, stop, SINGLE_PROCESS).stop_signalled
     with StopRequest(0) as stop:
         signal.raise_signal(signal.SIGINT)
         assert stop.signalled

@@ -28,7 +28,7 @@ def test_a_stopped_and_resumed_run_is_the_uninterrupted_one_bit_for_bit(tmp_path
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     trainer(whole, log_every=3).run(Batches())
     for _ in range(2):
-        with pytest.raises(KeyboardInterrupt, match=r"stopped after step \d+; go on with --resume"):
+        with pytest.raises(KeyboardInterrupt, match=r"stopped after step \d+; run the same command again to resume"):
             again = trainer(stopped, log_every=3)
             again.run(Batches({again.step + 3: lambda: signal.raise_signal(number)}))
     last = trainer(stopped, log_every=3)

@@ -48,6 +48,6 @@ def test_a_step_with_all_options_waits_for_nothing(tmp_path: Path, model: Any) -
     image = Batches(values={0: 100}).whole(0).image.repeat(8, 1).repeat(8, 2)
     for _ in range(2):  # the first one makes Adam's moments
         with NeverAsks():
-            one._update(image)
+            one._make_step(image)
     with pytest.raises(AssertionError, match="waits for the device"), NeverAsks():
         torch.ones(()).item()

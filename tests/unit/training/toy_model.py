@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from iodine_kit.models import Computation, LossTerms
 from iodine_kit.progress import Silent
-from iodine_kit.records import Part, SceneBatch
+from iodine_kit.records import Microbatch, SceneBatch
 from iodine_kit.training.config import TrainConfig, TrainExecution
 from iodine_kit.training.loop import Trainer
 from iodine_kit.training.run_files import METRICS, WEIGHTS
@@ -33,8 +34,9 @@ class Mean(nn.Module):
         self.unused = nn.Parameter(torch.ones(2, 1))
         self.frozen = nn.Parameter(torch.ones(1), requires_grad=False)
 
-    def noise(self, generator: torch.Generator, part: Part) -> Tensor:
-        return 1e-3 * torch.randn(part.total, 3, generator=generator)[part.first : part.first + part.count]
+    def noise(self, generator: torch.Generator, microbatch: Microbatch) -> Tensor:
+        noise = 1e-3 * torch.randn(microbatch.total, 3, generator=generator)
+        return noise[microbatch.first : microbatch.first + microbatch.count]
 
     def forward(self, image: Tensor, noise: Tensor, total: int) -> LossTerms:
         nll = ((self.weight - image.mean((2, 3)) + noise) ** 2).sum() / total
@@ -74,17 +76,23 @@ class Notes(Silent):
 
 
 def trainer(directory: Path, model: nn.Module | None = None, notes: Notes | None = None, **options: Any) -> Trainer:
-    """A trainer of 12 steps unless said otherwise; options are those of both configurations and of ``Trainer``."""
+    """A restored trainer of 12 steps by default.
+
+    Options are those of both configurations and of ``Trainer``, and ``validate``, with which it is run.
+    """
     directory.mkdir(exist_ok=True)
     config = {"steps": 12, "batch_size": 2, "learning_rate": 0.1, "log_every": 1}
     execution: dict[str, Any] = {"device": "cpu", "tensorboard": False}
-    rest: dict[str, Any] = {}
+    validate, rest = options.pop("validate", None), dict[str, Any]()
     for name, value in options.items():
         owner = config if name in TrainConfig.model_fields else execution
         (owner if name in {**TrainConfig.model_fields, **TrainExecution.model_fields} else rest)[name] = value
-    return Trainer(
+    made = Trainer(
         model or Mean(), TrainConfig(**config), TrainExecution(**execution), directory, notes or Silent(), **rest
     )
+    made.restore()
+    made.run = partial(made.run, validate=validate)  # type: ignore[method-assign]
+    return made
 
 
 def result(directory: Path) -> dict[str, bytes]:
