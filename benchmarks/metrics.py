@@ -123,7 +123,7 @@ def beside_scikit_learn(pair: Pair, repetitions: int) -> dict[str, Any]:
 
 def all_together(count: int, few: int) -> dict[str, Any]:
     """Seconds of all metrics over so many scenes, CPU seconds of every part, and memory after the first and last."""
-    metrics = {name: METRICS.load(name) for name in METRICS.own()}
+    metrics = {name: METRICS.load(name) for name in METRICS.built_in()}
     pair = draw(min(2 * BATCH, few, count), seed=1)
     score_all(next(batches(pair, 1)).compare(), metrics)  # what loads late
     before, parts = peak(), dict.fromkeys([*_SHARED, *metrics, "decodes"], 0.0)

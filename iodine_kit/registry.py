@@ -1,10 +1,10 @@
-"""Finds plug-ins by file: every module or package in a family's folder is one, named for its file.
+"""Find plug-ins by file name: every module or package in a family's folder is one plug-in.
 
-``iodine_kit/metrics/ari_all.py`` is the metric ``ari-all``; names that start with ``_`` are helpers. Nothing is
-imported before it is asked for, so a plug-in's dependencies cost nothing to those who do not use it.
+``iodine_kit/metrics/ari_all.py`` is the metric ``ari-all``; names that start with ``_`` are helpers. A plug-in is
+imported when it is first used, so its dependencies cost nothing to users who do not need it.
 
-Other packages bring plug-ins too: a name with a dot is a module's path (``my_lab.datasets.blocks``), and what a package
-declares as an entry point of the group ``iodine_kit.datasets`` (and so on) is found by its name.
+Third-party packages can add plug-ins in two ways: by module path (a name with a dot, such as
+``my_lab.datasets.blocks``) or by an entry point in the family's group (such as ``iodine_kit.datasets``).
 """
 
 from __future__ import annotations
@@ -24,72 +24,81 @@ PluginT = TypeVar("PluginT")
 
 
 class Registry(Generic[PluginT]):
-    """The plug-ins of one family, for example ``Registry[MetricPlugin]("metric", "iodine_kit.metrics")``."""
+    """The plug-ins of one family, for example ``Registry[MetricPlugin]("metric", "iodine_kit.metrics", MetricPlugin)``.
 
-    def __init__(self, family: str, package: str, contract: type | None = None, group: str = "") -> None:
-        """``contract`` is the protocol that third-party plug-ins are held to; ``group`` names their entry points."""
+    A registry lives in the ``__init__`` of its family's package, beside the contract.
+    """
+
+    def __init__(self, family: str, package: str, contract: type, group: str = "") -> None:
+        """Describe a family without importing any plug-in.
+
+        Args:
+            family: what one plug-in is called in messages, such as ``metric``.
+            package: the package whose modules are the built-in plug-ins.
+            contract: protocol whose public members every third-party plug-in must define.
+            group: entry-point group of third-party plug-ins; defaults to ``package``.
+        """
         self.family = family
         self.package = package
-        self.group = group or package
         self.contract = contract
-        self._loaded: dict[str, PluginT] = {}  # looking into folders takes longer than the work on a small scene
+        self.group = group or package
+        self._loaded: dict[str, PluginT] = {}  # listing a folder takes longer than processing a small scene
 
     def names(self) -> list[str]:
-        """All plug-in names, sorted; modules that nobody declared can only be asked for by their path."""
-        return sorted({*self.own(), *self._declared()})
+        """Names of the built-in plug-ins and of those with an entry point, sorted."""
+        return sorted({*self.built_in(), *self._entry_points()})
 
     def load(self, name: str) -> PluginT:
         """Import and return the plug-in.
 
         Raises:
-            UnknownNameError: with the nearest known name; or if a module is not there or not a plug-in.
+            UnknownNameError: if there is no such plug-in (the message suggests the nearest name), if it cannot be
+                imported, or if it does not define everything that the contract requires.
         """
         if name not in self._loaded:
             self._loaded[name] = self._load(name)
         return self._loaded[name]
 
-    def _load(self, name: str) -> PluginT:
-        if name in self.own():
-            return cast(PluginT, importlib.import_module(f"{self.package}.{name.replace('-', '_')}"))
-        declared = self._declared()
-        if name in declared:
-            return self._checked(declared[name].value, lambda: declared[name].load())
-        if "." in name:
-            return self._checked(name, lambda: _module_from_here(name))
-        raise UnknownNameError(f"no {self.family} is called '{name}'{did_you_mean(name, self.names())}")
-
-    def own(self) -> list[str]:
-        """The names of this package's own plug-ins."""
+    def built_in(self) -> list[str]:
+        """Names of the plug-ins that are part of this package."""
         spec = importlib.util.find_spec(self.package)
         folders = spec.submodule_search_locations if spec else None
         modules = pkgutil.iter_modules(folders or [])
         return [module.name.replace("_", "-") for module in modules if not module.name.startswith("_")]
 
-    def _declared(self) -> dict[str, EntryPoint]:
+    def _load(self, name: str) -> PluginT:
+        if name in self.built_in():
+            return cast(PluginT, importlib.import_module(f"{self.package}.{name.replace('-', '_')}"))
+        declared = self._entry_points()
+        if name in declared:
+            return self._import_third_party(declared[name].value, lambda: declared[name].load())
+        if "." in name:
+            return self._import_third_party(name, lambda: _import_from_working_directory(name))
+        raise UnknownNameError(f"no {self.family} is called '{name}'{did_you_mean(name, self.names())}")
+
+    def _entry_points(self) -> dict[str, EntryPoint]:
         return {point.name: point for point in entry_points(group=self.group)}
 
-    def _checked(self, path: str, load: Callable[[], Any]) -> PluginT:
+    def _import_third_party(self, path: str, load: Callable[[], Any]) -> PluginT:
         try:
             plugin = load()
-        except Exception as error:  # whatever the code of strangers may raise while it is imported
+        except Exception as error:  # importing third-party code may raise anything
             reason = " ".join(str(error).split()) or type(error).__name__
             raise UnknownNameError(f"{self.family} '{path}' cannot be imported: {reason}") from error
-        missing = sorted(offer for offer in offers(self.contract) if not hasattr(plugin, offer))
+        missing = sorted(member for member in required_members(self.contract) if not hasattr(plugin, member))
         if missing:
-            raise UnknownNameError(f"{path} is no {self.family}: it lacks {', '.join(missing)}")
+            raise UnknownNameError(f"'{path}' is not a valid {self.family}: it does not define {', '.join(missing)}")
         return cast(PluginT, plugin)
 
 
-def _module_from_here(path: str) -> Any:
-    """Import a module, be it from the working directory: where a person keeps what they are working on."""
+def _import_from_working_directory(path: str) -> Any:
+    """Import a module; the working directory comes last in the search path, for plug-ins under development."""
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.append(here)
     return importlib.import_module(path)
 
 
-def offers(contract: type | None) -> set[str]:
-    """The names that a contract asks of its plug-ins."""
-    if contract is None:
-        return set()
+def required_members(contract: type) -> set[str]:
+    """The public names that a contract requires of its plug-ins."""
     return {name for name in {*contract.__annotations__, *vars(contract)} if not name.startswith("_")}

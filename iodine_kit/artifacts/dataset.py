@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from iodine_kit.errors import CountError, did_you_mean
-from iodine_kit.formats import FormatPlugin, Reader
+from iodine_kit.formats import FORMATS, Reader
 from iodine_kit.records import DatasetInfo
-from iodine_kit.registry import Registry
 from iodine_kit.store import Artifact
-
-FORMATS: Registry[FormatPlugin] = Registry("format", "iodine_kit.formats", FormatPlugin)
 
 
 def dataset_info(dataset: Artifact) -> DatasetInfo:

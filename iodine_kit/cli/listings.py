@@ -18,8 +18,8 @@ Rows = Sequence[Mapping[str, Any]]
 
 def datasets() -> list[dict[str, Any]]:
     """Every data set: name, summary, whether it has a generator or can be downloaded, layouts that can hold it."""
+    from iodine_kit.datasets import DATASETS
     from iodine_kit.layouts import LAYOUTS
-    from iodine_kit.stages.prepare import DATASETS
 
     layouts = {name: layout.DATASETS for name, layout in working(LAYOUTS)}
     return [
@@ -36,7 +36,7 @@ def datasets() -> list[dict[str, Any]]:
 
 def formats() -> list[dict[str, str]]:
     """Every storage format with the first sentence that it says of itself."""
-    from iodine_kit.artifacts.dataset import FORMATS
+    from iodine_kit.formats import FORMATS
 
     return [{"name": name, "summary": _first_paragraph(plugin.__doc__)} for name, plugin in working(FORMATS)]
 
@@ -59,7 +59,7 @@ def _first_paragraph(text: str | None) -> str:
 
 def protocols(name: str | None) -> list[dict[str, Any]]:
     """Every protocol, or the one named, with its rules by data set."""
-    from iodine_kit.stages.prepare import PROTOCOLS
+    from iodine_kit.protocols import PROTOCOLS
 
     found = [(name, PROTOCOLS.load(name))] if name else working(PROTOCOLS)
     return [

@@ -127,7 +127,9 @@ def prepare(
     if split:
         tables["prepare"]["split"] = splits_of(split)
     if "dataset" not in tables["prepare"]:
-        raise typer.BadParameter(f"name a data set: {', '.join(stage.DATASETS.names())}", param_hint="DATASET")
+        from iodine_kit.datasets import DATASETS
+
+        raise typer.BadParameter(f"name a data set: {', '.join(DATASETS.names())}", param_hint="DATASET")
     place, reporter = store_at(store), Terminal()
     job = stage.plan(tables, place, reporter, overwrite=overwrite)
     artifact = obtain(place, job, reporter, overwrite=overwrite, resume="auto")

@@ -9,6 +9,7 @@ import numpy as np
 
 from iodine_kit.config import Config
 from iodine_kit.records import DatasetInfo, Scene
+from iodine_kit.registry import Registry
 from iodine_kit.tfrecord import FieldSpec
 
 THREADS = "IODINE_KIT_THREADS"
@@ -56,6 +57,9 @@ class DatasetPlugin(Protocol):
 
     def urls(self, config: Any) -> tuple[str, ...]:
         """Public addresses of the files that the configuration asks for; empty if they must be fetched by hand."""
+
+
+DATASETS: Registry[DatasetPlugin] = Registry("data set", "iodine_kit.datasets", DatasetPlugin)
 
 
 def made_with(plugin: DatasetPlugin, config: Any) -> Mapping[str, str]:

@@ -18,6 +18,7 @@ from pydantic import Field
 
 from iodine_kit.config import Config
 from iodine_kit.records import Array, Scene, SceneBatch
+from iodine_kit.registry import Registry
 
 Columns = Mapping[str, tuple[str, tuple[int, ...]]]
 """Dtype and shape of what every scene of a split has: ``image``, ``mask`` and ``factors/<name>``."""
@@ -82,6 +83,9 @@ class FormatPlugin(Protocol):
 
     def open_split(self, directory: Path, split: str) -> Reader:
         """Open a finished split; raises :class:`iodine_kit.errors.CorruptDataError` if it cannot be read."""
+
+
+FORMATS: Registry[FormatPlugin] = Registry("format", "iodine_kit.formats", FormatPlugin)
 
 
 def columns_of(scene: Scene) -> dict[str, tuple[str, tuple[int, ...]]]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from iodine_kit.registry import Registry
 from iodine_kit.split_rules import SplitRule
 
 
@@ -45,3 +46,6 @@ class ProtocolPlugin(Protocol):
 
     RULES: Mapping[str, Rule]
     """By data set."""
+
+
+PROTOCOLS: Registry[ProtocolPlugin] = Registry("protocol", "iodine_kit.protocols", ProtocolPlugin)

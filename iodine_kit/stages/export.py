@@ -13,11 +13,11 @@ import numpy as np
 
 from iodine_kit.artifacts.dataset import check_split, open_split
 from iodine_kit.config import build
+from iodine_kit.datasets import DATASETS
 from iodine_kit.errors import ResumeError, SchemaError
 from iodine_kit.formats import Reader
 from iodine_kit.progress import Advance, Reporter
 from iodine_kit.records import Array, Bytes, Scene
-from iodine_kit.stages.prepare import DATASETS
 from iodine_kit.store import Artifact
 from iodine_kit.tfrecord import Compression, FieldSpec, serialize_example, write_records
 

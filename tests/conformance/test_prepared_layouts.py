@@ -10,15 +10,12 @@ import pytest
 from fakes._reading import different
 
 from iodine_kit.artifacts.dataset import open_split
-from iodine_kit.formats import FormatPlugin, Reader
+from iodine_kit.formats import FORMATS, Reader
 from iodine_kit.layouts import LAYOUTS
 from iodine_kit.progress import Silent
-from iodine_kit.registry import Registry
 from iodine_kit.runner import obtain
 from iodine_kit.stages import prepare
 from iodine_kit.store import Artifact, Store
-
-FORMATS: Registry[FormatPlugin] = Registry("format", "iodine_kit.formats")
 
 
 def prepared(fake: Any, format_name: str, layout: str, store: Path) -> Artifact:

@@ -14,13 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from fakes import Array, Fake, Truth
-from iodine_kit.datasets import DatasetPlugin
+from iodine_kit.datasets import DATASETS
 from iodine_kit.errors import IodineKitError
 from iodine_kit.layouts import LAYOUTS, Expected, Item
 from iodine_kit.records import Scene
-from iodine_kit.registry import Registry
 
-DATASETS: Registry[DatasetPlugin] = Registry("data set", "iodine_kit.datasets")
 Found = list[tuple[str, Scene]]
 UNCHECKED = {".hdf5", ".h5", ".npy", ".json"}
 """Files without checksums: an altered byte may be read as another number."""

@@ -9,7 +9,8 @@ import pytest
 from support import Command
 from unit.reporting.page_parser import PageParser
 
-from iodine_kit.registry import Registry
+from iodine_kit.datasets import DATASETS
+from iodine_kit.protocols import PROTOCOLS
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_export_says_what_does_not_fit(iodine_kit: Command, tmp_path: Path, prep
 def test_datasets_are_listed_with_where_they_come_from(iodine_kit: Command) -> None:
     found = json.loads(iodine_kit("datasets", "--json").stdout)
     rows = {row["name"]: row for row in found["datasets"]}
-    assert set(rows) == set(Registry[object]("data set", "iodine_kit.datasets").names())
+    assert set(rows) == set(DATASETS.names())
     assert rows["tetrominoes"]["generator"] and rows["tetrominoes"]["download"]
     assert "multi-object-datasets" in rows["tetrominoes"]["layouts"]
     assert not rows["clevrtex"]["generator"] and "clevrtex" in rows["clevrtex"]["layouts"]
@@ -81,7 +82,7 @@ def test_datasets_are_listed_with_where_they_come_from(iodine_kit: Command) -> N
 
 
 def test_protocols_are_listed_and_shown(iodine_kit: Command) -> None:
-    names = Registry[object]("protocol", "iodine_kit.protocols").names()
+    names = PROTOCOLS.names()
     found = json.loads(iodine_kit("protocols", "--json").stdout)
     assert [row["name"] for row in found] == names
     shown = iodine_kit("protocols").stdout

@@ -15,13 +15,12 @@ import numpy as np
 import pytest
 from support import Command
 
-from iodine_kit.registry import Registry
+from iodine_kit.formats import FORMATS
 from iodine_kit.tfrecord import read_examples, read_records, serialize_example, write_records
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "data.md").read_text("utf-8")
 PLUGIN = GUIDE.split("```python\n")[1].split("```")[0]
 """The guide's own example of a data set from outside."""
-FORMATS = Registry("format", "iodine_kit.formats")  # type: ignore[var-annotated]
 SMALL = ["--set", "dataset.cell=2", "--set", "format.scenes_per_shard=40"]
 
 
@@ -237,7 +236,7 @@ def test_a_data_set_from_outside_the_package(iodine_kit: Command, tmp_path: Path
     assert digests(only(tmp_path / "two")) == digests(only(tmp_path / "data"))
     (package / "half.py").write_text("VERSION = 1\n")
     told = iodine_kit("prepare", "my_lab.half", "--generate", 3, status=4).stderr
-    assert "my_lab.half is no data set: it lacks" in told and "generate" in told
+    assert "'my_lab.half' is not a valid data set: it does not define" in told and "generate" in told
     assert "cannot be imported" in iodine_kit("prepare", "my_lab.none", "--generate", 3, status=4).stderr
 
 

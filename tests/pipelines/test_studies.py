@@ -13,7 +13,7 @@ from iodine_kit import pipeline as pipelines
 from iodine_kit.config import merge
 from iodine_kit.errors import ConfigError
 from iodine_kit.progress import Silent
-from iodine_kit.registry import offers
+from iodine_kit.registry import required_members
 from iodine_kit.store import Store
 from iodine_kit.studies import STUDIES, study
 
@@ -61,7 +61,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", STUDIES.names())
 def test_every_study_satisfies_the_contract(name: str) -> None:
     plugin = STUDIES.load(name)
-    assert all(hasattr(plugin, offer) for offer in offers(STUDIES.contract))
+    assert all(hasattr(plugin, offer) for offer in required_members(STUDIES.contract))
     assert set(plugin.BASE) <= {"train", "infer", "model", "eval"}, "tables that every pipeline has"
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import ModuleType
+from typing import Protocol
 
 import pytest
 
@@ -9,30 +10,54 @@ from iodine_kit.errors import UnknownNameError
 from iodine_kit.registry import Registry
 
 
-def _package(folder: Path) -> None:
-    package = folder / "shop_of_metrics"
+class Metric(Protocol):
+    VERSION: int
+
+    def score(self) -> float: ...
+
+
+def _registry(package: str = "shop_of_metrics") -> Registry[ModuleType]:
+    return Registry("metric", package, Metric)
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    package = tmp_path / "shop_of_metrics"
     package.mkdir()
     (package / "__init__.py").touch()
     (package / "mean_iou.py").write_text("VERSION = 3\n")
+    (package / "_third_party.py").touch()
     (package / "_helper.py").write_text("raise RuntimeError('helpers are not plug-ins')\n")
     (package / "broken.py").write_text("raise RuntimeError('only loading this one may fail')\n")
-
-
-def test_one_new_file_is_a_plugin_and_nothing_else_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _package(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    registry: Registry[ModuleType] = Registry("metric", "shop_of_metrics")
+    return package
+
+
+def test_one_new_file_is_a_plugin_and_no_other_file_is_imported(shop: Path) -> None:
+    registry = _registry()
     assert registry.names() == ["broken", "mean-iou"]
     assert registry.load("mean-iou").VERSION == 3
 
 
 @pytest.mark.parametrize(("name", "hint"), [("arri", "did you mean 'ari'?"), ("zzzz", "known: ap, ari, ari-all")])
-def test_an_unknown_name_gets_a_hint(name: str, hint: str) -> None:
+def test_the_error_for_an_unknown_name_suggests_a_known_one(name: str, hint: str) -> None:
     with pytest.raises(UnknownNameError) as caught:
-        Registry[ModuleType]("metric", "iodine_kit.metrics").load(name)
+        _registry("iodine_kit.metrics").load(name)
     assert str(caught.value).startswith(f"no metric is called '{name}'") and hint in str(caught.value)
 
 
 def test_a_helper_cannot_be_loaded_as_a_plugin() -> None:
     with pytest.raises(UnknownNameError):
-        Registry[ModuleType]("metric", "iodine_kit.metrics").load("_rand_index")
+        _registry("iodine_kit.metrics").load("_rand_index")
+
+
+def test_one_error_names_everything_that_a_third_party_plugin_does_not_define(shop: Path) -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        _registry().load("shop_of_metrics._third_party")
+    expected = "'shop_of_metrics._third_party' is not a valid metric: it does not define VERSION, score"
+    assert str(caught.value) == expected
+
+
+def test_the_error_for_a_third_party_plugin_that_fails_on_import_gives_the_reason(shop: Path) -> None:
+    with pytest.raises(UnknownNameError, match=r"'shop_of_metrics.broken' cannot be imported: only loading this one"):
+        _registry().load("shop_of_metrics.broken")

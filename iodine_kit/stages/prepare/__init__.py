@@ -8,9 +8,8 @@ interruption costs nothing and changes nothing; `outcome` describes and shows wh
 
 from iodine_kit.stages.prepare.config import TABLES, PrepareConfig, PrepareExecution
 from iodine_kit.stages.prepare.plan import plan
-from iodine_kit.stages.prepare.process_record import DATASETS
-from iodine_kit.stages.prepare.resolve import PROTOCOLS, Choice, choose
+from iodine_kit.stages.prepare.resolve import Choice, choose
 
 __all__ = [
-    "DATASETS", "PROTOCOLS", "TABLES", "Choice", "PrepareConfig", "PrepareExecution", "choose", "plan",
+    "TABLES", "Choice", "PrepareConfig", "PrepareExecution", "choose", "plan",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from iodine_kit.artifacts.dataset import FORMATS
+from iodine_kit.formats import FORMATS
 from iodine_kit.records import DatasetInfo
 from iodine_kit.reporting.image_grid import contact_sheet
 from iodine_kit.stages.prepare.journal import State

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from iodine_kit.config import differences
-from iodine_kit.datasets import made_with
+from iodine_kit.datasets import DATASETS, made_with
 from iodine_kit.errors import CorruptDataError, CountError, ImageSizeError, ResumeError, SchemaError
 from iodine_kit.layouts import Item
 from iodine_kit.progress import Reporter
@@ -14,7 +14,6 @@ from iodine_kit.runner import Facts
 from iodine_kit.stages.prepare.describe import describe, write_contact_sheet, write_description
 from iodine_kit.stages.prepare.journal import NAME, Journal, State
 from iodine_kit.stages.prepare.prepare_plan import Work
-from iodine_kit.stages.prepare.process_record import DATASETS
 from iodine_kit.stages.prepare.shard_writer import Assembly, require_complete
 from iodine_kit.stages.prepare.workers import carried_out
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from iodine_kit.artifacts.source import Fetched, fetch, identify, names_hash
 from iodine_kit.config import Config, build
+from iodine_kit.datasets import DATASETS
 from iodine_kit.errors import SourceError
 from iodine_kit.layouts import LAYOUTS, Expected
 from iodine_kit.preprocessing import PreprocessConfig
@@ -16,7 +17,7 @@ from iodine_kit.split_rules import Counts
 from iodine_kit.stages.prepare.journal import NAME as JOURNAL
 from iodine_kit.stages.prepare.make import make
 from iodine_kit.stages.prepare.prepare_plan import Work
-from iodine_kit.stages.prepare.process_record import DATASETS, Recipe
+from iodine_kit.stages.prepare.process_record import Recipe
 from iodine_kit.stages.prepare.resolve import Choice, choose
 from iodine_kit.store import Identity, Store
 
@@ -80,7 +81,7 @@ def _published(choice: Choice, fetched: Fetched, store: Store, reporter: Reporte
 
 def _recognise(fetched: Fetched, dataset: str) -> str:
     """The layout of the first path, among those in which the data set was published."""
-    foreign = dataset not in DATASETS.own()  # no layout can know the data sets of others
+    foreign = dataset not in DATASETS.built_in()  # no layout can know the data sets of others
     known = [name for name in LAYOUTS.names() if foreign or dataset in (LAYOUTS.load(name).DATASETS or (dataset,))]
     for name in known:
         if LAYOUTS.load(name).recognises(fetched.paths[0]):
@@ -93,7 +94,7 @@ def _recognise(fetched: Fetched, dataset: str) -> str:
 
 def _recipe(choice: Choice, layout: str, layout_config: Config, preprocess: PreprocessConfig) -> Recipe:
     name, config = choice.config.dataset, choice.dataset_config
-    known = DATASETS.own() if layout else []
+    known = DATASETS.built_in() if layout else []
     others = {title: fields for other in known for title, fields in DATASETS.load(other).SCHEMAS.items()}
     fields, options = choice.dataset.fields(config), config.model_dump()
     expected = Expected(name, choice.dataset.info(config), fields, others, options)

@@ -8,17 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from iodine_kit.artifacts.dataset import FORMATS
 from iodine_kit.config import Config
-from iodine_kit.datasets import DatasetPlugin, repaired
+from iodine_kit.datasets import DATASETS, repaired
 from iodine_kit.errors import CorruptDataError, SchemaError
-from iodine_kit.formats import Columns, Sample, ShardedConfig, columns_of
+from iodine_kit.formats import FORMATS, Columns, Sample, ShardedConfig, columns_of
 from iodine_kit.layouts import LAYOUTS, Expected, Item
 from iodine_kit.preprocessing import PreprocessConfig, is_kept, preprocess
 from iodine_kit.records import Scene
-from iodine_kit.registry import Registry
-
-DATASETS: Registry[DatasetPlugin] = Registry("data set", "iodine_kit.datasets", DatasetPlugin)
 
 
 @dataclass(frozen=True)

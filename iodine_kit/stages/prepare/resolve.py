@@ -6,21 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from iodine_kit.artifacts.dataset import FORMATS
 from iodine_kit.config import Config, build, split_table
-from iodine_kit.datasets import DatasetPlugin
+from iodine_kit.datasets import DATASETS, DatasetPlugin
 from iodine_kit.errors import ConfigError, CountError, SchemaError, SourceError, did_you_mean
-from iodine_kit.formats import FormatPlugin, ShardedConfig
+from iodine_kit.formats import FORMATS, FormatPlugin, ShardedConfig
 from iodine_kit.layouts import LayoutPlugin
 from iodine_kit.preprocessing import PreprocessConfig
-from iodine_kit.protocols import ProtocolPlugin, Rule
-from iodine_kit.registry import Registry
+from iodine_kit.protocols import PROTOCOLS, Rule
 from iodine_kit.runner import Tables
 from iodine_kit.split_rules import Counts, Own, Ranges, SplitRule
 from iodine_kit.stages.prepare.config import PrepareConfig, PrepareExecution
-from iodine_kit.stages.prepare.process_record import DATASETS
 
-PROTOCOLS: Registry[ProtocolPlugin] = Registry("protocol", "iodine_kit.protocols", ProtocolPlugin)
 SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
 """Of a generated data set, where no split is given."""
 

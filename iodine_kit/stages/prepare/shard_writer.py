@@ -6,9 +6,8 @@ from itertools import chain
 from pathlib import Path
 from time import perf_counter
 
-from iodine_kit.artifacts.dataset import FORMATS
 from iodine_kit.errors import ArtifactCorruptError, CountError
-from iodine_kit.formats import FormatPlugin
+from iodine_kit.formats import FORMATS, FormatPlugin
 from iodine_kit.progress import Reporter
 from iodine_kit.split_rules import SplitRule
 from iodine_kit.stages.prepare.journal import Journal, State

@@ -10,11 +10,9 @@ import pytest
 
 from iodine_kit.datasets import tetrominoes
 from iodine_kit.errors import CorruptDataError
-from iodine_kit.formats import FormatPlugin, write_split
+from iodine_kit.formats import FORMATS, write_split
 from iodine_kit.records import Scene
-from iodine_kit.registry import Registry
 
-FORMATS: Registry[FormatPlugin] = Registry("format", "iodine_kit.formats")
 each_format = pytest.mark.parametrize("name", FORMATS.names())
 
 

@@ -14,7 +14,7 @@ from iodine_kit.metrics import METRICS, Comparison, MetricOptions, ari, miou
 from iodine_kit.metrics._masks import count
 from iodine_kit.records import PredictionBatch, SceneBatch
 
-OF_MASKS = [name for name in METRICS.own() if METRICS.load(name).NEEDS is None]
+OF_MASKS = [name for name in METRICS.built_in() if METRICS.load(name).NEEDS is None]
 
 
 def scores(name: str, comparison: Comparison) -> np.ndarray:

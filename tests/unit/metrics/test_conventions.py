@@ -174,7 +174,7 @@ def test_the_boundary_s_tolerance_is_a_share_of_the_diagonal_rounded_up() -> Non
     assert strict < lenient == 1
 
 
-@pytest.mark.parametrize("name", METRICS.own())
+@pytest.mark.parametrize("name", METRICS.built_in())
 @pytest.mark.parametrize("convention", DEGENERATE)
 def test_every_convention_is_a_finished_sentence(name: str, convention: Convention) -> None:
     metric = METRICS.load(name)

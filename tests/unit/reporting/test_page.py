@@ -129,7 +129,7 @@ def test_new_section_is_found(context: ReportContext, tmp_path: Path, monkeypatc
     (package / "early.py").write_text("ORDER = 1\nTITLE = 'Early'\ndef render(context): return 'first'")
     (package / "empty.py").write_text("ORDER = 0\nTITLE = 'Empty'\ndef render(context): return ''")
     monkeypatch.syspath_prepend(tmp_path)
-    registry: Registry[SectionPlugin] = Registry("report section", "extra_report_sections")
+    registry: Registry[SectionPlugin] = Registry("report section", "extra_report_sections", SectionPlugin)
     assert [section.name for section in render_sections(context, registry)] == ["early", "late-words"]
     page = PageParser(render_page(context, registry))
     assert page.errors == []
