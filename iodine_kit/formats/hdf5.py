@@ -102,7 +102,7 @@ class Hdf5Reader:
         return len(self._keys)
 
     def keys(self) -> list[str]:
-        return self._keys
+        return list(self._keys)
 
     def batch(self, indices: Sequence[int] | NDArray[Any]) -> SceneBatch:
         places = np.asarray(indices, np.int64)

@@ -50,6 +50,14 @@ def test_what_was_written_is_read_back(name: str, tmp_path: Path) -> None:
 
 
 @each_format
+def test_a_caller_may_change_the_list_of_keys(name: str, tmp_path: Path) -> None:
+    reader = FORMATS.load(name).open_split(written(name, tmp_path, scenes(2)), "train")
+    reader.keys().clear()
+    assert len(reader) == len(reader.keys()) == 2
+    reader.close()
+
+
+@each_format
 def test_the_same_scenes_give_the_same_bytes(name: str, tmp_path: Path) -> None:
     def digests(directory: Path) -> dict[str, str]:
         return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in directory.iterdir()}
