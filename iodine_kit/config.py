@@ -1,8 +1,8 @@
-"""Strict configuration: frozen pydantic models, and one way to build them from files and ``--set`` overrides.
+"""Strict configuration: frozen pydantic models, built from TOML files and ``--set`` overrides.
 
-A mistyped key never becomes a silent default: unknown keys are refused with the nearest known key. A component owns
-the model that configures it. A table of a file may be split over several models, for example what shapes a training
-run's result (part of its key) and how it is executed (never part of it).
+A mistyped key is never ignored: the error names the nearest known key. Each component defines the model that configures
+it. Several models can share one table of a file: for example, one for the settings that shape the result of a training
+run (part of its key) and one for how the run is executed (never part of the key).
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from iodine_kit.errors import ConfigError, did_you_mean
 
 Values = dict[str, Any]
 NoneAsText = BeforeValidator(lambda value: None if value == "none" else value)
-"""For a value that may be left empty: TOML has no null, so it is written "none"."""
+"""For a value that can be empty: TOML has no null, so "none" stands for it."""
 
 
 class Config(BaseModel):
-    """Base of all configuration: immutable, no unknown keys, defaults validated."""
+    """Base of all configuration: immutable, without unknown keys, with validated defaults."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
@@ -32,10 +32,10 @@ ConfigT = TypeVar("ConfigT", bound=Config)
 
 
 def build(model: type[ConfigT], values: Mapping[str, Any], table: str) -> ConfigT:
-    """Validate ``values`` as ``model``; ``table`` names the place in messages.
+    """Validate ``values`` as ``model``; messages give the name of the ``table``.
 
     Raises:
-        ConfigError: naming the key, what is wrong with it and, for an unknown key, the nearest known one.
+        ConfigError: names every wrong key, the reason and, for an unknown key, the nearest known key.
     """
     try:
         return model.model_validate(dict(values))
@@ -43,8 +43,20 @@ def build(model: type[ConfigT], values: Mapping[str, Any], table: str) -> Config
         raise ConfigError("; ".join(_explain(model, table, one) for one in error.errors())) from None
 
 
+def named(name: str, config: Config) -> Values:
+    """A plug-in's name and its configuration, in JSON's types, as keys and manifests contain them."""
+    return {"name": name, **config.model_dump(mode="json")}
+
+
 def split_table(values: Mapping[str, Any], models: Iterable[type[Config]], table: str) -> list[Values]:
-    """Deal the keys of one table out to the models that own them, in the order of ``models``."""
+    """Split one table into one table per model: each key goes to the model that defines it.
+
+    Returns:
+        the tables, in the order of ``models``.
+
+    Raises:
+        ConfigError: if no model defines a key.
+    """
     models = list(models)
     owned = {key: model for model in models for key in model.model_fields}
     for key in values:
@@ -54,7 +66,7 @@ def split_table(values: Mapping[str, Any], models: Iterable[type[Config]], table
 
 
 def read_toml(path: Path) -> Values:
-    """Read a TOML file; raises :class:`ConfigError` with the file and line if it is missing or malformed."""
+    """Read a TOML file; raises :class:`ConfigError` with file and line if it is missing or malformed."""
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
@@ -64,10 +76,12 @@ def read_toml(path: Path) -> Values:
 
 
 def parse_overrides(settings: Iterable[str], tables: Iterable[str]) -> dict[str, Values]:
-    """Turn ``train.steps=50`` settings into nested tables; values are TOML, or plain text where TOML does not parse.
+    """Parse settings such as ``train.steps=50`` into nested tables.
+
+    A value is TOML; a value that is not valid TOML is a string.
 
     Raises:
-        ConfigError: if a setting has no ``=``, no table, or a table outside ``tables``.
+        ConfigError: if a setting has no ``=``, no table, or a table that is not in ``tables``.
     """
     tables = list(tables)
     result: dict[str, Values] = {table: {} for table in tables}
@@ -77,13 +91,13 @@ def parse_overrides(settings: Iterable[str], tables: Iterable[str]) -> dict[str,
         if not equals or len(keys) < 2 or not all(keys):
             raise ConfigError(f"--set {setting}: write TABLE.KEY=VALUE, for example {tables[0]}.KEY=VALUE")
         if keys[0] not in result:
-            raise ConfigError(f"--set {setting}: '{keys[0]}' is not a table here{did_you_mean(keys[0], tables)}")
+            raise ConfigError(f"--set {setting}: unknown table '{keys[0]}'{did_you_mean(keys[0], tables)}")
         merge(result, _nest(keys, _parse_value(text.strip())))
     return result
 
 
 def merge(base: Values, over: Mapping[str, Any]) -> Values:
-    """Lay ``over`` on ``base`` in place, table by table, and return ``base``."""
+    """Update ``base`` in place with the values of ``over``, table by table, and return ``base``."""
     for key, value in over.items():
         if isinstance(value, Mapping) and isinstance(base.get(key), dict):
             merge(base[key], value)
@@ -93,7 +107,7 @@ def merge(base: Values, over: Mapping[str, Any]) -> Values:
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the leaves of nested tables by dotted name."""
+    """Flatten nested tables: ``{"a": {"b": 1}}`` becomes ``{"a.b": 1}``. An empty table is a value."""
     leaves: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping) and value:
@@ -104,7 +118,7 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Say which leaves differ between two configurations, as ``"train.steps: 50 -> 100"``."""
+    """List the values that differ between two configurations, as ``"train.steps: 50 -> 100"``."""
     before, after = flatten(old), flatten(new)
     names = sorted(before.keys() | after.keys())
     return [
@@ -149,7 +163,7 @@ def _explain(model: type[Config], table: str, error: Mapping[str, Any]) -> str:
 def _known_keys(model: type[BaseModel], location: list[str]) -> Iterable[str]:
     for part in location:
         field = model.model_fields.get(part)
-        possible = (field.annotation, *get_args(field.annotation)) if field else ()  # a table that may be left out, too
+        possible = (field.annotation, *get_args(field.annotation)) if field else ()  # an optional table, too
         inner = [kind for kind in possible if isinstance(kind, type) and issubclass(kind, BaseModel)]
         if not inner:
             return []

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from iodine_kit.artifacts.trained_model import TrainedModel, configured, with_beta
-from iodine_kit.config import Values
+from iodine_kit.config import Values, named
 from iodine_kit.errors import ArtifactCorruptError, ArtifactNotFoundError, SchemaError
 from iodine_kit.progress import Reporter
 from iodine_kit.store import Identity, SourceFile, Store
@@ -111,7 +111,7 @@ def _model(path: Path, data: bytes, identity: Identity | None) -> TrainedModel:
         title=f"{label}, checkpoint after step {weights.step:,}",
         sources=(source,),
         plugins={f"model/{name}": plugin.VERSION},
-        settings={"model": {"name": name, **config.model_dump(mode="json")}},
+        settings={"model": named(name, config)},
         facts={**told, "sha256": source.sha256},
         trained_on=identity.inputs.get("dataset") if identity else None,
     )

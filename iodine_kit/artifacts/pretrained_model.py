@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from iodine_kit import pretrained
 from iodine_kit.artifacts.trained_model import TrainedModel, configured
+from iodine_kit.config import named
 from iodine_kit.store import SourceFile
 from iodine_kit.training.run_files import WEIGHTS
 
@@ -41,7 +42,7 @@ def of_pretrained(name: str) -> TrainedModel:
         title=place,
         sources=(SourceFile(name=WEIGHTS, sha256=card.weights_sha256, bytes=len(data), location=place),),
         plugins={f"model/{card.model['name']}": plugin.VERSION},
-        settings={"model": {"name": card.model["name"], **config.model_dump(mode="json")}},
+        settings={"model": named(card.model["name"], config)},
         facts={**told, "sha256": card.weights_sha256},
         defaults=card.inference.model_dump(mode="json"),
         images=card.images,

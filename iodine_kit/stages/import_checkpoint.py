@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from iodine_kit.artifacts.source import fetch
-from iodine_kit.config import Config, Values, build
+from iodine_kit.config import Config, Values, build, named
 from iodine_kit.errors import ConfigError, CorruptDataError, SchemaError, SourceError, UnknownNameError, did_you_mean
 from iodine_kit.models import MODELS
 from iodine_kit.models.iodine import released
@@ -105,7 +105,7 @@ def plan(tables: Tables, checkpoint: Checkpoint, reporter: Reporter) -> Job:
         stage="import-checkpoint",
         version=VERSION,
         plugins={f"model/{MODEL}": plugin.VERSION},
-        config={"model": {"name": MODEL, **config.model_dump(mode="json")}},
+        config={"model": named(MODEL, config)},
         inputs=checkpoint.downloads,
         sources=_sources(bundle, expected),
     )

@@ -13,6 +13,7 @@ from typing import Any
 from iodine_kit.artifacts.dataset import check_split, open_split
 from iodine_kit.artifacts.start_weights import ROLE
 from iodine_kit.artifacts.trained_model import of_run
+from iodine_kit.config import named
 from iodine_kit.errors import ConfigError, SchemaError, StorageError
 from iodine_kit.models import MODELS
 from iodine_kit.pretrained import PREFIX
@@ -109,7 +110,7 @@ def _card(
         name=name,
         summary=words.summary,
         licence=words.licence,
-        model={"name": run.config["model"]["name"], **model.config.model_dump(mode="json")},
+        model=named(run.config["model"]["name"], model.config),
         version=MODELS.load(run.config["model"]["name"]).VERSION,
         parameters=run.facts["parameters"],
         weights_sha256=hashlib.sha256(data).hexdigest(),

@@ -121,7 +121,7 @@ def prepared(iodine_kit: Command, tmp_path: Path) -> Path:
     ("settings", "status", "told"),
     [
         (["train.stesp=5"], 3, "train.stesp is not a known key; did you mean 'steps'?"),
-        (["trian.steps=5"], 3, "'trian' is not a table here; did you mean 'train'?"),
+        (["trian.steps=5"], 3, "unknown table 'trian'; did you mean 'train'?"),
         (["train.steps=0"], 3, "train.steps: input should be greater than or equal to 1 (given: 0)"),
         (["model.likelihood=mixture-logistics"], 3, "model.likelihood: input should be 'mixture-logistic'"),
         (["model.preset=release-clevr"], 3, "no preset is called 'release-clevr'; did you mean 'release-clevr6'?"),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import Field
 
-from iodine_kit.config import Config, build, differences, flatten, merge, parse_overrides, read_toml, split_table
+from iodine_kit.config import Config, build, differences, flatten, merge, named, parse_overrides, read_toml, split_table
 from iodine_kit.errors import ConfigError
 
 
@@ -36,7 +36,7 @@ def test_an_unknown_key_of_a_nested_table_is_named_with_its_path() -> None:
         build(Outer, {"spare": {"kernal": 5}}, "model")
 
 
-def test_all_mistakes_are_told_at_once() -> None:
+def test_one_error_names_all_mistakes() -> None:
     with pytest.raises(ConfigError) as caught:
         build(Outer, {"steps": 0, "learning_rate": "fast"}, "train")
     assert "train.steps" in str(caught.value) and "train.learning_rate" in str(caught.value)
@@ -48,7 +48,13 @@ def test_configuration_cannot_be_changed() -> None:
         build(Outer, {}, "train").steps = 7  # type: ignore[misc]
 
 
-def test_a_table_is_dealt_out_to_its_owners() -> None:
+def test_the_name_of_a_plugin_comes_before_its_configuration_in_json_types() -> None:
+    values = named("small", Outer(inner=Inner(kernel=5)))
+    expected = {"name": "small", "steps": 5, "learning_rate": 1e-3, "inner": {"kernel": 5}, "spare": None}
+    assert values == expected and list(values) == list(expected)
+
+
+def test_the_keys_of_a_table_go_to_the_models_that_define_them() -> None:
     assert split_table({"steps": 1, "device": "cpu"}, [Outer, Other], "train") == [{"steps": 1}, {"device": "cpu"}]
     with pytest.raises(ConfigError, match="did you mean 'device'"):
         split_table({"devise": "cpu"}, [Outer, Other], "train")
@@ -79,7 +85,7 @@ def test_a_malformed_override_is_refused(setting: str) -> None:
 
 
 def test_an_override_of_an_unknown_table_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"'trian' is not a table here; did you mean 'train'\?"):
+    with pytest.raises(ConfigError, match=r"unknown table 'trian'; did you mean 'train'\?"):
         parse_overrides(["trian.steps=1"], ["train", "model"])
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from iodine_kit.artifacts.source import Fetched, fetch, identify, names_hash
-from iodine_kit.config import Config, build
+from iodine_kit.config import Config, build, named
 from iodine_kit.datasets import DATASETS
 from iodine_kit.errors import SourceError
 from iodine_kit.layouts import LAYOUTS, Expected
@@ -72,7 +72,7 @@ def _published(choice: Choice, fetched: Fetched, store: Store, reporter: Reporte
     files = layout.files(fetched.paths, layout_config)
     sources = identify(store, files, fetched, reporter)
     chosen = choice.config.model_dump(mode="json", include={"protocol", "skip_bad"})
-    config = {**chosen, "layout": {"name": name, **layout_config.model_dump(mode="json")}}
+    config = {**chosen, "layout": named(name, layout_config)}
     if layout.NAMES_MATTER:
         config["names"] = names_hash(files, fetched)
     identity = _identity(choice, work, config, {f"layout/{name}": layout.VERSION, **choice.protocol_version})
@@ -119,7 +119,7 @@ def _identity(choice: Choice, work: Work, config: dict[str, Any], plugins: dict[
     options = choice.dataset_config.model_dump(mode="json", include=keys, exclude=set(_files_of(choice.dataset_config)))
     resolved: dict[str, Any] = {
         "dataset": {"name": dataset, **options},
-        "format": {"name": format_name, **choice.format_config.model_dump(mode="json")},
+        "format": named(format_name, choice.format_config),
         "preprocess": work.recipe.preprocess.model_dump(mode="json"),
         "split": work.rule.describe(),
         "origin": work.origin["kind"],

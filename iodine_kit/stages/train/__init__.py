@@ -6,7 +6,7 @@ from pathlib import Path
 
 from iodine_kit.artifacts.dataset import check_split, dataset_info, open_split
 from iodine_kit.artifacts.start_weights import KEY, Start, find_start, start_place
-from iodine_kit.config import Config, Values, build, merge, split_table
+from iodine_kit.config import Config, Values, build, merge, named, split_table
 from iodine_kit.errors import ConfigError, SchemaError
 from iodine_kit.formats import Reader
 from iodine_kit.metrics import METRICS
@@ -59,7 +59,7 @@ def plan(tables: Tables, dataset: Artifact, reporter: Reporter, world: World = S
         plugins=plugins,
         config={
             "train": config.model_dump(mode="json"),
-            "model": {"name": name, **model_config.model_dump(mode="json")},
+            "model": named(name, model_config),
         },
         inputs={"dataset": dataset.reference, **(start.inputs if start else {})},
         sources=start.sources if start else (),
