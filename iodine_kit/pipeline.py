@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from iodine_kit.artifacts.trained_model import of_run
 from iodine_kit.config import Config, Values, build, differences, merge, parse_overrides, read_toml
 from iodine_kit.errors import ConfigError, CountError, SourceError, did_you_mean
-from iodine_kit.progress import Reporter
-from iodine_kit.runner import Job, obtain
+from iodine_kit.runner import Context, Inputs, Job, Stage, obtain
 from iodine_kit.stages import evaluate, infer, prepare, probe, report, train, traverse
 from iodine_kit.store import Artifact, Store
 
 FOLDER = Path("pipelines")
-TABLES = (
-    "pipeline", *prepare.TABLES, *train.TABLES, *infer.TABLES, *evaluate.TABLES, *probe.TABLES, *traverse.TABLES,
-    *report.TABLES,
-)  # fmt: skip
+STAGES: Mapping[str, Stage] = {
+    "dataset": prepare, "run": train, "predictions": infer, "evaluation": evaluate, "probe": probe,
+    "traversal": traverse, "report": report,
+}  # fmt: skip
+"""The stage that makes each role, in order."""
+TABLES = ("pipeline", *(table for stage in STAGES.values() for table in stage.TABLES))
 OPTIONAL = {"probe": "probe", "traversal": "traverse"}
 """Roles that are made only if the file has their table, be it empty."""
 Chain = dict[str, Artifact]
@@ -80,17 +79,16 @@ def check(tables: Mapping[str, Values]) -> None:
             raise CountError(f"{table}.split: the data set will have no split '{split}'{did_you_mean(split, splits)}")
 
 
-def run(tables: Mapping[str, Values], store: Store, reporter: Reporter, *, overwrite: bool = False) -> Chain:
-    """Bring every artifact of the pipeline up to date; an interrupted training run goes on where it stopped."""
+def run(tables: Mapping[str, Values], context: Context) -> Chain:
+    """Bring every artifact of the pipeline up to date; an interrupted training run resumes."""
     check(tables)
     chain: Chain = {}
     for role in roles(tables):
-        job = _plan(role, tables, chain, store, reporter, overwrite=overwrite)
-        chain[role] = obtain(store, job, reporter, overwrite=overwrite, resume="auto")
+        chain[role] = obtain(_plan(role, tables, chain, context), context)
     return chain
 
 
-def plan(tables: Mapping[str, Values], store: Store, reporter: Reporter) -> list[Planned]:
+def plan(tables: Mapping[str, Values], context: Context) -> list[Planned]:
     """Say of every stage whether it would run, and why, without running anything."""
     check(tables)
     chain: Chain = {}
@@ -100,41 +98,26 @@ def plan(tables: Mapping[str, Values], store: Store, reporter: Reporter) -> list
             planned.append(Planned(role, "waiting", f"for {planned[len(chain)].stage}"))
             continue
         try:
-            job = _plan(role, tables, chain, store, reporter, download=False)
+            job = _plan(role, tables, chain, replace(context, download=False))
         except SourceError as error:
             planned.append(Planned(role, "missing", str(error)))
             continue
-        artifact = store.find(job.identity)
+        artifact = context.store.find(job.identity)
         if artifact is not None:
             chain[role] = artifact
-        planned.append(_status(role, job, artifact, store))
+        planned.append(_status(role, job, artifact, context.store))
     return planned
-
-
-ROLES = ("dataset", "run", "predictions", "evaluation", "probe", "traversal", "report")
 
 
 def roles(tables: Mapping[str, Values]) -> list[str]:
     """What the pipeline makes, in order."""
-    return [role for role in ROLES if role not in OPTIONAL or OPTIONAL[role] in tables]
+    return [role for role in STAGES if role not in OPTIONAL or OPTIONAL[role] in tables]
 
 
-def _plan(
-    role: str, tables: Mapping[str, Values], chain: Chain, store: Store, reporter: Reporter, **options: Any
-) -> Job:
-    if role == "dataset":
-        return prepare.plan(tables, store, reporter, **options)
-    if role == "run":
-        return train.plan(tables, chain["dataset"], reporter)
-    if role == "predictions":
-        return infer.plan(tables, of_run(chain["run"]), chain["dataset"], reporter)
-    if role == "evaluation":
-        return evaluate.plan(tables, chain["predictions"], chain["dataset"], reporter)
-    if role == "probe":
-        return probe.plan(tables, chain["predictions"], chain["dataset"], reporter)
-    if role == "traversal":
-        return traverse.plan(tables, chain["predictions"], of_run(chain["run"]), chain["dataset"], reporter)
-    return report.plan(tables, chain, reporter)
+def _plan(role: str, tables: Mapping[str, Values], chain: Chain, context: Context) -> Job:
+    stage = STAGES[role]
+    inputs: Inputs = chain if stage is report else {role: chain[role] for role in stage.INPUTS}
+    return stage.plan(tables, inputs, context)
 
 
 def _status(role: str, job: Job, artifact: Artifact | None, store: Store) -> Planned:

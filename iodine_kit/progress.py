@@ -1,4 +1,4 @@
-"""How long work tells a person about itself, without knowing whether anyone watches."""
+"""Notes and progress of long work, for a terminal, a notebook or nobody."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ and, beside the log, ``images_per_second memory_bytes seconds_left``.
 class Reporter(Protocol):
     """Where notes and progress go."""
 
-    def note(self, text: str) -> None:
-        """Tell one sentence."""
+    def note(self, text: str, *, routine: bool = False) -> None:
+        """Show one sentence. ``routine`` ones repeat on every call of a stage; who calls it often may omit them."""
 
     def track(self, label: str, total: int, done: int = 0) -> AbstractContextManager[Advance]:
         """Show progress from ``done`` to ``total`` while the context is open."""
@@ -34,9 +34,9 @@ class Reporter(Protocol):
 
 
 class Silent:
-    """Tells nobody."""
+    """Shows nothing."""
 
-    def note(self, text: str) -> None:
+    def note(self, text: str, *, routine: bool = False) -> None:
         pass
 
     @contextmanager

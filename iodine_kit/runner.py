@@ -1,34 +1,58 @@
-"""One artifact to be made: what it will be, and how to make it; and the one place that decides whether it must be."""
+"""Stages and their jobs: what a stage offers, what it works with, and the one place that decides whether to run it."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Protocol
 
 import iodine_kit
 from iodine_kit.config import differences
 from iodine_kit.errors import ResumeError
-from iodine_kit.progress import Reporter
+from iodine_kit.progress import Reporter, Silent
 from iodine_kit.store import Artifact, Identity, Store, contents
 from iodine_kit.store.provenance import provenance
-from iodine_kit.training.distributed import World
+from iodine_kit.training.distributed import SINGLE_PROCESS, World
 
-Resume = Literal["never", "require", "auto"]
 Facts = Mapping[str, Any]
 Tables = Mapping[str, Mapping[str, Any]]
 """Configuration as it comes from files and the command line: table → key → value."""
+Inputs = Mapping[str, Artifact]
+"""The artifacts that a stage works on, by role: ``dataset``, ``run``, ``predictions``, …"""
+_MAKE, _KEEP = b"make", b"keep"
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where a stage works and who listens. Nothing here changes an artifact's key.
+
+    Attributes:
+        store: holds the artifacts; new ones are added to it.
+        reporter: receives notes and progress.
+        overwrite: rebuild the artifact even if it is up to date, and discard an interrupted run.
+        download: allow downloads while a job is planned.
+        purpose: what the artifact is made for, such as ``study seeds``; recorded in its manifest. Commands never choose
+            an artifact that has a purpose as the most recent one.
+        world: the ranks of a distributed run.
+    """
+
+    store: Store
+    reporter: Reporter = field(default_factory=Silent)
+    overwrite: bool = False
+    download: bool = True
+    purpose: str = ""
+    world: World = SINGLE_PROCESS
 
 
 @dataclass(frozen=True)
 class Job:
-    """An artifact's identity and the function that fills its directory and returns facts.
+    """An artifact that could be made: its identity, and the function that fills its directory and returns its facts.
 
-    A job that can go on after an interruption names the file, by pattern, in which it keeps its ``state``.
+    A job that can resume after an interruption names, as a pattern, the files that keep its ``state``.
     """
 
     identity: Identity
@@ -36,66 +60,88 @@ class Job:
     state: str = ""
 
 
-def obtain(
-    store: Store, job: Job, reporter: Reporter, *, overwrite: bool = False, resume: Resume = "never"
-) -> Artifact:
-    """Return the job's artifact, made now unless it is there already.
+class Stage(Protocol):
+    """What a module of :mod:`iodine_kit.stages` offers to pipelines, commands and the Python interface."""
+
+    VERSION: int
+    """Raised whenever the same configuration and inputs would give another result."""
+
+    @property
+    def TABLES(self) -> Sequence[str]:  # noqa: N802
+        """The tables of a configuration that it reads."""
+
+    @property
+    def INPUTS(self) -> Sequence[str]:  # noqa: N802
+        """Roles of the artifacts that it cannot do without."""
+
+    def configure(self, tables: Tables) -> Any:
+        """Validate the tables; raises :class:`ConfigError` for an unknown key or a wrong value."""
+
+    def plan(self, tables: Tables, inputs: Inputs, context: Context) -> Job:
+        """Resolve the configuration and check everything that can be checked before the work begins."""
+
+
+def run_stage(stage: Stage, tables: Tables, inputs: Inputs, context: Context) -> Artifact:
+    """Plan a stage and return its artifact, made now unless it is up to date."""
+    return obtain(stage.plan(tables, inputs, context), context)
+
+
+def obtain(job: Job, context: Context) -> Artifact:
+    """Return the job's artifact: the one in the store if it is up to date, else a new one.
+
+    An interrupted run of the same configuration resumes, unless ``context.overwrite`` is set.
 
     Raises:
-        ResumeError: if an interrupted run would be lost, or the one to resume has another configuration.
+        ResumeError: if the data that an interrupted run was started on has been rebuilt since.
     """
-    pending = _interrupted(store, job) if job.state and not overwrite else None
-    existing = None if overwrite or (pending and resume != "never") else store.find(job.identity)
+    store, note = context.store, context.reporter.note
+    pending = _interrupted(store, job) if job.state and not context.overwrite else None
+    existing = None if context.overwrite or pending else store.find(job.identity)
     if existing is not None:
-        reporter.note(f"up to date: {existing.path}")
+        note(f"up to date: {existing.path}", routine=True)
         store.touch(existing)
         return store.usable(existing)
-    going_on = bool(job.state) and not overwrite and _may_resume(store, job, pending, reporter, resume)
+    if pending:
+        note(f"resuming the interrupted {job.identity.planned.directory} (--overwrite starts it again)")
+    elif job.state and not context.overwrite:
+        _name_other_drafts(store, job, context.reporter)
     started = datetime.now(UTC)
-    with store.draft(job.identity, keep=job.state, fresh=not going_on) as draft:
+    with store.draft(job.identity, keep=job.state, fresh=pending is None) as draft:
         facts = job.make(draft.path)
-        return draft.commit(facts, provenance(started))
+        return draft.commit(facts, provenance(started, context.purpose))
 
 
-def _interrupted(store: Store, job: Job) -> Identity | None:
-    """What an interrupted draft of the same key was to become."""
-    drafts = (identity for _, identity in store.interrupted(job.identity.kind))
-    return next((identity for identity in drafts if identity.key == job.identity.key), None)
+def obtain_distributed(job: Job, context: Context) -> Artifact | None:
+    """As :func:`obtain`, on every rank of ``context.world`` at once; the artifact on the first, else ``None``.
 
+    The first rank decides whether anything has to be made, and from which state. The others take part in the work and
+    write nothing; they need no store except for their input.
+    """
+    world = context.world
+    if not world.first:
+        if world.share(b"") == _MAKE:
+            with tempfile.TemporaryDirectory(prefix="iodine-kit-") as scratch:
+                job.make(Path(scratch))
+        return None
+    shared = False
 
-def _may_resume(store: Store, job: Job, pending: Identity | None, reporter: Reporter, resume: Resume) -> bool:
-    """Whether to go on with what lies there; raises :class:`ResumeError` where that would mix or lose something."""
-    name = job.identity.planned.directory
-    if pending and resume == "never":
-        raise ResumeError(f"an interrupted {name} is there: add --resume or --overwrite")
-    if pending and contents(pending.inputs) != contents(job.identity.inputs):
-        raise ResumeError(f"the interrupted {name} was begun on data that was made anew since: add --overwrite")
-    if resume == "require" and not pending:
-        _refuse_another_configuration(store, job)
-        reporter.note("nothing to resume: starting at the beginning")
-    return pending is not None
+    def make(out: Path) -> Facts:
+        nonlocal shared
+        shared = True
+        world.share(_MAKE)
+        return job.make(out)
 
-
-def _refuse_another_configuration(store: Store, job: Job) -> None:
-    similar = [i for _, i in store.interrupted(job.identity.kind) if i.name == job.identity.name]
-    if similar:
-        changed = "; ".join(differences(similar[-1].config, job.identity.config))
-        changed = changed or "other data, weights to start from, or code"
-        raise ResumeError(
-            f"the interrupted {similar[-1].planned.directory} has another configuration ({changed}); "
-            "to begin this one beside it, leave --resume out, or give --auto-resume instead"
-        )
-
-
-MAKE = b"make"
-KEEP = b"keep"
+    artifact = obtain(replace(job, make=make), context)
+    if not shared:
+        world.share(_KEEP)
+    return artifact
 
 
 def agree(world: World, job: Job, execution: Mapping[str, Any]) -> None:
-    """Compare what the ranks are about to do: code, configuration with its ``execution``, and inputs.
+    """Check that all ranks are about to do the same: code, configuration with its ``execution``, and inputs.
 
     Raises:
-        ConfigError: on all ranks, naming what differs first.
+        ConfigError: on all ranks, naming the first difference.
     """
     identity = job.identity
     code = {"iodine-kit": iodine_kit.__version__, "torch": version("torch"), identity.stage: identity.version}
@@ -106,28 +152,26 @@ def agree(world: World, job: Job, execution: Mapping[str, Any]) -> None:
     world.agree("input", {**inputs, **files})
 
 
-def obtain_jointly(
-    store: Store, job: Job, world: World, reporter: Reporter, *, overwrite: bool = False, resume: Resume = "never"
-) -> Artifact | None:
-    """As :func:`iodine_kit.runner.obtain`, on every rank at once; the artifact on the first, else ``None``.
+def _interrupted(store: Store, job: Job) -> Identity | None:
+    """The identity of an interrupted draft with the job's key."""
+    drafts = (identity for _, identity in store.interrupted(job.identity.kind))
+    pending = next((identity for identity in drafts if identity.key == job.identity.key), None)
+    if pending and contents(pending.inputs) != contents(job.identity.inputs):
+        raise ResumeError(
+            f"the interrupted {pending.planned.directory} was started on data that has been rebuilt since: add "
+            "--overwrite to start it again"
+        )
+    return pending
 
-    Whether anything has to be made, and from which state, is for the first rank to say: the others need no store but
-    for their input.
-    """
-    if not world.first:
-        if world.share(b"") == MAKE:
-            with tempfile.TemporaryDirectory(prefix="iodine-kit-") as nothing:
-                job.make(Path(nothing))
-        return None
-    told = False
 
-    def make(out: Path) -> Facts:
-        nonlocal told
-        told = True
-        world.share(MAKE)
-        return job.make(out)
-
-    artifact = obtain(store, replace(job, make=make), reporter, overwrite=overwrite, resume=resume)
-    if not told:
-        world.share(KEEP)
-    return artifact
+def _name_other_drafts(store: Store, job: Job, reporter: Reporter) -> None:
+    """Say which interrupted run of the same name this one does not resume, and how they differ."""
+    similar = [draft for _, draft in store.interrupted(job.identity.kind) if draft.name == job.identity.name]
+    if similar:
+        changed = "; ".join(differences(similar[-1].config, job.identity.config))
+        changed = changed or "other data, weights to start from, or code"
+        reporter.note(
+            f"note: the interrupted {similar[-1].planned.directory} has another configuration ({changed}); this run "
+            "starts beside it",
+            routine=True,
+        )

@@ -16,7 +16,7 @@ import fsspec
 
 from iodine_kit.errors import SourceError
 from iodine_kit.progress import Advance, Reporter
-from iodine_kit.runner import Facts, Job, obtain
+from iodine_kit.runner import Context, Facts, Job, obtain
 from iodine_kit.store import Artifact, FileHashes, Identity, Reference, SourceFile, Store
 
 VERSION = 1
@@ -40,13 +40,11 @@ class Fetched:
     downloads: dict[str, Reference]
 
 
-def fetch(
-    store: Store, locations: Sequence[str], reporter: Reporter, *, overwrite: bool = False, download: bool = True
-) -> Fetched:
+def fetch(locations: Sequence[str], context: Context) -> Fetched:
     """Expand patterns and download addresses.
 
     Raises:
-        SourceError: if something is missing, or an address cannot be reached or, without ``download``, was not yet.
+        SourceError: if something is missing, or an address cannot be reached, or the context forbids its download.
     """
     paths: list[Path] = []
     downloads: dict[str, Reference] = {}
@@ -55,7 +53,7 @@ def fetch(
         if "://" not in location:
             paths.append(Path(location))
         else:
-            artifact = _downloaded(store, location, reporter, overwrite=overwrite, download=download)
+            artifact = _downloaded(location, context)
             downloads["download" + (f"-{len(downloads)}" if downloads else "")] = artifact.reference
             paths.append(artifact.path / _file_name(location))
     return Fetched(tuple(paths), tuple(found), downloads)
@@ -105,11 +103,11 @@ def _expand(location: str) -> list[str]:
     return found
 
 
-def _downloaded(store: Store, location: str, reporter: Reporter, *, overwrite: bool, download: bool) -> Artifact:
-    job = _download_job(location, reporter)
-    if not download and store.find(job.identity) is None:
+def _downloaded(location: str, context: Context) -> Artifact:
+    job = _download_job(location, context.reporter)
+    if not context.download and context.store.find(job.identity) is None:
         raise SourceError(f"{location}: not downloaded yet")
-    return obtain(store, job, reporter, overwrite=overwrite, resume="auto")
+    return obtain(job, context)
 
 
 def _refuse_repeated(files: Sequence[Path]) -> None:

@@ -38,7 +38,7 @@ def list_artifacts(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = Fal
     for path in place.damaged():
         typer.echo(f"{'damaged':36}  {path}  (its manifest cannot be read: make it again with --overwrite)")
     for path, identity in place.interrupted():
-        advice = "go on with --resume" if identity.stage == "train" else "run it again"
+        advice = "run the same command to resume" if identity.stage == "train" else "run it again"
         typer.echo(f"{'interrupted':36}  {path}  ({identity.stage}: {advice})")
 
 

@@ -28,7 +28,7 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 class Terminal:
     """Reports to standard error; bars only where somebody sees them."""
 
-    def note(self, text: str) -> None:
+    def note(self, text: str, *, routine: bool = False) -> None:
         err.print(text, markup=False, style="dim")
 
     @contextmanager

@@ -49,14 +49,14 @@ def stats(
     """
     from iodine_kit.cli.console import Terminal, emit
     from iodine_kit.cli.listings import show_statistics
-    from iodine_kit.runner import obtain
+    from iodine_kit.runner import Context, run_stage
     from iodine_kit.stages import stats as stage
 
     check_output(output)
     tables = tables_of(None, settings, stage.TABLES)
-    place, reporter = store_at(store), Terminal()
+    place = store_at(store)
     data = input_artifact(place, dataset, "dataset", _MAKE_ONE)
-    artifact = obtain(place, stage.plan(tables, data, reporter), reporter, overwrite=overwrite)
+    artifact = run_stage(stage, tables, {"dataset": data}, Context(place, Terminal(), overwrite))
     show_statistics(artifact.facts)
     page = hand_over(artifact.path / stage.PAGE, output)
     emit(artifact, as_json, **{**artifact.facts, "page": page, "statistics": str(artifact.path / stage.STATISTICS)})

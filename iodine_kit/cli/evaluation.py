@@ -103,7 +103,7 @@ def evaluate(
     a file of others those of import-predictions, too: import.axes, import.values, import.order, …
     """
     from iodine_kit.cli.console import Terminal, show_metrics
-    from iodine_kit.runner import obtain
+    from iodine_kit.runner import Context, obtain
     from iodine_kit.stages import evaluate as stage
 
     format = _one_of(format, as_json)
@@ -112,12 +112,14 @@ def evaluate(
     tables["eval"] |= _given(metric, convention, resolution)
     stage.configure(tables)
     thresholds = _thresholds(fail_under)
-    place, reporter = store_at(store), Terminal()
+    place = store_at(store)
+    context = Context(place, Terminal(), overwrite)
     predicted = predictions_named(place, predictions, dataset, mapping_tables(mapping, foreign, split, model))
     truth = place.usable(place.open(dataset, "dataset")) if dataset and not is_foreign(place, predictions) else None
-    job = stage.plan(tables, predicted, parent(place, predicted, "dataset"), reporter, truth)
+    inputs = {"predictions": predicted, "dataset": parent(place, predicted, "dataset")}
+    job = stage.plan(tables, inputs | ({"truth": truth} if truth else {}), context)
     _check_thresholds(thresholds, job.identity.config["eval"]["metrics"])
-    artifact = obtain(place, job, reporter, overwrite=overwrite)
+    artifact = obtain(job, context)
     show_metrics(artifact.facts)
     _print(artifact, format, {"metrics": artifact.facts["metrics"]})
     _gate(artifact, thresholds)
@@ -143,16 +145,16 @@ def compare(
     Keys to --set: compare.resamples, compare.flips, compare.level, compare.seed, compare.table.
     """
     from iodine_kit.cli.console import Terminal, show_comparison
-    from iodine_kit.runner import obtain
+    from iodine_kit.runner import Context, run_stage
     from iodine_kit.stages import compare as stage
 
     format = _one_of(format, as_json)
     tables = tables_of(None, settings, stage.TABLES)
     given_names = {"names": name, "metrics": metric}
     tables["compare"] |= {key: value for key, value in given_names.items() if value}
-    place, reporter = store_at(store), Terminal()
+    place = store_at(store)
     given = [place.usable(place.open(one, "evaluation")) for one in evaluations]
-    artifact = obtain(place, stage.plan(tables, given, place, reporter), reporter, overwrite=overwrite)
+    artifact = run_stage(stage, tables, stage.numbered(given), Context(place, Terminal(), overwrite))
     show_comparison(artifact.facts)
     _print(artifact, format, artifact.facts)
 

@@ -61,16 +61,16 @@ def import_checkpoint(
     infer, traverse and report take the run like a trained one. Keys to --set: model.slots, model.steps, model.latent, …
     """
     from iodine_kit.cli.console import Terminal, emit
-    from iodine_kit.runner import obtain
+    from iodine_kit.runner import Context, obtain
     from iodine_kit.stages import import_checkpoint as stage
     from iodine_kit.stages.import_checkpoint import open_checkpoint
 
     tables = tables_of(None, settings, stage.TABLES)
     if preset is not None:
         tables["model"]["preset"] = preset
-    place, reporter = store_at(store), Terminal()
-    opened = open_checkpoint(checkpoint, source, place, reporter, overwrite=overwrite)
-    artifact = obtain(place, stage.plan(tables, opened, reporter), reporter, overwrite=overwrite)
+    context = Context(store_at(store), Terminal(), overwrite)
+    opened = open_checkpoint(checkpoint, source, context)
+    artifact = obtain(stage.plan(tables, {}, context, opened), context)
     emit(artifact, as_json, **artifact.facts)
 
 
@@ -132,11 +132,12 @@ def imported(
 ) -> Artifact:
     """The predictions artifact of others' file, made now unless it is there; unnamed, a model is called as its file."""
     from iodine_kit.cli.console import Terminal
-    from iodine_kit.runner import obtain
+    from iodine_kit.runner import Context, obtain
     from iodine_kit.stages import import_predictions as stage
 
     if "model" not in tables["import"]:
         tables["import"] |= {"model": source.resolve().stem, "named": False}
-    config, reporter = stage.configure(tables), Terminal()
+    config = stage.configure(tables)
     data = input_artifact(store, dataset, "dataset", "iodine-kit prepare", config.split)
-    return obtain(store, stage.plan(tables, source, data, store, reporter), reporter, overwrite=overwrite)
+    context = Context(store, Terminal(), overwrite)
+    return obtain(stage.plan(tables, {"dataset": data}, context, source), context)

@@ -54,14 +54,15 @@ def infer(
 ) -> None:
     """Segment a split into predictions.h5. Keys to --set: infer.split, infer.slots, infer.steps, infer.store, …"""
     from iodine_kit.cli.console import Terminal, emit
-    from iodine_kit.runner import obtain
+    from iodine_kit.runner import Context, obtain
     from iodine_kit.stages import infer as stage
 
     tables = tables_of(pipeline, settings, stage.TABLES)
     place, reporter = store_at(store), Terminal()
     trained = _model(place, run, checkpoint, model, reporter)
     data = place.open(dataset, "dataset") if dataset else _data(place, trained, tables["infer"].get("split"), reporter)
-    artifact = obtain(place, stage.plan(tables, trained, data, reporter), reporter, overwrite=overwrite)
+    context = Context(place, reporter, overwrite)
+    artifact = obtain(stage.plan(tables, {"dataset": data}, context, trained), context)
     emit(artifact, as_json, **artifact.facts)
 
 

@@ -95,7 +95,7 @@ def input_artifact(
     of: str | None = None,
     suits: Callable[[Artifact], bool] = lambda found: True,
 ) -> Artifact:
-    """The artifact that was named, or the newest of its kind that no study made; ``command`` makes one.
+    """The artifact that was named, or the newest of its kind without a purpose of its own; ``command`` makes one.
 
     Args:
         split: of a data set that is looked for; ``of`` is that data set's name, if only one will do.
@@ -109,8 +109,7 @@ def input_artifact(
 
     def fits(found: Artifact) -> bool:
         named = of is None or found.facts["info"]["dataset"] == of
-        by_hand = found.manifest.made.get("command", [])[1:2] != ["study"]
-        return by_hand and named and (split is None or split in found.facts["splits"]) and suits(found)
+        return not found.purpose and named and (split is None or split in found.facts["splits"]) and suits(found)
 
     artifact = store.newest(kind, command, fits)
     if of is not None and artifact.facts["info"]["dataset"] != of:

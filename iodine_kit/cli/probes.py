@@ -53,15 +53,15 @@ def probe(
     Keys to --set: probe.factors, probe.scenes, probe.folds, probe.rounds, probe.resamples, probe.seed, …
     """
     from iodine_kit.cli.console import Terminal, emit, show_probe
-    from iodine_kit.runner import obtain
+    from iodine_kit.runner import Context, run_stage
     from iodine_kit.stages import probe as stage
 
     tables = tables_of(pipeline, settings, stage.TABLES)
     if match is not None:
         tables["probe"] |= {"match": match.value}
-    place, reporter = store_at(store), Terminal()
+    place = store_at(store)
     predicted = input_artifact(place, predictions, "predictions", "iodine-kit infer", suits=has_latents)
-    data = parent(place, predicted, "dataset")
-    artifact = obtain(place, stage.plan(tables, predicted, data, reporter), reporter, overwrite=overwrite)
+    inputs = {"predictions": predicted, "dataset": parent(place, predicted, "dataset")}
+    artifact = run_stage(stage, tables, inputs, Context(place, Terminal(), overwrite))
     show_probe(artifact.facts)
     emit(artifact, as_json, **artifact.facts)

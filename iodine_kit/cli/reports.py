@@ -59,19 +59,20 @@ def report(
     Keys to --set: report.title, report.summary, report.scenes, report.most_megabytes, report.published.METRIC.
     """
     from iodine_kit.cli.console import Terminal, emit
-    from iodine_kit.runner import obtain
+    from iodine_kit.runner import Context, run_stage
     from iodine_kit.stages import report as stage
 
     check_output(output)
     tables = tables_of(pipeline, settings, stage.TABLES)
-    place, reporter = store_at(store), Terminal()
+    place = store_at(store)
+    context = Context(place, Terminal(), overwrite)
     evaluated = input_artifact(place, evaluation[0] if evaluation else None, "evaluation", "iodine-kit eval")
     chain = _chain(place, evaluated)
     for role, given in {"probe": probe, "traversal": traversal}.items():
         found = place.usable(place.open(given, role)) if given else _newest_of(place, role, chain["predictions"])
         chain |= {role: found} if found else {}
-    chain |= _others(place, evaluated, (evaluation or [])[1:], reporter)
-    artifact = obtain(place, stage.plan(tables, chain, reporter), reporter, overwrite=overwrite)
+    chain |= _others(place, evaluated, (evaluation or [])[1:], context.reporter)
+    artifact = run_stage(stage, tables, chain, context)
     page = hand_over(artifact.path / stage.PAGE, output)
     emit(artifact, as_json, page=page)
     if open_page:
@@ -98,13 +99,14 @@ def _newest_of(store: Store, kind: str, predictions: Artifact) -> Artifact | Non
 
 def _others(store: Store, first: Artifact, places: list[str], reporter: Reporter) -> dict[str, Artifact]:
     """Other runs' evaluations and predictions by role, and their comparison with the first."""
-    from iodine_kit.runner import obtain
+    from iodine_kit.runner import Context, run_stage
     from iodine_kit.stages import compare
 
     if not places:
         return {}
     others = [store.usable(store.open(place, "evaluation")) for place in places]
-    roles = {"comparison": obtain(store, compare.plan({}, [first, *others], store, reporter), reporter)}
+    compared = compare.numbered([first, *others])
+    roles = {"comparison": run_stage(compare, {}, compared, Context(store, reporter))}
     for number, other in enumerate(others, start=2):
         roles |= {f"evaluation-{number}": other, f"predictions-{number}": parent(store, other, "predictions")}
     return roles

@@ -32,7 +32,6 @@ from iodine_kit.cli.options import (
 from iodine_kit.formatting import byte_size
 
 if TYPE_CHECKING:
-    from iodine_kit.runner import Resume
     from iodine_kit.stages.train.estimate import RunEstimate
 
 
@@ -107,7 +106,7 @@ def prepare(
     """
     from iodine_kit.cli.console import Terminal, emit
     from iodine_kit.pipeline import override
-    from iodine_kit.runner import obtain
+    from iodine_kit.runner import Context, run_stage
     from iodine_kit.stages import prepare as stage
 
     tables = tables_of(pipeline, settings, stage.TABLES)
@@ -130,9 +129,7 @@ def prepare(
         from iodine_kit.datasets import DATASETS
 
         raise typer.BadParameter(f"name a data set: {', '.join(DATASETS.names())}", param_hint="DATASET")
-    place, reporter = store_at(store), Terminal()
-    job = stage.plan(tables, place, reporter, overwrite=overwrite)
-    artifact = obtain(place, job, reporter, overwrite=overwrite, resume="auto")
+    artifact = run_stage(stage, tables, {}, Context(store_at(store), Terminal(), overwrite))
     emit(artifact, as_json, splits=artifact.facts["splits"])
 
 
@@ -145,11 +142,6 @@ def train(
             "--from", metavar="RUN|FILE|pretrained:NAME", help="Begin with these weights instead of random ones."
         ),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
-    auto_resume: Annotated[
-        bool,
-        typer.Option("--auto-resume", help="Go on with this very run if interrupted, else begin it: for scripts."),
-    ] = False,
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Only say what it takes: FLOPs, memory, disk; nothing is trained.")
     ] = False,
@@ -161,41 +153,41 @@ def train(
 ) -> None:
     """Train a model. Keys to --set: train.steps, train.batch_size, train.device, model.preset, model.slots, …
 
-    docs/training.md has them all, and what follows when a run is interrupted or diverges.
+    An interrupted run of the same configuration resumes; --overwrite starts it again. docs/training.md says more.
 
     torchrun starts it on several GPUs or machines, as: torchrun --standalone --nproc-per-node=8 -m iodine_kit train
     """
     from iodine_kit.artifacts.training_summary import summary
     from iodine_kit.cli.console import Terminal, emit
     from iodine_kit.progress import Silent
-    from iodine_kit.runner import agree, obtain_jointly
+    from iodine_kit.runner import Context, agree, obtain_distributed
     from iodine_kit.stages import train as stage
     from iodine_kit.stages.train.estimate import estimate_run
     from iodine_kit.training.distributed import init_distributed
 
-    if resume + auto_resume + overwrite > 1:
-        raise typer.BadParameter("--resume, --auto-resume and --overwrite exclude each other", param_hint="--resume")
     with init_distributed() as world:
         tables = tables_of(pipeline, settings, stage.TABLES)
         if model is not None:
             tables["model"]["name"] = model
         if start is not None:
             tables["train"]["from"] = start
-        place, reporter = store_at(store), Terminal() if world.first else Silent()
+        context = Context(store_at(store), Terminal() if world.first else Silent(), overwrite, world=world)
         split = str(tables["train"].get("split", "train"))
         command = "iodine-kit prepare tetrominoes --generate 2000"
-        wanted = prepared_by(pipeline)
-        data = input_artifact(place, dataset, "dataset", command, split, reporter, wanted)
+        inputs = {
+            "dataset": input_artifact(
+                context.store, dataset, "dataset", command, split, context.reporter, prepared_by(pipeline)
+            )
+        }
         if estimate:
             if world.first:
-                show_estimate(estimate_run(tables, data, reporter), as_json)
+                show_estimate(estimate_run(tables, inputs, context), as_json)
             return
-        job = stage.plan(tables, data, reporter, world)
+        job = stage.plan(tables, inputs, context)
         agree(world, job, stage.configure(tables)[1].model_dump(mode="json"))
-        going_on: Resume = "require" if resume else "auto" if auto_resume else "never"
-        artifact = obtain_jointly(place, job, world, reporter, overwrite=overwrite, resume=going_on)
+        artifact = obtain_distributed(job, context)
         if artifact:
-            reporter.note(summary(artifact))
+            context.reporter.note(summary(artifact))
             emit(artifact, as_json, **{name: artifact.facts[name] for name in ("steps", "parameters", "device")})
 
 
@@ -211,15 +203,17 @@ def run(
     """Bring everything a pipeline file describes up to date, from data to report."""
     from iodine_kit import pipeline as pipelines
     from iodine_kit.cli.console import Terminal, emit, show_metrics
+    from iodine_kit.runner import Context
     from iodine_kit.stages.report import PAGE
 
     check_output(output)
-    tables, place, reporter = pipelines.load(pipeline, settings or []), store_at(store), Terminal()
+    tables = pipelines.load(pipeline, settings or [])
+    context = Context(store_at(store), Terminal(), overwrite)
     if dry_run:
-        for planned in pipelines.plan(tables, place, reporter):
+        for planned in pipelines.plan(tables, context):
             typer.echo(f"{planned.status:8} {planned.stage:12} {planned.because}")
         return
-    chain = pipelines.run(tables, place, reporter, overwrite=overwrite)
+    chain = pipelines.run(tables, context)
     metrics = chain["evaluation"].facts
     show_metrics(metrics)
     facts: dict[str, Any] = {"artifacts": {role: str(artifact.path) for role, artifact in chain.items()}}

@@ -40,17 +40,17 @@ def traverse(
 
     Keys to --set: traverse.scenes, traverse.dimensions, traverse.values, traverse.range, traverse.device, …
     """
-    from iodine_kit.artifacts.trained_model import behind, keeps_weights
+    from iodine_kit.artifacts.trained_model import keeps_weights
     from iodine_kit.cli.console import Terminal, emit
-    from iodine_kit.runner import obtain
+    from iodine_kit.runner import Context, run_stage
     from iodine_kit.stages import traverse as stage
 
     tables = tables_of(pipeline, settings, stage.TABLES)
-    place, reporter = store_at(store), Terminal()
+    place = store_at(store)
     predicted = input_artifact(
         place, predictions, "predictions", "iodine-kit infer",
         suits=lambda found: ("run" in found.manifest.identity.inputs or keeps_weights(found)) and has_latents(found),
     )  # fmt: skip
-    model, data = behind(predicted, place), parent(place, predicted, "dataset")
-    artifact = obtain(place, stage.plan(tables, predicted, model, data, reporter), reporter, overwrite=overwrite)
+    inputs = {"predictions": predicted, "dataset": parent(place, predicted, "dataset")}
+    artifact = run_stage(stage, tables, inputs, Context(place, Terminal(), overwrite))
     emit(artifact, as_json, **artifact.facts)

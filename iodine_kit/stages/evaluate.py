@@ -17,19 +17,20 @@ from iodine_kit.evaluation.scoring import Scorer, Truth
 from iodine_kit.evaluation.summary import summarise
 from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
 from iodine_kit.progress import Reporter
-from iodine_kit.runner import Facts, Job, Tables
+from iodine_kit.runner import Context, Facts, Inputs, Job, Tables
 from iodine_kit.store import Artifact, Identity, Reference
 
 VERSION = 2
 TABLES = ("eval",)
+INPUTS = ("predictions", "dataset")
 __all__ = [
-    "TABLES", "VERSION", "EvalConfig", "EvalExecution", "Inputs", "Scores", "configure", "paired", "plan",
+    "INPUTS", "TABLES", "VERSION", "EvalConfig", "EvalExecution", "Scores", "configure", "paired", "plan",
     "read_objects", "read_scenes", "read_table",
 ]  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Inputs:
+class Compared:
     """What an evaluation is made from.
 
     Attributes:
@@ -47,15 +48,14 @@ class Inputs:
         return {role: artifact.reference for role, artifact in roles.items() if artifact is not None}
 
 
-def plan(
-    tables: Tables, predictions: Artifact, dataset: Artifact, reporter: Reporter, truth: Artifact | None = None
-) -> Job:
-    """Resolve the metrics and the resolution, and check that what they need was stored; see :class:`Inputs`."""
+def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
+    """Resolve the metrics and the resolution, and check that what they need was stored; see :class:`Compared`."""
     config, execution = configure(tables)
-    inputs = Inputs(predictions, dataset, truth)
+    predictions = inputs["predictions"]
+    compared = Compared(predictions, inputs["dataset"], inputs.get("truth"))
     stored = PredictionReader(predictions.path / PREDICTIONS).fields()
     metrics = choose(config.metrics, stored, predictions.path)
-    resolution = _resolution(config, inputs, "soft_mask" in stored)
+    resolution = _resolution(config, compared, "soft_mask" in stored)
     identity = Identity(
         kind="evaluation",
         name=predictions.manifest.identity.name,
@@ -63,9 +63,9 @@ def plan(
         version=VERSION,
         plugins={f"metric/{name}": metric.VERSION for name, metric in metrics.items()},
         config={"eval": {**config.model_dump(mode="json"), "metrics": list(metrics)}},
-        inputs=inputs.references(),
+        inputs=compared.references(),
     )
-    return Job(identity, lambda out: _make(config, execution, metrics, resolution, inputs, out, reporter))
+    return Job(identity, lambda out: _make(config, execution, metrics, resolution, compared, out, context.reporter))
 
 
 def configure(tables: Tables) -> tuple[EvalConfig, EvalExecution]:
@@ -76,7 +76,7 @@ def configure(tables: Tables) -> tuple[EvalConfig, EvalExecution]:
     return config, build(EvalExecution, execution_values, "eval")
 
 
-def _resolution(config: EvalConfig, inputs: Inputs, soft: bool) -> Resolution:
+def _resolution(config: EvalConfig, inputs: Compared, soft: bool) -> Resolution:
     truth = inputs.truth or inputs.dataset
     model, true = _size(inputs.dataset), _size(truth)
     if config.resolution == "model" and true != model:
@@ -93,7 +93,7 @@ def _make(
     execution: EvalExecution,
     metrics: Metrics,
     resolution: Resolution,
-    inputs: Inputs,
+    inputs: Compared,
     out: Path,
     reporter: Reporter,
 ) -> Facts:
@@ -117,7 +117,7 @@ def _make(
     return facts
 
 
-def _truth(inputs: Inputs, pairs: Pairs) -> Truth | None:
+def _truth(inputs: Compared, pairs: Pairs) -> Truth | None:
     """Where true masks come from, if not from the data set that the predictions were made for."""
     if inputs.truth is None:
         return None

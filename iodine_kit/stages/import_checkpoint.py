@@ -13,8 +13,8 @@ from iodine_kit.errors import ConfigError, CorruptDataError, SchemaError, Source
 from iodine_kit.models import MODELS
 from iodine_kit.models.iodine import released
 from iodine_kit.progress import Reporter
-from iodine_kit.runner import Facts, Job, Tables
-from iodine_kit.store import Identity, Reference, SourceFile, Store
+from iodine_kit.runner import Context, Facts, Inputs, Job, Tables
+from iodine_kit.store import Identity, Reference, SourceFile
 from iodine_kit.tensorbundle import Bundle, ZipFolder, locate, only_prefix
 from iodine_kit.training.run_files import WEIGHTS
 
@@ -39,15 +39,12 @@ class Checkpoint:
     downloads: dict[str, Reference]
 
 
-def open_checkpoint(
-    name: str, source: str | None, store: Store, reporter: Reporter, *, overwrite: bool = False
-) -> Checkpoint:
+def open_checkpoint(name: str, source: str | None, context: Context) -> Checkpoint:
     """Open the checkpoint that a person named.
 
     Args:
         name: a path (an index, a prefix or a folder), or ``deepmind:NAME`` for one of :data:`RELEASED`.
-        source: the archive of released checkpoints, a file or an address; left out, it is downloaded from DeepMind.
-        overwrite: download it again.
+        source: the archive of released checkpoints, a file or an address; by default it is downloaded from DeepMind.
 
     Raises:
         UnknownNameError: DeepMind released no checkpoint of this name.
@@ -63,7 +60,7 @@ def open_checkpoint(
         raise UnknownNameError(f"no checkpoint is called '{name}'{did_you_mean(released, RELEASED)}")
     if source is not None and "://" not in source and not Path(source).is_file():
         raise SourceError(f"{source}: no such file; give --source the archive iodine_checkpoints.zip or its address")
-    fetched = fetch(store, [source or ARCHIVE], reporter, overwrite=overwrite)
+    fetched = fetch([source or ARCHIVE], context)
     files = ZipFolder(fetched.paths[0], released.replace("-", "_"))
     bundle = Bundle(files, only_prefix(files, f"{fetched.paths[0]}: {released}"))
     return Checkpoint(bundle, f"release-{released}", fetched.downloads)
@@ -71,13 +68,14 @@ def open_checkpoint(
 
 VERSION = 1
 TABLES = ("model",)
+INPUTS: tuple[str, ...] = ()
 MODEL = "iodine"
 DATASETS = {"clevr6": "clevr", "multi-dsprites": "multi-dsprites", "tetrominoes": "tetrominoes"}
 """Which data set each released net was trained on."""
 _BLOCK = 1 << 20
 
 
-def plan(tables: Tables, checkpoint: Checkpoint, reporter: Reporter) -> Job:
+def plan(tables: Tables, inputs: Inputs, context: Context, checkpoint: Checkpoint) -> Job:
     """Find out which net the checkpoint is of, and check that every variable is there and has its shape.
 
     Args:
@@ -97,7 +95,7 @@ def plan(tables: Tables, checkpoint: Checkpoint, reporter: Reporter) -> Job:
     expected = released.counterparts(config)  # type: ignore[arg-type]
     if problem := released.misfit(expected, shapes):
         raise SchemaError(f"{bundle.place}: not a checkpoint of the net {_called(preset, values)}: {problem}")
-    _tell(bundle, preset, expected, reporter)
+    _tell(bundle, preset, expected, context.reporter)
     short = preset.partition("-")[2]
     identity = Identity(
         kind="run",

@@ -22,11 +22,12 @@ from iodine_kit.predictions.importing.fields import Role, array_named, cast
 from iodine_kit.predictions.importing.keys import refuse_contradiction, rows_by_key, rows_in_order, texts
 from iodine_kit.predictions.readers import READERS, Column, reader_of
 from iodine_kit.progress import Reporter
-from iodine_kit.runner import Facts, Job, Tables
+from iodine_kit.runner import Context, Facts, Inputs, Job, Tables
 from iodine_kit.store import Artifact, FileHashes, Identity, SourceFile, Store
 
 VERSION = 1
 TABLES = ("import",)
+INPUTS = ("dataset",)
 _BATCH_BYTES = 32 << 20
 _COPIES = 8
 """About as many times as large as in the file, a row of masks is while it is checked."""
@@ -44,7 +45,7 @@ class _Import:
     size: tuple[int, int]
 
 
-def plan(tables: Tables, source: Path, dataset: Artifact, store: Store, reporter: Reporter) -> Job:
+def plan(tables: Tables, inputs: Inputs, context: Context, source: Path) -> Job:
     """Resolve the mapping, and check keys, sizes and counts of the file or folder ``source``.
 
     Raises:
@@ -52,6 +53,7 @@ def plan(tables: Tables, source: Path, dataset: Artifact, store: Store, reporter
         SourceError, CorruptDataError: there is no such file, or it is damaged.
         SchemaError, ImageSizeError, CountError: it holds something else than masks of these scenes.
     """
+    dataset, reporter = inputs["dataset"], context.reporter
     config = configure(tables)
     reader = reader_of(source)
     plugin = READERS.load(reader)
@@ -72,7 +74,7 @@ def plan(tables: Tables, source: Path, dataset: Artifact, store: Store, reporter
         plugins={f"foreign/{reader}": plugin.VERSION},
         config={"import": config.model_dump(mode="json")},
         inputs={"dataset": dataset.reference},
-        sources=(_identified(source, plugin.files(source), store),),
+        sources=(_identified(source, plugin.files(source), context.store),),
     )
     return Job(identity, lambda out: _make(work, out, reporter))
 

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from iodine_kit.artifacts.dataset import check_split, dataset_info, open_split
-from iodine_kit.artifacts.trained_model import TrainedModel
+from iodine_kit.artifacts.trained_model import TrainedModel, of_run
 from iodine_kit.config import Config, build, split_table
 from iodine_kit.errors import CountError, DivergedError
 from iodine_kit.loader import in_order
@@ -19,7 +19,7 @@ from iodine_kit.predictions.file import PREDICTIONS, PredictionWriter
 from iodine_kit.pretrained.images import ImageStatistics, difference, measure
 from iodine_kit.progress import Reporter
 from iodine_kit.records import PredictionBatch
-from iodine_kit.runner import Facts, Job, Tables
+from iodine_kit.runner import Context, Facts, Inputs, Job, Tables
 from iodine_kit.store import Artifact, Identity
 from iodine_kit.system import keep_freed_memory
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 VERSION = 2
 TABLES = ("infer",)
+INPUTS = ("run", "dataset")
 StoredField = Literal["step_mask", "soft_mask", "component", "reconstruction", "latents", "elbo"]
 ALL_FIELDS: tuple[StoredField, ...] = ("step_mask", "soft_mask", "component", "reconstruction", "latents", "elbo")
 LOOKED_AT = 64
@@ -68,12 +69,16 @@ class InferExecution(Config):
     threads: Annotated[int, Field(ge=0)] = 0
 
 
-def plan(tables: Tables, model: TrainedModel, dataset: Artifact, reporter: Reporter) -> Job:
-    """Resolve the configuration for a trained model and the data set to segment."""
+def plan(tables: Tables, inputs: Inputs, context: Context, model: TrainedModel | None = None) -> Job:
+    """Resolve the configuration for a trained model and the data set to segment.
+
+    ``model`` has weights that no run in the store holds; by default it is the model of the input ``run``.
+    """
+    model, dataset, reporter = model or of_run(inputs["run"]), inputs["dataset"], context.reporter
     only = _only_split(model, dataset)
     given = {**model.defaults, **only, **tables.get("infer", {})}
     if only and "split" not in tables.get("infer", {}):
-        reporter.note(f"note: infer.split={only['split']}, the only split of {dataset.path}")
+        reporter.note(f"note: infer.split={only['split']}, the only split of {dataset.path}", routine=True)
     config, execution = configure({"infer": given})
     available = check_split(dataset, config.split)
     count = config.scenes or available
@@ -82,7 +87,7 @@ def plan(tables: Tables, model: TrainedModel, dataset: Artifact, reporter: Repor
     info, trained = dataset_info(dataset), model.config.model_dump()
     model.plugin.check_image(model.config, info.height, info.width)
     if model.images and (told := difference(model.images, _measured(dataset, config.split, count))):
-        reporter.note(f"note: {model.title}: {told}: its masks may be poor")
+        reporter.note(f"note: {model.title}: {told}: its masks may be poor", routine=True)
     resolved: dict[str, Any] = {
         **config.model_dump(mode="json"),
         "slots": config.slots or trained.get("slots"),

@@ -24,7 +24,7 @@ from iodine_kit.errors import CountError, SchemaError, did_you_mean
 from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
 from iodine_kit.progress import Reporter
 from iodine_kit.records import PredictionBatch, SceneBatch
-from iodine_kit.runner import Facts, Job, Tables
+from iodine_kit.runner import Context, Facts, Inputs, Job, Tables
 from iodine_kit.store import Artifact, Identity
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 TABLES = ("probe",)
+INPUTS = ("predictions", "dataset")
 LATENTS = {"latent_loc", "latent_scale"}
 BatchT = TypeVar("BatchT", SceneBatch, PredictionBatch)
 
@@ -61,13 +62,14 @@ class ProbeConfig(Config):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
 
-def plan(tables: Tables, predictions: Artifact, dataset: Artifact, reporter: Reporter) -> Job:
+def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
     """Check that there is something to predict, and something to predict it from.
 
     Raises:
         SchemaError: if the latents were not stored, or the data set has no factors (by that name).
         CountError: for fewer scenes than folds.
     """
+    predictions, dataset = inputs["predictions"], inputs["dataset"]
     config = configure(tables)
     reader = PredictionReader(predictions.path / PREDICTIONS)
     if not reader.fields() >= LATENTS:
@@ -89,7 +91,7 @@ def plan(tables: Tables, predictions: Artifact, dataset: Artifact, reporter: Rep
         config={"probe": config.model_dump(mode="json")},
         inputs={"predictions": predictions.reference, "dataset": dataset.reference},
     )
-    return Job(identity, lambda out: _make(config, predictions, dataset, out, reporter))
+    return Job(identity, lambda out: _make(config, predictions, dataset, out, context.reporter))
 
 
 def configure(tables: Tables) -> ProbeConfig:

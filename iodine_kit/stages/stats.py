@@ -25,11 +25,12 @@ from iodine_kit.progress import Advance, Reporter
 from iodine_kit.records import DatasetInfo
 from iodine_kit.reporting.dataset_page import OVERALL, DatasetPage, ScenePicture, picture, render_dataset_page
 from iodine_kit.reporting.lineage import dataset_provenance, lineage_of
-from iodine_kit.runner import Facts, Job, Tables
+from iodine_kit.runner import Context, Facts, Inputs, Job, Tables
 from iodine_kit.store import Artifact, Identity
 
 VERSION = 1
 TABLES = ("stats",)
+INPUTS = ("dataset",)
 PAGE, STATISTICS = "index.html", "statistics.json"
 _LISTED_SOURCES = 8
 """More raw files than this are told as one."""
@@ -49,8 +50,9 @@ class StatsConfig(Config):
     title: str = ""
 
 
-def plan(tables: Tables, dataset: Artifact, reporter: Reporter) -> Job:
+def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
     """Resolve the configuration."""
+    dataset = inputs["dataset"]
     config = configure(tables)
     identity = Identity(
         kind="statistics",
@@ -60,7 +62,7 @@ def plan(tables: Tables, dataset: Artifact, reporter: Reporter) -> Job:
         config={"stats": config.model_dump(mode="json")},
         inputs={"dataset": dataset.reference},
     )
-    return Job(identity, lambda out: _make(config, dataset, out, reporter))
+    return Job(identity, lambda out: _make(config, dataset, out, context.reporter))
 
 
 def configure(tables: Tables) -> StatsConfig:

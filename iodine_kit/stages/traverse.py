@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from iodine_kit.artifacts.dataset import open_split
-from iodine_kit.artifacts.trained_model import TrainedModel
+from iodine_kit.artifacts.trained_model import TrainedModel, behind
 from iodine_kit.config import Config, build, split_table
 from iodine_kit.errors import CountError, SchemaError
 from iodine_kit.evaluation.probing.slots import owned_shares
 from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
 from iodine_kit.progress import Reporter
 from iodine_kit.records import Floats
-from iodine_kit.runner import Facts, Job, Tables
+from iodine_kit.runner import Context, Facts, Inputs, Job, Tables
 from iodine_kit.store import Artifact, Identity
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 TABLES = ("traverse",)
+INPUTS = ("predictions", "dataset")
 TRAVERSALS = "traversals.h5"
 SCHEMA = "iodine-kit/traversals/1"
 
@@ -59,13 +60,15 @@ class TraverseExecution(Config):
     threads: Annotated[int, Field(ge=0)] = 0
 
 
-def plan(tables: Tables, predictions: Artifact, model: TrainedModel, dataset: Artifact, reporter: Reporter) -> Job:
-    """Check that there is enough to move; ``model`` is the one that made the predictions.
+def plan(tables: Tables, inputs: Inputs, context: Context, model: TrainedModel | None = None) -> Job:
+    """Check that there is enough to move; ``model`` defaults to the one that made the predictions.
 
     Raises:
         SchemaError: if the latents were not stored.
         CountError: for more scenes or dimensions than there are.
     """
+    predictions, dataset = inputs["predictions"], inputs["dataset"]
+    trained = model or behind(predictions, context.store)
     config, execution = configure(tables)
     reader = PredictionReader(predictions.path / PREDICTIONS)
     if not {"latent_loc", "latent_scale"} <= reader.fields():
@@ -84,9 +87,9 @@ def plan(tables: Tables, predictions: Artifact, model: TrainedModel, dataset: Ar
         stage="traverse",
         version=VERSION,
         config={"traverse": config.model_dump(mode="json")},
-        inputs={"predictions": predictions.reference, **model.inputs, "dataset": dataset.reference},
+        inputs={"predictions": predictions.reference, **trained.inputs, "dataset": dataset.reference},
     )
-    return Job(identity, lambda out: _make(config, execution, predictions, model, dataset, out, reporter))
+    return Job(identity, lambda out: _make(config, execution, predictions, trained, dataset, out, context.reporter))
 
 
 def configure(tables: Tables) -> tuple[TraverseConfig, TraverseExecution]:

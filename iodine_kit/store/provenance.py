@@ -16,10 +16,11 @@ import iodine_kit
 PACKAGES = ("torch", "numpy", "h5py", "webdataset", "scikit-learn", "pandas")
 
 
-def provenance(started: datetime) -> dict[str, Any]:
-    """Facts of this process, as JSON: times, command, versions, code's commit, machine."""
+def provenance(started: datetime, purpose: str = "") -> dict[str, Any]:
+    """Facts of this process, as JSON: times, command, versions, code's commit, machine; and the ``purpose``, if any."""
     finished = datetime.now(UTC)
     return {
+        **({"purpose": purpose} if purpose else {}),
         "started": started.isoformat(timespec="seconds"),
         "finished": finished.isoformat(timespec="seconds"),
         "seconds": round((finished - started).total_seconds(), 3),

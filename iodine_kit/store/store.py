@@ -38,6 +38,14 @@ class Artifact:
         return self.manifest.facts
 
     @property
+    def purpose(self) -> str:
+        """What it was made for, such as ``study seeds``; "" for an artifact that was made for its own sake."""
+        recorded = self.manifest.made.get("purpose")
+        if recorded is None and self.manifest.made.get("command", [])[1:2] == ["study"]:
+            return "study"  # made before purposes were recorded
+        return str(recorded or "")
+
+    @property
     def config(self) -> dict[str, Any]:
         return self.manifest.identity.config
 

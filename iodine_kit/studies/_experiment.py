@@ -7,21 +7,18 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
-from iodine_kit.artifacts.trained_model import of_run
 from iodine_kit.config import Values
 from iodine_kit.errors import ConfigError
 from iodine_kit.progress import Advance, Reporter, Show
-from iodine_kit.runner import Job, Tables, obtain
+from iodine_kit.runner import Context, Job, Tables, obtain
 from iodine_kit.stages import evaluate, infer, prepare, train
-from iodine_kit.store import Artifact, Store
+from iodine_kit.store import Artifact
 
 METRICS = ("ari", "mse")
 """The metrics that every study computes; most studies are about the first."""
 
 Overrides = Mapping[str, Mapping[str, Any]]
 """Values that replace those of the base configuration, by table and key."""
-
-_ROUTINE = ("up to date: ", "note: ")
 
 
 class QuietReporter:
@@ -30,8 +27,8 @@ class QuietReporter:
     def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter
 
-    def note(self, text: str) -> None:
-        if not text.startswith(_ROUTINE):
+    def note(self, text: str, *, routine: bool = False) -> None:
+        if not routine:
             self._reporter.note(text)
 
     def track(self, label: str, total: int, done: int = 0) -> AbstractContextManager[Advance]:
@@ -57,26 +54,24 @@ class Experiment:
     Attributes:
         tables: the base pipeline's tables, with the values of the study and of the user applied.
         config: the study's own configuration.
-        store: where artifacts are looked up and made.
-        reporter: for notes and progress.
+        context: the store where artifacts are looked up and made, and the reporter for notes and progress.
         given_run: an existing trained run to use; ``None`` to train one from the base configuration.
         used: every artifact that the study asked for, by role.
     """
 
     tables: Tables
     config: Any
-    store: Store
-    reporter: Reporter
+    context: Context
     given_run: Artifact | None = None
     used: dict[str, Artifact] = field(default_factory=dict)
 
     def dataset(self, role: str = "dataset", overrides: Overrides | None = None) -> Artifact:
         """The data set of the base configuration, or a variant of it."""
-        return self._obtain(role, prepare.plan(self._tables(overrides), self.store, self.reporter))
+        return self._obtain(role, prepare.plan(self._tables(overrides), {}, self.context))
 
     def train(self, dataset: Artifact, role: str = "run", overrides: Overrides | None = None) -> Artifact:
         """A training run on a data set; an interrupted run resumes."""
-        return self._obtain(role, train.plan(self._tables(overrides), dataset, self.reporter))
+        return self._obtain(role, train.plan(self._tables(overrides), {"dataset": dataset}, self.context))
 
     def trained(self) -> tuple[Artifact, Artifact]:
         """The run that the study is about, and the data set that it was trained on.
@@ -93,19 +88,20 @@ class Experiment:
                 f"{self.given_run.path}: the weights of this run were imported, so its training data set is unknown; "
                 "name a run that was trained here, or a --pipeline"
             )
-        dataset = self.store.resolve(inputs["dataset"])
+        dataset = self.context.store.resolve(inputs["dataset"])
         self.used |= {"dataset": dataset, "run": self.given_run}
         return self.given_run, dataset
 
     def infer(self, run: Artifact, dataset: Artifact, label: str, overrides: Overrides | None = None) -> Artifact:
         """Predictions of a run; ``label`` distinguishes them from the other predictions of the study."""
-        job = infer.plan(self._tables(overrides), of_run(run), dataset, self.reporter)
+        job = infer.plan(self._tables(overrides), {"run": run, "dataset": dataset}, self.context)
         return self._obtain(f"predictions, {label}", job)
 
     def evaluate(self, run: Artifact, dataset: Artifact, label: str, overrides: Overrides | None = None) -> Evaluated:
         """Predictions of a run and their evaluation by :data:`METRICS`."""
         predictions = self.infer(run, dataset, label, overrides)
-        job = evaluate.plan(self._tables({"eval": {"metrics": METRICS}}), predictions, dataset, self.reporter)
+        inputs = {"predictions": predictions, "dataset": dataset}
+        job = evaluate.plan(self._tables({"eval": {"metrics": METRICS}}), inputs, self.context)
         return Evaluated(predictions, self._obtain(f"evaluation, {label}", job), dataset)
 
     def generator_options(self, dataset: Artifact, name: str, study: str) -> Values:
@@ -128,9 +124,9 @@ class Experiment:
         return options
 
     def _obtain(self, role: str, job: Job) -> Artifact:
-        if self.store.find(job.identity) is None:
-            self.reporter.note(f"making {role}")
-        self.used[role] = obtain(self.store, job, self.reporter, resume="auto")
+        if self.context.store.find(job.identity) is None:
+            self.context.reporter.note(f"making {role}")
+        self.used[role] = obtain(job, self.context)
         return self.used[role]
 
     def _tables(self, overrides: Overrides | None) -> dict[str, Values]:

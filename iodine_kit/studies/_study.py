@@ -13,7 +13,7 @@ from iodine_kit.errors import ConfigError
 from iodine_kit.progress import Reporter
 from iodine_kit.reporting.lineage import lineage_of
 from iodine_kit.reporting.study_page import StudyInput, StudyPage
-from iodine_kit.runner import Facts, Job, obtain
+from iodine_kit.runner import Context, Facts, Job, obtain
 from iodine_kit.store import Artifact, Identity, Store
 from iodine_kit.studies import STUDIES, StudyPlugin
 from iodine_kit.studies._experiment import Experiment, QuietReporter
@@ -43,7 +43,8 @@ def conduct_study(
     base = {} if given_run else _base(name, pipeline, store)
     tables = _tables(plugin, base, settings)
     config = build(plugin.Config, tables.pop(TABLE, {}), TABLE)
-    experiment = Experiment(tables, config, store, QuietReporter(reporter), given_run)
+    context = Context(store, QuietReporter(reporter), purpose=f"study {name}")
+    experiment = Experiment(tables, config, context, given_run)
     analyse = plugin.conduct(experiment)
     identity = Identity(
         kind="study",
@@ -70,7 +71,7 @@ def conduct_study(
         sentences, artifacts = list(findings.observations), len(experiment.used)
         return {"seen": sentences, "artifacts": artifacts, "seconds": round(page.seconds, 1)}
 
-    return obtain(store, Job(identity, make), reporter, overwrite=overwrite)
+    return obtain(Job(identity, make), Context(store, reporter, overwrite=overwrite))
 
 
 def _command(name: str, given_run: Artifact | None, pipeline: str | None, settings: Sequence[str]) -> str:

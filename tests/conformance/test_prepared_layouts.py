@@ -12,8 +12,7 @@ from fakes._reading import different
 from iodine_kit.artifacts.dataset import open_split
 from iodine_kit.formats import FORMATS, Reader
 from iodine_kit.layouts import LAYOUTS
-from iodine_kit.progress import Silent
-from iodine_kit.runner import obtain
+from iodine_kit.runner import Context, run_stage
 from iodine_kit.stages import prepare
 from iodine_kit.store import Artifact, Store
 
@@ -29,7 +28,7 @@ def prepared(fake: Any, format_name: str, layout: str, store: Path) -> Artifact:
         "format": {"scenes_per_shard": 2},
     }
     place = Store(store)
-    return obtain(place, prepare.plan(tables, place, Silent()), Silent(), resume="auto")
+    return run_stage(prepare, tables, {}, Context(place))
 
 
 def scenes_of(artifact: Artifact) -> list[tuple[str, Any]]:

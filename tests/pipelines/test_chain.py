@@ -81,11 +81,9 @@ def test_an_interrupted_run_goes_on_and_ends_as_if_nothing_had_happened(
     )
     assert stopped.returncode == status, stopped.stderr
     assert not run.exists()
-    assert "add --resume or --overwrite" in iodine_kit(*train, status=12).stderr
-    other = iodine_kit(*train, "--resume", "--set", "train.learning_rate=0.5", status=12)
-    assert "train.learning_rate: 0.001 -> 0.5" in other.stderr
-    assert "leave --resume out, or give --auto-resume" in " ".join(other.stderr.split())
-    assert f"resuming after step {step}" in iodine_kit(*train, "--resume").stderr
+    beside = iodine_kit(*train, "--set", "train.learning_rate=0.5", "--set", "train.max_seconds=1e-9", status=75)
+    assert "has another configuration (train.learning_rate: 0.001 -> 0.5)" in " ".join(beside.stderr.split())
+    assert f"resuming after step {step}" in iodine_kit(*train).stderr
     assert [(run / name).read_bytes() for name in names] == expected
 
 
@@ -151,9 +149,9 @@ def test_train_takes_the_newest_data_set_that_fits(iodine_kit: Command) -> None:
 
 
 @pytest.mark.slow
-def test_auto_resume_begins_and_goes_on_whatever_else_was_interrupted(iodine_kit: Command) -> None:
+def test_an_interrupted_run_resumes_whatever_else_was_interrupted(iodine_kit: Command) -> None:
     iodine_kit("prepare", "tetrominoes", "--generate", 20, "--set", "dataset.cell=2")
-    train = ["train", *TINY, "--set", "train.steps=3", "--auto-resume"]
+    train = ["train", *TINY, "--set", "train.steps=3"]
     iodine_kit(*train, "--set", "train.seed=1", "--set", "train.max_seconds=1e-9", status=75)
     stopped = iodine_kit(*train, "--set", "train.max_seconds=1e-9", status=75)
     assert "resuming" not in stopped.stderr

@@ -31,7 +31,7 @@ from iodine_kit.errors import (
     TimeLimitReached,
 )
 from iodine_kit.records import DatasetInfo
-from iodine_kit.runner import obtain
+from iodine_kit.runner import Context, obtain, run_stage
 from iodine_kit.stages import infer, train
 from iodine_kit.store import Artifact, Store
 
@@ -50,21 +50,21 @@ def dataset(tmp_path: Path) -> Artifact:
 
 def trained(dataset: Artifact, *settings: str, **how: Any) -> Artifact:
     tables: Any = parse_overrides([*SETTINGS, *settings], train.TABLES)
-    return obtain(Store.of(dataset), train.plan(tables, dataset, Notes()), Notes(), **how)
+    return run_stage(train, tables, {"dataset": dataset}, Context(Store.of(dataset), Notes(), **how))
 
 
 def interrupted(dataset: Artifact, *settings: str, after: int = 1) -> Path:
     """The folder of a run of 4 steps that stopped after fewer."""
     for _ in range(after):
         with pytest.raises(TimeLimitReached):
-            trained(dataset, "train.steps=4", SPENT, *settings, resume="auto")
+            trained(dataset, "train.steps=4", SPENT, *settings)
     (folder,) = Store.of(dataset).root.glob("run/.*.partial")
     return folder
 
 
 def predicted(dataset: Artifact, model: TrainedModel) -> dict[str, np.ndarray]:
-    job = infer.plan({}, model, dataset, Notes())
-    made = obtain(Store.of(dataset), job, Notes())
+    job = infer.plan({}, {"dataset": dataset}, Context(Store.of(dataset), Notes()), model)
+    made = obtain(job, Context(Store.of(dataset), Notes()))
     with h5py.File(made.path / "predictions.h5") as file:
         return {name: file[name][:] for name in file if name != "key"}
 
@@ -129,7 +129,10 @@ def test_the_predictions_say_where_they_come_from_and_keep_the_weights(dataset: 
     folder = interrupted(dataset, "train.ema=0.5")
     data = (folder / "checkpoint-000000001.safetensors").read_bytes()
     model = at(dataset, "latest")
-    made = obtain(Store.of(dataset), infer.plan({}, model, dataset, Notes()), Notes())
+    made = obtain(
+        infer.plan({}, {"dataset": dataset}, Context(Store.of(dataset), Notes()), model),
+        Context(Store.of(dataset), Notes()),
+    )
     identity = made.manifest.identity
     assert identity.config["model"]["name"] == "iodine" and "weights" not in identity.config  # a key knows the bytes
     told = made.facts["weights"]
@@ -250,6 +253,4 @@ def test_a_run_that_is_going_on_can_be_looked_at_down_to_the_report(iodine_kit: 
     iodine_kit("verify", first)
     refused = iodine_kit("infer", "--checkpoint", "1", status=10)
     assert refused.stderr.strip().splitlines()[-1].startswith("error: ")
-    assert (
-        "resuming after step" in iodine_kit(*command, "--resume", "--set", "train.max_seconds=1e-9", status=75).stderr
-    )
+    assert "resuming after step" in iodine_kit(*command, "--set", "train.max_seconds=1e-9", status=75).stderr

@@ -17,12 +17,12 @@ from unit.training.toy_model import Notes
 
 from iodine_kit import pretrained
 from iodine_kit.artifacts.pretrained_model import of_pretrained
-from iodine_kit.artifacts.trained_model import behind, load_model, of_run
+from iodine_kit.artifacts.trained_model import behind, load_model
 from iodine_kit.config import parse_overrides
 from iodine_kit.errors import ArtifactCorruptError, ConfigError, ImageSizeError, SchemaError, UnknownNameError
 from iodine_kit.models import MODELS
 from iodine_kit.records import DatasetInfo, Scene
-from iodine_kit.runner import obtain
+from iodine_kit.runner import Context, obtain, run_stage
 from iodine_kit.stages import evaluate, infer, package_model, train, traverse
 from iodine_kit.store import Artifact, Store
 
@@ -49,14 +49,18 @@ def dataset_in(root: Path, name: str = "blocks", size: int = 6, background: int 
 def run_of(dataset: Artifact, *settings: str) -> Artifact:
     defaults = [*TINY[1::2], "model.slots=3", "train.steps=2", "train.device='cpu'", "train.tensorboard=false"]
     tables: Any = parse_overrides([*defaults, *settings], train.TABLES)
-    return obtain(Store.of(dataset), train.plan(tables, dataset, Notes()), Notes())
+    return run_stage(train, tables, {"dataset": dataset}, Context(Store.of(dataset), Notes()))
 
 
 def evaluated(run: Artifact, dataset: Artifact, **values: Any) -> Artifact:
     store = Store.of(dataset)
-    predictions = obtain(store, infer.plan({"infer": values}, of_run(run), dataset, Notes()), Notes())
-    job = evaluate.plan({"eval": {"metrics": ["ari", "mse"]}}, predictions, dataset, Notes())
-    return obtain(store, job, Notes())
+    predictions = run_stage(infer, {"infer": values}, {"run": run, "dataset": dataset}, Context(store, Notes()))
+    job = evaluate.plan(
+        {"eval": {"metrics": ["ari", "mse"]}},
+        {"predictions": predictions, "dataset": dataset},
+        Context(Store.of(dataset), Notes()),
+    )
+    return obtain(job, Context(store, Notes()))
 
 
 @pytest.fixture
@@ -108,9 +112,9 @@ def test_in_another_store_it_predicts_what_its_run_predicts(squares: Artifact, t
     """With the card's settings unless others are given; the predictions are enough for what comes after."""
     dataset = dataset_in(tmp_path / "other")
     store, notes = Store.of(dataset), Notes()
-    job = infer.plan({}, of_pretrained("squares"), dataset, notes)
+    job = infer.plan({}, {"dataset": dataset}, Context(Store.of(dataset), notes), of_pretrained("squares"))
     assert notes.told == []
-    made = obtain(store, job, notes)
+    made = obtain(job, Context(store, notes))
     assert (made.facts["steps"], made.facts["restarts"], made.facts["slots"]) == (2, 2, 3)
     here = Store.of(squares)
     same = [a for a in here.artifacts("predictions") if a.facts["restarts"] == 2]
@@ -118,9 +122,19 @@ def test_in_another_store_it_predicts_what_its_run_predicts(squares: Artifact, t
     (source,) = made.manifest.identity.sources
     assert source.sha256 == squares.manifest.files["weights.safetensors"].sha256
     assert made.config["model"]["name"] == "iodine" and made.facts["model"] == "pretrained:squares"
-    moved = traverse.plan({"traverse": {"scenes": 1, "dimensions": 1}}, made, behind(made, store), dataset, notes)
-    assert obtain(store, moved, notes).facts["scenes"] == 1
-    other = infer.plan({"infer": {"restarts": 1, "slots": 2}}, of_pretrained("squares"), dataset, notes)
+    moved = traverse.plan(
+        {"traverse": {"scenes": 1, "dimensions": 1}},
+        {"predictions": made, "dataset": dataset},
+        Context(Store.of(dataset), notes),
+        behind(made, store),
+    )
+    assert obtain(moved, Context(store, notes)).facts["scenes"] == 1
+    other = infer.plan(
+        {"infer": {"restarts": 1, "slots": 2}},
+        {"dataset": dataset},
+        Context(Store.of(dataset), notes),
+        of_pretrained("squares"),
+    )
     assert other.identity.config["infer"]["slots"] == 2 and other.identity.config["infer"]["steps"] == 2
 
 
@@ -129,14 +143,17 @@ def test_images_of_another_size_or_range_get_a_note_and_too_small_ones_are_refus
 ) -> None:
     notes = Notes()
     white = dataset_in(tmp_path / "white", size=8, background=255)
-    obtain(Store.of(white), infer.plan({}, of_pretrained("squares"), white, notes), notes)
+    obtain(
+        infer.plan({}, {"dataset": white}, Context(Store.of(white), notes), of_pretrained("squares")),
+        Context(Store.of(white), notes),
+    )
     (note,) = notes.told
     assert note.startswith("note: pretrained:squares: the model was trained on images of 6×6 pixels, and these are 8×8")
     assert "median of the images' channels is 1.00 1.00 1.00" in note
     tiny = store_scenes(tmp_path / "tiny", {"test": [Scene("a", np.zeros((2, 2, 3), np.uint8),
                         np.zeros((2, 2), np.uint8))]}, DatasetInfo("tiny", 0, 0, 1))  # fmt: skip
     with pytest.raises(ImageSizeError, match="needs images of at least 3×3 pixels, and these are 2×2"):
-        infer.plan({}, of_pretrained("squares"), tiny, notes)
+        infer.plan({}, {"dataset": tiny}, Context(Store.of(tiny), notes), of_pretrained("squares"))
 
 
 def test_files_that_were_altered_are_refused(squares: Artifact, shelf: Path) -> None:
@@ -188,9 +205,11 @@ def test_only_one_finished_small_run_is_packaged(
     monkeypatch.setattr(package_model, "LARGEST", 1000)
     with pytest.raises(ConfigError, match=r"MB, and a model that ships has at most 0\.0 MB: train a smaller net"):
         package_model.package("large", both[:1], store, shelf, WORDS)
-    job = infer.plan({}, of_pretrained("squares"), dataset, Notes())
-    made = obtain(store, job, Notes())
-    scored = obtain(store, evaluate.plan({"eval": {"metrics": ["ari"]}}, made, dataset, Notes()), Notes())
+    job = infer.plan({}, {"dataset": dataset}, Context(Store.of(dataset), Notes()), of_pretrained("squares"))
+    made = obtain(job, Context(store, Notes()))
+    scored = run_stage(
+        evaluate, {"eval": {"metrics": ["ari"]}}, {"predictions": made, "dataset": dataset}, Context(store, Notes())
+    )
     with pytest.raises(SchemaError, match="not predictions of a finished run"):
         package_model.package("again", [scored], store, shelf, WORDS)
     assert sorted(path.name for path in shelf.iterdir()) == ["squares"]

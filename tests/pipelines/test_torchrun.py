@@ -106,7 +106,7 @@ def test_two_ranks_train_what_one_process_trains_and_go_on_after_one_was_told_to
     (sentence,) = said(stopped)
     assert re.fullmatch(r"interrupted: stopped after step [1-5]; run the same command again to resume", sentence)
 
-    done = torchrun(*train, "--resume")
+    done = torchrun(*train)
     assert done.returncode == 0 and done.stderr.count("resuming after step") == 1, done.stderr
     for name in ("weights.safetensors", "metrics.jsonl"):
         assert (tmp_path / path / name).read_bytes() == (together / name).read_bytes()

@@ -21,7 +21,7 @@ from iodine_kit.artifacts.trained_model import load_model
 from iodine_kit.config import parse_overrides
 from iodine_kit.errors import ConfigError, CountError, DivergedError, IodineKitError, SchemaError
 from iodine_kit.records import DatasetInfo, Scene
-from iodine_kit.runner import obtain
+from iodine_kit.runner import Context, run_stage
 from iodine_kit.stages import train
 from iodine_kit.stages.train.validation import NOISE, Validation
 from iodine_kit.store import Artifact, Store
@@ -53,7 +53,7 @@ def made(dataset: Artifact, *settings: str, notes: Notes | None = None, **how: A
     reporter = notes or Notes()
     defaults = [*TINY[1::2], "train.steps=4", "train.device='cpu'", "train.log_every=1", "train.tensorboard=false"]
     tables: Mapping[str, Any] = parse_overrides([*defaults, *settings], train.TABLES)
-    return obtain(Store(dataset.path.parents[1]), train.plan(tables, dataset, reporter), reporter, **how)
+    return run_stage(train, tables, {"dataset": dataset}, Context(Store(dataset.path.parents[1]), reporter, **how))
 
 
 def test_a_run_leaves_weights_log_and_curves(dataset: Artifact) -> None:
@@ -79,7 +79,11 @@ def test_what_cannot_change_the_result_is_no_part_of_the_key(dataset: Artifact) 
 def test_what_can_is(dataset: Artifact, setting: str) -> None:
     reporter, key = Notes(), set()
     for settings in ([], [f"train.{setting}"]):
-        job = train.plan(parse_overrides([*TINY[1::2], *settings], train.TABLES), dataset, reporter)
+        job = train.plan(
+            parse_overrides([*TINY[1::2], *settings], train.TABLES),
+            {"dataset": dataset},
+            Context(Store.of(dataset), reporter),
+        )
         key.add(job.identity.key)
     assert len(key) == 2
 
@@ -194,7 +198,7 @@ def test_a_run_that_diverged_can_be_looked_into_and_gone_on_with(dataset: Artifa
         assert set(keys) <= {f"scene-{number}" for number in range(12)}
     notes = Notes()
     with pytest.raises(DivergedError, match=f"diverged at step {step}:"):  # on a CPU it happens again, at once
-        made(dataset, "train.learning_rate=1e30", "train.log_every=4", notes=notes, resume="require")
+        made(dataset, "train.learning_rate=1e30", "train.log_every=4", notes=notes)
     assert f"resuming after step {step - 1}" in notes.told
 
 

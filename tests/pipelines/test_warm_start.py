@@ -15,7 +15,6 @@ from support import TINY, Command
 from unit.stages.artifact_builders import block_scenes, store_scenes
 from unit.training.toy_model import Notes
 
-from iodine_kit.artifacts.trained_model import of_run
 from iodine_kit.config import parse_overrides
 from iodine_kit.errors import (
     ArtifactNotFoundError,
@@ -27,7 +26,7 @@ from iodine_kit.errors import (
     TimeLimitReached,
 )
 from iodine_kit.records import DatasetInfo
-from iodine_kit.runner import Job, obtain
+from iodine_kit.runner import Context, Job, obtain, run_stage
 from iodine_kit.stages import compare, evaluate, infer, train
 from iodine_kit.store import Artifact, Store
 from iodine_kit.training.run_files import WEIGHTS
@@ -44,11 +43,11 @@ def dataset(tmp_path: Path) -> Artifact:
 def planned(dataset: Artifact, *settings: str) -> Job:
     defaults = [*TINY[1::2], "model.slots=2", "train.steps=3", "train.device='cpu'", "train.tensorboard=false"]
     tables: Mapping[str, Any] = parse_overrides([*defaults, *settings], train.TABLES)
-    return train.plan(tables, dataset, Notes())
+    return train.plan(tables, {"dataset": dataset}, Context(Store.of(dataset), Notes()))
 
 
 def made(dataset: Artifact, *settings: str, **how: Any) -> Artifact:
-    return obtain(Store.of(dataset), planned(dataset, *settings), Notes(), **how)
+    return obtain(planned(dataset, *settings), Context(Store.of(dataset), Notes(), **how))
 
 
 def are_equal(one: Path, other: Path) -> bool:
@@ -95,7 +94,7 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint_and_ends_the_same(datase
         made(dataset, *settings, "train.max_seconds=1e-9", overwrite=True)
     (checkpoint,) = Store.of(dataset).root.glob("run/.*.partial/checkpoint-*.safetensors")
     assert checkpoint.name == "checkpoint-000000001.safetensors"
-    assert (made(dataset, *settings, resume="require").path / WEIGHTS).read_bytes() == whole
+    assert (made(dataset, *settings).path / WEIGHTS).read_bytes() == whole
 
 
 def test_a_checkpoint_gives_the_weights_its_run_would_have_ended_with(dataset: Artifact, tmp_path: Path) -> None:
@@ -120,10 +119,12 @@ def test_what_does_not_fit_is_named_before_anything_is_trained(dataset: Artifact
 
 def test_the_models_configuration_is_that_of_the_run_unless_it_is_set(dataset: Artifact) -> None:
     first = made(dataset, "model.latent=3", "model.beta=7", "model.decoder.patch=2")
-    bare = train.plan({"train": {"from": str(first.path)}}, dataset, Notes()).identity.config["model"]
+    bare = train.plan(
+        {"train": {"from": str(first.path)}}, {"dataset": dataset}, Context(Store.of(dataset), Notes())
+    ).identity.config["model"]
     assert bare == first.config["model"]
     asked = {"train": {"from": str(first.path)}, "model": {"beta": 2.0, "decoder": {"rgb": "sigmoid"}}}
-    changed = train.plan(asked, dataset, Notes()).identity.config["model"]
+    changed = train.plan(asked, {"dataset": dataset}, Context(Store.of(dataset), Notes())).identity.config["model"]
     assert changed == {**bare, "beta": 2.0, "decoder": {**bare["decoder"], "rgb": "sigmoid"}}
 
 
@@ -131,7 +132,7 @@ def test_a_schedule_of_the_kl_weight_that_starts_over_is_told(dataset: Artifact)
     rising = ["train.kl_schedule=linear", "train.kl_end=1", "train.steps=1"]
     first, notes = made(dataset, *rising), Notes()
     tables = parse_overrides([*rising, f"train.from={first.path}"], train.TABLES)
-    train.plan(tables, dataset, notes)
+    train.plan(tables, {"dataset": dataset}, Context(Store.of(dataset), notes))
     assert any("starts again at train.kl_from, 1" in told for told in notes.told)
 
 
@@ -159,11 +160,17 @@ def test_seeds_of_one_recipe_are_one_model_and_another_start_is_another(dataset:
     for start, seed in ((None, 0), (1, 1), (2, 2)):
         begun = [] if start is None else [f"train.from={made(dataset, f'train.seed={start}').path}"]
         run = made(dataset, f"train.seed={seed}", "train.steps=1", *begun)
-        job = infer.plan({"infer": {"split": "train"}}, of_run(run), dataset, Notes())
-        predictions = obtain(store, job, Notes())
-        planned_eval = evaluate.plan({"eval": {"metrics": ["ari-all"]}}, predictions, dataset, Notes())
-        evaluations.append(obtain(store, planned_eval, Notes()))
-    facts = obtain(store, compare.plan({}, evaluations, store, Notes()), Notes()).facts
+        job = infer.plan(
+            {"infer": {"split": "train"}}, {"run": run, "dataset": dataset}, Context(Store.of(dataset), Notes())
+        )
+        predictions = obtain(job, Context(store, Notes()))
+        planned_eval = evaluate.plan(
+            {"eval": {"metrics": ["ari-all"]}},
+            {"predictions": predictions, "dataset": dataset},
+            Context(Store.of(dataset), Notes()),
+        )
+        evaluations.append(obtain(planned_eval, Context(store, Notes())))
+    facts = run_stage(compare, {}, compare.numbered(evaluations), Context(store, Notes())).facts
     assert [model["seeds"] for model in facts["models"]] == [[0], [1, 2]]
 
 

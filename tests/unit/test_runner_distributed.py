@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from iodine_kit.errors import ConfigError, ResumeError
-from iodine_kit.progress import Silent
-from iodine_kit.runner import KEEP, MAKE, Job, agree, obtain_jointly
+from iodine_kit.runner import Context, Job, agree, obtain_distributed
 from iodine_kit.store import Identity, Reference, Store
 from iodine_kit.training.distributed import World
+
+MAKE, KEEP = b"make", b"keep"
 
 
 class Rank(World):
@@ -49,25 +50,25 @@ def job(made: list[Path], **inputs: str) -> Job:
 
 def test_the_first_rank_makes_the_artifact_and_says_so_before_it_begins(tmp_path: Path) -> None:
     first, made = Rank(0), list[Path]()
-    artifact = obtain_jointly(Store(tmp_path), job(made), first, Silent())
+    artifact = obtain_distributed(job(made), Context(Store(tmp_path), world=first))
     assert artifact and (artifact.path / "weights").exists() and first.told == [MAKE] and len(made) == 1
     again = Rank(0)
-    assert obtain_jointly(Store(tmp_path), job(made), again, Silent()) == artifact
+    assert obtain_distributed(job(made), Context(Store(tmp_path), world=again)) == artifact
     assert again.told == [KEEP] and len(made) == 1
 
 
 def test_the_others_take_part_and_leave_nothing(tmp_path: Path) -> None:
     made: list[Path] = []
-    assert obtain_jointly(Store(tmp_path), job(made), Rank(1, MAKE), Silent()) is None
+    assert obtain_distributed(job(made), Context(Store(tmp_path), world=Rank(1, MAKE))) is None
     assert len(made) == 1 and not made[0].exists() and not list(tmp_path.iterdir())
-    assert obtain_jointly(Store(tmp_path), job(made), Rank(1, KEEP), Silent()) is None
+    assert obtain_distributed(job(made), Context(Store(tmp_path), world=Rank(1, KEEP))) is None
     assert len(made) == 1
 
 
 def test_what_stops_the_first_rank_before_it_begins_sets_no_other_to_work(tmp_path: Path) -> None:
     first = Rank(0)
     with pytest.raises(ResumeError, match="another process"), Store(tmp_path).draft(job([]).identity):
-        obtain_jointly(Store(tmp_path), job([]), first, Silent())
+        obtain_distributed(job([]), Context(Store(tmp_path), world=first))
     assert first.told == []
 
 

@@ -18,14 +18,15 @@ from iodine_kit.evaluation.files import SCENES, write_summary, write_table
 from iodine_kit.evaluation.paired import Draws, model_figures, pair_figures
 from iodine_kit.progress import Reporter
 from iodine_kit.records import Floats64
-from iodine_kit.runner import Facts, Job, Tables
+from iodine_kit.runner import Context, Facts, Inputs, Job, Tables
 from iodine_kit.stages.compare.models import Model, check, comparable, group, trace
 from iodine_kit.stages.evaluate import read_scenes, read_table
-from iodine_kit.store import Artifact, Identity, Store
+from iodine_kit.store import Artifact, Identity
 from iodine_kit.tables import as_csv, as_latex, as_markdown, joined
 
 VERSION = 1
 TABLES = ("compare",)
+INPUTS = ("evaluation-1", "evaluation-2")
 FEWEST = 2
 
 
@@ -49,19 +50,22 @@ class CompareConfig(Config):
     table: Literal["csv", "parquet"] = "csv"
 
 
-def plan(tables: Tables, evaluations: Sequence[Artifact], store: Store, reporter: Reporter) -> Job:
+def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
     """Group the evaluations by model and check that they can be compared.
+
+    ``inputs`` holds ``evaluation-1``, ``evaluation-2``, …: see :func:`numbered`.
 
     Raises:
         ConfigError: if there are fewer than two, or names do not fit.
         SchemaError: if they are of other data, splits, conventions or resolutions, or have no metric in common.
     """
-    config = build(CompareConfig, tables.get("compare", {}), "compare")
+    config = configure(tables)
     require_parquet(config.table, "compare.table")
+    evaluations = list(inputs.values())
     if len(evaluations) < FEWEST:
         raise ConfigError("a comparison needs two evaluations or more: 'iodine-kit list' shows which there are")
     check(evaluations)
-    models = group([trace(evaluation, store) for evaluation in evaluations], config.names)
+    models = group([trace(evaluation, context.store) for evaluation in evaluations], config.names)
     metrics, left_out = _metrics(config, evaluations)
     settings = {**config.model_dump(mode="json"), "metrics": metrics, "names": [model.name for model in models]}
     identity = Identity(
@@ -70,9 +74,19 @@ def plan(tables: Tables, evaluations: Sequence[Artifact], store: Store, reporter
         stage="compare",
         version=VERSION,
         config={"compare": settings},
-        inputs={f"evaluation-{i + 1}": evaluation.reference for i, evaluation in enumerate(evaluations)},
+        inputs={role: evaluation.reference for role, evaluation in inputs.items()},
     )
-    return Job(identity, lambda out: _make(config, models, metrics, left_out, out, reporter))
+    return Job(identity, lambda out: _make(config, models, metrics, left_out, out, context.reporter))
+
+
+def configure(tables: Tables) -> CompareConfig:
+    """Validate the table."""
+    return build(CompareConfig, tables.get("compare", {}), "compare")
+
+
+def numbered(evaluations: Sequence[Artifact]) -> dict[str, Artifact]:
+    """Evaluations by role: ``evaluation-1``, ``evaluation-2``, …"""
+    return {f"evaluation-{number}": evaluation for number, evaluation in enumerate(evaluations, 1)}
 
 
 def _metrics(config: CompareConfig, evaluations: Sequence[Artifact]) -> tuple[list[str], dict[str, str]]:

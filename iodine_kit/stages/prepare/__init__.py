@@ -7,9 +7,10 @@ interruption costs nothing and changes nothing; `outcome` describes and shows wh
 """
 
 from iodine_kit.stages.prepare.config import TABLES, PrepareConfig, PrepareExecution
-from iodine_kit.stages.prepare.plan import plan
+from iodine_kit.stages.prepare.plan import INPUTS, VERSION, plan
 from iodine_kit.stages.prepare.resolve import Choice, choose
 
+configure = choose
 __all__ = [
-    "TABLES", "Choice", "PrepareConfig", "PrepareExecution", "choose", "plan",
+    "INPUTS", "TABLES", "VERSION", "Choice", "PrepareConfig", "PrepareExecution", "choose", "configure", "plan",
 ]  # fmt: skip

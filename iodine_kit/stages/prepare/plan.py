@@ -12,29 +12,30 @@ from iodine_kit.errors import SourceError
 from iodine_kit.layouts import LAYOUTS, Expected
 from iodine_kit.preprocessing import PreprocessConfig
 from iodine_kit.progress import Reporter
-from iodine_kit.runner import Job, Tables
+from iodine_kit.runner import Context, Inputs, Job, Tables
 from iodine_kit.split_rules import Counts
 from iodine_kit.stages.prepare.journal import NAME as JOURNAL
 from iodine_kit.stages.prepare.make import make
 from iodine_kit.stages.prepare.prepare_plan import Work
 from iodine_kit.stages.prepare.process_record import Recipe
 from iodine_kit.stages.prepare.resolve import Choice, choose
-from iodine_kit.store import Identity, Store
+from iodine_kit.store import Identity
 
 VERSION = 2
+INPUTS: tuple[str, ...] = ()
 
 
-def plan(tables: Tables, store: Store, reporter: Reporter, *, overwrite: bool = False, download: bool = True) -> Job:
+def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
     """Resolve the configuration and identify published files by their bytes, after downloading them if need be."""
     choice = choose(tables)
     if choice.config.generate is not None:
-        return _generated(choice, store, reporter)
+        return _generated(choice, context)
     locations = choice.config.source or choice.dataset.urls(choice.dataset_config)
-    fetched = fetch(store, locations, reporter, overwrite=overwrite, download=download)
-    return _published(choice, fetched, store, reporter)
+    fetched = fetch(locations, context)
+    return _published(choice, fetched, context)
 
 
-def _generated(choice: Choice, store: Store, reporter: Reporter) -> Job:
+def _generated(choice: Choice, context: Context) -> Job:
     preprocess = build(PreprocessConfig, choice.preprocess, "preprocess")
     work = Work(
         recipe=_recipe(choice, "", Config(), preprocess),
@@ -48,16 +49,16 @@ def _generated(choice: Choice, store: Store, reporter: Reporter) -> Job:
     for key, path in files.items():
         if not path.is_file():
             raise SourceError(f"{path}: no such file; dataset.{key} names it")
-    fetched = fetch(store, [str(path) for path in files.values()], reporter)
-    sources = identify(store, fetched.paths, fetched, reporter) if files else ()
+    fetched = fetch([str(path) for path in files.values()], context)
+    sources = identify(context.store, fetched.paths, fetched, context.reporter) if files else ()
     identity = _identity(choice, work, {"seed": choice.config.seed})
-    return _job(identity.model_copy(update={"sources": sources}), work, reporter)
+    return _job(identity.model_copy(update={"sources": sources}), work, context.reporter)
 
 
-def _published(choice: Choice, fetched: Fetched, store: Store, reporter: Reporter) -> Job:
+def _published(choice: Choice, fetched: Fetched, context: Context) -> Job:
     name = choice.config.layout or _recognise(fetched, choice.config.dataset)
     layout = LAYOUTS.load(name)
-    reporter.note(f"layout: {name} ({layout.SUMMARY})")
+    context.reporter.note(f"layout: {name} ({layout.SUMMARY})")
     layout_config = build(layout.Config, choice.layout_values, "layout")
     work = Work(
         recipe=_recipe(choice, name, layout_config, choice.preprocessing(layout)),
@@ -70,13 +71,13 @@ def _published(choice: Choice, fetched: Fetched, store: Store, reporter: Reporte
         expected=choice.protocol.expected if choice.protocol else {},
     )
     files = layout.files(fetched.paths, layout_config)
-    sources = identify(store, files, fetched, reporter)
+    sources = identify(context.store, files, fetched, context.reporter)
     chosen = choice.config.model_dump(mode="json", include={"protocol", "skip_bad"})
     config = {**chosen, "layout": named(name, layout_config)}
     if layout.NAMES_MATTER:
         config["names"] = names_hash(files, fetched)
     identity = _identity(choice, work, config, {f"layout/{name}": layout.VERSION, **choice.protocol_version})
-    return _job(identity.model_copy(update={"sources": sources, "inputs": fetched.downloads}), work, reporter)
+    return _job(identity.model_copy(update={"sources": sources, "inputs": fetched.downloads}), work, context.reporter)
 
 
 def _recognise(fetched: Fetched, dataset: str) -> str:

@@ -11,13 +11,14 @@ from pydantic import Field
 from iodine_kit.config import Config, build
 from iodine_kit.errors import SchemaError
 from iodine_kit.progress import Reporter
-from iodine_kit.runner import Facts, Job, Tables
+from iodine_kit.runner import Context, Facts, Inputs, Job, Tables
 from iodine_kit.stages import evaluate
 from iodine_kit.stages.report.context import gather
 from iodine_kit.store import Artifact, Identity
 
 VERSION = 4
 TABLES = ("report",)
+INPUTS = ("dataset", "predictions", "evaluation")
 PAGE = "index.html"
 MARKDOWN = "report.md"
 FIGURES = "figures"
@@ -41,13 +42,13 @@ class ReportConfig(Config):
     published: dict[str, str] = {}
 
 
-def plan(tables: Tables, chain: Mapping[str, Artifact], reporter: Reporter) -> Job:
+def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
     """Resolve the configuration.
 
-    ``chain`` holds dataset, run, predictions and evaluation, in this order; no run if the predictions were imported. It
-    may also hold probe and traversal, and comparison with ``evaluation-2`` and ``predictions-2`` … of other runs.
+    ``inputs`` holds dataset, run, predictions and evaluation, in this order; no run if the predictions were imported.
+    It may also hold probe and traversal, and comparison with ``evaluation-2`` and ``predictions-2`` … of other runs.
     """
-    config = configure(tables)
+    config, chain = configure(tables), inputs
     evaluation = chain["evaluation"]
     for role, artifact in chain.items():
         if role.startswith("evaluation") and artifact.manifest.identity.version != evaluate.VERSION:
@@ -68,7 +69,7 @@ def plan(tables: Tables, chain: Mapping[str, Artifact], reporter: Reporter) -> J
         config={"report": config.model_dump(mode="json")},
         inputs={role: artifact.reference for role, artifact in chain.items()},
     )
-    return Job(identity, lambda out: _make(config, chain, out, reporter))
+    return Job(identity, lambda out: _make(config, chain, out, context.reporter))
 
 
 def configure(tables: Tables) -> ReportConfig:

@@ -12,26 +12,28 @@ from iodine_kit.formats import Reader
 from iodine_kit.metrics import METRICS
 from iodine_kit.models import MODELS, ModelPlugin
 from iodine_kit.progress import Reporter
-from iodine_kit.runner import Facts, Job, Tables
+from iodine_kit.runner import Context, Facts, Inputs, Job, Tables
 from iodine_kit.stages.train.pictures import draw_curves
 from iodine_kit.stages.train.validation import METRIC, Validation
-from iodine_kit.store import Artifact, Identity, Store
+from iodine_kit.store import Artifact, Identity
 from iodine_kit.training.config import TrainConfig, TrainExecution
-from iodine_kit.training.distributed import SINGLE_PROCESS, World
+from iodine_kit.training.distributed import World
 from iodine_kit.training.run_files import CHECKPOINTS
 from iodine_kit.training.schedule import split_batch
 
 VERSION = 2
 TABLES = ("train", "model")
+INPUTS = ("dataset",)
 
 
-def plan(tables: Tables, dataset: Artifact, reporter: Reporter, world: World = SINGLE_PROCESS) -> Job:
-    """Resolve the configuration and check that the model can take the data set's images, for a rank of ``world``.
+def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
+    """Resolve the configuration and check that the model can take the data set's images, for a rank of the context.
 
-    A run that ``train.from`` names is looked for in the data set's store.
+    A run that ``train.from`` names is looked for in the context's store.
     """
+    dataset, reporter, world = inputs["dataset"], context.reporter, context.world
     config, execution = configure(tables)
-    start = find_start(tables, Store.of(dataset))
+    start = find_start(tables, context.store)
     split_batch(*world.local_batch(config.batch_size), config.batch_size, execution.accumulate)
     values = model_values(tables, start)
     name = str(values.pop("name", "iodine"))
@@ -46,11 +48,15 @@ def plan(tables: Tables, dataset: Artifact, reporter: Reporter, world: World = S
         check_split(dataset, config.validate_split)
         plugins[f"metric/{METRIC}"] = METRICS.load(METRIC).VERSION
     if config.batch_size > scenes:
-        reporter.note(f"note: batches of {config.batch_size} from {scenes} scenes hold scenes more than once")
+        reporter.note(
+            f"note: batches of {config.batch_size} from {scenes} scenes hold scenes more than once", routine=True
+        )
     _look_at_kl(config, float(getattr(model_config, "beta", 1.0)), start is not None, reporter)
     slots = getattr(model_config, "slots", info.entities)
     if slots < info.entities:
-        reporter.note(f"note: {slots} slots for scenes of up to {info.entities} entities, background included")
+        reporter.note(
+            f"note: {slots} slots for scenes of up to {info.entities} entities, background included", routine=True
+        )
     identity = Identity(
         kind="run",
         name=f"{name}-{info.dataset}",
@@ -72,19 +78,23 @@ def _look_at_kl(config: TrainConfig, beta: float, warm: bool, reporter: Reporter
     """Refuse a schedule of the KL term's weight that cannot be, and say of one that may not be meant."""
     if config.kl_schedule == "constant":
         if config.kl_begin or config.kl_end:
-            reporter.note("note: train.kl_begin and train.kl_end do nothing while train.kl_schedule is constant")
+            reporter.note(
+                "note: train.kl_begin and train.kl_end do nothing while train.kl_schedule is constant", routine=True
+            )
         return
     if config.kl_schedule == "geometric" and not beta:
         raise ConfigError("train.kl_schedule=geometric cannot end at model.beta=0: use linear")
     if config.kl_end > config.steps:
         reporter.note(
             f"note: the run ends after step {config.steps}, before the KL term has its full weight at train.kl_end, "
-            f"{config.kl_end}"
+            f"{config.kl_end}",
+            routine=True,
         )
     if warm:
         reporter.note(
             f"note: the weight of the KL term starts again at train.kl_from, {config.kl_from:g}; "
-            "train.kl_schedule=constant keeps it at model.beta"
+            "train.kl_schedule=constant keeps it at model.beta",
+            routine=True,
         )
 
 

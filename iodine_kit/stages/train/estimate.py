@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Any
 from iodine_kit.artifacts.dataset import dataset_info
 from iodine_kit.config import Config, build
 from iodine_kit.models import MODELS, ModelPlugin
-from iodine_kit.progress import Reporter
-from iodine_kit.runner import Tables
+from iodine_kit.runner import Context, Inputs, Tables
 from iodine_kit.stages import train
-from iodine_kit.store import Artifact
 from iodine_kit.training.config import TrainConfig, TrainExecution
 
 if TYPE_CHECKING:
@@ -62,15 +60,15 @@ class RunEstimate:
         return {**self.step.facts(), "process_bytes": self.process_bytes, "disk_bytes": self.disk_bytes}
 
 
-def estimate_run(tables: Tables, dataset: Artifact, reporter: Reporter) -> RunEstimate:
+def estimate_run(tables: Tables, inputs: Inputs, context: Context) -> RunEstimate:
     """Predict what training with these tables on this data set would take, or refuse what training would refuse."""
     from iodine_kit.training.resources import resident_bytes
 
-    identity = train.plan(tables, dataset, reporter).identity
+    identity = train.plan(tables, inputs, context).identity
     values: dict[str, Any] = dict(identity.config["model"])
     plugin = MODELS.load(values.pop("name"))
     config, execution = train.configure(tables)
-    info = dataset_info(dataset)
+    info = dataset_info(inputs["dataset"])
     found = estimate(plugin, build(plugin.Config, values, "model"), config, execution, info.height, info.width)
     disk = (execution.keep + 1) * found.checkpoint_bytes + found.weight_bytes
     return RunEstimate(found, int(_GAPS * found.peak_bytes) + resident_bytes(), disk)

@@ -14,8 +14,7 @@ from unit.stages.foreseen import store_masks, store_predictions
 from unit.stages.test_evaluate import evaluated, guesses, true_masks
 
 from iodine_kit.errors import ConfigError, SchemaError
-from iodine_kit.progress import Silent
-from iodine_kit.runner import obtain
+from iodine_kit.runner import Context, obtain
 from iodine_kit.stages import compare, evaluate
 from iodine_kit.store import Artifact, Store
 from iodine_kit.training.config import TrainConfig
@@ -25,8 +24,8 @@ LONG = {"steps": 99, "rate": 0.1}
 
 
 def compared(root: Path, *evaluations: Artifact, **values: Any) -> Artifact:
-    job = compare.plan({"compare": values}, evaluations, Store(root), Silent())
-    return obtain(Store(root), job, Silent())
+    job = compare.plan({"compare": values}, compare.numbered(evaluations), Context(Store(root)))
+    return obtain(job, Context(Store(root)))
 
 
 class Bench:

@@ -22,9 +22,8 @@ from iodine_kit.errors import ConfigError, CountError, SchemaError
 from iodine_kit.evaluation.summary import terciles
 from iodine_kit.metrics import Comparison, ari, miou
 from iodine_kit.predictions.file import PredictionReader
-from iodine_kit.progress import Silent
 from iodine_kit.records import PredictionBatch, SceneBatch
-from iodine_kit.runner import obtain
+from iodine_kit.runner import Context, run_stage
 from iodine_kit.stages import evaluate
 from iodine_kit.store import Artifact, Store
 
@@ -51,7 +50,8 @@ def guesses(truth: np.ndarray, seed: int = 1) -> np.ndarray:
 def evaluated(
     root: Path, predictions: Artifact, dataset: Artifact, truth: Artifact | None = None, **values: object
 ) -> Artifact:
-    return obtain(Store(root), evaluate.plan({"eval": values}, predictions, dataset, Silent(), truth), Silent())
+    inputs = {"predictions": predictions, "dataset": dataset, **({"truth": truth} if truth else {})}
+    return run_stage(evaluate, {"eval": values}, inputs, Context(Store(root)))
 
 
 @pytest.fixture
@@ -148,7 +148,8 @@ def test_the_result_does_not_depend_on_the_size_of_batches(
     whole = evaluated(tmp_path, *stored)
     monkeypatch.setattr(pairs, "BATCH", 7)
     files = {path: (whole.path / path).read_bytes() for path in whole.manifest.files}
-    again = obtain(Store(tmp_path), evaluate.plan({}, *stored, Silent()), Silent(), overwrite=True)
+    inputs = dict(zip(("predictions", "dataset"), stored, strict=True))
+    again = run_stage(evaluate, {}, inputs, Context(Store(tmp_path), overwrite=True))
     assert {path: (again.path / path).read_bytes() for path in again.manifest.files} == files
 
 
@@ -196,7 +197,9 @@ def test_all_stands_for_every_metric_whose_needs_were_stored(tmp_path: Path) -> 
     more = list(evaluated(tmp_path, rich, dataset).facts["metrics"])
     assert more[: len(of_masks)] == of_masks and "mse" in more and "elbo" not in more
     with pytest.raises(SchemaError, match=r"metric 'kl' needs 'kl', .* infer again with 'elbo' in infer.store"):
-        evaluate.plan({"eval": {"metrics": ["kl"]}}, rich, dataset, Silent())
+        evaluate.plan(
+            {"eval": {"metrics": ["kl"]}}, {"predictions": rich, "dataset": dataset}, Context(Store.of(dataset))
+        )
 
 
 def test_only_metrics_of_masks_are_scored_after_every_decode(tmp_path: Path) -> None:

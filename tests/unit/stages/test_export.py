@@ -19,7 +19,7 @@ from iodine_kit.errors import CountError, ResumeError, SchemaError, StorageError
 from iodine_kit.layouts import multi_object_datasets as layout
 from iodine_kit.progress import Silent
 from iodine_kit.records import DatasetInfo, Scene
-from iodine_kit.runner import obtain
+from iodine_kit.runner import Context, obtain
 from iodine_kit.stages.export import export
 from iodine_kit.stages.prepare import plan
 from iodine_kit.store import Artifact, Store
@@ -31,7 +31,7 @@ def prepare(root: Path, dataset: str, preprocess: dict[str, Any] | None = None, 
     own = {name.removeprefix("of_"): config.pop(name) for name in list(config) if name.startswith("of_")}
     tables = {"prepare": {"dataset": dataset, **config}, "dataset": own, "preprocess": preprocess or {}}
     store = Store(root / "store")
-    return obtain(store, plan(tables, store, Silent()), Silent())
+    return obtain(plan(tables, {}, Context(store)), Context(store))
 
 
 def stored(artifact: Artifact, split: str) -> list[Scene]:

@@ -16,8 +16,7 @@ from unit.tensorbundle import writer
 from iodine_kit.artifacts.trained_model import load_model
 from iodine_kit.errors import ConfigError, CorruptDataError, IodineKitError, SchemaError, SourceError, UnknownNameError
 from iodine_kit.models.iodine import released
-from iodine_kit.progress import Silent
-from iodine_kit.runner import obtain
+from iodine_kit.runner import Context, obtain
 from iodine_kit.stages import import_checkpoint
 from iodine_kit.stages.import_checkpoint import open_checkpoint
 from iodine_kit.store import Artifact, Store
@@ -26,9 +25,9 @@ GENUINE = RELEASE / "tetrominoes.ckpt-1000000.index"
 
 
 def imported(store: Path, name: object, source: object = None, **model: Any) -> Artifact:
-    shelf = Store(store)
-    opened = open_checkpoint(str(name), None if source is None else str(source), shelf, Silent())
-    return obtain(shelf, import_checkpoint.plan({"model": model}, opened, Silent()), Silent())
+    context = Context(Store(store))
+    opened = open_checkpoint(str(name), None if source is None else str(source), context)
+    return obtain(import_checkpoint.plan({"model": model}, {}, context, opened), context)
 
 
 @pytest.fixture(scope="module")

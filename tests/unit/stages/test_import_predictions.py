@@ -23,7 +23,7 @@ from iodine_kit.errors import (
 )
 from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
 from iodine_kit.progress import Silent
-from iodine_kit.runner import obtain
+from iodine_kit.runner import Context, obtain
 from iodine_kit.stages import evaluate, import_predictions
 from iodine_kit.store import Artifact, Store
 
@@ -42,7 +42,7 @@ class Notes(Silent):
     def __init__(self) -> None:
         self.said: list[str] = []
 
-    def note(self, text: str) -> None:
+    def note(self, text: str, *, routine: bool = False) -> None:
         self.said.append(text)
 
 
@@ -54,7 +54,10 @@ def dataset(tmp_path: Path) -> Artifact:
 def bring(dataset: Artifact, source: Path, reporter: Silent | None = None, **config: Any) -> Artifact:
     store, reporter = Store(dataset.path.parents[1]), reporter or Silent()
     tables = {"import": {"model": "Slot Attention", **config}}
-    return obtain(store, import_predictions.plan(tables, source, dataset, store, reporter), reporter)
+    return obtain(
+        import_predictions.plan(tables, {"dataset": dataset}, Context(store, reporter), source),
+        Context(store, reporter),
+    )
 
 
 def npz(place: Path, **arrays: Any) -> Path:
@@ -63,8 +66,10 @@ def npz(place: Path, **arrays: Any) -> Path:
 
 
 def scores(predictions: Artifact, dataset: Artifact) -> dict[str, np.ndarray]:
-    job = evaluate.plan({"eval": {"resamples": 100}}, predictions, dataset, Silent())
-    return evaluate.read_table(obtain(Store(dataset.path.parents[1]), job, Silent()))
+    job = evaluate.plan(
+        {"eval": {"resamples": 100}}, {"predictions": predictions, "dataset": dataset}, Context(Store.of(dataset))
+    )
+    return evaluate.read_table(obtain(job, Context(Store(dataset.path.parents[1]))))
 
 
 SPELLINGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {

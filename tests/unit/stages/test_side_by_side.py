@@ -12,8 +12,7 @@ from unit.stages.test_evaluate import guesses, true_masks
 
 from iodine_kit.cli.imports import imported
 from iodine_kit.errors import SchemaError
-from iodine_kit.progress import Silent
-from iodine_kit.runner import obtain
+from iodine_kit.runner import Context, run_stage
 from iodine_kit.stages import compare, evaluate, report
 from iodine_kit.store import Artifact, Identity, Store
 from iodine_kit.studies._scores import unpaired_difference
@@ -37,7 +36,7 @@ def file_of(folder: Path, masks: np.ndarray) -> Path:
 def scored(store: Store, predictions: Artifact, **settings: Any) -> Artifact:
     dataset = store.newest("dataset", "")
     tables = {"eval": {"resamples": 100, **settings}}
-    return obtain(store, evaluate.plan(tables, predictions, dataset, Silent()), Silent())
+    return run_stage(evaluate, tables, {"predictions": predictions, "dataset": dataset}, Context(store))
 
 
 def test_two_files_of_one_name_are_two_models_unless_somebody_says_so(tmp_path: Path, store: Store) -> None:
@@ -45,11 +44,11 @@ def test_two_files_of_one_name_are_two_models_unless_somebody_says_so(tmp_path: 
     for given, models in (({}, 2), ({"model": "theirs"}, 1)):
         both = [scored(store, imported(store, file, None, {"import": dict(given)})) for file in files]
         if models == 2:
-            facts = obtain(store, compare.plan({}, both, store, Silent()), Silent()).facts
+            facts = run_stage(compare, {}, compare.numbered(both), Context(store)).facts
             assert len(facts["models"]) == 2 and len(facts["pairs"]) == 1
             assert len({model["name"] for model in facts["models"]}) == 2
         else:
-            facts = obtain(store, compare.plan({}, both, store, Silent()), Silent()).facts
+            facts = run_stage(compare, {}, compare.numbered(both), Context(store)).facts
             assert [model["name"] for model in facts["models"]] == ["theirs"]
 
 
@@ -67,7 +66,7 @@ def chain(store: Store, first: Artifact, second: Artifact) -> dict[str, Artifact
     of = [store.resolve(one.manifest.identity.inputs["predictions"]) for one in (first, second)]
     return {
         "dataset": store.newest("dataset", ""), "predictions": of[0], "evaluation": first,
-        "comparison": obtain(store, compare.plan({}, [first, second], store, Silent()), Silent()),
+        "comparison": run_stage(compare, {}, compare.numbered([first, second]), Context(store)),
         "evaluation-2": second, "predictions-2": of[1],
     }  # fmt: skip
 
@@ -78,7 +77,7 @@ def test_runs_with_other_metrics_lie_side_by_side_in_a_report(tmp_path: Path, st
     evaluations = [
         scored(store, one, metrics=list(m)) for one, m in zip(predictions, (("ari", "miou"), ("miou",)), strict=True)
     ]
-    made = obtain(store, report.plan({}, chain(store, *evaluations), Silent()), Silent())
+    made = run_stage(report, {}, chain(store, *evaluations), Context(store))
     page, text = ((made.path / name).read_text("utf-8") for name in (report.PAGE, report.MARKDOWN))
     assert "<h1>masks</h1>" in page and text.startswith("# masks\n")
     assert "Comparison" in page and "minus" in text and "comparison" in " ".join(made.facts["figures"])
@@ -93,7 +92,7 @@ def test_a_probe_of_other_predictions_is_refused(tmp_path: Path, store: Store) -
         (draft.path / "a").write_text("a")
         probe = draft.commit({}, {"finished": "2026-01-01T00:00:00+00:00"})
     with pytest.raises(SchemaError, match="made of other predictions"):
-        report.plan({}, {**chain(store, first, second), "probe": probe}, Silent())
+        report.plan({}, {**chain(store, first, second), "probe": probe}, Context(store))
 
 
 def test_a_model_that_broke_on_some_scenes_is_not_scored_on_the_others(store: Store) -> None:

@@ -11,9 +11,8 @@ from unit.reporting.page_parser import PageParser
 from unit.stages.artifact_builders import store_scenes
 
 from iodine_kit.errors import ConfigError
-from iodine_kit.progress import Silent
 from iodine_kit.records import DatasetInfo, Scene
-from iodine_kit.runner import obtain
+from iodine_kit.runner import Context, obtain, run_stage
 from iodine_kit.stages import stats
 from iodine_kit.store import Artifact, Store
 
@@ -61,7 +60,7 @@ def dataset(scenes: dict[str, list[Scene]], tmp_path_factory: pytest.TempPathFac
 
 
 def run(dataset: Artifact, **config: Any) -> Artifact:
-    return obtain(Store(dataset.path.parents[1]), stats.plan({"stats": config}, dataset, Silent()), Silent())
+    return run_stage(stats, {"stats": config}, {"dataset": dataset}, Context(Store(dataset.path.parents[1])))
 
 
 @pytest.fixture(scope="module")
@@ -183,8 +182,8 @@ def test_a_limit_looks_at_the_first_scenes_of_every_split(scenes: dict[str, list
 
 def test_the_same_data_set_gives_the_same_bytes_and_is_not_looked_at_twice(made: Artifact, dataset: Artifact) -> None:
     assert run(dataset).manifest.made == made.manifest.made
-    job = stats.plan({}, dataset, Silent())
-    anew = obtain(Store(dataset.path.parents[1]), job, Silent(), overwrite=True)
+    job = stats.plan({}, {"dataset": dataset}, Context(Store.of(dataset)))
+    anew = obtain(job, Context(Store(dataset.path.parents[1]), overwrite=True))
     assert anew.manifest.content == made.manifest.content
 
 

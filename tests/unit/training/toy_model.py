@@ -71,7 +71,7 @@ class Notes(Silent):
     def __init__(self) -> None:
         self.told: list[str] = []
 
-    def note(self, text: str) -> None:
+    def note(self, text: str, *, routine: bool = False) -> None:
         self.told.append(text)
 
 

@@ -10,7 +10,9 @@ from unit.training.toy_model import Notes
 
 from iodine_kit.models.iodine import IodineConfig
 from iodine_kit.records import DatasetInfo
+from iodine_kit.runner import Context
 from iodine_kit.stages import train
+from iodine_kit.store import Store
 
 SMALL = {"decoder": {"kernel": 3, "patch": 1}, "refinement": {"kernel": 3, "channels": [4], "stride": 1}}
 
@@ -19,7 +21,9 @@ def planned(root: Path, dataset: str) -> tuple[dict[str, object], list[str]]:
     """The configuration of the model for a data set of that name, and the notes of planning."""
     notes = Notes()
     artifact = store_scenes(root, {"train": block_scenes(4)}, DatasetInfo(dataset, 0, 0, 2))
-    job = train.plan({"model": SMALL, "train": {"batch_size": 2}}, artifact, notes)
+    job = train.plan(
+        {"model": SMALL, "train": {"batch_size": 2}}, {"dataset": artifact}, Context(Store.of(artifact), notes)
+    )
     return dict(job.identity.config["model"]), notes.told
 
 
