@@ -157,7 +157,7 @@ def train(
 
     torchrun starts it on several GPUs or machines, as: torchrun --standalone --nproc-per-node=8 -m iodine_kit train
     """
-    from iodine_kit.artifacts.training_summary import summary
+    from iodine_kit.artifacts.training_result import result_line
     from iodine_kit.cli.console import Terminal, emit
     from iodine_kit.progress import Silent
     from iodine_kit.runner import Context, agree, obtain_distributed
@@ -187,7 +187,7 @@ def train(
         agree(world, job, stage.configure(tables)[1].model_dump(mode="json"))
         artifact = obtain_distributed(job, context)
         if artifact:
-            context.reporter.note(summary(artifact))
+            context.reporter.note(result_line(artifact))
             emit(artifact, as_json, **{name: artifact.facts[name] for name in ("steps", "parameters", "device")})
 
 

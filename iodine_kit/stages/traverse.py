@@ -9,13 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from iodine_kit.artifacts.dataset import open_split
+from iodine_kit.artifacts.facts import PredictionsFacts
 from iodine_kit.artifacts.trained_model import TrainedModel, behind
+from iodine_kit.artifacts.traversals import Traversals, write_traversals
 from iodine_kit.config import Config, build, split_table
 from iodine_kit.errors import CountError, SchemaError
 from iodine_kit.evaluation.probing.slots import owned_shares
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 VERSION = 1
 TABLES = ("traverse",)
 INPUTS = ("predictions", "dataset")
-TRAVERSALS = "traversals.h5"
-SCHEMA = "iodine-kit/traversals/1"
 
 
 class TraverseConfig(Config):
@@ -121,7 +120,8 @@ def _make(
         raise SchemaError(f"{predictions.path}: latents are not finite, or a deviation is not above 0: infer anew")
     used_NK = owned_shares(reader.column("mask"), loc_NKZ.shape[1]) > 0
     dimensions, values_DV = places(loc_NKZ[used_NK], scale_NKZ[used_NK], config)
-    scenes = open_split(dataset, predictions.facts["split"]).batch(range(config.scenes))
+    split = PredictionsFacts.of(predictions).split
+    scenes = open_split(dataset, split).batch(range(config.scenes))
     slots = sharpest(scale_NKZ[: config.scenes], used_NK[: config.scenes])
     height, width = scenes.mask.shape[1:]
     drawn = []
@@ -132,16 +132,18 @@ def _make(
             drawn.append(_pictures(mask_BKHW, mean_BKCHW, int(slot), values_DV.shape))
             advance(1)
     components, blends = (np.stack(pictures) for pictures in zip(*drawn, strict=True))
-    columns = {
-        "slot": slots.astype(np.uint8), "image": scenes.image, "dimension": dimensions, "value": values_DV,
-        "offset": _offsets(config), "component": components, "blend": blends,
-    }  # fmt: skip
-    with h5py.File(out / TRAVERSALS, "w", libver=("v108", "v108")) as file:
-        file.attrs["schema"] = SCHEMA
-        file.create_dataset("key", data=list(scenes.keys), dtype=h5py.string_dtype())
-        for name, column in columns.items():
-            file.create_dataset(name, data=column)
-    return {"scenes": config.scenes, "split": predictions.facts["split"], "dimensions": dimensions.tolist()}
+    traversals = Traversals(
+        keys=scenes.keys,
+        slot=slots.astype(np.uint8),
+        image=scenes.image,
+        dimension=dimensions,
+        value=values_DV,
+        offset=_offsets(config),
+        component=components,
+        blend=blends,
+    )
+    write_traversals(out, traversals)
+    return {"scenes": config.scenes, "split": split, "dimensions": dimensions.tolist()}
 
 
 def sharpest(scale_NKZ: Floats, used_NK: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""report: an evaluation and everything it came from become one page."""
+"""report: turns an evaluation and everything that it was made from into one page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from iodine_kit.errors import SchemaError
 from iodine_kit.progress import Reporter
 from iodine_kit.runner import Context, Facts, Inputs, Job, Tables
 from iodine_kit.stages import evaluate
-from iodine_kit.stages.report.context import gather
+from iodine_kit.stages.report.context import build_context
 from iodine_kit.store import Artifact, Identity
 
 VERSION = 4
@@ -28,7 +28,7 @@ class ReportConfig(Config):
     """What the page shows.
 
     Attributes:
-        title, summary: heading and first paragraph; without a title the page is called as its model.
+        title, summary: heading and first paragraph. The title defaults to the model's.
         scenes: number of scenes to picture, the first of the split; of large scenes fewer are shown, so that the page
             stays below ``most_megabytes``.
         most_megabytes: of the scenes' pictures in the page.
@@ -85,7 +85,7 @@ def _make(config: ReportConfig, chain: Mapping[str, Artifact], out: Path, report
     from iodine_kit.tables import as_markdown
 
     with reporter.track("report", 3) as advance:
-        context = gather(config, chain)
+        context = build_context(config, chain)
         advance(1)
         (out / PAGE).write_text(render_page(context), "utf-8")
         advance(1)

@@ -1,4 +1,4 @@
-"""What a report shows, gathered from the artifacts it is about."""
+"""Builds the context of a report from the artifacts that it is about."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from iodine_kit.artifacts.facts import PredictionsFacts
 from iodine_kit.artifacts.trained_model import keeps_weights
-from iodine_kit.artifacts.training_summary import training_facts
+from iodine_kit.artifacts.training_result import result_rows
+from iodine_kit.artifacts.traversals import read_traversals
 from iodine_kit.config import Config, flatten
 from iodine_kit.errors import UnknownNameError
 from iodine_kit.metrics import METRICS
@@ -21,7 +22,6 @@ from iodine_kit.records import Bytes, PredictionBatch, SceneBatch
 from iodine_kit.reporting.context import LineageItem, MetricSummary, ReportContext, SceneView, Traversal
 from iodine_kit.reporting.lineage import lineage_of
 from iodine_kit.stages.evaluate import Scores, paired, read_scenes, read_table
-from iodine_kit.stages.traverse import TRAVERSALS
 from iodine_kit.store import Artifact
 from iodine_kit.training.run_files import METRICS as LOG
 from iodine_kit.training.run_files import read_metrics
@@ -34,14 +34,14 @@ _GROUPS = {None: "Segmentation", "reconstruction": "Image"}
 _MOST_FACTS = 24
 
 
-def gather(config: Any, chain: Chain) -> ReportContext:
+def build_context(config: Any, chain: Chain) -> ReportContext:
     """Collect everything the page may show; ``config`` is the stage's."""
     evaluation, predictions, run = chain["evaluation"], chain["predictions"], chain.get("run")
     facts, scores = evaluation.facts, read_table(evaluation)
     elbo = PredictionReader(predictions.path / PREDICTIONS).column("elbo")
     bootstrap = facts["bootstrap"]
     return ReportContext(
-        title=config.title or predictions.facts.get("model") or "IODINE",
+        title=config.title or PredictionsFacts.of(predictions).model or "IODINE",
         summary=config.summary,
         dataset=facts["dataset"],
         split=facts["split"],
@@ -52,7 +52,7 @@ def gather(config: Any, chain: Chain) -> ReportContext:
         metrics={name: _metric(name, one, scores, config.published) for name, one in facts["metrics"].items()},
         scenes=list(_scenes(config.scenes, chain, scores)),
         training=read_metrics(run.path / LOG) if run else [],
-        training_facts=training_facts(run) if run else [],
+        training_facts=result_rows(run) if run else [],
         elbo_by_step=[] if elbo is None else elbo.mean(0, dtype=np.float64).tolist(),
         lineage=[_lineage(role, artifact) for role, artifact in chain.items()],
         command=_command(config, chain),
@@ -76,13 +76,13 @@ def gather(config: Any, chain: Chain) -> ReportContext:
 
 
 def _model(predictions: Artifact) -> str:
-    """Whose predictions these are, where no run says it."""
-    told = predictions.facts.get("model", "")
-    return told if not told or keeps_weights(predictions) else f"{told}, imported"
+    """The model's title where no run says it; "" otherwise."""
+    title = PredictionsFacts.of(predictions).model
+    return title if not title or keeps_weights(predictions) else f"{title}, imported"
 
 
 def _command(config: Config, chain: Chain) -> str:
-    """The shell command that makes this page again; JSON's spelling of a value is TOML's too."""
+    """The shell command that rebuilds this page. JSON's spelling of a value is valid TOML, too."""
     leaves = flatten(config.model_dump(exclude_defaults=True))
     settings = [f"report.{name}={json.dumps(value, ensure_ascii=False)}" for name, value in leaves.items()]
     parts = ["iodine-kit", "report"]
@@ -118,7 +118,7 @@ def _metric(name: str, facts: Mapping[str, Any], scores: Scores, published: Mapp
 def _group(name: str) -> str:
     try:
         return _GROUPS.get(METRICS.load(name).NEEDS, "Likelihood")
-    except UnknownNameError:  # another package's, which is not here
+    except UnknownNameError:  # a metric of another package that is not installed here
         return _GROUPS[None]
 
 
@@ -131,12 +131,12 @@ def _scenes(count: int, chain: Chain, scores: Scores) -> Iterator[SceneView]:
         for row in range(len(truth)):
             if place >= count:
                 return
-            told = {name: float(values[place]) for name, values in scores.items()}
+            own = {name: float(values[place]) for name, values in scores.items()}
             theirs = [
                 (name, reader.batch(place, place + 1, ("mask",)).mask[0], float(values[place]))
                 for name, reader, values in others
             ]
-            yield _view(truth, prediction, row, told, int(objects[place]), theirs)
+            yield _view(truth, prediction, row, own, int(objects[place]), theirs)
             place += 1
 
 
@@ -185,18 +185,16 @@ def _view(
 
 
 def _traversals(traversal: Artifact) -> Iterator[Traversal]:
-    with h5py.File(traversal.path / TRAVERSALS) as file:
-        columns = {name: file[name][:] for name in ("slot", "image", "dimension", "offset", "component", "blend")}
-        keys = [key.decode() for key in file["key"][:]]
-    for row, key in enumerate(keys):
+    moved = read_traversals(traversal.path)
+    for row, key in enumerate(moved.keys):
         yield Traversal(
             key=key,
-            slot=int(columns["slot"][row]),
-            image=columns["image"][row],
-            dimension=columns["dimension"],
-            offset=columns["offset"],
-            component=columns["component"][row],
-            blend=columns["blend"][row],
+            slot=int(moved.slot[row]),
+            image=moved.image[row],
+            dimension=moved.dimension,
+            offset=moved.offset,
+            component=moved.component[row],
+            blend=moved.blend[row],
         )
 
 

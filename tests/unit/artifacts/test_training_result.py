@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from iodine_kit.artifacts.training_summary import outcome_of, summary, training_facts
+from iodine_kit.artifacts.training_result import result_line, result_rows, training_result
 from iodine_kit.store import Artifact, Identity, Store
 from iodine_kit.store.provenance import provenance
 from iodine_kit.training.run_files import CURVES
@@ -25,7 +25,7 @@ def run_of(root: Path, rows: Sequence[dict[str, Any]], facts: dict[str, Any] = F
         return draft.commit(facts, provenance(datetime.now(UTC)))
 
 
-def test_a_line_says_what_came_of_a_run(tmp_path: Path) -> None:
+def test_a_line_states_the_result_of_a_run(tmp_path: Path) -> None:
     rows = [
         {"step": 1000, "loss": 900.0, "fg_ari": 0.75},
         {"step": 1500, "loss": 850.0, "fg_ari": 0.9},
@@ -33,20 +33,20 @@ def test_a_line_says_what_came_of_a_run(tmp_path: Path) -> None:
         {"step": 2000, "loss": 812.25},
     ]
     run = run_of(tmp_path, rows)
-    assert summary(run) == (
+    assert result_line(run) == (
         "trained 2,000 steps, last loss 812.2, best FG-ARI 0.9000 after step 1,500, 320 images/s, "
         f"curves in {run.path / 'curves.svg'}"
     )
-    pairs = dict(training_facts(run))
+    pairs = dict(result_rows(run))
     assert pairs["Images per second"] == "320.0" and pairs["Best validation FG-ARI"] == "0.9000 after step 1,500"
     assert pairs["Device"] == "cpu" and pairs["Parameters"] == "1,234" and "Steps skipped" not in pairs
 
 
 def test_what_a_run_lacks_is_left_out(tmp_path: Path) -> None:
     old = run_of(tmp_path, [], {"steps": 10}, curves=False)
-    assert summary(old) == "trained 10 steps"
-    assert training_facts(old) == [("Steps", "10")]
+    assert result_line(old) == "trained 10 steps"
+    assert result_rows(old) == [("Steps", "10")]
 
 
 def test_a_score_that_is_not_finite_is_not_the_best(tmp_path: Path) -> None:
-    assert outcome_of(run_of(tmp_path, [{"step": 5, "fg_ari": math.nan}, {"step": 6}])).fg_ari is None
+    assert training_result(run_of(tmp_path, [{"step": 5, "fg_ari": math.nan}, {"step": 6}])).best_fg_ari is None

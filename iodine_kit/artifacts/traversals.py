@@ -1,0 +1,59 @@
+"""The file of a traversal, ``traversals.h5``: one slot per scene, decoded with one latent dimension moved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from iodine_kit.records import Bytes, Floats
+
+TRAVERSALS = "traversals.h5"
+SCHEMA = "iodine-kit/traversals/1"
+
+
+@dataclass(frozen=True)
+class Traversals:
+    """N scenes, D latent dimensions, V values of each.
+
+    Attributes:
+        slot: that was moved, ``uint8[N]``.
+        image: of the scenes, ``uint8[N, H, W, 3]``.
+        dimension: the D dimensions, most informative first, ``int64[D]``.
+        value: what they were set to, ``float32[D, V]``.
+        offset: the same in standard deviations from the dimension's mean, ``float32[V]``.
+        component: the moved slot where its mask is, ``uint8[N, D, V, H, W, 3]``.
+        blend: the whole scene, of the same shape.
+    """
+
+    keys: Sequence[str]
+    slot: Bytes
+    image: Bytes
+    dimension: NDArray[np.int64]
+    value: Floats
+    offset: Floats
+    component: Bytes
+    blend: Bytes
+
+
+_COLUMNS = tuple(field.name for field in fields(Traversals) if field.name != "keys")
+
+
+def write_traversals(directory: Path, traversals: Traversals) -> None:
+    """Write ``traversals.h5`` into the directory of an artifact."""
+    with h5py.File(directory / TRAVERSALS, "w", libver=("v108", "v108")) as file:
+        file.attrs["schema"] = SCHEMA
+        file.create_dataset("key", data=list(traversals.keys), dtype=h5py.string_dtype())
+        for name in _COLUMNS:
+            file.create_dataset(name, data=getattr(traversals, name))
+
+
+def read_traversals(directory: Path) -> Traversals:
+    """Read the file that :func:`write_traversals` wrote."""
+    with h5py.File(directory / TRAVERSALS) as file:
+        keys = [key.decode() for key in file["key"][:]]
+        return Traversals(keys, **{name: file[name][:] for name in _COLUMNS})
