@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
-from functools import partial, reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any
 
-import numpy as np
 from pydantic import Field
 
 from iodine_kit.artifacts.dataset import check_split, dataset_info, open_split
 from iodine_kit.artifacts.trained_model import TrainedModel, of_run
 from iodine_kit.config import Config, build, split_table
-from iodine_kit.errors import CountError, DivergedError
+from iodine_kit.errors import CountError
+from iodine_kit.inference import (
+    ALL_FIELDS,
+    InferenceOptions,
+    StoredField,
+    check_finite,
+    infer_batch,
+    to_device,
+    to_prediction,
+)
 from iodine_kit.loader import in_order
 from iodine_kit.predictions.file import PREDICTIONS, PredictionWriter
 from iodine_kit.pretrained.images import ImageStatistics, difference, measure
 from iodine_kit.progress import Reporter
-from iodine_kit.records import PredictionBatch
 from iodine_kit.runner import Context, Facts, Inputs, Job, Tables
 from iodine_kit.store import Artifact, Identity
-from iodine_kit.system import keep_freed_memory
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from iodine_kit.models import Inference
 
 VERSION = 2
 TABLES = ("infer",)
 INPUTS = ("run", "dataset")
-StoredField = Literal["step_mask", "soft_mask", "component", "reconstruction", "latents", "elbo"]
-ALL_FIELDS: tuple[StoredField, ...] = ("step_mask", "soft_mask", "component", "reconstruction", "latents", "elbo")
 LOOKED_AT = 64
 """Images by which a split is compared with what a model was trained on."""
 Positive = Annotated[int, Field(ge=1)]
@@ -138,72 +135,18 @@ def _make(
 ) -> Facts:
     import torch
 
-    from iodine_kit.tensors import images_to, pick_device, step_generator, tf32
-
     if execution.threads:
         torch.set_num_threads(execution.threads)
-    device = pick_device(execution.device)
-    if device.type == "cpu":
-        keep_freed_memory()
-    model = trained.load().to(device)
+    model = to_device(trained.load(), execution.device)
+    options = InferenceOptions(config.seed, config.slots, config.steps, config.restarts)
     reader = open_split(dataset, config.split)
     assert config.scenes is not None
     writing, tracking = PredictionWriter(out / PREDICTIONS, config.scenes), reporter.track("infer", config.scenes)
-    with tf32(False), writing as writer, tracking as advance:
+    with writing as writer, tracking as advance:
         for number, batch in enumerate(in_order(reader, config.batch_size, config.scenes)):
-            images = images_to(device, batch.image)
-            tries = (
-                model.infer(
-                    images, step_generator(config.seed, number + (again << 40)), slots=config.slots, steps=config.steps
-                )
-                for again in range(config.restarts)
-            )
-            inference = reduce(partial(better_of, beta=float(model.beta)), tries)
-            _check_finite(batch.keys, inference)
+            inference = infer_batch(model, batch.image, number, options)
+            check_finite(batch.keys, inference)
             writer.append(to_prediction(batch.keys, inference, config.store))
             advance(len(batch))
     facts = config.model_dump(include={"scenes", "split", "slots", "steps", "restarts"})
     return facts | trained.keep(out)
-
-
-def better_of(first: Inference, second: Inference, beta: float = 1.0) -> Inference:
-    """Of two inferences for the same images, scene by scene the one with the lower NLL + β·KL after its last step."""
-    import torch
-
-    old_B, new_B = ((one.nll_BS + beta * one.kl_BS)[:, -1] for one in (first, second))
-    better_B = new_B < old_B
-    values = {}
-    for field in fields(first):
-        old, new = getattr(first, field.name), getattr(second, field.name)
-        values[field.name] = torch.where(better_B.view(-1, *[1] * (new.ndim - 1)), new, old)
-    return replace(first, **values)
-
-
-def to_prediction(keys: tuple[str, ...], inference: Inference, store: tuple[StoredField, ...]) -> PredictionBatch:
-    """Bring an inference to numpy, keeping what ``store`` names."""
-    kept: dict[str, Any] = {}
-    if "step_mask" in store:
-        kept["step_mask"] = _numpy(inference.step_mask_BSHW)
-    if "soft_mask" in store:
-        kept["soft_mask"] = _numpy(inference.mask_BKHW).astype(np.float16)
-    if "component" in store:
-        kept["component"] = _numpy((inference.mean_BKCHW.clamp(0, 1) * 255).round().byte().permute(0, 1, 3, 4, 2))
-    if "reconstruction" in store:
-        kept["reconstruction"] = _numpy(inference.reconstruction_BCHW.permute(0, 2, 3, 1))
-    if "latents" in store:
-        kept |= {"latent_loc": _numpy(inference.loc_BKZ), "latent_scale": _numpy(inference.scale_BKZ)}
-    if "elbo" in store:
-        nll, kl = _numpy(inference.nll_BS), _numpy(inference.kl_BS)
-        kept |= {"elbo": -(nll + kl), "nll": nll, "kl": kl}
-    return PredictionBatch(keys=keys, mask=_numpy(inference.step_mask_BSHW[:, -1]), **kept)
-
-
-def _check_finite(keys: tuple[str, ...], inference: Inference) -> None:
-    bad = (~inference.nll_BS.add(inference.kl_BS).isfinite()).any(1).nonzero().flatten().tolist()
-    if bad:
-        advice = "fewer infer.steps, or train again"
-        raise DivergedError(f"inference of scene {keys[bad[0]]} gave a loss that is not finite: try {advice}")
-
-
-def _numpy(tensor: Tensor) -> Any:
-    return tensor.cpu().contiguous().numpy()

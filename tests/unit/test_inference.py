@@ -1,18 +1,24 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
 from iodine_kit.config import build
 from iodine_kit.errors import DivergedError
+from iodine_kit.inference import ALL_FIELDS, InferenceOptions, better_of, check_finite, infer_batch, to_prediction
 from iodine_kit.models import Inference, iodine
-from iodine_kit.stages.infer import ALL_FIELDS, _check_finite, better_of, to_prediction
+
+
+def small_model() -> Any:
+    config = {"preset": "release-tetrominoes", "steps": 1, "latent": 3, "gradient_reduction": "per-image"}
+    return iodine.build(build(iodine.Config, config, "model"), seed=0).requires_grad_(False)
 
 
 def infer(seed: int) -> tuple[Inference, torch.Tensor]:
-    config = {"preset": "release-tetrominoes", "steps": 1, "latent": 3, "gradient_reduction": "per-image"}
-    model = iodine.build(build(iodine.Config, config, "model"), seed=0).requires_grad_(False)
+    model = small_model()
     images = torch.rand(6, 3, 8, 8, generator=torch.Generator().manual_seed(7))
     return model.infer(images, torch.Generator().manual_seed(seed)), images
 
@@ -65,9 +71,32 @@ def test_a_loss_that_is_not_finite_is_an_error_not_a_score() -> None:
     inference, _ = infer(0)
     inference.nll_BS[2, 0] = float("nan")
     with pytest.raises(DivergedError, match="scene c gave a loss that is not finite"):
-        _check_finite(tuple("abcdef"), inference)
+        check_finite(tuple("abcdef"), inference)
 
 
 def test_the_chosen_noise_is_the_same_for_every_restart_of_the_same_seed() -> None:
     first, again = infer(3)[0], infer(3)[0]
     assert torch.equal(first.nll_BS, again.nll_BS) and not torch.equal(first.nll_BS, infer(4)[0].nll_BS)
+
+
+def test_images_as_bytes_and_as_floats_are_inferred_alike_and_the_batch_number_decides_the_noise() -> None:
+    model = small_model()
+    images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
+    of_bytes, of_floats, next_batch = (
+        infer_batch(model, image, number, InferenceOptions())
+        for image, number in ((images, 0), (images.astype(np.float32) / 255, 0), (images, 1))
+    )
+    assert torch.equal(of_bytes.nll_BS, of_floats.nll_BS)
+    assert not torch.equal(of_bytes.nll_BS, next_batch.nll_BS)
+
+
+def test_several_restarts_keep_the_inference_with_the_lowest_loss_of_each_scene() -> None:
+    model = small_model()
+    images = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), np.uint8)
+    beta = float(model.beta)
+    losses = [
+        (one.nll_BS + beta * one.kl_BS)[:, -1]
+        for one in (infer_batch(model, images, restart << 40, InferenceOptions()) for restart in range(3))
+    ]
+    best = infer_batch(model, images, 0, InferenceOptions(restarts=3))
+    assert torch.equal((best.nll_BS + beta * best.kl_BS)[:, -1], torch.stack(losses).min(0).values)
