@@ -1,4 +1,4 @@
-"""Models: each module or package of this folder is one, named for it, and offers what :class:`ModelPlugin` says."""
+"""Models. Each module or package of this folder is one, has its name, and provides what :class:`ModelPlugin` lists."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Computation:
-    """How a model computes; what it computes stays the same but for rounding.
+    """How a model computes. It changes the results by rounding only.
 
     Attributes:
-        precision: of convolutions; likelihood, softmax, layer norms and gradients are ``float32`` at least.
+        precision: of convolutions; likelihood, softmax, layer norms and gradients use at least ``float32``.
         recompute: compute the decoder's activations again in the backward pass instead of keeping them.
-        closed_form: gradients that are inputs by formula; else by automatic differentiation, which is slower.
+        closed_form: compute the gradients that are inputs by formula; otherwise by automatic differentiation, which is
+            slower.
     """
 
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -31,13 +32,13 @@ class Computation:
 
 @dataclass(frozen=True)
 class LossTerms:
-    """A training loss and its terms, in nats per image: sums over the images at hand over the size of the whole batch.
+    """A training loss and its terms, in nats per image: sums over the given images, divided by the whole batch's size.
 
-    The terms of all parts of a batch add up to the batch's mean.
+    The terms of all microbatches of a batch add up to the mean over the batch.
 
     Attributes:
         loss: scalar to differentiate, ``nll + kl``.
-        nll, kl: scalars, weighted over the decodes as the loss is, with their graphs; β is in ``kl``.
+        nll, kl: scalars with graphs, weighted over the decodes as in the loss; ``kl`` includes β.
         nll_T: negative log-likelihood at every decode, detached; ``[T+1]``.
         kl_TK: KL of every slot at every decode, detached; ``[T+1, K]``.
     """
@@ -51,10 +52,10 @@ class LossTerms:
 
 @dataclass(frozen=True)
 class Inference:
-    """What a model inferred for images ``[B, 3, H, W]``; S = T+1 decodes. All tensors are detached.
+    """The result of inference on images ``[B, 3, H, W]``; S = T+1 decodes. All tensors are detached.
 
     Attributes:
-        step_mask_BSHW: ``uint8``, the slot with the largest mask, at every decode.
+        step_mask_BSHW: ``uint8``, the index of the slot with the largest mask, at every decode.
         mask_BKHW: soft masks of the last decode, summing to 1 over slots.
         mean_BKCHW: RGB means of the last decode, not clipped.
         reconstruction_BCHW: Σ_k mask · mean, not clipped.
@@ -76,23 +77,23 @@ class Model(Protocol):
     """A model that segments scenes. It is also a ``torch.nn.Module``."""
 
     computation: Computation
-    """May be set at any time."""
+    """How to compute; it may change at any time."""
 
     beta: Tensor
-    """Weight of the KL term in the loss, and in the gradients that are inputs: a scalar buffer that is not saved. It
-    starts at the configuration's value; training may fill in another one at every step."""
+    """KL weight in the loss, and in the gradients that are inputs: a scalar buffer that is not saved. It starts at the
+    configuration's value; training may set another one at every step."""
 
     def noise(self, generator: Generator | None, microbatch: Microbatch) -> Tensor:
-        """Draw a training step's noise for the images of a part.
+        """Draw the noise of a training step for the images of a microbatch.
 
-        It is drawn for the whole batch, so that parts of it see what the whole would have seen.
+        It is drawn for the whole batch, so that splitting a batch does not change its noise.
         """
 
     def forward(self, image_BCHW: Tensor, noise: Tensor, total: int) -> LossTerms:
-        """Return the training loss for images in [0, 1] out of a batch of ``total``: a function of tensors only."""
+        """Return the training loss for images in [0, 1] of a batch of ``total``: a function of tensors only."""
 
     def loss(self, image_BCHW: Tensor, generator: Generator | None, microbatch: Microbatch | None = None) -> LossTerms:
-        """Do both in turn; without a ``part`` the images are the whole batch."""
+        """Draw the noise and return the loss; without a ``microbatch``, the images are the whole batch."""
 
     def infer(
         self,
@@ -102,17 +103,17 @@ class Model(Protocol):
         slots: int | None = None,
         steps: int | None = None,
     ) -> Inference:
-        """Segment images in [0, 1], with another number of slots or refinement steps if asked."""
+        """Segment images in [0, 1]; ``slots`` and ``steps`` override the configuration."""
 
     def decode(self, latent_BKZ: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-        """Draw scenes from their slots' latents: soft masks ``[B, K, H, W]`` and RGB means ``[B, K, 3, H, W]``."""
+        """Decode the latents of slots: soft masks ``[B, K, H, W]`` and RGB means ``[B, K, 3, H, W]``."""
 
 
 class ModelPlugin(Protocol):
-    """What a module of this folder offers."""
+    """What a module of this folder provides."""
 
     VERSION: int
-    """Raised whenever the same configuration and data would train another model."""
+    """To be increased whenever the same configuration and data would train another model."""
 
     PRESETS: Mapping[str, Any]
     """Published configurations by name; ``model.preset`` selects one."""
@@ -123,7 +124,7 @@ class ModelPlugin(Protocol):
     Config: type[Config]
 
     def build(self, config: Any, seed: int) -> Any:
-        """Return a newly initialised :class:`Model` that is a ``torch.nn.Module``."""
+        """Return a newly initialised :class:`Model`, a ``torch.nn.Module``; the same seed gives the same weights."""
 
     def check_image(self, config: Any, height: int, width: int) -> None:
         """Raise :class:`iodine_kit.errors.ImageSizeError` if the network cannot process images of this size."""

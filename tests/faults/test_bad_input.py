@@ -127,7 +127,7 @@ def prepared(iodine_kit: Command, tmp_path: Path) -> Path:
         (["model.preset=release-clevr"], 3, "no preset is called 'release-clevr'; did you mean 'release-clevr6'?"),
         (["model.name=iodin"], 4, "no model is called 'iodin'; did you mean 'iodine'?"),
         (["train.split=tain"], 8, "has no split 'tain'; did you mean 'train'?"),
-        (["model.preset=release-clevr6"], 9, "needs images of at least 16×16 pixels, and these are 14×14"),
+        (["model.preset=release-clevr6"], 9, "needs images of at least 16×16 pixels, but these are 14×14"),
         (["train.device=cuda:7"], 3, "device 'cuda:7' cannot be used"),
     ],
 )

@@ -12,8 +12,8 @@ from torch import Tensor
 from iodine_kit.models.iodine import build, released
 from iodine_kit.models.iodine.config import IodineConfig
 from iodine_kit.models.iodine.decode_step import Decode
-from iodine_kit.models.iodine.inputs import STILL, input_channels
 from iodine_kit.models.iodine.model import Iodine
+from iodine_kit.models.iodine.refinement import STATIC_INPUTS, input_channels
 
 
 def loaded(preset: str, variables: Variables) -> Iodine:
@@ -62,13 +62,13 @@ def inputs(model: Iodine, image_BCHW: Tensor, values: dict) -> dict[str, Tensor]
     """The inputs a_k as the refinement network gets them, ``[B, K, H, W, C]`` or ``[B, K, F]``."""
     channels, (batch, slots) = input_channels(model.config), (len(image_BCHW), model.config.slots)
     rows, module = batch * slots, model.inputs
-    own = [name for name in module.spatial if name not in STILL]
-    still = [name for name in module.spatial if name in STILL]
+    own = [name for name in module.spatial if name not in STATIC_INPUTS]
+    static = [name for name in module.spatial if name in STATIC_INPUTS]
     maps = {
-        **dict(zip(still, module.still(image_BCHW).split([channels[name] for name in still], 1), strict=True)),
-        **dict(zip(own, module.of_slots(values, rows).split([channels[name] for name in own], 1), strict=True)),
+        **dict(zip(static, module.static_maps(image_BCHW).split([channels[name] for name in static], 1), strict=True)),
+        **dict(zip(own, module.per_slot_maps(values, rows).split([channels[name] for name in own], 1), strict=True)),
     }
-    flat = module.flat_of(values, rows, values["zp"]).split([channels[name] for name in module.flat], 1)
+    flat = module.flat_features(values, rows, values["zp"]).split([channels[name] for name in module.flat], 1)
     return {
         **{name: value.unflatten(0, (batch, -1)).permute(0, 1, 3, 4, 2) for name, value in maps.items()},
         **{name: value.unflatten(0, (batch, slots)) for name, value in zip(module.flat, flat, strict=True)},

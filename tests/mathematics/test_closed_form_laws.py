@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -20,10 +21,10 @@ from torch import Tensor
 
 from iodine_kit.models import Computation
 from iodine_kit.models.iodine import likelihood
-from iodine_kit.models.iodine.analytic_decode import ClosedForm, Settings
+from iodine_kit.models.iodine.analytic_decode import DecodeOptions, analytic_decode
 from iodine_kit.models.iodine.config import FLAT_INPUTS, SPATIAL_INPUTS, LikelihoodName
-from iodine_kit.models.iodine.decode_step import by_formula, needs_graph
-from iodine_kit.models.iodine.likelihood_gradients import explain, pull_back
+from iodine_kit.models.iodine.decode_step import needs_graph, supports_closed_form
+from iodine_kit.models.iodine.likelihood import likelihood_terms, pull_back
 from iodine_kit.records import Microbatch
 
 NAMES = get_args(LikelihoodName)
@@ -72,16 +73,15 @@ def test_values_and_slopes_of_likelihoods(
     x, mean, logit = pixels(seed, slots, spread)
     terms = likelihood.pixel_terms(name, x, mean, logit, scale)
     posterior = likelihood.component_posterior(terms.component_BKHW)
-    explained, counterfactual = explain(name, x, mean.detach(), logit.detach(), scale, leave_out=True)
-    torch.testing.assert_close(explained.loglik_BHW, terms.loglik_BHW, **EXACT)
-    torch.testing.assert_close(explained.mask_BKHW, terms.mask_BKHW, **EXACT)
-    torch.testing.assert_close(explained.posterior_BKHW, posterior, **EXACT)
+    found, counterfactual = likelihood_terms(name, x, mean.detach(), logit.detach(), scale, counterfactual=True)
+    torch.testing.assert_close(found.loglik_BHW, terms.loglik_BHW, **EXACT)
+    torch.testing.assert_close(found.mask_BKHW, terms.mask_BKHW, **EXACT)
+    torch.testing.assert_close(found.posterior_BKHW, posterior, **EXACT)
     expected = likelihood.counterfactual(name, x, mean, logit, scale, terms)
     torch.testing.assert_close(counterfactual, expected, **EXACT)
     upstream = [torch.randn_like(value) for value in (terms.mask_BKHW, posterior)]
     whole = 0.7 * terms.loglik_BHW.sum() + (upstream[0] * terms.mask_BKHW).sum() + (upstream[1] * posterior).sum()
-    found = pull_back(explained, 0.7, *upstream)
-    for ours, theirs in zip(found, torch.autograd.grad(whole, (mean, logit)), strict=True):
+    for ours, theirs in zip(pull_back(found, 0.7, *upstream), torch.autograd.grad(whole, (mean, logit)), strict=True):
         torch.testing.assert_close(ours, theirs, **EXACT)
 
 
@@ -91,7 +91,7 @@ def test_counterfactual_is_finite_and_right_where_a_slot_dominates(name: Likelih
     x, mean, logit = pixels(0, 3, 0.5)
     logit = logit.detach().clone()
     logit[:, 0] += difference
-    _, found = explain(name, x, mean.detach(), logit, 0.1, leave_out=True)
+    _, found = likelihood_terms(name, x, mean.detach(), logit, 0.1, counterfactual=True)
     for k in range(3):
         rest = [j for j in range(3) if j != k]
         whole = likelihood.pixel_terms(name, x, mean.detach(), logit, 0.1).loglik_BHW
@@ -162,36 +162,27 @@ def test_a_decode_passes_gradcheck(name: LikelihoodName, recompute: bool, sigmoi
     weights = model.decoder.prepare(5, 6)
     z = torch.randn((3, 2), dtype=torch.float64, requires_grad=True)
     tensors = [tensor.detach().requires_grad_() for tensor in weights.tensors]
-    settings = Settings(
-        name,
-        0.3,
-        sigmoid,
-        constant=5.0,
-        patch=1,
-        precision=torch.float64,
-        share=1.0,
-        refines=True,
-        counts=True,
-        leave_out=True,
-        posterior=True,
-        recompute=recompute,
-        stream=False,
-    )
+    options = DecodeOptions(
+        likelihood=name, scale=0.3, sigmoid=sigmoid, constant=5.0, patch=1, precision=torch.float64, image_weight=1.0,
+        feeds_refinement=True, in_loss=True, counterfactual=True, posterior=True, recompute=recompute, loss_only=False,
+    )  # fmt: skip
 
-    def decode(z_NZ: Tensor, *changed: Tensor) -> tuple[Tensor, ...]:
-        return ClosedForm.apply(settings, image, z_NZ, weights.border_HI, weights.border_WI, *changed)[:5]
+    def decode(z_NZ: Tensor, latent_ZO: Tensor, grid_HWO: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
+        changed = replace(weights, latent_ZO=latent_ZO, grid_HWO=grid_HWO, rest=rest)
+        found = analytic_decode(options, image, z_NZ, changed)
+        return found.nll, found.mean_BKCHW, found.logit_BKHW, found.mask_BKHW, found.posterior_BKHW
 
     assert torch.autograd.gradcheck(decode, (z, *tensors), fast_mode=True)
 
 
 def test_what_the_closed_form_covers() -> None:
-    assert by_formula(tiny_model().config)
+    assert supports_closed_form(tiny_model().config)
     assert needs_graph(tiny_model().config)
     assert not needs_graph(tiny_model(stopped=ALL).config)
     for name in ("counterfactual", "dcomponents", "dmask", "log_prob", "dzp"):
         free = [other for other in ("counterfactual", "dcomponents", "dmask", "log_prob", "dzp") if other != name]
-        assert not by_formula(tiny_model(stopped=free).config)
-        assert by_formula(tiny_model(stopped=free, inputs=[other for other in ALL if other != name]).config)
+        assert not supports_closed_form(tiny_model(stopped=free).config)
+        assert supports_closed_form(tiny_model(stopped=free, inputs=[other for other in ALL if other != name]).config)
 
 
 @pytest.mark.parametrize(("choice", "how", "kept"), [

@@ -8,8 +8,7 @@ from pydantic import ValidationError
 from iodine_kit.config import build
 from iodine_kit.errors import ConfigError, ImageSizeError
 from iodine_kit.models.iodine import check_image
-from iodine_kit.models.iodine.config import FLAT_INPUTS, SPATIAL_INPUTS, IodineConfig
-from iodine_kit.models.iodine.presets import PRESETS, preset
+from iodine_kit.models.iodine.config import FLAT_INPUTS, PRESETS, SPATIAL_INPUTS, IodineConfig, preset
 
 
 def configured(**values: object) -> IodineConfig:

@@ -8,7 +8,7 @@ from mathematics.iodine_reference import plain_decoder
 from torch import Tensor
 
 from iodine_kit.models.iodine.config import DecoderConfig
-from iodine_kit.models.iodine.decoder import BroadcastDecoder, first_layer, pull, run
+from iodine_kit.models.iodine.decoder import BroadcastDecoder, decode_backward, decode_forward, first_layer
 
 EXACT = {"rtol": 1e-9, "atol": 1e-9}
 LATENT = 3
@@ -69,8 +69,8 @@ def test_the_backward_pass_by_formula_is_that_of_the_tiled_decoder(
     expected = torch.autograd.grad(output, [z, *decoder.parameters()], upstream)
     weights = decoder.prepare(height, width)
     with torch.no_grad():
-        found, seen = run(z, weights)
-        dz, dweights = pull(upstream, z, seen, weights, to_weights=to_weights)
+        found, seen = decode_forward(z, weights)
+        dz, dweights = decode_backward(upstream, z, seen, weights, to_weights=to_weights)
     torch.testing.assert_close(found, output, **EXACT)
     torch.testing.assert_close(dz, expected[0], **EXACT)
     assert bool(dweights) == to_weights
@@ -93,8 +93,8 @@ def test_patches_are_those_of_a_decoder_on_the_grid(patch: int, height: int, wid
     wanted = torch.autograd.grad(expected, [z, *decoder.parameters()], upstream)
     weights = decoder.prepare(height, width)
     with torch.no_grad():
-        found, seen = run(z, weights)
-        dz, dweights = pull(upstream, z, seen, weights, to_weights=True)
+        found, seen = decode_forward(z, weights)
+        dz, dweights = decode_backward(upstream, z, seen, weights, to_weights=True)
     torch.testing.assert_close(found, expected, **EXACT)
     torch.testing.assert_close(dz, wanted[0], **EXACT)
     for ours, theirs in zip(
@@ -107,7 +107,7 @@ def test_a_patch_is_laid_out_as_pixel_shuffle_lays_it_out() -> None:
     decoder, z = decoder_and_latents(DecoderConfig(kernel=1, channels=(), patch=3))
     weights = decoder.prepare(6, 9)
     shuffled = torch.nn.functional.pixel_shuffle(first_layer(z, weights), 3)
-    torch.testing.assert_close(run(z, weights)[0], shuffled, rtol=0, atol=0)
+    torch.testing.assert_close(decode_forward(z, weights)[0], shuffled, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("constant", [None, 5.0, -1.5])

@@ -15,9 +15,9 @@ from iodine_kit.models.iodine.config import (
     SPATIAL_INPUTS,
     InputName,
     IodineConfig,
+    preset,
 )
-from iodine_kit.models.iodine.inputs import LayerNorm, RefinementInputs, input_channels
-from iodine_kit.models.iodine.presets import preset
+from iodine_kit.models.iodine.refinement import LayerNorm, RefinementInputs, input_channels
 
 EXACT = {"rtol": 1e-9, "atol": 1e-9}
 BATCH, SLOTS, HEIGHT, WIDTH, LATENT = 2, 3, 4, 5, 2
@@ -58,14 +58,14 @@ def values_and_image() -> tuple[dict[InputName, Tensor], Tensor]:
 
 def assembled(inputs: RefinementInputs, values: dict[InputName, Tensor], image: Tensor) -> tuple[Tensor, Tensor | None]:
     """All spatial inputs side by side, as one convolution would see them, and the flat ones."""
-    rows, own, still = len(values["zp"]), inputs.own_columns, inputs.still_columns
-    of_slots, shared = inputs.of_slots(values, rows), inputs.still(image)
-    spatial = image.new_empty(rows, len(own) + len(still), *image.shape[2:])
-    if of_slots is not None:
-        spatial[:, own] = of_slots
+    rows, own, static = len(values["zp"]), inputs.per_slot_columns, inputs.static_columns
+    per_slot, shared = inputs.per_slot_maps(values, rows), inputs.static_maps(image)
+    spatial = image.new_empty(rows, len(own) + len(static), *image.shape[2:])
+    if per_slot is not None:
+        spatial[:, own] = per_slot
     if shared is not None:
-        spatial[:, still] = shared.repeat_interleave(rows // len(image), 0)
-    return spatial, inputs.flat_of(values, rows, image)
+        spatial[:, static] = shared.repeat_interleave(rows // len(image), 0)
+    return spatial, inputs.flat_features(values, rows, image)
 
 
 def norm_by_loops(x: np.ndarray, gain: np.ndarray, offset: np.ndarray) -> np.ndarray:

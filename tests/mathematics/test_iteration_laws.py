@@ -126,13 +126,15 @@ def test_iteration_is_the_written_out_one(net: str, batch: int) -> None:
 def test_refinement_inputs_are_the_written_out_ones() -> None:
     model, image = tiny_model(TINY_SPRITES, normalised=[]), tiny_image(2)
     (first, _) = decodes_of(model, image, steps=1)
-    found, own, still, rows = first.inputs(), model.inputs.own_columns, model.inputs.still_columns, 6
-    of_slots, shared, flat = (
-        model.inputs.of_slots(found, rows), model.inputs.still(image), model.inputs.flat_of(found, rows, image)
-    )  # fmt: skip
-    assert of_slots is not None and shared is not None and flat is not None
+    found, inputs, rows = first.inputs(), model.inputs, 6
+    per_slot, shared = inputs.per_slot_maps(found, rows), inputs.static_maps(image)
+    flat = inputs.flat_features(found, rows, image)
+    assert per_slot is not None and shared is not None and flat is not None
     spatial = torch.empty(rows, 24, 7, 6, dtype=torch.float64)
-    spatial[:, own], spatial[:, still] = of_slots.detach(), shared.repeat_interleave(3, 0)
+    spatial[:, inputs.per_slot_columns], spatial[:, inputs.static_columns] = (
+        per_slot.detach(),
+        shared.repeat_interleave(3, 0),
+    )
     reference, noise = Reference(model), noise_of(model, image, steps=1)
     step = reference.decode(image.permute(0, 2, 3, 1), model.initial.detach().repeat(6, 1), noise[0])
     raw = reference.raw_inputs(image.permute(0, 2, 3, 1), step, noise[0])

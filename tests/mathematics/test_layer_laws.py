@@ -262,10 +262,10 @@ def test_mlp_has_elu_between_layers_and_a_linear_last_one() -> None:
     assert h.min() < -1  # an ELU could not give this
 
 
-@pytest.mark.parametrize("still", [[], [0], [1], [0, 1]])
+@pytest.mark.parametrize("static", [[], [0], [1], [0, 1]])
 @pytest.mark.parametrize("lstm", [None, 3])
 def test_refinement_network_is_convs_with_elu_mean_mlp_flat_inputs_lstm_head(
-    lstm: int | None, still: list[int]
+    lstm: int | None, static: list[int]
 ) -> None:
     torch.manual_seed(1)
     config = RefinementConfig(kernel=3, channels=(3, 2), mlp=(4, 3), lstm=lstm)
@@ -274,14 +274,14 @@ def test_refinement_network_is_convs_with_elu_mean_mlp_flat_inputs_lstm_head(
         torch.nn.init.normal_(parameter)
     p = {name: value.detach().numpy() for name, value in net.named_parameters()}
     spatial, flat = torch.randn(2, 2, 8, 8, dtype=torch.float64), torch.randn(2, 2, dtype=torch.float64)
-    own = [channel for channel in range(2) if channel not in still]
+    own = [channel for channel in range(2) if channel not in static]
     inputs = SimpleNamespace(
-        own_columns=torch.tensor(own, dtype=torch.int64),
-        still_columns=torch.tensor(still, dtype=torch.int64),
-        still=lambda image: image[:, still] if still else None,
+        per_slot_columns=torch.tensor(own, dtype=torch.int64),
+        static_columns=torch.tensor(static, dtype=torch.int64),
+        static_maps=lambda image: image[:, static] if static else None,
     )
-    begun = net.begin(inputs, spatial, torch.float64)  # type: ignore[arg-type]
-    update, state = net(begun, spatial[:, own] if own else None, flat, 2, None)
+    features = net.static_features(inputs, spatial, torch.float64)  # type: ignore[arg-type]
+    update, state = net(features, spatial[:, own] if own else None, flat, 2, None)
     for n in range(2):
         h = spatial[n].numpy()
         for layer in range(2):

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from torch.distributions import Normal, kl_divergence
 
 from iodine_kit.models.iodine.config import PriorName, ScaleName
-from iodine_kit.models.iodine.posterior import draw_noise, kl_to_prior, lambda_gradient, prior_scale, scale_of
+from iodine_kit.models.iodine.decode_step import kl_to_prior, lambda_gradient, prior_scale, scale_of
+from iodine_kit.models.iodine.model import draw_noise
 
 SCALES: tuple[ScaleName, ...] = get_args(ScaleName)
 PRIORS: tuple[PriorName, ...] = get_args(PriorName)

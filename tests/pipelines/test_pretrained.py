@@ -152,7 +152,7 @@ def test_images_of_another_size_or_range_get_a_note_and_too_small_ones_are_refus
     assert "median of the images' channels is 1.00 1.00 1.00" in note
     tiny = store_scenes(tmp_path / "tiny", {"test": [Scene("a", np.zeros((2, 2, 3), np.uint8),
                         np.zeros((2, 2), np.uint8))]}, DatasetInfo("tiny", 0, 0, 1))  # fmt: skip
-    with pytest.raises(ImageSizeError, match="needs images of at least 3×3 pixels, and these are 2×2"):
+    with pytest.raises(ImageSizeError, match="needs images of at least 3×3 pixels, but these are 2×2"):
         infer.plan({}, {"dataset": tiny}, Context(Store.of(tiny), notes), of_pretrained("squares"))
 
 

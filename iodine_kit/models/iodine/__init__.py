@@ -1,4 +1,7 @@
-"""IODINE: iterative variational inference of object slots (Greff et al. 2019). README.md here lists every choice."""
+"""IODINE: iterative variational inference of object slots (Greff et al. 2019).
+
+README.md in this folder lists every choice.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from iodine_kit.errors import ImageSizeError
-from iodine_kit.models.iodine.config import IodineConfig
-from iodine_kit.models.iodine.presets import PRESETS
+from iodine_kit.models.iodine.config import DEFAULT_PRESETS, PRESETS, IodineConfig
 
 if TYPE_CHECKING:
     from iodine_kit.models.iodine.model import Iodine
@@ -15,17 +17,12 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_PRESETS", "PRESETS", "VERSION", "Config", "build", "check_image", "test_time_options"]
 
 VERSION = 2
-DEFAULT_PRESETS = {
-    "clevr": "release-clevr6",
-    "multi-dsprites": "release-multi-dsprites",
-    "tetrominoes": "release-tetrominoes",
-}
 Config = IodineConfig
 
 
 def build(config: IodineConfig, seed: int) -> Iodine:
     """Return a newly initialised model; the same seed gives the same weights."""
-    import torch  # here, because torch takes seconds to load and configuration does without it
+    import torch  # here, because loading torch takes seconds and configuration does not need it
 
     from iodine_kit.models.iodine.model import Iodine
 
@@ -35,13 +32,13 @@ def build(config: IodineConfig, seed: int) -> Iodine:
 
 
 def check_image(config: IodineConfig, height: int, width: int) -> None:
-    """Refuse images whose grid is smaller than the decoder's kernel, or too small for the refinement network."""
+    """Raise :class:`ImageSizeError` for images that are too small for the decoder or the refinement network."""
     drawn = config.decoder.patch * (config.decoder.kernel - 1) + 1
     refinement, layers = config.refinement, len(config.refinement.channels)
     smallest = max(drawn, (refinement.patch or refinement.stride) * refinement.stride ** (layers - 1))
     if min(height, width) < smallest:
         raise ImageSizeError(
-            f"this net needs images of at least {smallest}×{smallest} pixels, and these are {height}×{width}: "
+            f"this network needs images of at least {smallest}×{smallest} pixels, but these are {height}×{width}: "
             "use larger images, fewer model.refinement.channels, or a smaller kernel or patch"
         )
 

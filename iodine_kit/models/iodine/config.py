@@ -1,4 +1,7 @@
-"""Every choice that IODINE leaves open, as a named field. What each implementation chose stands in README.md here."""
+"""Every choice that IODINE leaves open, as a named field; and published sets of choices, as presets.
+
+README.md in this folder lists what each implementation chose, and where that is known from.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from iodine_kit.config import Config, NoneAsText, merge
-from iodine_kit.models.iodine.presets import preset
+from iodine_kit.errors import ConfigError, did_you_mean
 
 LikelihoodName = Literal["mixture-logistic", "mixture-gaussian", "weighted-mean-gaussian"]
 ScaleName = Literal["sqrt-softplus", "softplus", "log-variance"]
@@ -33,13 +36,13 @@ class DecoderConfig(Config):
     """The spatial broadcast decoder.
 
     Attributes:
-        kernel: odd side of every convolution, pixels.
-        channels: of the hidden convolutions; the last one, to 4 channels a pixel, is not listed.
-        patch: side p of the patch of pixels that every place of the decoder's grid draws. 1 is the published decoder,
-            which convolves at the image's resolution. A larger one costs about 1/p² as much.
-        constant: number appended to every latent (release: 5.0, needed by its checkpoints), or none.
-        coordinates: ``linear`` (2 channels) or ``cosine`` (8).
-        rgb: what the RGB means pass through; the release leaves them linear.
+        kernel: side of every convolution, in pixels; odd.
+        channels: channels of the hidden convolutions, without the last one, which has 4 channels per pixel.
+        patch: side p of the patch of pixels that each position of the decoder's grid draws. 1 is the published decoder,
+            which convolves at the image's resolution. A larger patch costs about 1/p² as much.
+        constant: number appended to every latent (release: 5.0, which its checkpoints need), or none.
+        coordinates: coordinates of the pixels: ``linear`` (2 channels) or ``cosine`` (8).
+        rgb: function that is applied to the RGB means; ``linear`` (release) applies none.
     """
 
     kernel: Annotated[int, Field(ge=1, le=31)] = 3
@@ -53,7 +56,7 @@ class DecoderConfig(Config):
     @classmethod
     def _odd(cls, kernel: int) -> int:
         if kernel % 2 == 0:
-            raise ValueError("the kernel's side must be odd")
+            raise ValueError("the side of the kernel must be odd")
         return kernel
 
 
@@ -61,14 +64,14 @@ class RefinementConfig(Config):
     """The refinement network: convolutions, mean over pixels, MLP, LSTM or none, linear head.
 
     Attributes:
-        kernel: side of every convolution, pixels.
-        channels: of the convolutions, with an ELU after every one.
-        stride: of every convolution.
-        patch: side of the patches of pixels that the first convolution sees, its kernel and its stride; ``kernel`` and
-            ``stride`` are then those of the others. None is the published network, in which all are alike.
-        mlp: layer widths after the pooling; ELU between, the last layer linear.
+        kernel: side of every convolution, in pixels.
+        channels: channels of the convolutions; each is followed by an ELU.
+        stride: stride of every convolution.
+        patch: kernel and stride of the first convolution, which then sees patches of pixels side by side; ``kernel``
+            and ``stride`` are those of the other ones. None is the published network, whose convolutions are alike.
+        mlp: widths of the layers after the pooling, with ELU between them; the last layer is linear.
         lstm: width of the recurrent state, or none.
-        coordinates: ``linear`` (2 channels) or ``cosine`` (8).
+        coordinates: coordinates of the pixels: ``linear`` (2 channels) or ``cosine`` (8).
     """
 
     kernel: Annotated[int, Field(ge=1, le=31)] = 3
@@ -81,27 +84,32 @@ class RefinementConfig(Config):
 
 
 class IodineConfig(Config):
-    """IODINE. The defaults are the release's for CLEVR6; ``preset`` fills in another published set of choices.
+    """IODINE. The defaults are the release's for CLEVR6; ``preset`` selects another published set of choices.
 
     Attributes:
-        slots: K. Can be changed at test time.
-        steps: T, the number of refinements. Can be changed at test time.
+        slots: K, number of slots; inference may use another one.
+        steps: T, number of refinement steps; inference may use another one.
         latent: Z, latent dimensions per slot.
-        likelihood: of a pixel; ``likelihood_scale`` is its fixed s or σ, in units of the [0, 1] image.
-        posterior_scale: from raw parameter to standard deviation.
-        prior: N(0, I), or what the all-zero λ stands for.
-        initial_posterior: how the learned λ0 starts; one vector for all slots and images. ``learn_initial`` learns it.
-        step_weights: of the decodes' losses: ``linear`` t/T (the first weighs 0), ``linear-from-one`` (t+1)/(T+1),
-            ``last`` or ``uniform``. Not renormalised.
-        beta: weight of the KL term in the loss, and in the gradients that are inputs. ``train.kl_schedule`` can reach
-            it from another value.
-        inputs: which a_k the refinement network sees (section 2.3, table of README.md).
-        normalised: which of them are layer-normalised.
-        stopped: which of them carry no gradient back in time. Leaving a gradient input out makes training second-order.
-        truncate: whether λ_t + Δ passes gradient to Δ only, not to λ_t; with every input stopped too, no gradient
-            crosses a step but through the LSTM's state.
-        gradient_reduction: the loss whose gradients are inputs is the ``batch-mean`` (release; depends on batch size
-            through the layer norm's ε) or ``per-image`` (independent of the batch).
+        likelihood: likelihood of a pixel.
+        likelihood_scale: its fixed scale s or σ, in units of the [0, 1] image.
+        posterior_scale: function from the raw parameter to the posterior's standard deviation.
+        prior: N(0, I), or the distribution that the all-zero λ represents.
+        initial_posterior: initial value of λ0, one vector for all slots and images.
+        learn_initial: whether λ0 is learned.
+        step_weights: weights of the decodes' losses: ``linear`` t/T (the first weight is 0), ``linear-from-one``
+            (t+1)/(T+1), ``last`` or ``uniform``. Their sum is not normalised.
+        beta: KL weight in the loss, and in the gradients that are inputs. ``train.kl_schedule`` can start from another
+            value.
+        inputs: inputs of the refinement network (section 2.3; table in README.md).
+        normalised: inputs that are layer-normalised.
+        stopped: inputs through which no gradient flows back in time. If a gradient input is not among them, training
+            is of second order.
+        truncate: whether the gradient of λ_t + Δ flows to Δ only, not to λ_t. If all inputs are stopped, too, gradients
+            flow from step to step only through the LSTM's state.
+        gradient_reduction: the loss whose gradients are inputs: ``batch-mean`` (release), which makes inference depend
+            on the batch size through the layer norm's ε, or ``per-image``, which does not.
+        decoder: table of the decoder.
+        refinement: table of the refinement network.
     """
 
     slots: Slots = 7
@@ -126,7 +134,7 @@ class IodineConfig(Config):
     @model_validator(mode="before")
     @classmethod
     def _expand_preset(cls, values: Any) -> Any:
-        """Replace ``preset`` by the fields it stands for; fields given beside it win."""
+        """Replace ``preset`` by its fields; fields that are given beside it take precedence."""
         if not isinstance(values, dict) or "preset" not in values:
             return values
         rest = {key: value for key, value in values.items() if key != "preset"}
@@ -135,11 +143,11 @@ class IodineConfig(Config):
     @field_validator("inputs", "normalised", "stopped")
     @classmethod
     def _each_once(cls, names: tuple[InputName, ...]) -> tuple[InputName, ...]:
-        """Keep one order, the release's, so that the same choice is the same configuration."""
+        """Use one order, the release's, so that the same choice is the same configuration."""
         return tuple(name for name in SPATIAL_INPUTS + FLAT_INPUTS if name in names)
 
     @model_validator(mode="after")
-    def _inputs_make_sense(self) -> IodineConfig:
+    def _check_inputs(self) -> IodineConfig:
         if not set(self.inputs) & set(SPATIAL_INPUTS):
             raise ValueError(f"inputs needs at least one of {', '.join(SPATIAL_INPUTS)}")
         check_slots(self, self.slots)
@@ -147,8 +155,95 @@ class IodineConfig(Config):
 
 
 def check_slots(config: IodineConfig, slots: int) -> None:
-    """Refuse a number of slots that the inputs make no sense for; raises ``ValueError``."""
+    """Raise ``ValueError`` if the inputs are not defined for this number of slots."""
     if slots < 1:
         raise ValueError(f"a scene needs at least one slot, not {slots}")
     if slots == 1 and "counterfactual" in config.inputs:
-        raise ValueError("with one slot nothing is left without it: leave 'counterfactual' out of inputs")
+        raise ValueError("the input 'counterfactual' needs at least two slots: omit it from inputs, or use more slots")
+
+
+_CLEVR: dict[str, Any] = {
+    "slots": 7,
+    "steps": 5,
+    "latent": 64,
+    "decoder": {"kernel": 3, "channels": [64, 64, 64, 64]},
+    "refinement": {"kernel": 3, "channels": [64, 64, 64, 64], "mlp": [256, 256], "lstm": 256},
+}
+_SPRITES: dict[str, Any] = {
+    "slots": 6,
+    "steps": 5,
+    "latent": 16,
+    "decoder": {"kernel": 5, "channels": [32, 32, 32, 32]},
+    "refinement": {"kernel": 5, "channels": [32, 32, 32], "mlp": [128], "lstm": 128, "coordinates": "cosine"},
+}
+_TETROMINOES: dict[str, Any] = {
+    "slots": 4,
+    "steps": 5,
+    "latent": 32,
+    "decoder": {"kernel": 5, "channels": [32, 32, 32, 32]},
+    "refinement": {
+        "kernel": 5,
+        "channels": [32, 32, 32],
+        "mlp": [128],
+        "lstm": None,
+        "coordinates": "cosine",
+    },
+}
+_RELEASE: dict[str, Any] = {
+    "likelihood": "mixture-logistic",
+    "likelihood_scale": 0.03,
+    "posterior_scale": "sqrt-softplus",
+    "prior": "zero-parameters",
+    "initial_posterior": "glorot-uniform",
+    "step_weights": "linear",
+}
+# T decodes with weights t/T from 1/T on, and T-1 refinement steps: one fewer than the release has.
+_PAPER: dict[str, Any] = {
+    "likelihood": "mixture-gaussian",
+    "likelihood_scale": 0.1,
+    "posterior_scale": "softplus",
+    "prior": "standard-normal",
+    "initial_posterior": "zeros",
+    "step_weights": "linear-from-one",
+    "steps": 4,
+}
+_PAPER_CLEVR_INPUTS = [
+    "components", "coordinates", "counterfactual", "dcomponents", "dmask", "image", "log_prob", "mask", "posterior",
+    "pred_mask", "dzp", "zp",
+]  # fmt: skip
+
+
+def _paper(net: dict[str, Any], refinement: dict[str, Any]) -> dict[str, Any]:
+    decoder = {**net["decoder"], "constant": None}
+    return {
+        **net, **_PAPER, "decoder": decoder, "refinement": {**net["refinement"], **refinement},
+        "inputs": _PAPER_CLEVR_INPUTS,
+    }  # fmt: skip
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "release-clevr6": {**_CLEVR, **_RELEASE},
+    "release-multi-dsprites": {**_SPRITES, **_RELEASE},
+    "release-tetrominoes": {**_TETROMINOES, **_RELEASE},
+    "paper-clevr6": _paper(_CLEVR, {"mlp": [256]}),
+    "paper-multi-dsprites": _paper(_SPRITES, {"stride": 1}),
+    "paper-tetrominoes": _paper(_TETROMINOES, {"stride": 1}),
+}
+"""Published sets of choices by name.
+
+``release-*`` follow google-deepmind/deepmind-research ``iodine`` (configurations.py and modules). ``paper-*`` follow
+what other papers and ports report of Greff et al. 2019; README.md says from where.
+"""
+DEFAULT_PRESETS = {
+    "clevr": "release-clevr6",
+    "multi-dsprites": "release-multi-dsprites",
+    "tetrominoes": "release-tetrominoes",
+}
+"""Data set name → the preset that was published for it."""
+
+
+def preset(name: str) -> dict[str, Any]:
+    """Return a copy of the preset called ``name``; raises :class:`ConfigError` with the nearest known name."""
+    if name not in PRESETS:
+        raise ConfigError(f"model.preset: no preset is called '{name}'{did_you_mean(name, PRESETS)}")
+    return {key: dict(value) if isinstance(value, dict) else value for key, value in PRESETS[name].items()}

@@ -1,7 +1,7 @@
 """The spatial broadcast decoder (Watters et al. 2019), shared by all slots (section 2.1), forwards and backwards.
 
-Everything here is channels-last: images are ``[N, H, W, C]`` in memory, which a CPU's convolutions want several times
-over and a GPU's tensor cores want too.
+All images are channels-last, ``[N, H, W, C]`` in memory: convolutions on CPUs and on the tensor cores of GPUs are
+fastest with this layout.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ from iodine_kit.models.iodine.layers import Conv, coordinate_channels, coordinat
 
 @dataclass(frozen=True)
 class DecoderWeights:
-    """What a decode needs of the weights, made once for all decodes of a step.
+    """The weights in the form that decodes need, computed once for all decodes of a step.
 
     Attributes:
-        border_HI: which of the k cases (below) a row of the grid is, ``[H, k]`` of 0 and 1; ``border_WI`` of columns.
-        latent_ZO: from a latent to the k·k·C first hidden values of all cases; ``[Z (+1), k·k·C]``.
-        grid_HWO: the coordinates' share of the first hidden layer, bias included, ``[H, W, C]`` of the grid.
-        rest: weights and biases of the other convolutions in turn.
+        border_HI: for every row of the grid, which of the k cases (see :class:`BroadcastDecoder`) it is, one-hot
+            ``[H, k]``; ``border_WI`` the same for columns.
+        latent_ZO: matrix from a latent to the first hidden layer in all cases; ``[Z (+1), k·k·C]``.
+        grid_HWO: contribution of the coordinates and the bias to the first hidden layer, ``[H, W, C]`` of the grid.
+        rest: weights and biases of the other convolutions, alternating.
         constant: appended to every latent, or none.
-        patch: side p of the patch of pixels that a place of the grid draws; 1 where the grid is the image.
+        patch: side p of the patch of pixels that a position of the grid draws; 1 if the grid is the image.
         size: height and width of the image, in pixels.
     """
 
@@ -42,11 +43,11 @@ class DecoderWeights:
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
-        """Those that take gradients."""
+        """The tensors that have gradients."""
         return (self.latent_ZO, self.grid_HWO, *self.rest)
 
     def to(self, precision: torch.dtype) -> DecoderWeights:
-        """The same in another precision, in which decoding then computes."""
+        """The same in another precision, which the decode then uses."""
         borders = self.border_HI.to(precision), self.border_WI.to(precision)
         latent_ZO, grid_HWO, *rest = (tensor.to(precision) for tensor in self.tensors)
         return DecoderWeights(*borders, latent_ZO, grid_HWO, tuple(rest), self.constant, self.patch, self.size)
@@ -55,16 +56,17 @@ class DecoderWeights:
 class BroadcastDecoder(nn.Module):
     """z_k → four channels at full resolution: mask logit, then RGB means.
 
-    The latent, with the release's constant appended, is repeated at every pixel and joined by the pixel's coordinates,
-    in the channel order [z…, constant, y, x]; stride-1 SAME convolutions with ELU follow, the last one linear.
+    The latent, with the release's constant appended, is repeated at every pixel and concatenated with the pixel's
+    coordinates, in the channel order [z…, constant, y, x]. Stride-1 SAME convolutions with ELU follow; the last one is
+    linear.
 
-    The first convolution sees the same latent at every pixel. Away from the zero padding its output is therefore the
-    same everywhere: along each axis there are k cases, k−1 lines near a border and one inside, which is repeated. So
-    the layer is a small matrix product, plus an image of the coordinates' share that all slots have in common.
+    The first convolution sees the same latent at every pixel. So, away from the zero padding, its output is the same
+    everywhere: along each axis there are k cases, namely k−1 lines near a border and one inside, which is repeated. The
+    layer is therefore a small matrix product, plus the contribution of the coordinates, which all slots share.
 
-    With ``patch`` p > 1 the convolutions run on a grid of ⌈H/p⌉×⌈W/p⌉ places. The last one gives 4·p² channels: the
+    With ``patch`` p > 1 the convolutions run on a grid of ⌈H/p⌉×⌈W/p⌉ positions. The last one has 4·p² channels: the
     four channels of a patch of p×p pixels, in the channel order of :func:`torch.nn.functional.pixel_shuffle`. Pixels
-    beyond the image are cut off.
+    outside the image are cut off.
     """
 
     def __init__(self, config: DecoderConfig, latent: int) -> None:
@@ -76,7 +78,7 @@ class BroadcastDecoder(nn.Module):
         self.rest = nn.ModuleList(rest)
 
     def prepare(self, height: int, width: int) -> DecoderWeights:
-        """The weights for images whose grid is at least of the kernel's size; see :func:`grid_size`."""
+        """The weights for images of this size, whose grid (:func:`grid_size`) must not be smaller than the kernel."""
         weight, kernel, bias = self.first.weight, self.config.kernel, self.first.bias
         size, (height, width) = (height, width), grid_size(height, width, self.config.patch)
         assert bias is not None
@@ -84,12 +86,12 @@ class BroadcastDecoder(nn.Module):
         seen_IT = _taps_inside(kernel, weight)
         latent_ZIJO = torch.einsum("is,jt,ozst->zijo", seen_IT, seen_IT, from_z)
         grid = coordinates(self.config.coordinates, height, width, weight, rows_first=True)
-        share_OHW = F.conv2d(grid[None], from_coordinates, bias, padding=kernel // 2)[0]
+        coordinates_OHW = F.conv2d(grid[None], from_coordinates, bias, padding=kernel // 2)[0]
         return DecoderWeights(
             _cases(height, kernel, weight),
             _cases(width, kernel, weight),
             latent_ZIJO.flatten(1),
-            share_OHW.permute(1, 2, 0).contiguous(),
+            coordinates_OHW.permute(1, 2, 0).contiguous(),
             tuple(parameter for conv in self.rest for parameter in conv.parameters()),
             self.config.constant,
             self.config.patch,
@@ -97,14 +99,14 @@ class BroadcastDecoder(nn.Module):
         )
 
     def forward(self, z_NZ: Tensor, weights: DecoderWeights) -> tuple[Tensor, Tensor]:
-        """Decode ``z_NZ`` (N = B·K) to ``(mean_N3HW, logit_NHW)`` of the same precision, whatever the weights' is."""
+        """Decode ``z_NZ`` (N = B·K) to ``(mean_N3HW, logit_NHW)``, in the precision of ``z_NZ``."""
         hidden = first_layer(z_NZ, weights)
         for weight, bias in pairs(weights.rest):
             hidden = F.conv2d(F.elu(hidden), weight, bias, padding=self.config.kernel // 2)
         return self.split(from_patches(hidden.to(z_NZ.dtype), weights))
 
     def split(self, out_N4HW: Tensor) -> tuple[Tensor, Tensor]:
-        """RGB means and mask logits from the last layer's channels."""
+        """RGB means and mask logits from the channels of the last layer."""
         mean, logit = out_N4HW[:, 1:], out_N4HW[:, 0]
         return (torch.sigmoid(mean) if self.config.rgb == "sigmoid" else mean), logit
 
@@ -124,7 +126,7 @@ def from_patches(out_NOHW: Tensor, weights: DecoderWeights) -> Tensor:
 
 
 def to_patches(gradient_N4HW: Tensor, weights: DecoderWeights) -> Tensor:
-    """Pull a gradient back through :func:`from_patches`; channels-last. Pixels that were cut off have none."""
+    """Pull a gradient back through :func:`from_patches`; channels-last. Pixels that were cut off have gradient 0."""
     if weights.patch == 1:
         return gradient_N4HW.contiguous(memory_format=torch.channels_last)
     (height, width), (down, across, _), p = weights.size, weights.grid_HWO.shape, weights.patch
@@ -144,30 +146,32 @@ def first_layer(z_NZ: Tensor, weights: DecoderWeights) -> Tensor:
     return hidden.view(rows, height, width, channels).permute(0, 3, 1, 2)
 
 
-def run(z_NZ: Tensor, weights: DecoderWeights) -> tuple[Tensor, list[Tensor]]:
-    """Decode without a graph: the output ``[N, 4, H, W]``, and the input of every convolution but the first."""
-    x, seen = first_layer(z_NZ, weights), []
+def decode_forward(z_NZ: Tensor, weights: DecoderWeights) -> tuple[Tensor, list[Tensor]]:
+    """Decode without a graph: the output ``[N, 4, H, W]``, and the inputs of all convolutions but the first."""
+    x, activations = first_layer(z_NZ, weights), []
     for weight, bias in pairs(weights.rest):
-        seen.append(elu_(x))
-        x = F.conv2d(seen[-1], weight, bias, padding=weight.shape[-1] // 2)
-    return from_patches(x, weights), seen
+        activations.append(elu_(x))
+        x = F.conv2d(activations[-1], weight, bias, padding=weight.shape[-1] // 2)
+    return from_patches(x, weights), activations
 
 
-def pull(
-    gradient_N4HW: Tensor, z_NZ: Tensor, seen: list[Tensor], weights: DecoderWeights, *, to_weights: bool
+def decode_backward(
+    gradient_N4HW: Tensor, z_NZ: Tensor, activations: list[Tensor], weights: DecoderWeights, *, to_weights: bool
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Pull the gradient of :func:`run`'s output back: ``(dz_NZ, gradients of weights.tensors or nothing)``.
+    """Pull the gradient of the output of :func:`decode_forward` back to ``z_NZ`` and, on request, to the weights.
 
-    They are returned in the precision of ``z_NZ``, in which those of several decodes can be added up.
+    Returns:
+        ``dz_NZ``, and the gradients of ``weights.tensors`` or nothing. All are in the precision of ``z_NZ``, in which
+        those of several decodes can be added.
     """
-    found: list[Tensor] = []
+    gradients: list[Tensor] = []
     gradient = to_patches(gradient_N4HW.to(weights.latent_ZO.dtype), weights)
-    for (weight, bias), x in zip(reversed(list(pairs(weights.rest))), reversed(seen), strict=True):
+    for (weight, bias), x in zip(reversed(list(pairs(weights.rest))), reversed(activations), strict=True):
         gradient, dweight, dbias = _convolution_backward(gradient, x, weight, bias, to_weights)
-        found += [dbias, dweight]
+        gradients += [dbias, dweight]
         gradient = elu_backward_(gradient, x)
     dz_NZ, dlatent, dgrid = _first_layer_backward(gradient, z_NZ, weights, to_weights)
-    dweights = (dlatent, dgrid, *reversed(found)) if to_weights else ()
+    dweights = (dlatent, dgrid, *reversed(gradients)) if to_weights else ()
     return dz_NZ, tuple(dweight.to(z_NZ.dtype) for dweight in dweights)
 
 
@@ -209,14 +213,14 @@ def _with_constant(z_NZ: Tensor, weights: DecoderWeights) -> Tensor:
 
 
 def _taps_inside(kernel: int, like: Tensor) -> Tensor:
-    """Which of a kernel's taps fall inside the image, case by case along an axis: ``[k (cases), k (taps)]``."""
+    """For each case along an axis, which taps of a kernel are inside the image: ``[k (cases), k (taps)]``."""
     place = torch.arange(kernel, device=like.device)
     tap = place[:, None] + place[None, :] - kernel // 2
     return ((tap >= 0) & (tap < kernel)).to(like.dtype)
 
 
 def _cases(size: int, kernel: int, like: Tensor) -> Tensor:
-    """The case of each of ``size`` pixels along an axis, one-hot ``[size, k]``: the middle one is repeated."""
+    """The case of each of ``size`` pixels along an axis, one-hot ``[size, k]``; the middle case is repeated."""
     edge, pixel = kernel // 2, torch.arange(size, device=like.device)
     case = pixel.clamp(max=edge) + (pixel - (size - 1 - edge)).clamp(min=0)
     return (case[:, None] == torch.arange(kernel, device=like.device)).to(like.dtype)

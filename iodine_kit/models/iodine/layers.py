@@ -1,4 +1,4 @@
-"""Building blocks with the release's conventions: Sonnet's initialisation, TensorFlow's SAME padding, coordinates."""
+"""Layers with the conventions of the release: Sonnet's initialisation, TensorFlow's SAME padding, coordinates."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Linear(nn.Linear):
 
 
 class Conv(nn.Conv2d):
-    """A convolution with Sonnet 1's initialisation and TensorFlow's SAME padding (asymmetric where it must be)."""
+    """A convolution with Sonnet 1's initialisation and TensorFlow's SAME padding (asymmetric where necessary)."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> None:
         super().__init__(in_channels, out_channels, kernel, stride)
@@ -51,7 +51,7 @@ class Conv(nn.Conv2d):
 def conv_same(
     x_NCHW: Tensor, weight: Tensor, bias: Tensor | None, stride: int, precision: torch.dtype | None = None
 ) -> Tensor:
-    """A convolution with TensorFlow's SAME padding, computed in ``precision`` or that of the weight."""
+    """A convolution with TensorFlow's SAME padding, computed in ``precision``, which defaults to the weight's."""
     precision, kernel = precision or weight.dtype, weight.shape[-1]
     x_NCHW, weight, bias = x_NCHW.to(precision), weight.to(precision), None if bias is None else bias.to(precision)
     (top, bottom), (left, right) = (_same_padding(size, kernel, stride) for size in x_NCHW.shape[-2:])
@@ -66,16 +66,17 @@ def _same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
 
 
 class _AddShared(torch.autograd.Function):
-    """Broadcasting, with a fast sum over slots in its backward pass.
+    """A broadcast sum whose backward pass adds up over slots by a matrix product.
 
-    PyTorch's own sum is slow, most of all in bfloat16. A product with a row of ones is not, and it sums in float32.
+    PyTorch's own sum is slow, especially in bfloat16. A product with a row of ones is fast, and adds in float32.
     """
 
     @staticmethod
     def forward(ctx: Any, own_NCHW: Tensor, shared_BCHW: Tensor) -> Tensor:
         apart, both_NCHW = (len(shared_BCHW), -1, *own_NCHW.shape[1:]), torch.empty_like(own_NCHW)
         ctx.slots = len(own_NCHW) // len(shared_BCHW)
-        torch.add(own_NCHW.view(apart), shared_BCHW[:, None], out=both_NCHW.view(apart))  # a view could not be changed
+        # Written into a new tensor, because autograd forbids in-place changes of a view.
+        torch.add(own_NCHW.view(apart), shared_BCHW[:, None], out=both_NCHW.view(apart))
         return both_NCHW
 
     @staticmethod
@@ -88,7 +89,7 @@ class _AddShared(torch.autograd.Function):
 
 
 class _Elu(torch.autograd.Function):
-    """ELU in place, with a backward pass that is fast on channels-last images whatever the gradient's layout is."""
+    """ELU in place, with a backward pass on channels-last images that is fast for every layout of the gradient."""
 
     @staticmethod
     def forward(ctx: Any, x_NCHW: Tensor) -> Tensor:
@@ -106,30 +107,30 @@ class _Elu(torch.autograd.Function):
 
 
 def add_shared(own_NCHW: Tensor, shared_BCHW: Tensor) -> Tensor:
-    """Add to every slot's image what all slots of a scene share: ``[N, C, H, W]`` + ``[B, C, H, W]``, N = B·K."""
-    if torch.compiler.is_compiling():  # which does without, and does not take it
+    """Add what the slots of a scene share to each slot's map: ``[N, C, H, W]`` + ``[B, C, H, W]``, N = B·K."""
+    if torch.compiler.is_compiling():  # the compiler fuses this sum, and does not accept the function
         return own_NCHW + shared_BCHW.repeat_interleave(len(own_NCHW) // len(shared_BCHW), 0)
     return _AddShared.apply(own_NCHW, shared_BCHW)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def elu(x_NCHW: Tensor) -> Tensor:
-    """ELU of a channels-last image that nothing else needs: it may be changed in place."""
+    """ELU of a channels-last map that no other operation needs, so that it can change in place."""
     if torch.compiler.is_compiling():
         return F.elu(x_NCHW)
     return _Elu.apply(x_NCHW)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def elu_(x: Tensor) -> Tensor:
-    """ELU in place, where no graph is wanted: x where positive, e^x − 1 elsewhere."""
+    """ELU in place, without a graph: x where positive, e^x − 1 elsewhere."""
     if x.device.type != "cpu" or x.dtype == torch.bfloat16 or torch.compiler.is_compiling():
-        return F.elu_(x)  # one kernel; and in bfloat16 e^x − 1 would be lost near 0
-    # On CPUs PyTorch's 2^x is several times as fast as its e^x, which pays for the passes over memory that it takes.
+        return F.elu_(x)  # a single kernel; and in bfloat16, e^x − 1 would lose its digits near 0
+    # On CPUs, PyTorch's 2^x is several times as fast as its e^x, which outweighs the additional passes over memory.
     below = torch.exp2(x.clamp(max=0).mul_(_LOG2_E)).sub_(1)
     return torch.maximum(x, below, out=x)
 
 
 def elu_backward_(gradient: Tensor, y: Tensor) -> Tensor:
-    """Pull a gradient back through :func:`elu_`, in place; ``y`` is its output, and its slope 1 or y + 1."""
+    """Pull a gradient back through :func:`elu_`, in place; ``y`` is its output, and its slope is 1 or y + 1."""
     backward = torch.ops.aten.elu_backward.grad_input
     return backward(gradient, 1.0, 1.0, 1.0, True, y, grad_input=gradient)  # type: ignore[no-any-return]
 

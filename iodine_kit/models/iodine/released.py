@@ -1,9 +1,9 @@
-"""The variables of the released code's checkpoints, and which parameter of this model each of them is.
+"""The variables in checkpoints of the released code, and the parameters of this model that correspond to them.
 
 The names are those of TensorFlow 1 and Sonnet 1 in google-deepmind/deepmind-research ``iodine``. Convolutions are
-stored as height, width, in, out, matrices as in, out. The rows of the LSTM's matrix (input, then state), its columns
-(gates i, j, f, o) and the order of the refinement inputs are the same here, so every variable is a parameter, at most
-transposed.
+stored as height, width, in, out; matrices as in, out. The rows of the LSTM's matrix (input, then state), its columns
+(gates i, j, f, o) and the order of the refinement inputs are the same as here. So every variable is a parameter,
+possibly transposed.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
 
 PRESETS: Final = ("release-clevr6", "release-multi-dsprites", "release-tetrominoes")
-"""The nets that were released, by their presets; no two have the same shapes."""
+"""The presets of the released networks; no two networks have the same shapes."""
 STEP: Final = "global_step"
-"""The variable that counts the steps of training."""
+"""The variable that counts the training steps."""
 _SCOPES: Final = ("encoder_net/", "recurrent_net/", "refinement_head/", "pixel_decoder/", "model/iodine/")
 _LETTER: Final = {"weight": "w", "bias": "b"}
 _NORM: Final = {"gain": "gamma", "offset": "beta"}
@@ -37,12 +37,12 @@ _NORM: Final = {"gain": "gamma", "offset": "beta"}
 
 @dataclass(frozen=True)
 class Counterpart:
-    """A variable of a checkpoint and the parameter that it is.
+    """The parameter that corresponds to a variable of a checkpoint.
 
     Attributes:
-        parameter: its name in the model's ``state_dict``.
-        shape: the variable's.
-        axes: the variable's axes in the order that the parameter has them.
+        parameter: name in the model's ``state_dict``.
+        shape: shape of the variable.
+        axes: axes of the variable in the parameter's order.
     """
 
     parameter: str
@@ -51,19 +51,19 @@ class Counterpart:
 
 
 def counterparts(config: IodineConfig) -> dict[str, Counterpart]:
-    """The variables that a checkpoint of this net holds, by name."""
+    """The variables in a checkpoint of this network, by name."""
     from iodine_kit.models.iodine import build
 
-    found = {}
+    result = {}
     for parameter, value in build(config, seed=0).state_dict().items():
         axes = {4: (3, 2, 0, 1), 2: (1, 0)}.get(value.dim(), (0,))
         shape = tuple(value.shape[axes.index(axis)] for axis in range(value.dim()))
-        found[variable_of(parameter)] = Counterpart(parameter, shape, axes)
-    return found
+        result[variable_of(parameter)] = Counterpart(parameter, shape, axes)
+    return result
 
 
 def variable_of(parameter: str) -> str:
-    """What the released code calls a parameter."""
+    """The name of a parameter in the released code."""
     *module, kind = parameter.split(".")
     letter, place = _LETTER.get(kind, ""), ".".join(module)
     if parameter == "initial":
@@ -74,32 +74,33 @@ def variable_of(parameter: str) -> str:
         return f"recurrent_net/lstm/lstm/{letter}_gates"
     if place == "refinement.head":
         return f"refinement_head/residual_head/linear/{letter}"
-    if found := re.fullmatch(r"refinement\.(convs|mlp)\.(\d+)", place):
-        layer = f"mlp/linear_{int(found[2]) // 2}" if found[1] == "mlp" else f"conv_net_2d/conv_2d_{found[2]}"
+    if match := re.fullmatch(r"refinement\.(convs|mlp)\.(\d+)", place):
+        layer = f"mlp/linear_{int(match[2]) // 2}" if match[1] == "mlp" else f"conv_net_2d/conv_2d_{match[2]}"
         return f"encoder_net/cnn/{layer}/{letter}"  # every other module of the MLP is an ELU
     number = 0 if place == "decoder.first" else 1 + int(module[-1])
     return f"pixel_decoder/broadcast_conv/conv_net_2d/conv_2d_{number}/{letter}"
 
 
 def misfit(expected: Mapping[str, Counterpart], shapes: Shapes) -> str:
-    """Say of the first variable that is missing, too many or of another shape; "" if all fit.
+    """Describe the first variable that is missing, unexpected, or has another shape; "" if all fit.
 
-    Variables outside the net do not matter (the factor regressor's, Adam's moments, counters).
+    Variables outside the network are ignored (those of the factor regressor, Adam's moments, counters).
     """
     for name, counterpart in expected.items():
         if name not in shapes:
             return f"'{name}' is missing in the checkpoint"
         if shapes[name] != counterpart.shape:
-            return f"'{name}' is {list(shapes[name])} in the checkpoint and {list(counterpart.shape)} in the net"
+            return f"'{name}' is {list(shapes[name])} in the checkpoint and {list(counterpart.shape)} in the network"
     more = [name for name in shapes if name.startswith(_SCOPES) and not _belongs(name, expected)]
-    return f"'{more[0]}' is in the checkpoint and not in the net" if more else ""
+    return f"'{more[0]}' is in the checkpoint, but not in the network" if more else ""
 
 
 def fitting_preset(shapes: Shapes, place: str) -> str:
-    """The preset of the released net that a checkpoint's variables belong to.
+    """The preset of the released network to which a checkpoint's variables belong.
 
     Raises:
-        SchemaError: for none; the message names the one that most variables fit, and the first that does not.
+        SchemaError: if there is none; the message names the network that fits best, and the first variable that does
+            not fit it.
     """
     nets = {preset: counterparts(IodineConfig.model_validate({"preset": preset})) for preset in PRESETS}
     fitting = [preset for preset, net in nets.items() if not misfit(net, shapes)]
@@ -107,41 +108,45 @@ def fitting_preset(shapes: Shapes, place: str) -> str:
         return fitting[0]
     nearest = max(nets, key=lambda preset: _agreeing(nets[preset], shapes))
     if not _agreeing(nets[nearest], shapes):
-        raise SchemaError(f"{place}: holds no variable of the released IODINE; name a checkpoint of that code")
+        raise SchemaError(f"{place}: contains no variable of the released IODINE; use a checkpoint of that code")
     raise SchemaError(
-        f"{place}: fits none of the released nets; nearest is {nearest}, but {misfit(nets[nearest], shapes)}; "
-        "if it is another net, name the nearest with --preset and describe it with --set model.KEY=VALUE"
+        f"{place}: fits none of the released networks; the nearest is {nearest}, but {misfit(nets[nearest], shapes)}; "
+        "for another network, name the nearest with --preset and set the differences with --set model.KEY=VALUE"
     )
 
 
 def weights(
     expected: Mapping[str, Counterpart], read: Callable[[str], Array], names: Iterable[str], place: str
 ) -> dict[str, Tensor]:
-    """The model's ``state_dict``, ``float32``, from variables that :func:`misfit` has nothing against.
+    """The model's ``state_dict``, ``float32``, from variables in which :func:`misfit` finds no difference.
 
     Args:
-        read: gives a variable's values.
-        names: the variables in the order in which they are best read.
+        expected: variables of the network.
+        read: returns the values of a variable.
+        names: the variables in the order in which to read them.
+        place: names the checkpoint in messages.
 
     Raises:
-        CorruptDataError: a weight is not finite.
+        CorruptDataError: if a weight is not finite.
     """
     import torch
 
-    found = {}
+    state = {}
     for name in names:
         counterpart, values = expected[name], read(name).astype(np.float32)
         if not np.isfinite(values).all():
-            raise CorruptDataError(f"{place}: '{name}' has values that are not finite; import an earlier checkpoint")
-        found[counterpart.parameter] = torch.from_numpy(np.ascontiguousarray(values.transpose(counterpart.axes)))
-    return found
+            raise CorruptDataError(
+                f"{place}: '{name}' contains values that are not finite; import an earlier checkpoint"
+            )
+        state[counterpart.parameter] = torch.from_numpy(np.ascontiguousarray(values.transpose(counterpart.axes)))
+    return state
 
 
 def _agreeing(expected: Mapping[str, Counterpart], shapes: Shapes) -> int:
-    """Numbers in the variables that fit a net."""
+    """Number of values in the variables that fit a network."""
     return sum(prod(one.shape) for name, one in expected.items() if shapes.get(name) == one.shape)
 
 
 def _belongs(name: str, expected: Mapping[str, Counterpart]) -> bool:
-    """Whether a variable is of the net, or an optimiser's slot of one: those are called ``VARIABLE/Adam`` and so on."""
+    """Whether a variable belongs to the network, or is an optimiser's slot ``VARIABLE/Adam`` of one that does."""
     return name in expected or name.rpartition("/")[0] in expected

@@ -90,11 +90,11 @@ def test_another_net_than_the_released_ones_can_be_described(tmp_path: Path) -> 
     wide["pixel_decoder/broadcast_conv/conv_net_2d/conv_2d_3/b"] = np.zeros(48, np.float32)
     index = checkpoint(tmp_path / "wide", "tetrominoes", **wide)
     with pytest.raises(
-        SchemaError, match=r"fits none of the released nets; nearest is release-tetrominoes, but '.*3/w' is"
+        SchemaError, match=r"fits none of the released networks; the nearest is release-tetrominoes, but '.*3/w' is"
     ):
         imported(tmp_path, index)
     decoder = {"channels": [32, 32, 32, 48]}
-    with pytest.raises(SchemaError, match="fits none of the released nets"):
+    with pytest.raises(SchemaError, match="fits none of the released networks"):
         imported(tmp_path, index, decoder=decoder)
     assert imported(tmp_path, index, preset="release-tetrominoes", decoder=decoder).facts["parameters"] > 199_568
 
@@ -130,7 +130,7 @@ def test_a_deepmind_archive_with_another_net_in_a_folder_is_told(zipped: Path, t
 
 def test_weights_that_are_not_finite_and_steps_that_are_none_are_told(tmp_path: Path) -> None:
     name = "model/iodine/preprocess/layer_norm_dmask/beta"
-    with pytest.raises(CorruptDataError, match=f"'{name}' has values that are not finite"):
+    with pytest.raises(CorruptDataError, match=f"'{name}' contains values that are not finite"):
         imported(tmp_path, checkpoint(tmp_path / "nan", "tetrominoes", **{name: np.array([np.nan], np.float32)}))
     with pytest.raises(CorruptDataError, match="'global_step' is no number of steps"):
         imported(tmp_path, checkpoint(tmp_path / "minus", "tetrominoes", global_step=np.int64(-1)))

@@ -14,7 +14,8 @@ from iodine_kit.config import build
 from iodine_kit.errors import CountError
 from iodine_kit.evaluation.probing.slots import owned_shares
 from iodine_kit.models import iodine
-from iodine_kit.models.iodine.posterior import draw_noise, scale_of
+from iodine_kit.models.iodine.decode_step import scale_of
+from iodine_kit.models.iodine.model import draw_noise
 from iodine_kit.stages.traverse import TraverseConfig, moves, places, sharpest
 
 LATENT, SLOTS = 3, 4
