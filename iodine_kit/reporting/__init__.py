@@ -1,1 +1,1 @@
-"""Reports: pages from what an evaluation found. Each module of ``sections`` is one section of the page."""
+"""Pages and figures: the report of an evaluation, the statistics of a data set, the results of a study."""

@@ -1,4 +1,4 @@
-"""Which colour an entity or a slot has, so that a slot looks like the object that it found."""
+"""Colours of entities and slots: a slot has the colour of the object that it matches."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from iodine_kit.records import Bytes
 
 BACKGROUND = np.array([16, 15, 20], np.uint8)
 
-# Okabe and Ito's seven, told apart with any colour vision, then Tol's muted set for crowded scenes; beyond, again.
+# The seven colours of Okabe and Ito, distinct with any colour vision, then Tol's muted set; beyond these, repeated.
 _PALETTE = (
-    "56b4e9 e69f00 009e73 f0e442 cc79a7 d55e00 0072b2 "  # Okabe-Ito, the two blues and the two oranges kept apart
+    "56b4e9 e69f00 009e73 f0e442 cc79a7 d55e00 0072b2 "  # Okabe-Ito, with the two blues and the two oranges far apart
     "882255 44aa99 ddcc77 332288 999933 aa4499 88ccee"
 )
 PALETTE: Bytes = np.array([list(bytes.fromhex(code)) for code in _PALETTE.split()], np.uint8)
 
 
 def entity_colours(entities: int) -> Bytes:
-    """Colour of each true entity, ``uint8[N, 3]``; entity 0, the background, is near-black."""
+    """Colour of each entity, ``uint8[N, 3]``; entity 0, the background, is near-black."""
     objects = PALETTE[np.arange(max(entities - 1, 0)) % len(PALETTE)]
     return np.concatenate([BACKGROUND[None], objects])[:entities]
 
 
 def overlap(true_mask: Bytes, predicted_mask: Bytes, slots: int) -> NDArray[np.int64]:
-    """Pixels that a slot and an entity share, ``int64[K, N]``; masks ``uint8[H, W]``, all predicted values below K."""
+    """Number of pixels that each slot and entity share, ``int64[K, N]``; both masks are ``uint8[H, W]``."""
     entities = int(true_mask.max()) + 1
     cell = predicted_mask.astype(np.int64).ravel() * entities + true_mask.ravel()
     return np.bincount(cell, minlength=slots * entities).reshape(slots, entities)
@@ -34,9 +34,9 @@ def overlap(true_mask: Bytes, predicted_mask: Bytes, slots: int) -> NDArray[np.i
 def match_slots(shared: NDArray[np.int64]) -> NDArray[np.int64]:
     """Entity of each slot, ``int64[K]``, −1 for none, from the shared pixels ``int64[K, N]``.
 
-    Objects come first, one slot each, so that together they share the most pixels: a slot may well hold an object and
-    the background around it. A slot has found an object only if it holds a third of it. Of the slots that are left, the
-    one with the most background is the background's.
+    Each object gets at most one slot, such that the number of shared pixels is largest: a slot may contain an object
+    and the background around it. A slot matches an object only if it contains at least a third of it. Of the other
+    slots, the one with the most background matches the background.
     """
     match = np.full(len(shared), -1, np.int64)
     objects = shared[:, 1:]
@@ -50,10 +50,11 @@ def match_slots(shared: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def slot_colours(shared: NDArray[np.int64], match: NDArray[np.int64]) -> Bytes:
-    """Colour of each slot, ``uint8[K, 3]``: its entity's if it has one.
+    """Colour of each slot, ``uint8[K, 3]``: the colour of its entity, if it matches one.
 
-    Other slots that hold background most of all are dark greys, each another, for IODINE may divide the background;
-    the rest, pieces of an object that another slot got, have colours that no entity of the scene has.
+    The other slots that contain mostly background are different dark greys, because IODINE may divide the background.
+    All others, which contain parts of an object that matches another slot, have colours that no entity of the scene
+    has.
     """
     slots, entities = shared.shape
     colours = np.zeros((slots, 3), np.uint8)

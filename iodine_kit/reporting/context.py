@@ -1,4 +1,4 @@
-"""Everything a report may show, gathered once, so that sections only choose and draw."""
+"""The content of a report, gathered once, so that sections only choose from it and draw."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ class MetricSummary:
     """A metric over the scenes of a split.
 
     Attributes:
-        title, convention: as the metric states them.
+        title, convention: of the metric plug-in.
         mean, std, median: over the ``n`` scenes where it is defined; NaN if there is none.
-        undefined: number of scenes left out.
-        published: what the literature reports, for example ``"99.2 ± 0.4 %"``; "" if nothing.
+        undefined: number of scenes without a score, which are omitted.
+        published: the value in the literature, for example ``"99.2 ± 0.4 %"``, or "".
         scores: ``float64[n + undefined]``, per scene, NaN where undefined.
         by_step: mean after every decode, ``float64[T+1]``, or empty.
         unit: "" | "nats" | "dB" | …; better: "higher" | "lower".
         interval: of the mean, (low, high), or ``None``.
-        degenerate: number of scenes whose score a convention decided.
-        group: what the metric is about: see :data:`GROUPS`.
+        degenerate: number of scenes whose score a convention gives.
+        group: one of :data:`GROUPS`, or a name of its own.
     """
 
     title: str
@@ -48,17 +48,17 @@ GROUPS = ("Segmentation", "Image", "Likelihood")
 
 @dataclass(frozen=True)
 class SceneView:
-    """One scene as the report shows it. Shapes as in :mod:`iodine_kit.records`, without the batch axis.
+    """One scene of the report. Shapes are as in :mod:`iodine_kit.records`, without the batch axis.
 
     Attributes:
-        key: the scene's.
-        scores: by metric name.
+        key: of the scene.
+        scores: by the metric's name.
         image: ``uint8[H, W, 3]``; true_mask ``uint8[H, W]``.
         step_mask: ``uint8[T+1, H, W]``; the last is the prediction.
         soft_mask: ``float[K, H, W]`` or ``None``; component: ``uint8[K, H, W, 3]`` or ``None``.
         reconstruction: ``float32[H, W, 3]`` in [0, 1], not clipped, or ``None``.
         objects: number of visible objects.
-        others: what other runs predicted, (name, ``uint8[H, W]``, score by the first metric).
+        others: predictions of other runs as (name, ``uint8[H, W]``, score by the first metric).
     """
 
     key: str
@@ -75,13 +75,13 @@ class SceneView:
 
 @dataclass(frozen=True)
 class Traversal:
-    """A slot of a scene, its most informative latent dimensions moved while all else stays.
+    """One slot of a scene with its most informative latent dimensions varied, one at a time.
 
     Attributes:
-        key, slot: which.
+        key, slot: of the scene, and the index of the slot.
         image: ``uint8[H, W, 3]``, the input.
         dimension: ``int64[D]``; offset: ``float32[V]``, in standard deviations of the dimension over object slots.
-        component: ``uint8[D, V, H, W, 3]``, the slot alone; blend: ``uint8[D, V, H, W, 3]``, the whole image.
+        component: ``uint8[D, V, H, W, 3]``, the slot alone; blend: ``uint8[D, V, H, W, 3]``, the whole scene.
     """
 
     key: str
@@ -95,14 +95,14 @@ class Traversal:
 
 @dataclass(frozen=True)
 class LineageItem:
-    """One artifact of the chain that led here.
+    """One artifact of the lineage.
 
     Attributes:
         role: dataset, run, predictions or evaluation.
         directory: ``kind/name-key12``; key: all 64 digits.
-        facts: (label, value) pairs worth telling.
+        facts: (label, value) pairs to show.
         files: (path, bytes, sha256); sources: (name, bytes, sha256) of files from outside the store.
-        config: dotted name → value.
+        config: values by dotted name.
     """
 
     role: str
@@ -116,31 +116,31 @@ class LineageItem:
 
 @dataclass(frozen=True)
 class ReportContext:
-    """The report's material.
+    """The content of the report.
 
     Attributes:
         title, summary: heading and one paragraph of plain text.
         dataset, split, resolution: what was evaluated; resolution as (height, width).
-        slots, steps: K and T at test time, K ``None`` if unknown, T 0 for a model that does not refine; ``restarts``:
-            inferences per scene, of which the best by ELBO was kept.
+        slots, steps: K and T at test time; K is ``None`` if unknown, T is 0 for a model that does not refine.
+        restarts: inferences per scene, of which the one with the lowest loss was kept.
         metrics: by name, the most important first.
-        scenes: to picture, in the data set's order.
-        training: rows of the training log, whose columns :mod:`iodine_kit.reporting.curves` knows.
-        training_facts: (label, value) pairs on how fast training went, and on what.
-        total: scenes of the evaluation, of which ``scenes`` may be a part.
-        model: whose predictions these are, where no run of the chain says it; "" otherwise.
-        rules: (label, sentence) pairs: convention, resizing, how intervals were drawn.
+        scenes: to show, in the order of the data set.
+        training: rows of the training log, with the columns of :mod:`iodine_kit.reporting.curves`.
+        training_facts: (label, value) pairs on the speed of training and the device.
+        total: number of scenes of the evaluation; ``scenes`` may be fewer.
+        model: the name of the model if the lineage has no run, else "".
+        rules: (label, sentence) pairs: convention, resizing, method of the intervals.
         level: of the intervals, for example 0.95.
-        groups, objects: breakdowns by scene and by object, as an evaluation's facts have them.
-        worst, best: keys of scenes by the first metric.
-        elbo: final ELBO per scene in nats, ``float64[total]``, or ``None``.
+        groups, objects: breakdowns by scene and by object, as in the facts of an evaluation.
+        worst, best: keys of the scenes with the lowest and the highest scores by the first metric.
+        elbo: final ELBO of each scene in nats, ``float64[total]``, or ``None``.
         comparison: facts of a comparison with other runs, or ``None``.
         probe: facts of a probe of the latents, or ``None``.
         traversals: of some slots.
-        most_bytes: of the scenes' pictures; further scenes are left out.
+        most_bytes: limit on the size of the scenes' pictures; scenes beyond it are omitted. ``None`` for no limit.
         elbo_by_step: mean ELBO in nats per image after every decode, ``[T+1]``, or empty.
         lineage: from the data set to the evaluation.
-        command: the shell command that makes this report again.
+        command: the shell command that reproduces the report.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""Curves of the training log: which there are, and all of them as one picture that needs no page."""
+"""Curves of the training log, for a page and as one SVG file."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from iodine_kit.reporting.charts.axes import drawable
 from iodine_kit.reporting.charts.standalone import svg
 
 Rows = Sequence[Mapping[str, Any]]
-"""The training log: ``step``, and any of the columns below; a value that is missing or null is not drawn."""
+"""The training log: ``step`` and any of the columns below; missing values and nulls are not drawn."""
 
 
 class _Column(NamedTuple):
     """A column of the log.
 
-    ``log``: by logarithm if it is positive over a wide range; ``zero``: above 0; ``late``: second half again.
+    Attributes:
+        log: use a logarithmic axis if the values are positive and have a wide range.
+        zero: include 0 in the axis.
+        late: draw the second half again if it is flat in the first drawing.
     """
 
     name: str
@@ -43,31 +46,31 @@ _COLUMNS = (
     _Column("kl_weight", "Weight of the KL term"),
 )
 _CONVERGED = 5
-"""The second half is drawn again where all values span so many times what it spans: its own course cannot be seen."""
-_FEW = 10
+"""The second half is drawn again if the range of all values is this many times its own range."""
+_MIN_ROWS = 10
+"""The second half is not drawn again if it has fewer rows."""
 
 
 def training_plots(rows: Rows) -> list[Plot]:
-    """A plot for each column that has a finite value; rows that do not have a column are no gap in it."""
-    plots = (drawn for column in _COLUMNS for drawn in _plots(rows, column))
-    return [plotted for plotted in plots if plotted]
+    """A plot for each column with a finite value; a row without the column does not interrupt its curve."""
+    return [plot for column in _COLUMNS for plot in _plots(rows, column) if plot]
 
 
 def curves_svg(rows: Rows, title: str) -> str:
-    """All curves as a standalone SVG file; the same rows give the same text."""
+    """All curves as a standalone SVG file. Same rows, same text."""
     plots = training_plots(rows)
     return svg(plots, title, _subtitle(rows) if plots else "The training log has no finite value.")
 
 
 def thinning(rows: int) -> str:
-    """What the curves show of so many rows, as the end of a sentence."""
+    """How the curves show this many rows, as the end of a sentence."""
     if rows <= MOST_POINTS:
-        return "nothing is smoothed"
-    return f"of each of {MOST_POINTS // 2} intervals the lowest and the highest value; nothing is smoothed"
+        return "not smoothed"
+    return f"the lowest and the highest value of each of {MOST_POINTS // 2} intervals, not smoothed"
 
 
 def _subtitle(rows: Rows) -> str:
-    return f"{len(rows):,} row{'s' * (len(rows) != 1)} of the training log; {thinning(len(rows))}."
+    return f"{len(rows):,} row{'s' * (len(rows) != 1)} of the training log: {thinning(len(rows))}."
 
 
 def _plots(log: Rows, column: _Column) -> list[Plot | None]:
@@ -76,28 +79,28 @@ def _plots(log: Rows, column: _Column) -> list[Plot | None]:
         return []
     steps = _stacked([row.get("step") for row in rows])[0]
     values = _stacked([row[column.name] for row in rows])
-    drawn = [_plot(steps, values, column, column.title)]
+    plots = [_plot(steps, values, column, column.title)]
     half = len(rows) // 2
-    if column.late and half >= _FEW and _span(values) > _CONVERGED * _span(values[:, half:]):
-        drawn.append(_plot(steps[half:], values[:, half:], column, f"{column.title}, second half"))
-    return drawn
+    if column.late and half >= _MIN_ROWS and _span(values) > _CONVERGED * _span(values[:, half:]):
+        plots.append(_plot(steps[half:], values[:, half:], column, f"{column.title}, second half"))
+    return plots
 
 
 def _plot(steps: Array, values: Array, column: _Column, title: str) -> Plot | None:
-    how: dict[str, Any] = {"title": title, "x_label": "step", "unit": column.unit, "log": column.log}
+    options: dict[str, Any] = {"title": title, "x_label": "step", "unit": column.unit, "log": column.log}
     if len(values) == 1:
-        return plot(steps, values[0], **how, zero=column.zero)
-    return family(steps, values, name="refinement step", **how)
+        return plot(steps, values[0], **options, zero=column.zero)
+    return family(steps, values, name="refinement step", **options)
 
 
 def _span(values: Array) -> float:
-    """Of the values that can be drawn; 0 if there is none. Halves, for a difference may not be finite."""
+    """Half the range of the drawable values, because the whole range may not be finite; 0 if there is none."""
     good = values[drawable(values)] / 2
     return float(good.max() - good.min()) if good.size else 0.0
 
 
 def _stacked(values: Sequence[Any]) -> Array:
-    """Numbers, or lists of possibly different lengths, as ``float64[S, n]``, NaN where one has no value."""
+    """Numbers, or lists of different lengths, as ``float64[S, n]``; NaN where a value is missing."""
     try:
         stacked: Array = np.array(values, np.float64)  # null becomes NaN
     except (TypeError, ValueError):

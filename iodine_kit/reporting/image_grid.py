@@ -1,4 +1,4 @@
-"""Scenes with their masks, or with what a model sees in them, as one picture: a line per scene."""
+"""Images and masks of several scenes as one picture, one line per scene."""
 
 from __future__ import annotations
 
@@ -6,75 +6,110 @@ import io
 from collections.abc import Collection, Sequence
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from iodine_kit.records import Array, Bytes, PredictionBatch, Scene, SceneBatch
 from iodine_kit.reporting import colours, pictures
-from iodine_kit.reporting.colours import BACKGROUND, entity_colours
 
-_GAP, _SIDE, _PAPER = 4, 96, 255
-_COLUMNS = 6
-_MOST_STEPS = 6
+_GAP, _MIN_SIDE, _COLUMNS, _MOST_STEPS = 4, 96, 6, 6
+_PAPER, _INK = 255, (29, 26, 36)
+_CAPTION_HEIGHT, _CAPTION_SIZE = 16, 11
 
 
-def mosaic(scenes: SceneBatch, predictions: PredictionBatch) -> Bytes:
-    """``uint8[H', W', 3]``: from left to right input, true mask, predicted mask after each decode, reconstruction.
+def segmentation_grid(scenes: SceneBatch, predictions: PredictionBatch) -> Bytes:
+    """From left to right: input, true mask, predicted mask after each decode, reconstruction; with column captions.
 
-    The true mask is left out where no scene has one, the reconstruction where it was not kept. A slot has its object's
-    colour, as :mod:`iodine_kit.reporting.colours` matches them on the last decode. Of many decodes some are shown, the
-    first and the last among them. Small images are enlarged by a whole number.
+    The true mask is omitted if no scene has one, and the reconstruction if it was not stored. At most six decodes are
+    shown, the first and the last among them. A slot has the colour of its object, matched on the last decode as in
+    :mod:`iodine_kit.reporting.colours`. Small images are enlarged by a whole factor.
+
+    Args:
+        scenes: B scenes of one size.
+        predictions: of the same scenes.
+
+    Returns:
+        ``uint8[H', W', 3]``.
     """
-    told = bool(scenes.mask.any())
-    lines = [_line(scenes, predictions, row, told) for row in range(len(scenes))]
-    height, width = scenes.mask.shape[1:]
-    return tiled(lines, max(1, round(_SIDE / max(height, width))))
+    has_truth = bool(scenes.mask.any())
+    decodes = 1 if predictions.step_mask is None else predictions.step_mask.shape[1]
+    steps = _chosen(decodes)
+    lines = [_line(scenes, predictions, row, steps, has_truth) for row in range(len(scenes))]
+    masks = ["prediction"] if decodes == 1 else [f"step {step}" for step in steps]
+    captions = ["input", *["true mask"] * has_truth, *masks]
+    captions += ["reconstruction"] * (predictions.reconstruction is not None)
+    return tile(lines, enlargement(scenes.mask.shape[1:]), captions)
 
 
-def _line(scenes: SceneBatch, predictions: PredictionBatch, row: int, told: bool) -> list[Bytes]:
+def enlargement(shape: Sequence[int], side: int = _MIN_SIDE) -> int:
+    """The whole factor that brings the longer side of an image ``[H, W]`` closest to ``side`` pixels; at least 1."""
+    return max(1, round(side / max(shape)))
+
+
+def tile(lines: Sequence[Sequence[Bytes]], factor: int, captions: Sequence[str] = ()) -> Bytes:
+    """Pictures in rows and columns with gaps, as one picture ``uint8[H', W', 3]``.
+
+    Args:
+        lines: rows of pictures ``uint8[H, W, 3]``, all of one size.
+        factor: by which each picture is enlarged.
+        captions: one for each column, above it; none by default.
+    """
+    height, width = (factor * side for side in lines[0][0].shape[:2])
+    head = _CAPTION_HEIGHT if captions else 0
+    shape = (head + len(lines) * (height + _GAP) + _GAP, len(lines[0]) * (width + _GAP) + _GAP, 3)
+    sheet = np.full(shape, _PAPER, np.uint8)
+    for i, line in enumerate(lines):
+        for j, part in enumerate(line):
+            top, left = head + _GAP + i * (height + _GAP), _GAP + j * (width + _GAP)
+            sheet[top : top + height, left : left + width] = part.repeat(factor, 0).repeat(factor, 1)
+    centres = [_GAP + width // 2 + j * (width + _GAP) for j in range(len(lines[0]))]
+    return _captioned(sheet, captions, centres) if captions else sheet
+
+
+def _captioned(sheet: Bytes, captions: Sequence[str], centres: Sequence[int]) -> Bytes:
+    """The picture with a caption at the top of each column, in the font that is part of Pillow."""
+    picture = Image.fromarray(sheet)
+    draw = ImageDraw.Draw(picture)
+    for caption, centre in zip(captions, centres, strict=True):
+        draw.text((centre, 3), caption, fill=_INK, anchor="ma", font_size=_CAPTION_SIZE)
+    return np.asarray(picture)
+
+
+def _line(
+    scenes: SceneBatch, predictions: PredictionBatch, row: int, steps: Sequence[int], has_truth: bool
+) -> list[Bytes]:
     truth = scenes.mask[row]
     masks = predictions.mask[row][None] if predictions.step_mask is None else predictions.step_mask[row]
-    palette = _slot_palette(truth, masks, told)
+    palette = _slot_palette(truth, masks, has_truth)
     parts = [scenes.image[row]]
-    parts += [colours.entity_colours(256)[truth]] if told else []
-    parts += [palette[masks[step]] for step in _chosen(len(masks))]
+    parts += [colours.entity_colours(256)[truth]] if has_truth else []
+    parts += [palette[masks[step]] for step in steps]
     if predictions.reconstruction is not None:
         parts.append(pictures.to_bytes(predictions.reconstruction[row]))
     return parts
 
 
-def _slot_palette(truth: Bytes, masks: Bytes, told: bool) -> Bytes:
+def _slot_palette(truth: Bytes, masks: Bytes, has_truth: bool) -> Bytes:
     slots = int(masks.max()) + 1
-    if not told:
+    if not has_truth:
         return colours.entity_colours(slots + 1)[1:]
     shared = colours.overlap(truth, masks[-1], slots)
     return colours.slot_colours(shared, colours.match_slots(shared))
 
 
-def _chosen(steps: int) -> Array:
-    """At most six of so many decodes, evenly."""
-    return np.unique(np.linspace(0, steps - 1, min(steps, _MOST_STEPS)).round().astype(int))
-
-
-def tiled(lines: Sequence[Sequence[Bytes]], factor: int) -> Bytes:
-    """Pictures of one size beside and below each other, with gaps; each enlarged by a whole ``factor``."""
-    height, width = (factor * side for side in lines[0][0].shape[:2])
-    shape = (len(lines) * (height + _GAP) + _GAP, len(lines[0]) * (width + _GAP) + _GAP, 3)
-    sheet = np.full(shape, _PAPER, np.uint8)
-    for i, line in enumerate(lines):
-        for j, part in enumerate(line):
-            top, left = _GAP + i * (height + _GAP), _GAP + j * (width + _GAP)
-            sheet[top : top + height, left : left + width] = part.repeat(factor, 0).repeat(factor, 1)
-    return sheet
+def _chosen(decodes: int) -> list[int]:
+    """Indices of at most six decodes, evenly spaced."""
+    spaced: Array = np.linspace(0, decodes - 1, min(decodes, _MOST_STEPS)).round().astype(int)
+    return [int(step) for step in np.unique(spaced)]
 
 
 def contact_sheet(scenes: Sequence[Scene], background: Collection[int]) -> bytes:
-    """A PNG: each scene's image, and to its right its mask, every entity in its colour.
+    """A PNG of scenes: each image with its mask to its right, every entity in its colour.
 
     Args:
-        scenes: all of one size; small ones are enlarged by a whole number.
+        scenes: all of one size; small ones are enlarged by a whole factor.
         background: mask indices that are shown near-black.
     """
-    factor = max(1, round(_SIDE / max(scenes[0].mask.shape)))
+    factor = enlargement(scenes[0].mask.shape)
     height, width = (factor * side for side in scenes[0].mask.shape)
     columns = min(_COLUMNS, len(scenes))
     rows = -(-len(scenes) // columns)
@@ -82,7 +117,7 @@ def contact_sheet(scenes: Sequence[Scene], background: Collection[int]) -> bytes
     sheet = np.full((rows * cell[0] + _GAP, columns * cell[1] + _GAP, 3), _PAPER, np.uint8)
     for number, scene in enumerate(scenes):
         row, column = divmod(number, columns)
-        pair = np.concatenate([scene.image, coloured(scene.mask, background)], axis=1)
+        pair = np.concatenate([scene.image, mask_picture(scene.mask, background)], axis=1)
         top, left = _GAP + row * cell[0], _GAP + column * cell[1]
         sheet[top : top + height, left : left + 2 * width] = pair.repeat(factor, 0).repeat(factor, 1)
     buffer = io.BytesIO()
@@ -90,9 +125,9 @@ def contact_sheet(scenes: Sequence[Scene], background: Collection[int]) -> bytes
     return buffer.getvalue()
 
 
-def coloured(mask: Bytes, background: Collection[int]) -> Bytes:
-    """An index mask ``uint8[H, W]`` as colours ``uint8[H, W, 3]``; several backgrounds are several near-blacks."""
-    palette = entity_colours(256)
+def mask_picture(mask: Bytes, background: Collection[int]) -> Bytes:
+    """An index mask ``uint8[H, W]`` in colours, ``uint8[H, W, 3]``; every background index has its own near-black."""
+    palette = colours.entity_colours(256)
     for shade, index in enumerate(sorted(background)):
-        palette[index] = BACKGROUND + 24 * shade
+        palette[index] = colours.BACKGROUND + 24 * shade
     return palette[mask]

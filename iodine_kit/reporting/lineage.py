@@ -1,4 +1,4 @@
-"""Where artifacts came from, in words and as a chain, for pages."""
+"""The lineage of artifacts for pages: how a data set was made, and which artifacts and files led to a result."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from iodine_kit.store import Artifact
 
 
 def dataset_provenance(dataset: Artifact) -> list[tuple[str, str]]:
-    """How a data set was made, as (label, value) pairs; what does not apply is left out."""
+    """How a data set was made, as (label, value) pairs; what does not apply is omitted."""
     config, facts = dataset.config, dataset.facts
     preprocess = config.get("preprocess", {})
     records, sources = facts.get("records", {}), dataset.manifest.identity.sources
@@ -25,11 +25,11 @@ def dataset_provenance(dataset: Artifact) -> list[tuple[str, str]]:
         ("Splits", _rule(config.get("split", {}))),
         ("Published counts", _pairs(facts.get("expected", {}))),
         ("Crop", str(preprocess.get("crop", ""))),
-        ("Resized to", f"{size} × {size}" if size else "as it was"),
+        ("Resized to", f"{size} × {size}" if size else "unchanged"),
         ("Objects allowed", _allowed(preprocess)),
         ("Records read", f"{records['read']:,}" if "read" in records else ""),
         ("Scenes filtered out", f"{records['filtered_scenes']:,}" if "filtered_scenes" in records else ""),
-        ("Bad records left out", f"{records['bad']:,}" if "bad" in records else ""),
+        ("Bad records omitted", f"{records['bad']:,}" if "bad" in records else ""),
         ("Stored as", _settings(config.get("format", {}))),
         ("Licence", facts["info"].get("licence", "")),
         ("Citation", facts["info"].get("citation", "")),
@@ -38,13 +38,15 @@ def dataset_provenance(dataset: Artifact) -> list[tuple[str, str]]:
 
 
 def lineage_of(
-    role: str, artifact: Artifact, told: Sequence[tuple[str, str]] = (), *, most_sources: int | None = None
+    role: str, artifact: Artifact, facts: Sequence[tuple[str, str]] = (), *, most_sources: int | None = None
 ) -> LineageItem:
-    """An artifact as a page's chain shows it: when and by which code it was made, its files, what it was made from.
+    """An artifact of the lineage: when and by which code it was made, its files, and the files it was made from.
 
     Args:
-        told: more facts to show, as (label, value) pairs.
-        most_sources: raw files above this number are not listed.
+        role: of the artifact in the lineage.
+        artifact: with its manifest.
+        facts: more facts to show, as (label, value) pairs.
+        most_sources: raw files are not listed if there are more than this number.
     """
     manifest = artifact.manifest
     made, sources = manifest.made, manifest.identity.sources
@@ -55,7 +57,7 @@ def lineage_of(
         role=role,
         directory=artifact.reference.directory,
         key=manifest.key,
-        facts=[("made", str(made["finished"])), ("seconds", f"{made['seconds']:.1f}"), ("code", code), *told],
+        facts=[("made", str(made["finished"])), ("seconds", f"{made['seconds']:.1f}"), ("code", code), *facts],
         files=[(path, record.bytes, record.sha256) for path, record in manifest.files.items()],
         sources=[(source.name, source.bytes, source.sha256) for source in listed],
         config=flatten(manifest.identity.config),
@@ -68,10 +70,10 @@ def _origin(config: Mapping[str, Any]) -> str:
 
 
 def _settings(table: Mapping[str, Any]) -> str:
-    """``"hdf5, compression none"``: a plug-in's name, and what it was told."""
-    told = [f"{key.replace('_', ' ')} {value}" for key, value in table.items()
+    """``"hdf5, compression none"``: a plug-in's name and its settings."""
+    values = [f"{key.replace('_', ' ')} {value}" for key, value in table.items()
             if key != "name" and value not in (None, "", [], {})]  # fmt: skip
-    return ", ".join([*([table["name"]] if "name" in table else []), *told])
+    return ", ".join([*([table["name"]] if "name" in table else []), *values])
 
 
 def _rule(split: Mapping[str, Any]) -> str:

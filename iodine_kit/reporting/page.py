@@ -1,4 +1,4 @@
-"""The report as one HTML document that needs nothing but a browser."""
+"""The report as one HTML document that needs only a browser."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from iodine_kit.registry import Registry
-from iodine_kit.reporting.charts.marks import series_css
+from iodine_kit.reporting.charts import series_css
 from iodine_kit.reporting.context import ReportContext
 from iodine_kit.reporting.sections import SECTIONS, SectionPlugin
 from iodine_kit.reporting.templating import fill
 
 
 class RenderedSection(NamedTuple):
-    """A section as the page shows it; ``name`` is its anchor."""
+    """A section of the page; ``name`` is its anchor."""
 
     name: str
     title: str
@@ -22,7 +22,7 @@ class RenderedSection(NamedTuple):
 
 
 def render_page(context: ReportContext, sections: Registry[SectionPlugin] = SECTIONS) -> str:
-    """The whole page: style, script and pictures inside, no address of the network. Same context, same bytes."""
+    """The page with style, script and pictures inside and no network address. Same context, same bytes."""
     return fill(
         "page.html", title=context.title, summary=context.summary, sections=render_sections(context, sections),
         light=series_css(), dark=series_css(dark=True),
@@ -30,7 +30,7 @@ def render_page(context: ReportContext, sections: Registry[SectionPlugin] = SECT
 
 
 def render_sections(context: ReportContext, sections: Registry[SectionPlugin] = SECTIONS) -> list[RenderedSection]:
-    """All sections that have something to show, in the page's order."""
+    """All sections with content, in the order of the page."""
     plugins = [(name, sections.load(name)) for name in sections.names()]
     plugins.sort(key=lambda item: (item[1].ORDER, item[0]))
     rendered = [RenderedSection(name, plugin.TITLE, plugin.render(context)) for name, plugin in plugins]

@@ -1,4 +1,4 @@
-"""The page's templates: everything put into them is escaped unless it is :class:`markupsafe.Markup` already."""
+"""The templates of pages and charts. All values are escaped unless they are :class:`markupsafe.Markup`."""
 
 from __future__ import annotations
 
@@ -27,5 +27,5 @@ def _environment() -> Environment:
 
 
 def fill(template: str, **values: Any) -> Markup:
-    """Fill in ``templates/<template>``; a name that the template asks for and is not given is an error."""
+    """Render ``templates/<template>``; a name that the template uses and that is not given is an error."""
     return Markup(_environment().get_template(template).render(**values))

@@ -23,7 +23,7 @@ from iodine_kit.dataset_statistics import (
 from iodine_kit.preprocessing import count_objects
 from iodine_kit.progress import Advance, Reporter
 from iodine_kit.records import DatasetInfo
-from iodine_kit.reporting.dataset_page import OVERALL, DatasetPage, ScenePicture, picture, render_dataset_page
+from iodine_kit.reporting.dataset_page import OVERALL, DatasetPage, ScenePicture, render_dataset_page, scene_picture
 from iodine_kit.reporting.lineage import dataset_provenance, lineage_of
 from iodine_kit.runner import Context, Facts, Inputs, Job, Tables
 from iodine_kit.store import Artifact, Identity
@@ -91,7 +91,7 @@ class _Split:
                 self.counts.add(scene, objects)
                 self.prints.add(scene.image)
                 if index < self._config.scenes:
-                    self.pictures.append(picture(scene, objects, self._info.background))
+                    self.pictures.append(scene_picture(scene, objects, self._info.background))
                 advance(1)
         finally:
             reader.close()

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from iodine_kit.records import Bytes
-from iodine_kit.reporting.charts.plot import Plot
-from iodine_kit.reporting.charts.series import Series, series_plot
+from iodine_kit.reporting.charts import Plot, Series, series_plot
 
 
 class Estimate(NamedTuple):

@@ -13,9 +13,8 @@ from typing import Any
 from PIL import Image
 
 from iodine_kit import tables
-from iodine_kit.reporting.charts.standalone import svg
+from iodine_kit.reporting.charts.standalone import svg, svg_to_png
 from iodine_kit.reporting.study_page import StudyPage, render_study_markdown, render_study_page
-from iodine_kit.reporting.svg_to_png import png_of
 from iodine_kit.studies import CSV, JSON, MARKDOWN, PAGE, PNG, SCENES, SVG
 from iodine_kit.studies._findings import Cell, Estimate, Findings, Table
 from iodine_kit.studies._scores import format_estimate
@@ -27,7 +26,7 @@ def write(out: Path, page: StudyPage, findings: Findings, record: Mapping[str, A
     """Write all files of a study; ``record`` is the part of ``study.json`` that is not in the findings."""
     figure = svg(page.plots, page.title, page.summary)
     (out / SVG).write_text(figure, "utf-8")
-    (out / PNG).write_bytes(png_of(figure, _PNG_WIDTH))
+    (out / PNG).write_bytes(svg_to_png(figure, _PNG_WIDTH))
     if findings.picture:
         Image.fromarray(findings.picture[0]).quantize(64).save(out / SCENES, optimize=True)
     (out / CSV).write_text(csv_of(findings.tables[0]), "utf-8")

@@ -13,7 +13,7 @@ from iodine_kit.config import build
 from iodine_kit.errors import ConfigError, did_you_mean
 from iodine_kit.formatting import number
 from iodine_kit.models.iodine.config import GRADIENT_INPUTS, InputName, IodineConfig
-from iodine_kit.reporting.charts.series import Series, rows_plot
+from iodine_kit.reporting.charts import Series, rows_plot
 from iodine_kit.stages import train
 from iodine_kit.studies._experiment import Evaluated, Experiment
 from iodine_kit.studies._findings import Cell, Estimate, Findings, Table, estimates_in, point_series

@@ -11,7 +11,7 @@ from iodine_kit import config as configuration
 from iodine_kit.config import flatten, merge
 from iodine_kit.errors import ConfigError, did_you_mean
 from iodine_kit.formatting import number
-from iodine_kit.reporting.charts.series import rows_plot
+from iodine_kit.reporting.charts import rows_plot
 from iodine_kit.stages import train
 from iodine_kit.store import Artifact
 from iodine_kit.studies._experiment import Evaluated, Experiment

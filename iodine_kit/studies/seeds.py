@@ -10,7 +10,7 @@ from pydantic import Field
 
 from iodine_kit import config as configuration
 from iodine_kit.formatting import number, spread
-from iodine_kit.reporting.charts.series import rows_plot
+from iodine_kit.reporting.charts import rows_plot
 from iodine_kit.studies._experiment import Evaluated, Experiment
 from iodine_kit.studies._findings import Cell, Estimate, Findings, Table, estimates_in, point_series
 from iodine_kit.studies._scores import ARI_TEXT, INTERVALS, estimate, fg_ari, final, format_estimate, mse

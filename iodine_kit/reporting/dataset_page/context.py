@@ -1,4 +1,4 @@
-"""Everything the page may show, gathered once."""
+"""The content of the page of a data set."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from iodine_kit.dataset_statistics import Duplicates, SplitStatistics
 from iodine_kit.records import Scene
 from iodine_kit.reporting.context import LineageItem
-from iodine_kit.reporting.image_grid import coloured
+from iodine_kit.reporting.image_grid import mask_picture
 from iodine_kit.reporting.pictures import png
 
 OVERALL = "all splits"
-"""What stands for all of them together; no split can be called so."""
+"""The name of all splits together; no split can have this name."""
 
 
 @dataclass(frozen=True)
 class ScenePicture:
-    """A scene's image and mask as data URIs, and what is said below them."""
+    """The image and the mask of a scene as data URIs, and the text below them."""
 
     key: str
     image: str
@@ -25,26 +25,28 @@ class ScenePicture:
     objects: str
 
 
-def picture(scene: Scene, objects: int, background: Collection[int]) -> ScenePicture:
-    """Draw a scene of so many objects."""
-    told = f"{objects} object{'' if objects == 1 else 's'}"
-    return ScenePicture(scene.key, png(scene.image), png(coloured(scene.mask, background)), told)
+def scene_picture(scene: Scene, objects: int, background: Collection[int]) -> ScenePicture:
+    """Draw a scene with the given number of objects; mask indices in ``background`` are near-black."""
+    words = f"{objects} object{'' if objects == 1 else 's'}"
+    return ScenePicture(scene.key, png(scene.image), png(mask_picture(scene.mask, background)), words)
 
 
 @dataclass(frozen=True)
 class DatasetPage:
-    """The page's material.
+    """The content of the page.
 
     Attributes:
         title, summary: heading and one paragraph of plain text.
         resolution: height and width of every image.
-        limit: scenes of every split that were looked at; ``None`` if all were.
-        overall: of all splits together; ``splits`` of each, in their order.
-        duplicates: with ``examples`` as pairs of ``split/key``, the first occurrence first.
-        scenes: to picture, by split.
-        provenance: (label, value) pairs.
-        lineage: the data set, and the files from outside that it was made of.
-        command: the shell command that makes this page again.
+        limit: number of scenes of every split that were counted, from its start; ``None`` for all.
+        overall: statistics of all splits together.
+        splits: statistics of each split, in the order of the data set.
+        duplicates: counts of repeated images.
+        examples: pairs of ``split/key`` with the same image, the first occurrence first.
+        scenes: to show, by split.
+        provenance: (label, value) pairs: how the data set was made.
+        lineage: the data set, and the files from outside the store that it was made from.
+        command: the shell command that reproduces the page.
     """
 
     title: str
@@ -62,14 +64,15 @@ class DatasetPage:
 
     @property
     def repeats(self) -> dict[str, int]:
-        """Scenes whose image occurred before, by split, and in all of them."""
+        """Number of scenes whose image occurred before, by split, and in all splits together."""
         return {**self.duplicates.repeats, OVERALL: self.overall.scenes - self.duplicates.distinct}
 
     @property
     def split_names(self) -> tuple[str, ...]:
+        """Names of the splits, in the order of the data set."""
         return tuple(self.splits)
 
     @property
     def parts(self) -> dict[str, SplitStatistics]:
-        """Every split, and all together as the last one where there are several."""
+        """Statistics by split; if there are several splits, the last entry is all of them together."""
         return {**self.splits, **({OVERALL: self.overall} if len(self.splits) > 1 else {})}

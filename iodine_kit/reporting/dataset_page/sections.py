@@ -1,4 +1,4 @@
-"""The page's sections: each is a function from the page's material to HTML, "" if there is nothing to show."""
+"""The page of a data set as HTML. Each section is a function from the content to HTML, "" if it has nothing to show."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from markupsafe import Markup
 
 from iodine_kit.dataset_statistics import Distribution, Factor, SplitStatistics
 from iodine_kit.formatting import percent, short_number, value_range
-from iodine_kit.reporting.charts.counts import class_chart, count_chart
+from iodine_kit.reporting.charts import class_chart, count_chart
 from iodine_kit.reporting.dataset_page import tables
 from iodine_kit.reporting.dataset_page.context import DatasetPage
 from iodine_kit.reporting.dataset_page.words import findings
+from iodine_kit.reporting.page import RenderedSection
 from iodine_kit.reporting.templating import fill
 from iodine_kit.tables import Table
 
@@ -20,7 +21,7 @@ _RGB = ("red", "green", "blue")
 
 
 def overview(page: DatasetPage) -> Markup:
-    """How much there is, and what one has to know of it."""
+    """The size of the data set, and what to know before training on it."""
     of, height, width = page.overall, *page.resolution
     objects = of.objects_per_scene
     headline = [
@@ -42,9 +43,9 @@ def scenes(page: DatasetPage) -> Markup:
 
 
 def objects(page: DatasetPage) -> Markup:
-    """How many objects scenes have."""
+    """The numbers of objects per scene."""
     of = page.overall.objects_per_scene
-    text = "Counted are objects that the factors call visible; without factors, those that own a pixel."
+    text = "An object counts if its factors say that it is visible or, without factors, if it has a pixel."
     if of.minimum == of.maximum:
         return _section({}, text=f"Every scene has {short_number(of.mean)} object{'' if of.mean == 1 else 's'}. {text}")
     charts = [
@@ -55,7 +56,7 @@ def objects(page: DatasetPage) -> Markup:
 
 
 def pixels(page: DatasetPage) -> Markup:
-    """How large objects and background are, and how bright."""
+    """The sizes of objects and background, and the brightness of images."""
     of = page.overall
     charts = [
         _chart(of.pixels_per_object, title="Pixels per object", x_label="pixels", unit="objects"),
@@ -66,7 +67,7 @@ def pixels(page: DatasetPage) -> Markup:
 
 
 def factors(page: DatasetPage) -> Markup:
-    """What the factors of visible objects are: by class first, then numbers."""
+    """The factors of visible objects: first categorical ones, then numbers."""
     by_class = {name: factor for name, factor in page.overall.factors.items() if factor.classes}
     numbers = [
         (name, index, _component(name, index, factor))
@@ -84,26 +85,43 @@ def factors(page: DatasetPage) -> Markup:
     }
     details = [tables.class_table(page, name) for name in by_class]
     details += [tables.number_table(page, label, partial(_pick, name=name, index=i)) for name, i, label in numbers]
-    text = "Of visible objects only, all splits together; the background has no part in it."
+    text = "Factors of visible objects, all splits together; the background does not count."
     return _section(groups, text=text, details=details) if details else Markup()
 
 
 def duplicates(page: DatasetPage) -> Markup:
     """Images that occur more than once."""
-    found = page.duplicates
-    if found.distinct == page.overall.scenes:
-        sentence = "Every scene has an image of its own: nothing of one split occurs in another."
-        return _section({}, text=sentence)
+    counts = page.duplicates
+    if counts.distinct == page.overall.scenes:
+        return _section({}, text="All images differ: no image occurs twice, in one split or in two.")
     text = (
-        f"Compared by a hash of all pixels, there are {found.distinct:,} different images in {page.overall.scenes:,} "
-        f"scenes. {found.leaking:,} of them occur in more than one split."
+        f"By a hash of all pixels, there are {counts.distinct:,} different images in {page.overall.scenes:,} scenes. "
+        f"{counts.leaking:,} of them occur in more than one split."
     )
     return _section({}, [tables.shared_table(page), tables.examples_table(page)], text=text)
 
 
 def provenance(page: DatasetPage) -> Markup:
-    """How the data set was made, of what, and the command for this page."""
+    """How the data set was made, its lineage, and the command for this page."""
     return fill("dataset_provenance.html", context=page)
+
+
+_SECTIONS = {
+    "overview": ("Overview", overview),
+    "scenes": ("Scenes", scenes),
+    "objects": ("Objects", objects),
+    "pixels": ("Pixels", pixels),
+    "factors": ("Factors", factors),
+    "duplicates": ("Repeated images", duplicates),
+    "provenance": ("Provenance", provenance),
+}
+
+
+def render_dataset_page(page: DatasetPage) -> str:
+    """The page with style and pictures inside and no network address. Same content, same bytes."""
+    sections = [RenderedSection(name, title, render(page)) for name, (title, render) in _SECTIONS.items()]
+    shown = [section for section in sections if section.body]
+    return fill("dataset_page.html", title=page.title, summary=page.summary, sections=shown)
 
 
 def _section(
@@ -113,7 +131,7 @@ def _section(
     text: str = "",
     details: Sequence[Table] = (),
 ) -> Markup:
-    """Text, groups of charts by their style, tables, and tables that are shown when asked for."""
+    """Text, groups of charts by their style, tables, and tables that are folded at first."""
     drawn = {style: [chart for chart in group if chart] for style, group in groups.items()}
     return fill(
         "dataset_charts.html",
@@ -125,7 +143,7 @@ def _section(
 
 
 def _chart(numbers: Distribution, *, title: str, x_label: str, unit: str) -> Markup:
-    """A histogram, or the number itself where it is always the same."""
+    """A histogram, or the number itself if all values are equal."""
     if numbers.n and numbers.minimum == numbers.maximum:
         value = percent(numbers.mean) if x_label.startswith("share") else short_number(numbers.mean)
         return fill("constant.html", title=title, unit=unit, value=value, n=numbers.n)

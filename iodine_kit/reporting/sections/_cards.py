@@ -61,9 +61,9 @@ def build_card(scene: SceneView, slots: int, limit: float) -> Card:
     masks += [(mask, palette) for mask in scene.step_mask]
     masks += [(mask, _coloured(scene.true_mask, mask, int(mask.max()) + 1)[1]) for _, mask, _ in scene.others]
     seen = _pictures(scene, limit)
-    strips = {"masks": (pictures.masks_strip(masks), len(masks)), "seen": (pictures.pictures_strip(seen), len(seen))}
+    strips = {"masks": (pictures.mask_strip(masks), len(masks)), "seen": (pictures.rgb_strip(seen), len(seen))}
     if scene.component is not None:
-        strips["components"] = (pictures.pictures_strip(list(scene.component)), len(scene.component))
+        strips["components"] = (pictures.rgb_strip(list(scene.component)), len(scene.component))
     if scene.soft_mask is not None:
         strips["opacity"] = (pictures.opacity_strip(scene.soft_mask), len(scene.soft_mask))
     return Card(scene, strips, tuple(_views(scene, len(seen))), tuple(_slots(scene, match, palette)))

@@ -8,8 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from iodine_kit.formatting import DASH, estimated
-from iodine_kit.reporting.charts import Plot, figure
-from iodine_kit.reporting.charts.series import Series, rows_plot
+from iodine_kit.reporting.charts import Plot, Series, figure, rows_plot
 from iodine_kit.reporting.context import ReportContext
 from iodine_kit.reporting.templating import fill
 from iodine_kit.tables import Cell, Table

@@ -6,8 +6,7 @@ import numpy as np
 from markupsafe import Markup
 
 from iodine_kit.records import Array
-from iodine_kit.reporting.charts import Plot, figure, histogram_plot
-from iodine_kit.reporting.charts.scatter import scatter_plot
+from iodine_kit.reporting.charts import Plot, figure, histogram_plot, scatter_plot
 from iodine_kit.reporting.context import MetricSummary, ReportContext
 from iodine_kit.reporting.templating import fill
 

@@ -8,7 +8,7 @@ from markupsafe import Markup
 from iodine_kit.records import Bytes
 from iodine_kit.reporting import pictures
 from iodine_kit.reporting.context import ReportContext, Traversal
-from iodine_kit.reporting.pictures import pictures_strip
+from iodine_kit.reporting.pictures import rgb_strip
 from iodine_kit.reporting.templating import fill
 
 ORDER = 44
@@ -28,7 +28,7 @@ def render(context: ReportContext) -> Markup | str:
 def _rows(traversal: Traversal) -> list[tuple[int, str, str]]:
     """(dimension, the slot alone, the whole scene), the two as strips."""
     return [
-        (int(dimension), pictures_strip(_spaced(component)), pictures_strip(_spaced(blend)))
+        (int(dimension), rgb_strip(_spaced(component)), rgb_strip(_spaced(blend)))
         for dimension, component, blend in zip(traversal.dimension, traversal.component, traversal.blend, strict=True)
     ]
 

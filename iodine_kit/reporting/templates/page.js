@@ -16,7 +16,7 @@
   const press = (buttons, pressed) =>
     buttons.forEach((button) => button.setAttribute("aria-pressed", String(button === pressed)));
 
-  // Scenes without a score come last whichever way the others are sorted; equal ones keep the data set's order.
+  // Scenes without a score are last in either order; scenes with equal scores keep the order of the data set.
   const sort = () => {
     const { scores } = metric();
     const sign = state.order === "lowest" ? 1 : -1;
@@ -62,7 +62,7 @@
   select.addEventListener("change", () => {
     label();
     if (state.order !== "data") sort();
-    tell();
+    showStep();
   });
 
   const objects = controls.querySelector("#objects");
@@ -81,7 +81,7 @@
     }),
   );
 
-  // A link to a scene that the filter hides has to show it all the same.
+  // A link to a scene that the filter hides shows it anyway.
   const reveal = () => {
     const card = /^#scene-\d+$/.test(location.hash) && document.getElementById(location.hash.slice(1));
     if (!card || !card.hidden) return;
@@ -92,17 +92,17 @@
   addEventListener("hashchange", reveal);
 
   const slider = controls.querySelector("#step");
-  const told = controls.querySelector("[data-told]");
-  const tell = () => {
+  const status = controls.querySelector("[data-status]");
+  const showStep = () => {
     if (!slider) return;
     const [step, { title, means }] = [Number(slider.value), metric()];
     const mean = means[step] ? `, mean ${title} ${means[step]}` : "";
-    told.textContent = `${step} of ${slider.max}${mean}`;
+    status.textContent = `${step} of ${slider.max}${mean}`;
   };
   if (!slider) return;
   const show = () => {
     list.style.setProperty("--step", slider.value);
-    tell();
+    showStep();
   };
   slider.addEventListener("input", show);
   show();

@@ -16,13 +16,13 @@ _SCENES = 8
 
 def scenes_picture(batch: SceneBatch, inference: Inference, count: int = _SCENES) -> Bytes:
     """The first ``count`` scenes with their masks after every decode, ``uint8[H', W', 3]``."""
-    from iodine_kit.reporting.image_grid import mosaic
+    from iodine_kit.reporting.image_grid import segmentation_grid
 
     masks = inference.step_mask_BSHW[:count].cpu().numpy()
     means = inference.reconstruction_BCHW[:count].float().permute(0, 2, 3, 1).cpu().numpy()
     keys = batch.keys[:count]
     predictions = PredictionBatch(keys, masks[:, -1], step_mask=masks, reconstruction=means)
-    return mosaic(SceneBatch(keys, batch.image[:count], batch.mask[:count]), predictions)
+    return segmentation_grid(SceneBatch(keys, batch.image[:count], batch.mask[:count]), predictions)
 
 
 def draw_curves(directory: Path, title: str) -> None:

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from iodine_kit.formatting import number, percent
-from iodine_kit.reporting.charts.plot import Plot
-from iodine_kit.reporting.charts.series import Series, series_plot
+from iodine_kit.reporting.charts import Plot, Series, series_plot
 from iodine_kit.studies._findings import Cell, estimates_in, line_series
 from iodine_kit.studies._scores import Floats64, estimate, format_estimate
 from iodine_kit.studies.multistability.inferences import RepeatedInferences

@@ -6,10 +6,10 @@ import numpy as np
 
 from iodine_kit.records import Bytes
 from iodine_kit.reporting import colours
-from iodine_kit.reporting.image_grid import tiled
+from iodine_kit.reporting.image_grid import enlargement, tile
 from iodine_kit.studies.multistability.inferences import RepeatedInferences
 
-_MIN_SIDE, _MOST_NOISES = 70, 6
+_SIDE, _MOST_NOISES = 70, 6
 
 
 def draw(repeated: RepeatedInferences, count: int) -> tuple[Bytes, str]:
@@ -17,17 +17,16 @@ def draw(repeated: RepeatedInferences, count: int) -> tuple[Bytes, str]:
     ranked = np.argsort(-repeated.mode_counts_S, kind="stable")
     order = ranked[np.unique(np.linspace(0, len(ranked) - 1, min(count, len(ranked))).round().astype(int))]
     lines = [_line(repeated, int(scene)) for scene in order]
-    height, width = repeated.truth.mask.shape[1:]
-    factor = max(1, round(_MIN_SIDE / max(height, width)))
     shown = min(_MOST_NOISES, repeated.noises)
+    captions = ["input", "true mask", *(f"inference {place + 1}" for place in range(shown))]
     keys = ", ".join(f"{repeated.truth.keys[scene]} ({repeated.mode_counts_S[scene]})" for scene in order)
     caption = (
-        f"From left to right: image, true mask, and {shown} inferences with different noises. The inferences show each "
+        f"From left to right: input, true mask, and {shown} inferences with different noises. The inferences show each "
         "mode once before any mode is repeated, the most frequent mode first. A slot has the colour of the object it "
         "matches; true background is dark. Scenes and, in brackets, their numbers of modes, from the most to the "
         f"fewest: {keys}."
     )
-    return tiled(lines, factor), caption
+    return tile(lines, enlargement(repeated.truth.mask.shape[1:], _SIDE), captions), caption
 
 
 def _line(repeated: RepeatedInferences, scene: int) -> list[Bytes]:

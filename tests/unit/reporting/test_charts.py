@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from unit.reporting.page_parser import PageParser
 
 from iodine_kit.reporting.charts import MOST_POINTS, histogram, line_chart, thin
-from iodine_kit.reporting.charts.axes import axis_over
-from iodine_kit.reporting.charts.frame import HEIGHT, WIDTH
+from iodine_kit.reporting.charts.axes import HEIGHT, WIDTH, axis_over
 
 NAN = float("nan")
 
@@ -26,13 +25,13 @@ def coordinates(chart: PageParser) -> list[list[tuple[float, float]]]:
     return [[(float(x), float(y)) for x, y in (point.split(",") for point in curve)] for curve in curves]
 
 
-def test_curve_goes_where_the_values_are() -> None:
+def test_the_curve_follows_the_values() -> None:
     (curve,) = coordinates(draw([1.0, 3.0, 2.0]))
     assert [x for x, _ in curve] == sorted(x for x, _ in curve)
     assert curve[1][1] < curve[2][1] < curve[0][1]  # y runs downwards
 
 
-def test_nothing_finite_is_no_chart() -> None:
+def test_without_finite_values_there_is_no_chart() -> None:
     for values in ([], [NAN], [math.inf, -math.inf, 1e308]):
         assert line_chart(range(len(values)), values, title="t", x_label="x") == ""
         assert histogram(values, title="t", x_label="x") == ""
@@ -41,11 +40,11 @@ def test_nothing_finite_is_no_chart() -> None:
 def test_gaps_interrupt_the_curve_and_are_counted() -> None:
     chart = draw([1.0, 2.0, NAN, 3.0, math.inf, 4.0])
     assert [len(curve) for curve in coordinates(chart)] == [2, 2, 2]  # a lone point is drawn as a line to itself
-    assert "2 values not finite and not drawn." in chart.text
+    assert "2 values are not finite and not drawn." in chart.text
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, -3e9, 1e-12, 1e299])
-def test_constant_lies_in_the_middle(value: float) -> None:
+def test_a_constant_is_in_the_middle(value: float) -> None:
     chart = draw([value] * 3)
     assert chart.errors == []
     heights = {y for curve in coordinates(chart) for _, y in curve}
@@ -53,7 +52,7 @@ def test_constant_lies_in_the_middle(value: float) -> None:
     assert 0.2 * HEIGHT < heights.pop() < 0.8 * HEIGHT
 
 
-def test_wide_positive_range_is_logarithmic_and_says_so() -> None:
+def test_a_wide_positive_range_has_a_logarithmic_axis_and_says_so() -> None:
     assert "nats, logarithmic" in draw([1000.0, 1.0, 10.0]).text
     assert "nats" in draw([1000.0, -1.0, 10.0]).text
     (curve,) = coordinates(draw([1.0, 10.0, 100.0, 1000.0]))
@@ -84,7 +83,7 @@ def test_histogram_counts_every_finite_score() -> None:
     assert chart.errors == [] and sum(tips) == 5 and max(tips) == 3
 
 
-def test_single_scene_has_a_visible_bar() -> None:
+def test_a_single_scene_has_a_visible_bar() -> None:
     chart = PageParser(histogram([0.1] + [0.9] * 9999, title="t", x_label="x"))
     assert min(float(bar["height"] or 0) for bar in chart.of("rect")) >= 1.5
 
@@ -102,12 +101,12 @@ finite = st.floats(-1e299, 1e299)
 def test_axis_holds_all_values_and_few_ticks(values: list[float], log: bool, whole: bool, round_ends: bool) -> None:
     values = [float(round(value)) for value in values] if whole else values
     axis = axis_over(np.array(values), log=log, whole=whole, round_ends=round_ends)
-    assert all(-1e-6 <= axis.place(value) <= 1 + 1e-6 for value in values)
+    assert all(-1e-6 <= axis.position(value) <= 1 + 1e-6 for value in values)
     assert len(axis.ticks) <= 13
-    assert all(-1e-6 <= axis.place(tick) <= 1 + 1e-6 for tick, _ in axis.ticks)
+    assert all(-1e-6 <= axis.position(tick) <= 1 + 1e-6 for tick, _ in axis.ticks)
 
 
-def test_ticks_read_well() -> None:
+def test_tick_labels_are_readable() -> None:
     def labels(*ends: float, **how: bool) -> list[str]:
         return [label for _, label in axis_over(np.array(ends), **how).ticks]
 

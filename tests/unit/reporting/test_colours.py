@@ -14,7 +14,7 @@ def test_overlap_counts_shared_pixels() -> None:
     assert overlap(TRUE, predicted, 4).tolist() == [[0, 1, 0], [0, 0, 2], [0, 0, 0], [8, 1, 0]]
 
 
-def test_slots_look_like_what_they_found() -> None:
+def test_a_slot_has_the_colour_of_its_object() -> None:
     predicted = np.array([[3, 3, 3, 3], [3, 0, 0, 3], [1, 1, 3, 3]], np.uint8)
     shared = overlap(TRUE, predicted, 4)
     match = match_slots(shared)
@@ -25,7 +25,7 @@ def test_slots_look_like_what_they_found() -> None:
     assert true[0].tolist() == BACKGROUND.tolist()
 
 
-def test_divided_background_is_dark_and_told_apart() -> None:
+def test_the_parts_of_a_divided_background_are_dark_and_different() -> None:
     predicted = np.array([[3, 3, 4, 4], [3, 0, 0, 4], [1, 1, 2, 2]], np.uint8)
     shared = overlap(TRUE, predicted, 5)
     match = match_slots(shared)
@@ -36,7 +36,7 @@ def test_divided_background_is_dark_and_told_apart() -> None:
     assert len(np.unique(background, axis=0)) == 3
 
 
-def test_second_piece_of_an_object_has_a_colour_of_its_own() -> None:
+def test_the_second_part_of_an_object_has_its_own_colour() -> None:
     true = np.array([[0, 0, 1, 1, 1]], np.uint8)
     shared = overlap(true, np.array([[0, 0, 1, 1, 2]], np.uint8), 3)
     match = match_slots(shared)
@@ -44,8 +44,8 @@ def test_second_piece_of_an_object_has_a_colour_of_its_own() -> None:
     assert slot_colours(shared, match)[2].tolist() == PALETTE[1].tolist()
 
 
-def test_a_slot_with_an_object_and_more_background_around_it_is_the_object_s() -> None:
-    # Entity 1 lies in slot 0 but for one pixel; slot 1 is background with that pixel.
+def test_a_slot_with_an_object_and_more_background_matches_the_object() -> None:
+    # Slot 0 has entity 1 except for one pixel; slot 1 has background and that pixel.
     true = np.array([[0] * 10, [0] * 6 + [1] * 4], np.uint8)
     predicted = np.array([[0] * 9 + [1], [1] * 5 + [0] * 4 + [1]], np.uint8)
     shared = overlap(true, predicted, 2)
@@ -53,8 +53,8 @@ def test_a_slot_with_an_object_and_more_background_around_it_is_the_object_s() -
     assert match_slots(shared).tolist() == [1, 0]
 
 
-def test_a_chance_pixel_is_no_match() -> None:
-    # Slot 0 holds both objects, slot 1 background and one pixel of the second.
+def test_a_single_shared_pixel_is_not_a_match() -> None:
+    # Slot 0 has both objects; slot 1 has background and one pixel of the second object.
     assert match_slots(np.array([[4, 9, 8], [20, 0, 1]])).tolist() == [1, 0]
 
 
@@ -65,7 +65,7 @@ def test_matching_is_one_to_one_and_shares_pixels(slots: int, entities: int, see
     shared = overlap(true, rng.integers(0, slots, (6, 7)).astype(np.uint8), slots)
     assert shared.sum() == true.size
     match = match_slots(shared)
-    found = [(slot, entity) for slot, entity in enumerate(match) if entity >= 0]
-    assert len({entity for _, entity in found}) == len(found)
-    assert all(shared[pair] > 0 for pair in found)
+    pairs = [(slot, entity) for slot, entity in enumerate(match) if entity >= 0]
+    assert len({entity for _, entity in pairs}) == len(pairs)
+    assert all(shared[pair] > 0 for pair in pairs)
     assert slot_colours(shared, match).shape == (slots, 3)

@@ -38,18 +38,18 @@ def parse(text: str) -> ElementTree.Element:
     return ElementTree.fromstring(text)
 
 
-def test_picture_is_a_file_that_needs_nothing_else() -> None:
+def test_the_file_refers_to_no_other_file() -> None:
     picture = parse(curves_svg(log(50, fg_ari=0.5), "a <title> & more"))
     assert picture.tag == f"{SVG}svg"
     words = [text.text for text in picture.iter(f"{SVG}text")]
     panels = ("Loss", "KL divergence", "NLL per refinement step", "Validation FG-ARI", "Gradient norm", "Learning rate")
-    for expected in ("a <title> & more", "50 rows of the training log; nothing is smoothed.", *panels):
+    for expected in ("a <title> & more", "50 rows of the training log: not smoothed.", *panels):
         assert expected in words
     attributes = [name + (value or "") for element in picture.iter() for name, value in element.attrib.items()]
     assert not [text for text in attributes if "href" in text or "url(" in text or "var(" in text]
 
 
-def test_every_panel_lies_within_the_picture() -> None:
+def test_every_panel_is_inside_the_picture() -> None:
     picture = parse(curves_svg(log(500, fg_ari=0.5, val_loss=3.0), "t"))
     width, height = float(picture.attrib["width"]), float(picture.attrib["height"])
     places = [re.findall(r"[\d.]+", g.attrib["transform"]) for g in picture.iter(f"{SVG}g")]
@@ -65,7 +65,7 @@ def test_same_rows_same_bytes() -> None:
     assert curves_svg(log(700), "t") == curves_svg(log(700), "t")
 
 
-def test_there_is_a_picture_of_any_log() -> None:
+def test_every_log_gives_a_picture() -> None:
     nothing: list[dict[str, Any]] = [{"step": 1, "loss": NAN, "nll": None, "nll_steps": []}]
     for rows in ([], nothing):
         picture = parse(curves_svg(rows, "t"))
@@ -88,28 +88,28 @@ def test_each_refinement_step_has_a_curve_from_pale_to_full() -> None:
     assert [text for *_, text in plot.names] == ["2", "refinement step 0"]
 
 
-def test_values_that_are_missing_interrupt_only_their_own_curve() -> None:
+def test_missing_values_interrupt_only_their_own_curve() -> None:
     rows = log(9)
     rows[4]["nll_steps"] = [9.0, None, 3.0]
     rows[6]["nll_steps"] = [9.0]
     plot = next(plot for plot in training_plots(rows) if plot.title == "NLL per refinement step")
     assert [len(curve.paths) for curve in plot.curves] == [1, 3, 2]
-    assert plot.note == "3 values not finite and not drawn."
+    assert plot.note == "3 values are not finite and not drawn."
 
 
-def test_what_converged_is_drawn_again_from_half_on() -> None:
+def test_the_second_half_of_a_converged_curve_is_drawn_again() -> None:
     steep = [{"step": i, "loss": 1000.0 * math.exp(-i / 10) - 5 + 0.1 * (i % 3)} for i in range(200)]
     assert titles(steep) == ["Loss", "Loss, second half"]
     assert titles([{"step": i, "loss": -float(i)} for i in range(200)]) == ["Loss"]
     assert titles(steep[:8]) == ["Loss"]
 
 
-def test_scores_and_rates_keep_an_even_axis() -> None:
+def test_scores_and_learning_rates_have_a_linear_axis() -> None:
     rows = [{"step": i, "fg_ari": 0.001 + i / 200, "learning_rate": 10.0 ** -(i / 20)} for i in range(100)]
     assert [plot.frame.vertical.log for plot in training_plots(rows)] == [False, False]
 
 
-def test_a_learning_rate_that_hardly_falls_looks_like_one() -> None:
+def test_a_nearly_constant_learning_rate_looks_constant() -> None:
     rows = [{"step": i, "learning_rate": 1e-3 - 1e-9 * i} for i in range(10)]
     (plot,) = training_plots(rows)
     assert plot.frame.vertical.low == 0
@@ -118,7 +118,7 @@ def test_a_learning_rate_that_hardly_falls_looks_like_one() -> None:
 
 def test_long_logs_are_thinned_and_say_so() -> None:
     text = curves_svg(log(20_000), "t")
-    assert "of each of 200 intervals the lowest and the highest value" in text
+    assert "the lowest and the highest value of each of 200 intervals" in text
     assert max(len((line.attrib["points"]).split()) for line in parse(text).iter(f"{SVG}polyline")) <= MOST_POINTS
     assert len(text) < 200_000
 
@@ -134,7 +134,7 @@ def test_a_family_of_any_size_has_few_swatches(curves: int) -> None:
     assert parsed.errors == [] and len(parsed.of("polyline")) == curves
 
 
-def test_page_shows_the_refinement_steps_and_how_fast_it_went(context: ReportContext) -> None:
+def test_the_page_shows_the_refinement_steps_and_the_speed_of_training(context: ReportContext) -> None:
     facts = [("seconds per step", "0.0123"), ("device", "cpu")]
     page = PageParser(render_page(replace(context, training=log(40, fg_ari=0.25), training_facts=facts)))
     assert page.errors == []

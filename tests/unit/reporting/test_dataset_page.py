@@ -7,7 +7,7 @@ from unit.reporting.page_parser import PageParser
 
 from iodine_kit.dataset_statistics import Distribution, Histogram
 from iodine_kit.formatting import percent, short_number
-from iodine_kit.reporting.charts.counts import class_chart, count_chart
+from iodine_kit.reporting.charts import class_chart, count_chart
 from iodine_kit.reporting.dataset_page.words import spread
 
 
@@ -34,7 +34,7 @@ def test_a_constant_has_no_deviation() -> None:
     assert spread(Distribution(n=3, mean=5.0, std=2.163)) == "5.00 ± 2.16"
 
 
-def test_bars_over_whole_numbers_stand_where_their_number_is() -> None:
+def test_bars_of_whole_numbers_are_above_their_numbers() -> None:
     histogram = Histogram((2.0, 3.0, 4.0, 5.0), (87, 0, 1), whole=True)
     chart = PageParser(count_chart(histogram, title="Objects", x_label="", unit="scenes"))
     bars = [
@@ -46,14 +46,14 @@ def test_bars_over_whole_numbers_stand_where_their_number_is() -> None:
     assert [text for text in chart.text if "scenes" in text][1:] == ["2: 87 scenes", "4: 1 scenes"]
 
 
-def test_labels_above_bars_are_left_out_together() -> None:
+def test_labels_above_bars_are_omitted_together() -> None:
     counts = (5, *[123_456] * 30)
     chart = count_chart(Histogram(tuple(map(float, range(32))), counts, whole=True), title="t", x_label="", unit="u")
     assert ">5<" not in chart and "0: 5 u" in chart
     assert count_chart(None, title="t", x_label="", unit="u") == ""
 
 
-def test_classes_have_bars_in_proportion_and_strange_names_are_escaped() -> None:
+def test_bars_of_classes_are_proportional_and_their_names_are_escaped() -> None:
     chart = class_chart({"<disc>": 10, "a name that is much too long": 5, "none": 0}, title="kind", unit="objects")
     page = PageParser(chart)
     widths = [float(bar["width"] or 0) for bar in page.of("rect")]

@@ -9,7 +9,7 @@ from iodine_kit.reporting.markdown import render_markdown
 from iodine_kit.tables import md, md_code
 
 
-def test_metrics_conventions_and_provenance_are_told(context: ReportContext) -> None:
+def test_metrics_conventions_and_lineage_are_shown(context: ReportContext) -> None:
     page = render_markdown(context)
     assert page.startswith("# IODINE on Tetrominoes\n")
     assert "| FG-ARI ↑ | 0.98" in page and "| 318 | 2 | 99.2 ± 0.4 % |" in page
@@ -22,7 +22,7 @@ def test_metrics_conventions_and_provenance_are_told(context: ReportContext) -> 
     assert "\n\n\n" not in page and page.endswith("\n") and page == render_markdown(context)
 
 
-def test_undefined_is_called_so(context: ReportContext) -> None:
+def test_an_undefined_metric_is_shown_as_undefined(context: ReportContext) -> None:
     nan = float("nan")
     metric = MetricSummary("FG-ARI", "Convention.", nan, nan, nan, 0, 1, np.array([nan]))
     assert "| FG-ARI ↑ | undefined | – | undefined | undefined | 0 | 1 | – |" in render_markdown(
@@ -30,19 +30,19 @@ def test_undefined_is_called_so(context: ReportContext) -> None:
     )
 
 
-def test_text_stays_text(context: ReportContext) -> None:
+def test_special_characters_are_escaped(context: ReportContext) -> None:
     assert md("a|b\n<script> *x* `y`") == r"a\|b \<script\> \*x\* \`y\`"
     assert md_code("a`b") == "`` a`b ``"
     page = render_markdown(replace(context, title="<script>", command="echo '```'"))
     assert r"# \<script\>" in page and "````sh\necho '```'\n````" in page
 
 
-def test_without_material(context: ReportContext) -> None:
+def test_an_empty_context_has_no_tables_and_headings(context: ReportContext) -> None:
     page = render_markdown(replace(context, summary="", metrics={}, lineage=[], command=""))
     assert "|" not in page and "##" not in page
 
 
-def test_figures_are_shown_once_the_moving_one_first(context: ReportContext) -> None:
+def test_figures_are_shown_once_and_the_animation_first(context: ReportContext) -> None:
     page = render_markdown(context, ["figures/a.svg", "figures/a.png", "figures/b.svg", "figures/refinement.gif"])
     links = [line.partition("](")[2].rstrip(")") for line in page.splitlines() if line.startswith("![")]
     assert links == ["figures/refinement.gif", "figures/a.png", "figures/b.svg"]

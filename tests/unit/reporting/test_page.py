@@ -30,7 +30,7 @@ def test_page_is_well_formed(page: PageParser) -> None:
     assert len(page.ids()) == len(set(page.ids()))
 
 
-def test_page_loads_nothing_from_elsewhere(context: ReportContext, page: PageParser) -> None:
+def test_the_page_loads_nothing_from_the_network(context: ReportContext, page: PageParser) -> None:
     places = [a[name] or "" for _, a in page.tags for name in ("src", "href", "srcset", "action", "data") if name in a]
     assert [place for place in places if not place.startswith(("data:image/png;base64,", "#"))] == []
     style = "".join(re.findall(r"<style>.*?</style>|style=\"[^\"]*\"", render_page(context), re.S))
@@ -41,7 +41,7 @@ def test_page_loads_nothing_from_elsewhere(context: ReportContext, page: PagePar
     assert [a["content"] for a in page.of("meta") if a.get("http-equiv") == "Content-Security-Policy"] == [POLICY]
 
 
-def test_every_section_is_there_in_order(page: PageParser) -> None:
+def test_every_section_is_present_in_order(page: PageParser) -> None:
     names = [attributes["id"] for attributes in page.of("section")]
     assert names == ["summary", "scenes", "refinement", "distribution", "training", "lineage"]
     assert [a["href"] for a in page.of("a")] == ["#content", *(f"#{name}" for name in names)]
@@ -54,13 +54,13 @@ def test_registry_finds_all_sections() -> None:
     ]  # fmt: skip
 
 
-def test_pictures_have_words_and_tables_captions(page: PageParser) -> None:
+def test_pictures_have_descriptions_and_tables_have_captions(page: PageParser) -> None:
     assert all(picture["aria-label"] for picture in page.of("div") if picture.get("role") == "img")
     assert all(chart["aria-label"] for chart in page.of("svg"))
     assert len(page.of("table")) == len(page.of("caption")) > 5
 
 
-def test_what_is_shown_is_the_context(page: PageParser, context: ReportContext) -> None:
+def test_the_page_shows_the_context(page: PageParser, context: ReportContext) -> None:
     text = " ".join(page.text)
     for expected in ("99.2 ± 0.4 %", "14 × 14", "1,228,800", context.command, "4" * 64):
         assert expected in text
@@ -74,7 +74,7 @@ def test_each_scene_has_a_strip_with_the_masks_of_all_steps(page: PageParser, co
     for scene, style in zip(context.scenes, cards, strict=True):
         strip = decode(re.search(r"--masks:url\(([^)]*)\)", style)[1]).convert("RGB")  # type: ignore[index]
         frames = np.split(np.asarray(strip), context.steps + 2, 1)
-        for mask, frame in zip(scene.step_mask, frames[1:], strict=True):  # as many colours as slots, at their places
+        for mask, frame in zip(scene.step_mask, frames[1:], strict=True):  # one colour for each slot, in its place
             colours = np.unique(frame.reshape(-1, 3), axis=0, return_inverse=True)[1]
             assert adjusted_rand_score(mask.ravel(), colours.ravel()) == 1
 
@@ -94,7 +94,7 @@ def test_large_page_of_noise_stays_below_eight_megabytes(make_context: Callable[
     assert len(page.encode()) < 8_000_000
 
 
-def test_of_scenes_that_would_make_the_page_too_large_the_first_are_shown(
+def test_only_the_first_scenes_are_shown_if_the_page_would_be_too_large(
     make_context: Callable[..., ReportContext],
 ) -> None:
     context = replace(make_context(scenes=12, cell=18, slots=7), most_bytes=600_000)
@@ -118,11 +118,13 @@ def test_every_value_is_escaped(context: ReportContext) -> None:
     assert parsed.text.count(EVIL) > 10
 
 
-def test_new_section_is_found(context: ReportContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_section_is_found_by_its_file(
+    context: ReportContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     package = tmp_path / "extra_report_sections"
     package.mkdir()
     (package / "__init__.py").touch()
-    (package / "_helper.py").write_text("raise AssertionError('helpers are no sections')")
+    (package / "_helper.py").write_text("raise AssertionError('helpers are not sections')")
     (package / "late_words.py").write_text(
         "ORDER = 2\nTITLE = 'Late'\ndef render(context): return '<b>' + context.split"
     )

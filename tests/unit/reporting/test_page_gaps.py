@@ -11,11 +11,11 @@ from iodine_kit.reporting.page import render_page
 
 
 def bare(context: ReportContext) -> ReportContext:
-    """Nothing to show but the names."""
+    """A context with nothing except the names."""
     return replace(context, summary="", metrics={}, scenes=[], training=[], elbo_by_step=(), lineage=[], command="")
 
 
-def test_column_that_is_logged_less_often_has_no_gaps(context: ReportContext) -> None:
+def test_a_column_that_is_logged_less_often_has_no_gaps(context: ReportContext) -> None:
     log = [
         {"step": float(step), "loss": 1.0 / step} | ({"kl": 2.0 * step} if step % 2 else {}) for step in range(1, 10)
     ]
@@ -24,7 +24,7 @@ def test_column_that_is_logged_less_often_has_no_gaps(context: ReportContext) ->
     assert not [text for text in page.text if "not finite" in text]
 
 
-def test_undefined_metric_is_called_so(context: ReportContext) -> None:
+def test_an_undefined_metric_is_shown_as_undefined(context: ReportContext) -> None:
     nan = float("nan")
     metric = MetricSummary("FG-ARI", "Convention.", nan, nan, nan, 0, 2, np.full(2, nan), "", (nan, nan))
     scene = replace(context.scenes[0], scores={"ari": nan})
@@ -35,7 +35,7 @@ def test_undefined_metric_is_called_so(context: ReportContext) -> None:
     assert not [text for text in page.text if re.search(r"\bnan\b", text, re.I)]
 
 
-def test_what_was_not_stored_is_left_out(context: ReportContext) -> None:
+def test_predictions_that_were_not_stored_are_omitted(context: ReportContext) -> None:
     scenes = [replace(s, soft_mask=None, component=None, reconstruction=None) for s in context.scenes[:2]]
     page = PageParser(render_page(replace(context, scenes=scenes)))
     assert page.errors == []
@@ -43,7 +43,7 @@ def test_what_was_not_stored_is_left_out(context: ReportContext) -> None:
     assert not {"error", "reconstruction"} & set(page.text)
 
 
-def test_of_a_slot_what_was_stored_is_drawn(context: ReportContext) -> None:
+def test_a_slot_shows_the_part_of_it_that_was_stored(context: ReportContext) -> None:
     scene = context.scenes[0]
     for half, strip, missing in (
         (replace(scene, soft_mask=None), "--components:url(", "--opacity:url("),
@@ -53,7 +53,7 @@ def test_of_a_slot_what_was_stored_is_drawn(context: ReportContext) -> None:
         assert strip in page and missing not in page and PageParser(page).errors == []
 
 
-def test_without_material_only_the_summary_remains(context: ReportContext) -> None:
+def test_without_content_only_the_summary_remains(context: ReportContext) -> None:
     page = PageParser(render_page(bare(context)))
     assert page.errors == []
     assert [attributes["id"] for attributes in page.of("section")] == ["summary"]
@@ -69,4 +69,4 @@ def test_non_finite_values_do_not_break_the_page(context: ReportContext) -> None
         context, scenes=[replace(scene, reconstruction=broken)], training=log, elbo_by_step=(float("-inf"), 1.0)
     )))  # fmt: skip
     assert page.errors == []
-    assert "4 values not finite and not drawn." in page.text
+    assert "4 values are not finite and not drawn." in page.text

@@ -15,7 +15,7 @@ def decode(uri: str) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(data)))
 
 
-def test_rgb_survives() -> None:
+def test_rgb_pixels_are_stored_exactly() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3)).astype(np.uint8)
     assert (np.asarray(decode(pictures.png(pixels))) == pixels).all()
 
@@ -33,23 +33,23 @@ def test_slots_are_as_opaque_as_their_masks() -> None:
     assert (pixels[0, :, :3] == 255).all()
 
 
-def test_strips_of_masks_keep_the_colours_of_each_palette() -> None:
+def test_a_mask_strip_keeps_the_colours_of_each_palette() -> None:
     rng = np.random.default_rng(0)
     for colours in (3, 200):  # few enough for one palette, and too many
         frames = [
             (rng.integers(0, colours, (4, 5)).astype(np.uint8), rng.integers(0, 256, (colours, 3)).astype(np.uint8))
             for _ in range(3)
         ]
-        strip = np.asarray(decode(pictures.masks_strip(frames)).convert("RGB"))
+        strip = np.asarray(decode(pictures.mask_strip(frames)).convert("RGB"))
         assert (strip == np.concatenate([palette[mask] for mask, palette in frames], 1)).all()
 
 
-def test_small_pictures_are_exact_and_large_ones_are_not() -> None:
+def test_small_pictures_are_stored_without_loss_and_large_ones_with_loss() -> None:
     rng = np.random.default_rng(0)
     small = [rng.integers(0, 256, (8, 8, 3)).astype(np.uint8) for _ in range(2)]
-    assert (np.asarray(decode(pictures.pictures_strip(small))) == np.concatenate(small, 1)).all()
+    assert (np.asarray(decode(pictures.rgb_strip(small))) == np.concatenate(small, 1)).all()
     assert pictures.is_exact(64, 64) and not pictures.is_exact(65, 10)
-    large = pictures.pictures_strip([np.full((65, 65, 3), 90, np.uint8)])
+    large = pictures.rgb_strip([np.full((65, 65, 3), 90, np.uint8)])
     assert large.startswith("data:image/webp;base64,")
 
 

@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - matrices stay on one line
-"""Charts of several series: everything is drawn where it belongs, and the colours can be told apart by anyone."""
+"""Charts of several series: positions are correct, and the colours are distinct for everyone."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from iodine_kit.reporting.charts import figure
-from iodine_kit.reporting.charts.marks import DARK, LIGHT
-from iodine_kit.reporting.charts.series import Series, rows_plot, series_plot
+from iodine_kit.reporting.charts import Series, figure, rows_plot, series_plot
+from iodine_kit.reporting.charts.series import DARK, LIGHT
 
 # Machado, Oliveira and Fernandes 2009, severity 1.
 BLINDNESS = {
@@ -41,7 +40,7 @@ def contrast(first: str, second: str) -> float:
 
 
 @pytest.mark.parametrize(("palette", "ground"), [(LIGHT, "fbfafc"), (LIGHT, "ffffff"), (DARK, "141219")])
-def test_colours_stand_out_from_the_page(palette: tuple[str, ...], ground: str) -> None:
+def test_colours_contrast_with_the_page(palette: tuple[str, ...], ground: str) -> None:
     assert min(contrast(code, ground) for code in palette) >= 3
 
 
@@ -53,7 +52,7 @@ def test_any_two_colours_differ_whatever_the_colour_vision(palette: tuple[str, .
     assert nearest[0] >= 0.1, nearest
 
 
-def test_points_bars_and_the_mark_lie_where_their_values_are() -> None:
+def test_points_bars_and_the_mark_are_at_their_values() -> None:
     plotted = series_plot(
         [Series("here", [0, 5, 10], [0.0, 0.5, 1.0], [0.0, 0.4, 0.9], [0.1, 0.6, 1.0])],
         title="FG-ARI", x_label="T", at=(5, "training"),
@@ -71,7 +70,7 @@ def test_points_bars_and_the_mark_lie_where_their_values_are() -> None:
     assert tips[1] == "T 5: here 0.5000 (0.4000 to 0.6000)"
 
 
-def test_rows_are_in_order_from_the_top_and_have_room_for_their_names() -> None:
+def test_rows_are_in_order_from_the_top_and_have_space_for_their_names() -> None:
     names = ["all", "without a very long name indeed", "c"]
     plotted = rows_plot(names, [Series("", [0, 1, 2], [0.9, 0.5, 0.7], line=False)], title="t", x_label="FG-ARI")
     assert plotted is not None
@@ -81,7 +80,7 @@ def test_rows_are_in_order_from_the_top_and_have_room_for_their_names() -> None:
     assert "without a very long name indeed" in figure(plotted)
 
 
-def test_what_is_not_finite_is_left_out_and_nothing_at_all_is_no_chart() -> None:
+def test_values_that_are_not_finite_are_omitted_and_without_values_there_is_no_chart() -> None:
     nan = float("nan")
     plotted = series_plot([Series("a", [1, 2, 3], [nan, 0.5, 0.7], [nan, nan, 0.6], [nan, 0.6, 0.8])], title="t", x_label="x")  # fmt: skip
     assert plotted is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from unit.reporting.page_parser import PageParser
 
-from iodine_kit.reporting.charts.series import Series, rows_plot, series_plot
+from iodine_kit.reporting.charts import Series, rows_plot, series_plot
 from iodine_kit.reporting.study_page import StudyInput, StudyPage, render_study_markdown, render_study_page
 from iodine_kit.tables import Table
 

@@ -26,8 +26,8 @@ def test_the_first_scenes_are_pictured_with_every_decode() -> None:
         loc_BKZ=torch.zeros(3, 2, 1), scale_BKZ=torch.ones(3, 2, 1), nll_BS=torch.zeros(3, 2), kl_BS=torch.zeros(3, 2),
     )  # fmt: skip
     picture = scenes_picture(batch, inference, count=2)
-    assert picture.shape == (2 * 100 + 4, 5 * 100 + 4, 3)
-    at = [picture[10, 100 * column + 10].tolist() for column in range(5)]
+    assert picture.shape == (16 + 2 * 100 + 4, 5 * 100 + 4, 3)
+    at = [picture[26, 100 * column + 10].tolist() for column in range(5)]
     object_, background = PALETTE[0].tolist(), BACKGROUND.tolist()
     assert at == [[7, 7, 7], object_, background, object_, [255, 0, 0]]
 

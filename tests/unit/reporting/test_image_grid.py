@@ -5,9 +5,9 @@ import pytest
 
 from iodine_kit.records import Bytes, PredictionBatch, SceneBatch
 from iodine_kit.reporting.colours import BACKGROUND, PALETTE
-from iodine_kit.reporting.image_grid import mosaic
+from iodine_kit.reporting.image_grid import segmentation_grid, tile
 
-GAP, FACTOR = 4, 12  # 8 pixels become 96
+GAP, HEAD, FACTOR = 4, 16, 12  # 8 pixels become 96
 CELL = 8 * FACTOR + GAP
 
 
@@ -19,8 +19,8 @@ def scenes(count: int = 2, masks: bool = True) -> SceneBatch:
     return SceneBatch(tuple(f"s{i}" for i in range(count)), image, mask)
 
 
-def guesses(truth: Bytes, steps: int | None = 3, reconstruction: bool = True) -> PredictionBatch:
-    """Slot 2 has the object, slot 0 the background; before the last decode slot 0 has everything."""
+def predict(truth: Bytes, steps: int | None = 3, reconstruction: bool = True) -> PredictionBatch:
+    """Slot 2 has the object and slot 0 the background; before the last decode slot 0 has all pixels."""
     mask = np.where(truth == 1, 2, 0).astype(np.uint8)
     before = None if steps is None else np.stack([np.zeros_like(mask)] * (steps - 1) + [mask], 1)
     mean = np.full((*truth.shape, 3), 1.5, np.float32) if reconstruction else None
@@ -28,17 +28,17 @@ def guesses(truth: Bytes, steps: int | None = 3, reconstruction: bool = True) ->
 
 
 def cell(picture: Bytes, line: int, column: int) -> Bytes:
-    """A tile at its own size."""
-    part = picture[GAP + line * CELL : (line + 1) * CELL, GAP + column * CELL : (column + 1) * CELL]
+    """One picture of the grid at its own size."""
+    part = picture[HEAD + GAP + line * CELL : HEAD + (line + 1) * CELL, GAP + column * CELL : (column + 1) * CELL]
     small = part[::FACTOR, ::FACTOR]
     assert (small.repeat(FACTOR, 0).repeat(FACTOR, 1) == part).all()
     return small
 
 
-def test_a_line_goes_from_the_input_to_the_reconstruction() -> None:
+def test_a_line_shows_the_input_the_masks_and_the_reconstruction() -> None:
     batch = scenes()
-    picture = mosaic(batch, guesses(batch.mask))
-    assert picture.dtype == np.uint8 and picture.shape == (2 * CELL + GAP, 6 * CELL + GAP, 3)
+    picture = segmentation_grid(batch, predict(batch.mask))
+    assert picture.dtype == np.uint8 and picture.shape == (HEAD + 2 * CELL + GAP, 6 * CELL + GAP, 3)
     for line in range(2):
         assert (cell(picture, line, 0) == batch.image[line]).all()
         expected = np.where(batch.mask[line][..., None] == 1, PALETTE[0], BACKGROUND)
@@ -49,19 +49,19 @@ def test_a_line_goes_from_the_input_to_the_reconstruction() -> None:
 
 
 @pytest.mark.parametrize(("steps", "reconstruction", "columns"), [(None, True, 4), (None, False, 3), (40, True, 9)])
-def test_what_is_not_there_is_left_out_and_many_decodes_are_thinned(
+def test_missing_columns_are_omitted_and_at_most_six_decodes_are_shown(
     steps: int | None, reconstruction: bool, columns: int
 ) -> None:
     batch = scenes(1)
-    picture = mosaic(batch, guesses(batch.mask, steps, reconstruction))
+    picture = segmentation_grid(batch, predict(batch.mask, steps, reconstruction))
     assert picture.shape[1] == columns * CELL + GAP
     last = cell(picture, 0, columns - 1 - reconstruction)
     assert (last[3, 0] == PALETTE[0]).all()
 
 
-def test_without_true_masks_slots_are_told_apart_all_the_same() -> None:
-    found = scenes(1).mask
-    picture = mosaic(scenes(1, masks=False), guesses(found, None))
+def test_without_true_masks_slots_have_different_colours() -> None:
+    mask = scenes(1).mask
+    picture = segmentation_grid(scenes(1, masks=False), predict(mask, None))
     assert picture.shape[1] == 3 * CELL + GAP
     predicted = cell(picture, 0, 1)
     assert len(np.unique(predicted.reshape(-1, 3), axis=0)) == 2
@@ -70,4 +70,18 @@ def test_without_true_masks_slots_are_told_apart_all_the_same() -> None:
 
 def test_large_images_keep_their_size() -> None:
     batch = SceneBatch(("a",), np.zeros((1, 100, 120, 3), np.uint8), np.ones((1, 100, 120), np.uint8))
-    assert mosaic(batch, PredictionBatch(("a",), batch.mask)).shape == (100 + 2 * GAP, 3 * 120 + 4 * GAP, 3)
+    assert segmentation_grid(batch, PredictionBatch(("a",), batch.mask)).shape == (
+        HEAD + 100 + 2 * GAP,
+        3 * 120 + 4 * GAP,
+        3,
+    )
+
+
+def test_every_column_has_a_caption_and_the_same_input_gives_the_same_picture() -> None:
+    batch = scenes(1)
+    picture = segmentation_grid(batch, predict(batch.mask))
+    head = [picture[:HEAD, GAP + column * CELL : (column + 1) * CELL] for column in range(6)]
+    assert all((caption < 128).any() for caption in head)
+    assert (segmentation_grid(batch, predict(batch.mask)) == picture).all()
+    plain, captioned = (tile([[batch.image[0]] * 2], FACTOR, captions) for captions in ((), ("a", "b")))
+    assert (captioned[HEAD:] == plain).all(), "captions do not touch the pictures"
