@@ -82,7 +82,7 @@ def _command(name: str, given_run: Artifact | None, pipeline: str | None, settin
 
 
 def _given_run(name: str, plugin: StudyPlugin, store: Store, pipeline: str | None, run: str | None) -> Artifact | None:
-    """The run that was named; the newest run if neither a run nor a pipeline was named and the study can use one."""
+    """The run that was named; else, if the study can use one and no pipeline was named, the newest run of the user."""
     if run and pipeline:
         raise ConfigError("--run and --pipeline exclude each other: name a trained run or a pipeline to train")
     if run and not plugin.TAKES_RUN:
@@ -91,8 +91,8 @@ def _given_run(name: str, plugin: StudyPlugin, store: Store, pipeline: str | Non
         return store.usable(store.open(run, "run"))
     if pipeline or not plugin.TAKES_RUN:
         return None
-    trained_here = [one for one in store.artifacts("run") if "dataset" in one.manifest.identity.inputs]
-    return store.usable(trained_here[-1]) if trained_here else None
+    runs = [one for one in store.artifacts("run") if "dataset" in one.manifest.identity.inputs and not one.purpose]
+    return store.usable(runs[-1]) if runs else None
 
 
 def _base(name: str, pipeline: str | None, store: Store) -> Mapping[str, Values]:

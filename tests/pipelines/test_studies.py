@@ -10,10 +10,13 @@ import pytest
 from support import TINY, Command
 
 from iodine_kit import pipeline as pipelines
-from iodine_kit.config import merge
+from iodine_kit.cli.options import input_artifact
+from iodine_kit.config import merge, parse_overrides
 from iodine_kit.errors import ConfigError
 from iodine_kit.progress import Silent
 from iodine_kit.registry import required_members
+from iodine_kit.runner import Context, run_stage
+from iodine_kit.stages import infer, prepare, train
 from iodine_kit.store import Store
 from iodine_kit.studies import STUDIES, study
 
@@ -100,7 +103,11 @@ def test_a_study_uses_the_newest_run_if_no_pipeline_is_named(place: Path, monkey
     monkeypatch.chdir(place)
     store = Store(place / "newest")
     base = str(place / "base.toml")
+    tables = pipelines.override(pipelines.load(base), parse_overrides(TINY_SETTINGS, pipelines.TABLES))
+    context = Context(store)
+    run_stage(train, tables, {"dataset": run_stage(prepare, tables, {}, context)}, context)
     first = study("steps", store, Silent(), pipeline=base, settings=[*TINY_SETTINGS, "study.steps=[1]"])
+    study("seeds", store, Silent(), pipeline=base, settings=[*TINY_SETTINGS, "study.seeds=[1, 2]"])
     less = ["study.steps=[1]", "infer.batch_size=4", "infer.threads=1"]
     assert study("steps", store, Silent(), settings=less).path == first.path, "the same inputs give the same artifact"
     found = study("steps", store, Silent(), settings=less, overwrite=True)
@@ -115,6 +122,22 @@ def test_a_study_uses_the_newest_run_if_no_pipeline_is_named(place: Path, monkey
         study("steps", store, Silent(), run="run/any", pipeline=base)
     with pytest.raises(ConfigError, match="'imag' is not an input of this model; did you mean 'image'"):
         study("inputs", store, Silent(), pipeline=base, settings=[*TINY_SETTINGS, "study.leave_out=['imag']"])
+
+
+@pytest.mark.slow
+def test_commands_do_not_use_the_artifacts_of_a_study_called_from_python(place: Path) -> None:
+    store = Store(place / "purpose")
+    base = str(place / "base.toml")
+    tables = pipelines.override(pipelines.load(base), parse_overrides(TINY_SETTINGS, pipelines.TABLES))
+    context = Context(store)
+    dataset = run_stage(prepare, tables, {}, context)
+    run = run_stage(train, tables, {"dataset": dataset}, context)
+    predictions = run_stage(infer, tables, {"run": run, "dataset": dataset}, context)
+    result = study("steps", store, Silent(), pipeline=base, settings=[*TINY_SETTINGS, "study.steps=[3]"])
+    newest = store.artifacts("predictions")[-1]
+    assert newest.path != predictions.path and newest.purpose == "study steps"
+    assert newest.reference in result.manifest.identity.inputs.values()
+    assert input_artifact(store, None, "predictions", "infer", reporter=Silent()).path == predictions.path
 
 
 @pytest.mark.slow
