@@ -99,7 +99,7 @@ def check_finite(keys: tuple[str, ...], inference: Inference) -> None:
     bad = (~inference.nll_BS.add(inference.kl_BS).isfinite()).any(1).nonzero().flatten().tolist()
     if bad:
         raise DivergedError(
-            f"inference of scene {keys[bad[0]]} gave a loss that is not finite: use fewer refinement steps "
+            f"inference of scene {keys[bad[0]]} has a loss that is not finite: use fewer refinement steps "
             "(infer.steps), or train again"
         )
 

@@ -1,4 +1,4 @@
-"""Pipelines: one TOML file per reproducible experiment, from data to report, of which only what is missing is run."""
+"""Pipelines: one TOML file per reproducible experiment, from data to report. Up-to-date artifacts are reused."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ STAGES: Mapping[str, Stage] = {
 """The stage that makes each role, in order."""
 TABLES = ("pipeline", *(table for stage in STAGES.values() for table in stage.TABLES))
 OPTIONAL = {"probe": "probe", "traversal": "traverse"}
-"""Roles that are made only if the file has their table, be it empty."""
+"""Roles that are made only if the file has their table, which may be empty."""
 Chain = dict[str, Artifact]
 
 
 class PipelineConfig(Config):
-    """The file's ``[pipeline]`` table: ``summary`` is what it is for, in a line or two."""
+    """The file's ``[pipeline]`` table: ``summary`` says in a line or two what the pipeline is for."""
 
     summary: str = ""
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A stage of a plan: its status is ``fresh``, ``missing``, ``stale`` or ``waiting``, and why."""
+    """A stage of a plan: the role that it makes, its status (``fresh missing stale waiting``) and the reason."""
 
     stage: str
     status: str
@@ -50,14 +50,14 @@ def load(place: str, settings: Sequence[str] = ()) -> dict[str, Values]:
         if name not in TABLES:
             raise ConfigError(f"{place}: [{name}] is not a known table{did_you_mean(name, TABLES)}")
         if not isinstance(table, dict):
-            raise ConfigError(f"{place}: '{name}' stands outside any table")
+            raise ConfigError(f"{place}: '{name}' is outside any table")
     build(PipelineConfig, tables.get("pipeline", {}), "pipeline")
     given = parse_overrides(settings, [name for name in TABLES if name != "pipeline"])
     return override(tables, {name: table for name, table in given.items() if table or name not in OPTIONAL.values()})
 
 
 def override(tables: dict[str, Values], given: Mapping[str, Values]) -> dict[str, Values]:
-    """Lay ``given`` over the tables of a file. A source replaces the file's ``prepare.generate``, and the reverse."""
+    """Override the tables of a file by ``given``. A source replaces ``prepare.generate``, and vice versa."""
     asked = given.get("prepare", {})
     for one, other in (("source", "generate"), ("generate", "source")):
         if one in asked and other not in asked:
@@ -66,7 +66,7 @@ def override(tables: dict[str, Values], given: Mapping[str, Values]) -> dict[str
 
 
 def check(tables: Mapping[str, Values]) -> None:
-    """Find every mistake in the tables before anything runs: what is wrong with a report must not show after days."""
+    """Validate all tables before anything runs: a mistake in the report must not show up after days of training."""
     splits = prepare.choose(tables).splits
     training, _ = train.configure(tables)
     inference, _ = infer.configure(tables)
@@ -89,7 +89,7 @@ def run(tables: Mapping[str, Values], context: Context) -> Chain:
 
 
 def plan(tables: Mapping[str, Values], context: Context) -> list[Planned]:
-    """Say of every stage whether it would run, and why, without running anything."""
+    """List every stage, whether it would run, and why. Runs nothing."""
     check(tables)
     chain: Chain = {}
     planned: list[Planned] = []
@@ -110,7 +110,7 @@ def plan(tables: Mapping[str, Values], context: Context) -> list[Planned]:
 
 
 def roles(tables: Mapping[str, Values]) -> list[str]:
-    """What the pipeline makes, in order."""
+    """The roles that the pipeline makes, in order."""
     return [role for role in STAGES if role not in OPTIONAL or OPTIONAL[role] in tables]
 
 
@@ -125,7 +125,7 @@ def _status(role: str, job: Job, artifact: Artifact | None, store: Store) -> Pla
         return Planned(role, "fresh", str(artifact.path))
     older = [a for a in store.artifacts(job.identity.kind) if a.manifest.identity.name == job.identity.name]
     if not older:
-        return Planned(role, "missing", "never made")
+        return Planned(role, "missing", "not made yet")
     changed = differences(older[-1].config, job.identity.config)
     return Planned(role, "stale", "; ".join(changed) or "its inputs or its code changed")
 

@@ -1,4 +1,4 @@
-"""The model at a checkpoint of a run that is being trained, or was interrupted. Reads only, and takes no lock."""
+"""The model at a checkpoint of a run that is still training or was interrupted. Only reads, and takes no lock."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ LATEST = "latest"
 
 
 def at_checkpoint(store: Store, place: str, run: str | None, reporter: Reporter) -> TrainedModel:
-    """The model with the weights that its run would have ended with at a checkpoint, and the β of that step.
+    """The model at a checkpoint: with the weights that its run would keep if it ended there, and the β of that step.
 
     Args:
-        place: "latest", a step, or a checkpoint's file.
-        run: an unfinished run, by directory or the key's beginning; left out, the one begun last that has a checkpoint.
+        place: "latest", a step, or the file of a checkpoint.
+        run: an unfinished run, by directory or beginning of its key. Defaults to the most recent one with a checkpoint.
 
     Raises:
         ArtifactNotFoundError: if there is no such run or checkpoint.
-        ArtifactCorruptError: if the checkpoint, or with "latest" every one, is damaged.
-        SchemaError: if the file is no checkpoint.
+        ArtifactCorruptError: if the checkpoint is damaged; with "latest", if all are.
+        SchemaError: if the file is not a checkpoint.
     """
     path = Path(place)
     if path.is_file() and run is None:
@@ -40,7 +40,7 @@ def at_checkpoint(store: Store, place: str, run: str | None, reporter: Reporter)
         except ArtifactCorruptError as error:
             if place != LATEST:
                 raise
-            reporter.note(f"note: {error}; an older one is looked for")
+            reporter.note(f"note: {error}; trying an older one")
     raise ArtifactNotFoundError(f"{folder}: {_missing(folder, place)}")
 
 
@@ -49,17 +49,17 @@ def _draft(store: Store, run: str | None) -> tuple[Path, Identity]:
         with suppress(ArtifactNotFoundError):
             return open_draft(store.root, run, "run")
         finished = store.open(run, "run")
-        raise ArtifactNotFoundError(f"{finished.path} is finished and has no checkpoints: leave --checkpoint out")
+        raise ArtifactNotFoundError(f"{finished.path} is finished and has no checkpoints: omit --checkpoint")
     begun = [draft for draft in drafts(store.root, "run") if any(draft[0].glob(CHECKPOINTS))]
     if not begun:
         raise ArtifactNotFoundError(
-            f"{store.root} holds no unfinished run with a checkpoint: leave --checkpoint out for a finished one"
+            f"{store.root} holds no unfinished run with a checkpoint: omit --checkpoint to use a finished run"
         )
     return begun[-1]
 
 
 def _read(folder: Path, place: str) -> Iterator[tuple[Path, bytes]]:
-    """The checkpoint named, or all, newest first. The run that is going on may take one away meanwhile."""
+    """Read the named checkpoint, or all, newest first. A run that is still training may delete one meanwhile."""
     for _ in range(3):
         paths = sorted(folder.glob(CHECKPOINTS), reverse=True)
         wanted = checkpoint_name(int(place)) if place.isdecimal() else place
@@ -74,12 +74,13 @@ def _read(folder: Path, place: str) -> Iterator[tuple[Path, bytes]]:
 
 
 def _missing(folder: Path, place: str) -> str:
-    """Why there is nothing to read."""
+    """The reason why there is nothing to read."""
     if not folder.is_dir():
-        return "this run has ended meanwhile: leave --checkpoint out, or go on with its successor"
+        return "this run has finished meanwhile: omit --checkpoint to use the finished run"
     steps = ", ".join(str(_step(path)) for path in sorted(folder.glob(CHECKPOINTS)))
     wanted = "no checkpoint that can be read" if place == LATEST else f"no checkpoint '{place}'"
-    return f"{wanted}; there {'are those after steps ' + steps if steps else 'is none yet: see train.checkpoint_every'}"
+    present = f"there are those after steps {steps}" if steps else "there are none yet: see train.checkpoint_every"
+    return f"{wanted}; {present}"
 
 
 def _step(path: Path) -> int:
@@ -91,14 +92,14 @@ def _model(path: Path, data: bytes, identity: Identity | None) -> TrainedModel:
 
     weights = read_weights(data, path)
     if weights.step is None:
-        raise SchemaError(f"{path}: holds weights, but is no checkpoint of a run of this program")
+        raise SchemaError(f"{path}: holds weights, but is not a checkpoint of a run of iodine-kit")
     name = identity.config["model"]["name"] if identity else "iodine"
     plugin, config = configured({"name": name, **weights.settings["model"]})
     assert weights.weights_step is not None
     config = with_beta(config, weights.settings["train"], weights.weights_step)
-    told: Values = {"step": weights.step, "weights_step": weights.weights_step}
+    facts: Values = {"step": weights.step, "weights_step": weights.weights_step}
     if identity:
-        told = {"run": identity.planned.directory, "run_key": identity.key, **told}
+        facts = {"run": identity.planned.directory, "run_key": identity.key, **facts}
     source = SourceFile(
         name=path.name, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data), location=str(path)
     )  # fmt: skip
@@ -112,6 +113,6 @@ def _model(path: Path, data: bytes, identity: Identity | None) -> TrainedModel:
         sources=(source,),
         plugins={f"model/{name}": plugin.VERSION},
         settings={"model": named(name, config)},
-        facts={**told, "sha256": source.sha256},
+        facts={**facts, "sha256": source.sha256},
         trained_on=identity.inputs.get("dataset") if identity else None,
     )

@@ -1,7 +1,7 @@
 """The facts of data sets, runs and predictions: what their manifests say beside configuration and files, typed.
 
 A stage returns its facts as a mapping, which the manifest holds as JSON. Code that reads them uses these classes.
-Another version of the program may have written more facts or fewer: unknown facts are kept, missing ones have a default.
+Another version of the program may write more facts or fewer: unknown facts are kept, missing ones have a default.
 """
 
 from __future__ import annotations

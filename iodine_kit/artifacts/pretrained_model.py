@@ -1,4 +1,4 @@
-"""The model behind ``pretrained:NAME``, for stages."""
+"""The model that ``pretrained:NAME`` stands for."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def of_pretrained(name: str) -> TrainedModel:
-    """A model that ships with its weights; how its scores were inferred is the default at test time.
+    """A model that ships with its weights. By default it infers as it did for the scores on its card.
 
     Raises:
-        SchemaError: if this version of the model would compute other things with the weights than the card's did.
+        SchemaError: if this version of the model would compute other values with the weights than the card's version.
         UnknownNameError: with the nearest known name.
         ArtifactCorruptError: if its files are damaged.
     """
@@ -32,7 +32,6 @@ def of_pretrained(name: str) -> TrainedModel:
         return read_weights(data, Path(card.name) / WEIGHTS).tensors
 
     plugin, config = configured(card.model)
-    told = {"pretrained": card.name}
     place = pretrained.PREFIX + card.name
     return TrainedModel(
         f"pretrained-{card.name}",
@@ -43,7 +42,7 @@ def of_pretrained(name: str) -> TrainedModel:
         sources=(SourceFile(name=WEIGHTS, sha256=card.weights_sha256, bytes=len(data), location=place),),
         plugins={f"model/{card.model['name']}": plugin.VERSION},
         settings={"model": named(card.model["name"], config)},
-        facts={**told, "sha256": card.weights_sha256},
+        facts={"pretrained": card.name, "sha256": card.weights_sha256},
         defaults=card.inference.model_dump(mode="json"),
         images=card.images,
     )

@@ -1,4 +1,4 @@
-"""Where published data comes from: files on this machine, or addresses that are downloaded once into the store."""
+"""Sources of published data: files on this machine, or addresses that are downloaded once into the store."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from iodine_kit.store import Artifact, FileHashes, Identity, Reference, SourceFi
 VERSION = 1
 BLOCK = 1 << 20
 LISTED_FILES = 128
-"""More files than this are identified together: a manifest should not list a hundred thousand pictures."""
+"""More files than this are identified by one common hash: a manifest should not list 100,000 pictures."""
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """What a person named as the source, on this machine.
+    """The source that a user named, as files on this machine.
 
     Attributes:
         paths: files and folders, in the order in which they were named.
-        locations: where each came from.
-        downloads: the artifacts that hold those which were downloaded, by role.
+        locations: where each one comes from.
+        downloads: the artifacts that hold the downloaded files, by role.
     """
 
     paths: tuple[Path, ...]
@@ -60,7 +60,7 @@ def fetch(locations: Sequence[str], context: Context) -> Fetched:
 
 
 def identify(store: Store, files: Sequence[Path], fetched: Fetched, reporter: Reporter) -> tuple[SourceFile, ...]:
-    """What identifies the bytes of files: each by its hash, or many together by one."""
+    """Hash files: one entry per file, or one entry for all if there are more than :data:`LISTED_FILES`."""
     total = sum(file.stat().st_size for file in files)
     reporter.note(f"reading {_counted(files)} ({total:,} bytes)")
     _refuse_repeated(files)
@@ -70,7 +70,7 @@ def identify(store: Store, files: Sequence[Path], fetched: Fetched, reporter: Re
         reporter.track("identify", total) as advance,
     ):
         found = [_source_file(file, hashes, origin.get(file, str(file)), advance) for file in files]
-    _tell_of_copies(files, found, reporter)
+    _note_copies(files, found, reporter)
     if len(found) <= LISTED_FILES:
         return tuple(found)
     combined = hashlib.sha256("".join(f"{file.sha256} {file.bytes}\n" for file in found).encode()).hexdigest()
@@ -78,7 +78,7 @@ def identify(store: Store, files: Sequence[Path], fetched: Fetched, reporter: Re
 
 
 def names_hash(files: Sequence[Path], fetched: Fetched) -> str:
-    """One hash over the files' places below the folders that were named, wherever those lie."""
+    """One hash over the paths of files, relative to the folders that were named."""
     return hashlib.sha256("\n".join(_below(file, fetched.paths) for file in files).encode()).hexdigest()
 
 
@@ -88,7 +88,7 @@ def _below(file: Path, paths: Sequence[Path]) -> str:
 
 
 def _expand(location: str) -> list[str]:
-    """The files that a pattern fits, sorted; anything else is itself."""
+    """The files that match a pattern, sorted; a location that is no pattern stands for itself."""
     if not has_magic(location):
         if "://" not in location and not (location and Path(location).exists()):
             raise SourceError(f"{location}: no such file or folder; give --source PATH or an address, or --generate N")
@@ -99,7 +99,7 @@ def _expand(location: str) -> list[str]:
         filesystem, pattern = _filesystem(location)
         found = [filesystem.unstrip_protocol(name) for name in sorted(filesystem.glob(pattern))]
     if not found:
-        raise SourceError(f"{location}: no file fits this pattern")
+        raise SourceError(f"{location}: no file matches this pattern")
     return found
 
 
@@ -119,11 +119,11 @@ def _refuse_repeated(files: Sequence[Path]) -> None:
         seen.add(file.resolve())
 
 
-def _tell_of_copies(files: Sequence[Path], found: Sequence[SourceFile], reporter: Reporter) -> None:
+def _note_copies(files: Sequence[Path], found: Sequence[SourceFile], reporter: Reporter) -> None:
     first: dict[str, Path] = {}
     for file, source in zip(files, found, strict=True):
         if first.setdefault(source.sha256, file) != file:
-            reporter.note(f"note: {file} holds the same bytes as {first[source.sha256]}: what is in it counts twice")
+            reporter.note(f"note: {file} and {first[source.sha256]} hold the same bytes: their scenes count twice")
             return
 
 
@@ -138,7 +138,7 @@ def _counted(files: Sequence[Path]) -> str:
 
 
 def _file_name(location: str) -> str:
-    """The last part of the address, never a path of its own."""
+    """The last part of the address; it never contains a separator."""
     return Path(urlsplit(location).path).name or "download"
 
 
@@ -149,13 +149,13 @@ def _download_job(location: str, reporter: Reporter) -> Job:
 
 
 def _download(location: str, path: Path, reporter: Reporter) -> Facts:
-    """Fetch ``location`` to ``path``, going on where an earlier try stopped."""
+    """Download ``location`` to ``path``; resume an earlier download that was cut off."""
     part = path.with_name(path.name + ".part")
     try:
         filesystem, remote = _filesystem(location)
         size = filesystem.info(remote)["size"]
         done = part.stat().st_size if part.exists() and size else 0
-        done = done if done <= (size or 0) else 0  # more than there is to fetch: another file's beginning
+        done = done if done <= (size or 0) else 0  # larger than the file: the beginning of another one
         with filesystem.open(remote, "rb") as source, part.open("ab" if done else "wb") as target:
             if done:
                 source.seek(done)
@@ -163,7 +163,7 @@ def _download(location: str, path: Path, reporter: Reporter) -> Facts:
                 while block := source.read(BLOCK):
                     target.write(block)
                     advance(len(block))
-    except Exception as error:  # fsspec's back ends raise errors of many libraries; all mean the same here
+    except Exception as error:  # fsspec's back ends raise errors of many libraries; all mean that the download failed
         if isinstance(error, OSError) and error.errno is not None and error.filename == str(part):
             raise
         reason = " ".join(str(error).split())
@@ -173,7 +173,7 @@ def _download(location: str, path: Path, reporter: Reporter) -> Facts:
         ) from None
     if size and part.stat().st_size != size:
         raise SourceError(
-            f"{location}: the download ended at {part.stat().st_size} of {size} bytes; run it again to go on"
+            f"{location}: the download ended at {part.stat().st_size} of {size} bytes; run the same command to resume"
         )
     part.rename(path)
     return {"location": location, "bytes": path.stat().st_size}

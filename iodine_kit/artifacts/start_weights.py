@@ -1,4 +1,4 @@
-"""Warm start: the weights that a run begins with instead of random ones, and what its identity says of them."""
+"""Warm start: the weights that a run starts from instead of random ones, and how its identity names them."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
     from torch import nn
 
 ROLE = "start"
-"""Of the run that another one starts from, among its inputs."""
+"""Role of the run that another one starts from, among the inputs of the latter."""
 KEY = "from"
 
 
 @dataclass(frozen=True)
 class Start:
-    """Weights to begin with. Optimiser, averages, step and schedules begin as in any other run.
+    """Weights to start from. Optimiser, averages, step and schedules start as in any other run.
 
     Attributes:
-        place: as the user named it.
-        data: bytes of the safetensors file, read once: a checkpoint may be gone when training begins.
-        inputs: the run that they come from, by role; or
-        sources: the file.
-        model: configuration of the model that the weights are of, with its name, where it is known.
+        place: the run, file or pretrained model, as the user named it.
+        data: bytes of the safetensors file, read once: a checkpoint may be deleted before training starts.
+        inputs: the run that the weights come from, by role; empty for a file.
+        sources: the file that the weights come from; empty for a run.
+        model: configuration of the model of these weights, with its name, where it is known.
     """
 
     place: str
@@ -49,14 +49,14 @@ class Start:
 
     @property
     def sha256(self) -> str:
-        """Of the file."""
-        return hashlib.sha256(self.data).hexdigest()
+        """Hash of the file."""
+        return self.sources[0].sha256 if self.sources else hashlib.sha256(self.data).hexdigest()
 
     def fill(self, model: nn.Module) -> dict[str, Any]:
         """Copy the weights into ``model``; return facts: the place, the file's sha256 and a checkpoint's step.
 
         Raises:
-            SchemaError: if they are another net's. K, T and β are no part of a net's weights and may differ.
+            SchemaError: if they belong to another net. K, T and β are not part of a net's weights and may differ.
             CorruptDataError: if the file is damaged, or no safetensors file.
         """
         from iodine_kit.training.checkpoint import fill, read_weights
@@ -75,7 +75,7 @@ class Start:
 
 
 def start_place(tables: Tables) -> str | None:
-    """What ``train.from`` names; ``None`` if it is left out or "none"."""
+    """The value of ``train.from``; ``None`` if it is missing or "none"."""
     place = tables.get("train", {}).get(KEY)
     if place is not None and not isinstance(place, str):
         raise ConfigError(f"train.{KEY}: name a run or a .safetensors file (given: {place!r})")
@@ -105,7 +105,7 @@ def find_start(tables: Tables, store: Store) -> Start | None:
 
 
 def of_bytes(place: str, data: bytes, name: str) -> Start:
-    """A start from a file outside the store, which is known by its bytes."""
+    """A start from a file outside the store, which its hash identifies."""
     source = SourceFile(name=name, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data), location=place)
     return Start(place, data, {}, (source,))
 

@@ -1,4 +1,4 @@
-"""A trained model, wherever its weights lie, and what the identity of an artifact made with it says of them."""
+"""A trained model, wherever its weights are stored, and how identities of artifacts made with it name the weights."""
 
 from __future__ import annotations
 
@@ -26,16 +26,17 @@ class TrainedModel:
     """A model's configuration, and how to read its weights.
 
     Attributes:
-        name: of artifacts that are made with it.
-        title: for people, where no run says what it is; "" for a run.
-        plugin: of the model; ``config``: its configuration, with β as it was when the weights were what they are.
+        name: of the artifacts that are made with it.
+        title: name for people, of a model that no run in the store holds; "" for a run.
+        plugin: of the model; ``config``: its configuration, with the β of the step at which the weights were taken.
         tensors: reads the weights.
-        inputs: the run, by role. Weights from elsewhere have none; then
-        sources: names their file, and ``settings`` is what the identity says of model and weights.
-        facts: of weights that no run in the store holds, for the manifest.
-        trained_on: the data set that it was trained on, where that is known; ``dataset``: name of those it is for.
-        defaults: values of the table ``infer`` that are taken unless others are given.
-        images: what it was trained on looks like, where that is known.
+        inputs: the run, by role; empty for weights that no run in the store holds.
+        sources: the file of such weights; ``settings``: what identities say of their model; ``plugins``: its version.
+        facts: of such weights, for the manifest.
+        trained_on: the data set that it was trained on, where that is known; ``dataset``: name of the data sets that it
+            is for.
+        defaults: values of the table ``infer`` that apply unless the user gives others.
+        images: statistics of the images that it was trained on, where they are known.
     """
 
     name: str
@@ -54,10 +55,10 @@ class TrainedModel:
     images: ImageStatistics | None = None
 
     def load(self) -> Any:
-        """The model with its weights, on the CPU, for inference only.
+        """Build the model with its weights, on the CPU, for inference only.
 
         Raises:
-            SchemaError: if they are another net's.
+            SchemaError: if the weights belong to another net.
         """
         from iodine_kit.training.checkpoint import fill
 
@@ -66,7 +67,7 @@ class TrainedModel:
         return model.eval().requires_grad_(False)
 
     def keep(self, out: Path) -> Values:
-        """Where no run in the store holds the weights, write a copy beside what was made with them; return facts."""
+        """Write a copy of weights that no run in the store holds into ``out``; return facts about them."""
         from iodine_kit.training.checkpoint import save_weights
 
         if self.inputs:
@@ -76,12 +77,12 @@ class TrainedModel:
 
 
 def model_of(run: Artifact) -> tuple[ModelPlugin, Config]:
-    """The plug-in and the configuration of the model that a run trained."""
+    """Plug-in and configuration of the model that a run trained."""
     return configured(run.config["model"])
 
 
 def configured(values: Mapping[str, Any]) -> tuple[ModelPlugin, Config]:
-    """The plug-in that ``name`` names, and its configuration from the values beside it."""
+    """Plug-in and configuration from the table ``model`` of an artifact, in which ``name`` is the plug-in's."""
     values = dict(values)
     plugin = MODELS.load(values.pop("name"))
     return plugin, build(plugin.Config, values, "model")
@@ -103,21 +104,23 @@ def of_run(run: Artifact) -> TrainedModel:
 
 
 def load_model(run: Artifact) -> Any:
-    """Rebuild a trained model from its run."""
+    """Build the model that a finished run trained, with its weights, on the CPU, for inference only."""
     return of_run(run).load()
 
 
 def behind(predictions: Artifact, store: Store) -> TrainedModel:
-    """The model that made predictions: of their run, or with the copy of its weights that lies beside them.
+    """The model that made predictions, from their run or from the copy of its weights beside them.
 
     Raises:
-        SchemaError: if they were imported.
+        SchemaError: if the predictions were imported.
     """
     inputs, settings = predictions.manifest.identity.inputs, predictions.config
     if "run" in inputs:
         return of_run(store.resolve(inputs["run"]))
     if not keeps_weights(predictions):
-        raise SchemaError(f"{predictions.path}: imported predictions have no model here that could draw other latents")
+        raise SchemaError(
+            f"{predictions.path}: these predictions were imported, so no model is here to decode other latents"
+        )
     return TrainedModel(
         predictions.manifest.identity.name, *configured(settings["model"]), partial(_stored, predictions)
     )
@@ -132,12 +135,12 @@ def _stored(artifact: Artifact) -> Mapping[str, Tensor]:
 
 
 def keeps_weights(predictions: Artifact) -> bool:
-    """Whether a copy of the model's weights lies beside predictions, because no run in the store holds them."""
+    """Whether predictions come with a copy of their model's weights, because no run in the store holds them."""
     return WEIGHTS in predictions.manifest.files and "model" in predictions.config
 
 
 def with_beta(config: Config, train: Mapping[str, Any], step: int) -> Config:
-    """A model's configuration with the β of step ``step``, counted from 1: the last step that shaped its weights."""
+    """A model's configuration with the β of step ``step``, counted from 1: the last step that updated the weights."""
     if train.get("kl_schedule", "constant") == "constant" or "beta" not in type(config).model_fields:
         return config
     beta = kl_weight(build(TrainConfig, train, "train"), max(step - 1, 0), float(getattr(config, "beta")))  # noqa: B009

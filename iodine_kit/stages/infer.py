@@ -1,4 +1,4 @@
-"""infer: a trained model segments a split into ``predictions.h5``."""
+"""infer: segments a split with a trained model, into ``predictions.h5``."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from iodine_kit.store import Artifact, Identity
 VERSION = 2
 TABLES = ("infer",)
 INPUTS = ("run", "dataset")
-LOOKED_AT = 64
-"""Images by which a split is compared with what a model was trained on."""
+COMPARED_IMAGES = 64
+"""Number of images by which a split is compared with the images that a model was trained on."""
 Positive = Annotated[int, Field(ge=1)]
 
 
@@ -39,13 +39,14 @@ class InferConfig(Config):
     """What to infer.
 
     Attributes:
-        split: of the data set; ``scenes``: only the first so many.
-        slots, steps: K and T at test time; none is the training's.
+        split: of the data set.
+        scenes: number of scenes, the first ones of the split. Defaults to all.
+        slots, steps: K and T at test time. Default to those of training.
         restarts: independent inferences per scene. The one with the lowest final loss is kept: NLL + β·KL, with the β
             of the model (for β = 1, the highest ELBO). The posterior has several modes (section 4.4 of the paper), and
             refinement can end in a poor one. No truth is used.
-        store: what to keep beside the hard masks.
-        batch_size: images at a time; part of the key, because it decides which noise a scene gets.
+        store: fields to keep beside the hard masks.
+        batch_size: images at a time. Part of the key, because it decides which noise a scene gets.
         seed: of the posterior samples.
     """
 
@@ -60,7 +61,12 @@ class InferConfig(Config):
 
 
 class InferExecution(Config):
-    """How it is executed; no part of the key."""
+    """How inference is executed; not part of the key.
+
+    Attributes:
+        device: "auto" uses a GPU if there is one; or "cpu", "cuda", "cuda:1", …
+        threads: of the CPU; 0 leaves the number to PyTorch.
+    """
 
     device: str = "auto"
     threads: Annotated[int, Field(ge=0)] = 0
@@ -81,19 +87,18 @@ def plan(tables: Tables, inputs: Inputs, context: Context, model: TrainedModel |
     count = config.scenes or available
     if count > available:
         raise CountError(f"{dataset.path}: split '{config.split}' has {available} scenes, not {count}")
-    info, trained = dataset_info(dataset), model.config.model_dump()
+    info, trained = dataset_info(dataset), model.plugin.test_time_options(model.config)
     model.plugin.check_image(model.config, info.height, info.width)
-    if model.images and (told := difference(model.images, _measured(dataset, config.split, count))):
-        reporter.note(f"note: {model.title}: {told}: its masks may be poor", routine=True)
+    if model.images and (unlike := difference(model.images, _measured(dataset, config.split, count))):
+        reporter.note(f"note: {model.title}: {unlike}: its masks may be poor", routine=True)
     resolved: dict[str, Any] = {
         **config.model_dump(mode="json"),
         "slots": config.slots or trained.get("slots"),
         "steps": trained.get("steps") if config.steps is None else config.steps,
         "scenes": count,
     }
-    # Rebuilt with the test-time values, so that what the model forbids is refused before anything runs.
-    at_test: dict[str, Any] = {name: resolved[name] for name in ("slots", "steps") if name in trained}
-    build(model.plugin.Config, {**trained, **at_test}, "infer")
+    # Validated with the test-time values, so that a value which the model forbids is refused before anything runs.
+    build(model.plugin.Config, {**model.config.model_dump(), **{name: resolved[name] for name in trained}}, "infer")
     identity = Identity(
         kind="predictions",
         name=model.name,
@@ -109,14 +114,14 @@ def plan(tables: Tables, inputs: Inputs, context: Context, model: TrainedModel |
 
 
 def _only_split(model: TrainedModel, dataset: Artifact) -> dict[str, str]:
-    """Of a data set of one split, that; but not of a model's own data set, where it is what it was trained on."""
+    """The only split of a data set, unless the model was trained on this data set or one of this name."""
     splits = list(dataset.facts["splits"])
     return {"split": splits[0]} if len(splits) == 1 and model.trained_on is None and not model.dataset else {}
 
 
 def _measured(dataset: Artifact, split: str, count: int) -> ImageStatistics:
-    """What the first images of a split look like."""
-    return measure(open_split(dataset, split).batch(range(min(count, LOOKED_AT))).image)
+    """Statistics of the first images of a split."""
+    return measure(open_split(dataset, split).batch(range(min(count, COMPARED_IMAGES))).image)
 
 
 def configure(tables: Tables) -> tuple[InferConfig, InferExecution]:

@@ -191,22 +191,22 @@ def test_a_run_that_moves_on_meanwhile_is_looked_at_again_and_one_that_ends_is_t
         return read(path)
 
     monkeypatch.setattr(Path, "read_bytes", ended)
-    with pytest.raises(ArtifactNotFoundError, match="this run has ended meanwhile"):
+    with pytest.raises(ArtifactNotFoundError, match="this run has finished meanwhile"):
         at(dataset, "latest", folder)
     assert older.name == "checkpoint-000000001.safetensors"
 
 
-def test_what_is_not_there_is_told_in_a_sentence(dataset: Artifact, tmp_path: Path) -> None:
-    with pytest.raises(ArtifactNotFoundError, match="holds no unfinished run with a checkpoint: leave --checkpoint"):
+def test_missing_checkpoints_are_named_in_one_sentence(dataset: Artifact, tmp_path: Path) -> None:
+    with pytest.raises(ArtifactNotFoundError, match="holds no unfinished run with a checkpoint: omit --checkpoint"):
         at(dataset, "latest")
     finished = trained(dataset, "train.steps=1")
     folder = interrupted(dataset, after=2)
     cases: list[tuple[object, object, type[IodineKitError], str]] = [
-        ("latest", finished.path, ArtifactNotFoundError, "is finished and has no checkpoints: leave --checkpoint out"),
+        ("latest", finished.path, ArtifactNotFoundError, "is finished and has no checkpoints: omit --checkpoint"),
         ("latest", "iodine-nothing", ArtifactNotFoundError, "no such artifact"),
         (7, None, ArtifactNotFoundError, "no checkpoint '7'; there are those after steps 1, 2"),
         ("newest", None, ArtifactNotFoundError, "no checkpoint 'newest'; there are"),
-        (finished.path / "weights.safetensors", None, SchemaError, "holds weights, but is no checkpoint"),
+        (finished.path / "weights.safetensors", None, SchemaError, "holds weights, but is not a checkpoint"),
         (folder / "identity.json", None, ArtifactCorruptError, "cannot be read as safetensors"),
     ]
     for place, run, error, told in cases:
@@ -215,7 +215,7 @@ def test_what_is_not_there_is_told_in_a_sentence(dataset: Artifact, tmp_path: Pa
         assert told in str(caught.value) and "\n" not in str(caught.value)
     for path in folder.glob("checkpoint-*"):
         path.unlink()
-    with pytest.raises(ArtifactNotFoundError, match=r"there is none yet: see train\.checkpoint_every"):
+    with pytest.raises(ArtifactNotFoundError, match=r"there are none yet: see train\.checkpoint_every"):
         at(dataset, "latest", folder)
 
 

@@ -13,7 +13,7 @@ from iodine_kit import pipeline as pipelines
 from iodine_kit.config import build, split_table
 from iodine_kit.errors import ConfigError, IodineKitError
 from iodine_kit.models import iodine
-from iodine_kit.progress import Silent
+from iodine_kit.runner import Context
 from iodine_kit.stages.evaluate import EvalConfig
 from iodine_kit.stages.infer import InferConfig, InferExecution
 from iodine_kit.stages.prepare import PrepareConfig
@@ -130,7 +130,7 @@ def test_a_mistake_in_a_late_stage_is_found_before_the_first_one_runs(
 ) -> None:
     tables = pipelines.load(str(small), [setting])
     with pytest.raises(IodineKitError, match=re.escape(told)):
-        pipelines.run(tables, Store(tmp_path / "data"), Silent())
+        pipelines.run(tables, Context(Store(tmp_path / "data")))
     assert not (tmp_path / "data").exists()
 
 

@@ -70,7 +70,7 @@ def test_a_prediction_holds_what_was_asked_for_and_its_parts_agree() -> None:
 def test_a_loss_that_is_not_finite_is_an_error_not_a_score() -> None:
     inference, _ = infer(0)
     inference.nll_BS[2, 0] = float("nan")
-    with pytest.raises(DivergedError, match="scene c gave a loss that is not finite"):
+    with pytest.raises(DivergedError, match="scene c has a loss that is not finite"):
         check_finite(tuple("abcdef"), inference)
 
 

@@ -1,7 +1,9 @@
-"""train: a data set and a model's configuration become weights and a log."""
+"""train: trains a model on a data set; makes weights and a log."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from iodine_kit.artifacts.dataset import check_split, dataset_info, open_split
@@ -17,7 +19,6 @@ from iodine_kit.stages.train.pictures import draw_curves
 from iodine_kit.stages.train.validation import METRIC, Validation
 from iodine_kit.store import Artifact, Identity
 from iodine_kit.training.config import TrainConfig, TrainExecution
-from iodine_kit.training.distributed import World
 from iodine_kit.training.run_files import CHECKPOINTS
 from iodine_kit.training.schedule import split_batch
 
@@ -51,8 +52,8 @@ def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
         reporter.note(
             f"note: batches of {config.batch_size} from {scenes} scenes hold scenes more than once", routine=True
         )
-    _look_at_kl(config, float(getattr(model_config, "beta", 1.0)), start is not None, reporter)
-    slots = getattr(model_config, "slots", info.entities)
+    _check_kl_schedule(config, float(getattr(model_config, "beta", 1.0)), start is not None, reporter)
+    slots = plugin.test_time_options(model_config).get("slots", info.entities)
     if slots < info.entities:
         reporter.note(
             f"note: {slots} slots for scenes of up to {info.entities} entities, background included", routine=True
@@ -70,12 +71,12 @@ def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
         inputs={"dataset": dataset.reference, **(start.inputs if start else {})},
         sources=start.sources if start else (),
     )
-    make = lambda out: _make(plugin, model_config, config, execution, dataset, start, out, reporter, world)  # noqa: E731
-    return Job(identity, make, state=CHECKPOINTS)
+    training = _Training(plugin, model_config, config, execution, dataset, start)
+    return Job(identity, partial(_make, training, context), state=CHECKPOINTS)
 
 
-def _look_at_kl(config: TrainConfig, beta: float, warm: bool, reporter: Reporter) -> None:
-    """Refuse a schedule of the KL term's weight that cannot be, and say of one that may not be meant."""
+def _check_kl_schedule(config: TrainConfig, beta: float, warm: bool, reporter: Reporter) -> None:
+    """Refuse a schedule of the KL term's weight that is impossible; note one that may be a mistake."""
     if config.kl_schedule == "constant":
         if config.kl_begin or config.kl_end:
             reporter.note(
@@ -99,7 +100,7 @@ def _look_at_kl(config: TrainConfig, beta: float, warm: bool, reporter: Reporter
 
 
 def model_values(tables: Tables, start: Start | None) -> Values:
-    """The table ``model``, over the configuration of the model that training starts from, unless it names a preset."""
+    """The table ``model``; of a warm start, over the configuration of its model, unless the table names a preset."""
     asked = dict(tables.get("model", {}))
     if start is None or "preset" in asked:
         return asked
@@ -126,33 +127,39 @@ def _with_default_preset(plugin: ModelPlugin, values: Values, dataset: Artifact,
     return {"preset": default, **values}
 
 
-def _make(
-    plugin: ModelPlugin,
-    model_config: Config,
-    config: TrainConfig,
-    execution: TrainExecution,
-    dataset: Artifact,
-    start: Start | None,
-    out: Path,
-    reporter: Reporter,
-    world: World,
-) -> Facts:
+@dataclass(frozen=True)
+class _Training:
+    """A training run, resolved and checked."""
+
+    plugin: ModelPlugin
+    model_config: Config
+    config: TrainConfig
+    execution: TrainExecution
+    dataset: Artifact
+    start: Start | None
+
+    def settings(self) -> Values:
+        """Everything that must agree before the run resumes from a checkpoint."""
+        return {
+            "dataset": self.dataset.reference.content,
+            "model": self.model_config.model_dump(mode="json"),
+            "train": self.config.model_dump(mode="json"),
+            **({"start": {"sha256": self.start.sha256}} if self.start else {}),
+        }
+
+
+def _make(run: _Training, context: Context, out: Path) -> Facts:
     from iodine_kit.loader import ShuffledBatches
     from iodine_kit.training.estimate import Estimate, estimate_step, with_copies
     from iodine_kit.training.loop import Trainer
     from iodine_kit.training.resources import refuse_too_large
 
-    reader = _open(dataset, config.split)
-    model = plugin.build(model_config, config.seed)
-    started = {"start": start.fill(model)} if start else {}
-    validation = Validation(config, dataset) if config.validate_every else None
-    settings = {
-        "dataset": dataset.reference.content,
-        "model": model_config.model_dump(mode="json"),
-        "train": config.model_dump(mode="json"),
-        **({"start": {"sha256": start.sha256}} if start else {}),
-    }
-    info, (first, count) = dataset_info(dataset), world.local_batch(config.batch_size)
+    config, execution, world = run.config, run.execution, context.world
+    reader = _open(run.dataset, config.split)
+    model = run.plugin.build(run.model_config, config.seed)
+    started = {"start": run.start.fill(model)} if run.start else {}
+    validation = Validation(config, run.dataset) if config.validate_every else None
+    info, (first, count) = dataset_info(run.dataset), world.local_batch(config.batch_size)
     microbatches = split_batch(first, count, config.batch_size, execution.accumulate)
 
     def estimate() -> Estimate:
@@ -160,8 +167,9 @@ def _make(
 
     refuse_too_large(count * info.height * info.width, execution.device, estimate)
     trainer = Trainer(
-        model, config, execution, out, reporter, world, settings=settings, estimate=lambda: estimate().sentence()
-    )
+        model, config, execution, out, context.reporter, world,
+        settings=run.settings(), estimate=lambda: estimate().sentence(),
+    )  # fmt: skip
     trainer.restore()
     facts = trainer.run(ShuffledBatches(reader, config.batch_size, config.seed, (first, count)), validation)
     if world.first:
@@ -171,7 +179,7 @@ def _make(
 
 
 def _open(dataset: Artifact, split: str) -> Reader:
-    """Open a split whose images are what the data set says they are, and what models take."""
+    """Open a split and check that its images have the size that the data set states, with three channels."""
     reader, info = open_split(dataset, split), dataset_info(dataset)
     expected, found = (info.height, info.width, 3), reader.batch([0]).image.shape[1:]
     if found != expected:

@@ -1,4 +1,4 @@
-"""Pictures of a training run: what a model sees in a few scenes, and the curves of its log."""
+"""Pictures of a training run: the masks of a few scenes, and the curves of its log."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def scenes_picture(batch: SceneBatch, inference: Inference, count: int = _SCENES
 
 
 def draw_curves(directory: Path, title: str) -> None:
-    """Draw the log that lies in a run's directory as ``curves.svg`` beside it."""
+    """Draw the training log in a run's directory as ``curves.svg``."""
     from iodine_kit.reporting.curves import curves_svg
 
     (directory / CURVES).write_text(curves_svg(read_metrics(directory / METRICS), title), "utf-8")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 METRIC = "ari"
 NOISE = 1 << 50
-"""Added to a batch's number: validation draws other noise than any step of training."""
+"""Added to the number of a batch, so that validation draws other noise than any step of training."""
 
 
 class Validation:
@@ -29,8 +29,7 @@ class Validation:
 
     Raises:
         CountError: if the data set has no such split.
-        ConfigError: if the best FG-ARI is to be selected and none of the scenes has a true mask: known before the first
-            step, and not when the run has ended.
+        ConfigError: if ``train.select`` is ``best`` and none of the scenes has a true mask.
     """
 
     def __init__(self, config: TrainConfig, dataset: Artifact) -> None:
@@ -39,12 +38,12 @@ class Validation:
         self._reader = open_split(dataset, config.validate_split)
         if config.select == "best" and not self._has_truth():
             raise ConfigError(
-                f"train.select=best needs true masks, and the {self.scenes} scenes of '{config.validate_split}' that "
-                "are validated have none: use train.select=best-elbo"
+                f"train.select=best needs true masks, and the first {self.scenes} scenes of "
+                f"'{config.validate_split}' have none: use train.select=best-elbo"
             )
 
     def _has_truth(self) -> bool:
-        """Whether any scene has an FG-ARI; the first usually tells."""
+        """Whether FG-ARI is defined for any scene; usually the first one suffices."""
         metric = METRICS.load(METRIC)
         for batch in in_order(self._reader, self._config.batch_size, self.scenes):
             perfect = Comparison(batch, PredictionBatch(batch.keys, batch.mask), self._background)
@@ -53,13 +52,13 @@ class Validation:
         return False
 
     def __call__(self, model: nn.Module, step: int) -> ValidationResult:
-        """``fg_ari``, the mean over scenes that have one, and ``val_loss``, −ELBO in nats per image."""
+        """``fg_ari``, the mean over the scenes where it is defined, and ``val_loss``, −ELBO in nats per image."""
         from iodine_kit.tensors import images_to, step_generator
 
         metric, infer = METRICS.load(METRIC), getattr(model, "infer")  # noqa: B009 - any model's
         device = next(model.parameters()).device
         scores, losses = [], []
-        seen: list[Any] = []
+        first: list[Any] = []
         for number, batch in enumerate(in_order(self._reader, self._config.batch_size, self.scenes)):
             noise = step_generator(self._config.seed, NOISE + number)
             inference: Any = infer(images_to(device, batch.image), noise)
@@ -67,9 +66,9 @@ class Validation:
             comparison = Comparison(batch, PredictionBatch(batch.keys, masks), self._background)
             scores.append(metric.score(comparison).values)
             losses.append((inference.nll_BS + inference.kl_BS)[:, -1].double().cpu().numpy())
-            seen = seen or [batch, inference]
+            first = first or [batch, inference]
         score = np.concatenate(scores)
         defined = score[np.isfinite(score)]
         metrics = {"fg_ari": float(defined.mean())} if len(defined) else {}
         metrics["val_loss"] = float(np.concatenate(losses).mean())
-        return ValidationResult(metrics, lambda: scenes_picture(*seen))
+        return ValidationResult(metrics, lambda: scenes_picture(*first))

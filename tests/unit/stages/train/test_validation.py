@@ -36,8 +36,7 @@ def test_the_best_fg_ari_is_not_looked_for_where_there_is_none(tmp_path: Path, o
     with pytest.raises(ConfigError) as caught:
         Validation(config("best"), stored)
     assert str(caught.value) == (
-        "train.select=best needs true masks, and the 3 scenes of 'val' that are validated have none: "
-        "use train.select=best-elbo"
+        "train.select=best needs true masks, and the first 3 scenes of 'val' have none: use train.select=best-elbo"
     )
     for select in ("last", "best-elbo"):
         assert Validation(config(select), stored).scenes == 3
