@@ -81,7 +81,15 @@ class Bench:
         with TemporaryDirectory(dir=self._folder) as store:
             dataset, source, count = self._published.name, str(self._files[name]), self._counts[name]
             options = ["--source", source, "--split", f"train={count}", "--store", store, "--workers", "1"]
-            command = [sys.executable, "-m", "iodine_kit", "prepare", dataset, *options, *["--no-crop"] * (not crop)]
+            command = [
+                sys.executable,
+                "-m",
+                "iodine_kit",
+                "prepare",
+                dataset,
+                *options,
+                *["--set", "preprocess.crop=none"] * (not crop),
+            ]
             peak: Peak = run_child(command)
         self._memory[name].append(peak.memory)
         return peak.seconds

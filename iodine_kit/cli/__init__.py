@@ -1,4 +1,4 @@
-"""The ``iodine-kit`` command. Thin: it parses, calls one stage, and shows what came of it."""
+"""The ``iodine-kit`` command. Thin: a command parses its options, calls one stage and prints the result."""
 
 from iodine_kit.cli.app import main
 

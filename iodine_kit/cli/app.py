@@ -1,34 +1,81 @@
-"""The application: its commands, and the one place where errors become sentences and exit statuses."""
+"""The application: the list of its commands, and the one place where errors become sentences and exit statuses."""
 
 from __future__ import annotations
 
+import io
 import os
-from typing import Annotated, Any
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperGroup
 
 import iodine_kit
-from iodine_kit.cli import artifacts, data, models, stages, studies
+from iodine_kit.cli import (
+    artifacts,
+    configuration,
+    data,
+    evaluation,
+    imports,
+    inference,
+    models,
+    reports,
+    studies,
+    training,
+)  # fmt: skip
+from iodine_kit.cli.options import Command
 from iodine_kit.errors import INTERRUPTED, ConfigError, IodineKitError, StorageError
 from iodine_kit.system import wait_briefly
 from iodine_kit.training.distributed import is_one_of_several
 
+COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
+    "Stages": {
+        "prepare": data.prepare,
+        "train": training.train,
+        "infer": inference.infer,
+        "eval": evaluation.evaluate,
+        "report": reports.report,
+        "run": reports.run,
+    },
+    "Analysis": {
+        "compare": evaluation.compare,
+        "probe": evaluation.probe,
+        "traverse": inference.traverse,
+        "stats": data.stats,
+    },
+    "Import and export": {
+        "import-predictions": imports.import_predictions,
+        "import-checkpoint": imports.import_checkpoint,
+        "export": data.export,
+    },
+    "What there is": {
+        "datasets": data.datasets,
+        "protocols": data.protocols,
+        "models": models.models,
+        "config": configuration.config,
+        "list": artifacts.list_artifacts,
+        "show": artifacts.show,
+        "verify": artifacts.verify,
+    },
+}
+"""Title of a part of the help → command → function."""
+
 
 class _Group(TyperGroup):
-    """Ends in one sentence and its own exit status, never in a traceback, where the user can mend what is wrong."""
+    """Turns errors that a user can cause and fix into one sentence and an exit status, without a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except IodineKitError as error:
-            _say(f"error: {error}")
+            _print(f"error: {error}")
             raise typer.Exit(error.exit_status) from None
         except OSError as error:
-            _say(f"error: {error.filename or 'output'}: {error.strerror or error}")
+            _print(f"error: {error.filename or 'output'}: {error.strerror or error}")
             raise typer.Exit(StorageError.exit_status) from None
         except KeyboardInterrupt as error:
-            _say(f"interrupted: {str(error) or 'no artifact was left half written'}")
+            _print(f"interrupted: {str(error) or 'no half-written artifact is left'}")
             raise typer.Exit(INTERRUPTED) from None
 
 
@@ -39,12 +86,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Unsupervised object-centric learning with IODINE: prepare, train, infer, eval, report.\n\n"
-    "Every stage makes one artifact below --store and prints its path; left without a choice, it takes the newest "
-    "fitting input. What is up to date is not made again.",
+    "Every stage makes one artifact in the directory --store and prints its path. Without an explicit input, a stage "
+    "uses the most recent matching artifact. An artifact that is up to date is reused, and an interrupted command "
+    "resumes when it is repeated.",
 )
 
 
-def _say(sentence: str) -> None:
+def _print(sentence: str) -> None:
     from iodine_kit.cli.console import err
 
     err.print(sentence, markup=False, style="bold red")
@@ -60,26 +108,52 @@ def _version(wanted: bool) -> None:
 def _root(
     ctx: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     if ctx.invoked_subcommand != "train" and is_one_of_several():
         if os.environ["RANK"] != "0":
             raise typer.Exit(ConfigError.exit_status)
         raise ConfigError(
-            f"{ctx.invoked_subcommand} does not run on several ranks: start it without torchrun, "
-            "and only 'train' (for a pipeline, 'train --pipeline FILE') with it"
+            f"{ctx.invoked_subcommand} does not run on several ranks: start it without torchrun; "
+            "torchrun starts only 'train' (for a pipeline file, 'train --pipeline FILE')"
         )
 
 
-stages.register(app)
-studies.register(app)
-data.register(app)
-models.register(app)
-artifacts.register(app)
+for _title, _commands in COMMANDS.items():
+    for _name, _function in _commands.items():
+        app.command(_name, cls=Command, rich_help_panel=_title)(_function)
+app.add_typer(studies.group, name="study", rich_help_panel="Analysis")
+app.command("package-model", cls=Command, hidden=True)(models.package_model)
+
+
+class _Outlet(io.FileIO):
+    """A file descriptor that drops what is written once the reader at its other end is gone."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            return memoryview(data).nbytes
+
+
+def _outlet(stream: TextIO) -> TextIO:
+    """The same stream, but without an error if its reader ends early, as in ``iodine-kit list | head``.
+
+    Python ignores SIGPIPE, so that a write into such a pipe raises. The work of a command goes on without the reader,
+    and its exit status is that of the work.
+    """
+    try:
+        raw = _Outlet(stream.fileno(), "w", closefd=False)
+    except (AttributeError, OSError):  # closed from the start, or not a file, as in tests
+        return stream
+    stream.flush()
+    buffered = raw.isatty() or stream is sys.stderr
+    return io.TextIOWrapper(io.BufferedWriter(raw), stream.encoding, stream.errors, line_buffering=buffered)
 
 
 def main() -> None:
     """Run the command line."""
+    sys.stdout, sys.stderr = _outlet(sys.stdout), _outlet(sys.stderr)
     wait_briefly()
     app()

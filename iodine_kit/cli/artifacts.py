@@ -7,20 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-from iodine_kit.cli.options import DEFAULT_STORE, JsonOption, StoreOption
+from iodine_kit.cli.options import ARTIFACT_HELP, DEFAULT_STORE, JsonOption, StoreOption
 
-PlaceArgument = Annotated[str, typer.Argument(metavar="ARTIFACT", help="Path, kind/name-key, or the key's beginning.")]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to the application."""
-    app.command("list")(list_artifacts)
-    app.command("show")(show)
-    app.command("verify")(verify)
+ArtifactArgument = Annotated[str, typer.Argument(metavar="ARTIFACT", help=ARTIFACT_HELP)]
 
 
 def list_artifacts(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
-    """List all artifacts, the one used last at the end, and what was begun and not finished, or is damaged."""
+    """List all artifacts, the most recently used last, then damaged and interrupted ones."""
+    from iodine_kit.formatting import byte_size
     from iodine_kit.store import Store
 
     place = Store(store)
@@ -34,17 +28,17 @@ def list_artifacts(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = Fal
         return
     for artifact in artifacts:
         size = sum(record.bytes for record in artifact.manifest.files.values())
-        typer.echo(f"{artifact.manifest.made['finished']}  {_size(size):>9}  {artifact.path}")
+        typer.echo(f"{artifact.manifest.made['finished']}  {byte_size(size):>9}  {artifact.path}")
     for path in place.damaged():
-        typer.echo(f"{'damaged':36}  {path}  (its manifest cannot be read: make it again with --overwrite)")
+        typer.echo(f"{'damaged':36}  {path}  (its manifest cannot be read: rebuild it with --overwrite)")
     for path, identity in place.interrupted():
-        advice = "run the same command to resume" if identity.stage == "train" else "run it again"
-        typer.echo(f"{'interrupted':36}  {path}  ({identity.stage}: {advice})")
+        typer.echo(f"{'interrupted':36}  {path}  ({identity.stage}: repeat the command to resume)")
 
 
-def show(place: PlaceArgument, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
-    """Show an artifact: what it is, its facts and configuration, and everything it was made from."""
+def show(place: ArtifactArgument, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
+    """Show an artifact: its facts, its configuration, its files, and everything it was made from."""
     from iodine_kit.config import flatten
+    from iodine_kit.formatting import byte_size
     from iodine_kit.store import Store
 
     shelf = Store(store)
@@ -60,14 +54,14 @@ def show(place: PlaceArgument, store: StoreOption = DEFAULT_STORE, as_json: Json
             typer.echo(f"  {name} = {_short(value)}")
     typer.echo("\nfiles")
     for path, record in manifest.files.items():
-        typer.echo(f"  {record.sha256}  {_size(record.bytes):>9}  {path}")
+        typer.echo(f"  {record.sha256}  {byte_size(record.bytes):>9}  {path}")
     typer.echo("\nlineage")
     for depth, line in shelf.lineage(artifact):
         typer.echo("  " * (depth + 1) + line)
 
 
-def verify(place: PlaceArgument, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
-    """Hash an artifact's files again, and its inputs', and compare with the manifests."""
+def verify(place: ArtifactArgument, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
+    """Check the hashes of an artifact's files, and of its inputs' files, against the manifests."""
     from iodine_kit.errors import ArtifactCorruptError
     from iodine_kit.store import Store
 
@@ -77,16 +71,9 @@ def verify(place: PlaceArgument, store: StoreOption = DEFAULT_STORE, as_json: Js
     if as_json:
         typer.echo(json.dumps({"artifact": str(artifact.path), "problems": problems}))
     if problems:
-        raise ArtifactCorruptError(f"{artifact.path}: {'; '.join(problems)}; make it again with --overwrite")
+        raise ArtifactCorruptError(f"{artifact.path}: {'; '.join(problems)}; rebuild it with --overwrite")
     if not as_json:
-        typer.echo(f"{artifact.path}: {len(artifact.manifest.files)} files as they were made")
-
-
-def _size(count: int) -> str:
-    value, unit = float(count), 0
-    while value >= 1000 and unit < 3:
-        value, unit = value / 1000, unit + 1
-    return f"{value:.0f} B" if unit == 0 else f"{value:.1f} {' kMG'[unit]}B"
+        typer.echo(f"{artifact.path}: {len(artifact.manifest.files)} files are unchanged")
 
 
 def _short(value: Any) -> str:

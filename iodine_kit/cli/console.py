@@ -26,7 +26,7 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class Terminal:
-    """Reports to standard error; bars only where somebody sees them."""
+    """Reports to standard error; progress bars only in a terminal."""
 
     def note(self, text: str, *, routine: bool = False) -> None:
         err.print(text, markup=False, style="dim")
@@ -65,45 +65,45 @@ def show_metrics(facts: Mapping[str, Any]) -> None:
 
     counted = ("undefined", "degenerate")
     none = [head for head in counted if not any(metric[head] for metric in facts["metrics"].values())]
-    _show(metric_table(facts), leave_out=("median", *none))
+    _show(metric_table(facts), omit=("median", *none))
     if none:
         err.print(f"{' or '.join(none)}: no scene", markup=False, style="dim")
 
 
 def show_comparison(facts: Mapping[str, Any]) -> None:
-    """Show the models of a comparison, and how each differs from the first, as tables."""
+    """Show the models of a comparison, and the difference of each from the first, as tables."""
     from iodine_kit.evaluation.comparison_tables import model_table, pair_tables
 
     for table in (model_table(facts), *pair_tables(facts)):
         _show(table)
     for name, reason in facts["left_out"].items():
-        err.print(f"{name} left out: {reason}", markup=False, style="dim")
+        err.print(f"{name} omitted: {reason}", markup=False, style="dim")
 
 
 def show_probe(facts: Mapping[str, Any]) -> None:
-    """Show how well factors are predicted and which slots are in use as tables, and DCI in a line."""
+    """Show the prediction of factors and the use of slots as tables, and DCI in a line."""
     from iodine_kit.evaluation.probing.tables import brief_table, dci_line, slot_table
 
     _show(brief_table(facts))
     err.print(dci_line(facts), markup=False)
     _show(slot_table(facts))
     for name, reason in facts["left_out"].items():
-        err.print(f"{name} left out: {reason}", markup=False, style="dim")
+        err.print(f"{name} omitted: {reason}", markup=False, style="dim")
 
 
-def _show(table: tables.Table, leave_out: Collection[str] = ()) -> None:
-    """A table on standard error, its caption above; figures and names are never broken, other words may be."""
+def _show(table: tables.Table, omit: Collection[str] = ()) -> None:
+    """Print a table to standard error, below its caption; only columns of words may break their lines."""
     from iodine_kit.tables import is_text, shown
 
     err.print(table.caption, markup=False)
     drawn = Table(box=SIMPLE_HEAD, pad_edge=False)
-    columns = [column for column, head in enumerate(table.heads) if head not in leave_out]
+    columns = [column for column, head in enumerate(table.heads) if head not in omit]
     for column in columns:
         words = is_text(table, column)
         firm = not words or column == 0
         drawn.add_column(table.heads[column], justify="left" if words else "right", no_wrap=firm)
     for row in table.rows:
         drawn.add_row(*(escape(shown(row[column])) for column in columns))
-    # A narrow terminal breaks lines; figures that are cut would be other figures.
+    # A narrow terminal breaks lines: a number that is cut would be another number.
     wanted = Measurement.get(err, err.options.update(max_width=_WIDEST), drawn).maximum
     Console(file=err.file, width=max(err.width, wanted), highlight=False).print(drawn)

@@ -1,4 +1,4 @@
-"""Training as it goes on: a board that is redrawn in a terminal, or a plain line now and then."""
+"""Progress of a training run: a board that is redrawn in a terminal, or plain lines in a log file."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from iodine_kit.cli.text_charts import bar, duration, figure, figures, numbers, shares, size, sparkline
-from iodine_kit.cli.training_progress import Course, Score
+from iodine_kit.cli.text_charts import bar, floats, number, number_column, shares, sparkline
+from iodine_kit.cli.training_progress import Score, TrainingProgress
+from iodine_kit.formatting import byte_size, duration
 from iodine_kit.progress import Show
 
-_TWO_COLUMNS, _THREE_COLUMNS = 64, 72  # inside the frame; narrower, tables stand below each other
+_TWO_COLUMNS, _THREE_COLUMNS = 64, 72  # inside the frame; in a narrower one, a table is below the other
 _EXTRAS = {"val_loss": "validation loss", "geco_multiplier": "GECO multiplier", "skipped": "skipped batches"}
 _FIXED_LINES = 12
 _MOST_ROWS = 10
@@ -28,99 +29,99 @@ _LINES_OF_A_LOG = 100
 
 @contextmanager
 def watching(console: Console, total: int, done: int = 0) -> Iterator[Show]:
-    """Show a run on ``console``: a board where somebody sees it being redrawn, plain lines otherwise."""
-    course = Course(total, done)
+    """Show a run on ``console``: a board in a terminal, plain lines elsewhere."""
+    progress = TrainingProgress(total, done)
     if not console.is_terminal or console.is_dumb_terminal:
-        yield plain_lines(course, lambda line: console.out(line, highlight=False))
+        yield plain_lines(progress, lambda line: console.out(line, highlight=False))
         return
-    with Live(Board(course), console=console, refresh_per_second=4):
-        yield course.tell
+    with Live(Board(progress), console=console, refresh_per_second=4):
+        yield progress.update
 
 
-def plain_lines(course: Course, write: Callable[[str], None]) -> Show:
-    """Write a line for the first row and the last, and some hundred between them, denser at the beginning."""
-    due = course.done
+def plain_lines(progress: TrainingProgress, write: Callable[[str], None]) -> Show:
+    """Write a line for the first and the last row, and about a hundred between them, more often at the beginning."""
+    due = progress.done
 
     def show(step: int, row: Mapping[str, Any]) -> None:
         nonlocal due
-        course.tell(step, row)
-        if step > course.done and (step >= due or step >= course.total):
-            write(line(course))
-            due = step + max(1, min((step - course.done) // 2, course.total // _LINES_OF_A_LOG))
+        progress.update(step, row)
+        if step > progress.done and (step >= due or step >= progress.total):
+            write(line(progress))
+            due = step + max(1, min((step - progress.done) // 2, progress.total // _LINES_OF_A_LOG))
 
     return show
 
 
-def line(course: Course) -> str:
-    """The state of a run in one line; what is not known is left out."""
-    row = course.row
-    parts = [f"step {course.step:,}/{course.total:,}"]
-    parts += [f"{name} {figure(row[name])}" for name in ("loss", "nll", "kl") if name in row]
-    parts += [f"FG-ARI {figure(course.last.value)}"] if course.last else []
+def line(progress: TrainingProgress) -> str:
+    """The state of a run in one line; unknown values are omitted."""
+    row = progress.row
+    parts = [f"step {progress.step:,}/{progress.total:,}"]
+    parts += [f"{name} {number(row[name])}" for name in ("loss", "nll", "kl") if name in row]
+    parts += [f"FG-ARI {number(progress.last.value)}"] if progress.last else []
     parts += [f"skipped {row['skipped']}"] if row.get("skipped") else []
-    parts += _pace(course)
-    return "  ".join([*parts, f"left {duration(course.left())}"])
+    parts += _pace(progress)
+    return "  ".join([*parts, f"left {duration(progress.left())}"])
 
 
-def _pace(course: Course) -> list[str]:
-    row = course.row
-    parts = [f"{figure(row['images_per_second'])} images/s"] if "images_per_second" in row else []
-    return parts + ([size(row["memory_bytes"])] if "memory_bytes" in row else [])
+def _pace(progress: TrainingProgress) -> list[str]:
+    row = progress.row
+    parts = [f"{number(row['images_per_second'])} images/s"] if "images_per_second" in row else []
+    return parts + ([byte_size(row["memory_bytes"])] if "memory_bytes" in row else [])
 
 
 class Board:
-    """The state of a run as a picture of characters, as wide as the terminal, up to 100."""
+    """The state of a run, drawn with characters: as wide as the terminal, at most 100 columns."""
 
-    def __init__(self, course: Course) -> None:
-        self.course = course
+    def __init__(self, progress: TrainingProgress) -> None:
+        self.progress = progress
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         width = min(options.max_width, 100)
         inner, ascii_only = width - 4, options.ascii_only
         rows = max(3, min(_MOST_ROWS, console.size.height - _FIXED_LINES))
         parts = [
-            _progress(self.course, inner),
+            _progress(self.progress, inner),
             Text(""),
-            _loss(self.course, inner, ascii_only),
-            _terms(self.course, inner),
+            _loss(self.progress, inner, ascii_only),
+            _terms(self.progress, inner),
         ]
-        parts += _tables(self.course.row, inner, rows, ascii_only)
+        parts += _tables(self.progress.row, inner, rows, ascii_only)
         yield Panel(Group(*parts), width=width, box=box.ROUNDED, border_style="dim", title="train", title_align="left")
 
 
-def _progress(course: Course, width: int) -> RenderableType:
-    share = course.step / course.total if course.total else 1.0
-    steps = f" {course.step:,}/{course.total:,}  {math.floor(100 * share)} %"
+def _progress(progress: TrainingProgress, width: int) -> RenderableType:
+    share = progress.step / progress.total if progress.total else 1.0
+    steps = f" {progress.step:,}/{progress.total:,}  {math.floor(100 * share)} %"
     top = Table.grid(expand=True)
     top.add_column(ratio=1)
     top.add_column(no_wrap=True)
-    top.add_row(ProgressBar(max(course.total, 1), course.step, width=max(width - len(steps), 4)), Text(steps))
-    times = f"elapsed {duration(course.elapsed())}   left {duration(course.left())}"
-    pace = "   ".join(_pace(course))
+    top.add_row(ProgressBar(max(progress.total, 1), progress.step, width=max(width - len(steps), 4)), Text(steps))
+    times = f"elapsed {duration(progress.elapsed())}   left {duration(progress.left())}"
+    pace = "   ".join(_pace(progress))
     gap = "   " if len(times) + len(pace) + 3 <= width else "\n"
     return Group(top, Text(f"{times}{gap}{pace}".rstrip(), no_wrap=True, overflow="ellipsis"))
 
 
-def _loss(course: Course, width: int, ascii_only: bool) -> Text:
+def _loss(progress: TrainingProgress, width: int, ascii_only: bool) -> Text:
     text = Text("loss ", style="dim", no_wrap=True, overflow="ellipsis")
-    shown = f"{figure(course.row.get('loss')):>10}"
+    shown = f"{number(progress.row.get('loss')):>10}"
     text.append(shown, style="bold not dim")
     text.append(
-        "  " + sparkline(course.losses, max(width - 5 - len(shown) - 2, 1), ascii_only=ascii_only), "cyan not dim"
+        "  " + sparkline(progress.losses, max(width - 5 - len(shown) - 2, 1), ascii_only=ascii_only), "cyan not dim"
     )
     return text
 
 
-def _terms(course: Course, width: int) -> RenderableType:
-    """The other figures, in three columns or two; those of optional features only where there are some."""
-    row = course.row
-    likelihood = _named("nll", f"{figure(row.get('nll')):>10}"), _named("kl ", f"{figure(row.get('kl')):>10}")
+def _terms(progress: TrainingProgress, width: int) -> RenderableType:
+    """The other numbers, in three columns or two; those of optional features only if the row has them."""
+    row = progress.row
+    likelihood = _named("nll", f"{number(row.get('nll')):>10}"), _named("kl ", f"{number(row.get('kl')):>10}")
     gradient = (
-        _named("gradient norm", figure(row.get("grad_norm"))),
-        _named("learning rate", figure(row.get("learning_rate"))),
+        _named("gradient norm", number(row.get("grad_norm"))),
+        _named("learning rate", number(row.get("learning_rate"))),
     )
-    scores = _named("FG-ARI", _score(course.last)), _named("best  ", _score(course.best))
-    extras = [_named(name, figure(row[key])) for key, name in _EXTRAS.items() if row.get(key)]
+    scores = _named("FG-ARI", _score(progress.last)), _named("best  ", _score(progress.best))
+    extras = [_named(name, number(row[key])) for key, name in _EXTRAS.items() if row.get(key)]
     grid = Table.grid(padding=(0, 3, 0, 0))
     lines: list[Sequence[Text]]
     if width >= _THREE_COLUMNS:
@@ -137,12 +138,12 @@ def _named(name: str, value: str) -> Text:
 
 
 def _score(score: Score | None) -> str:
-    return "–" if score is None else f"{figure(score.value)} @ {score.step:,}"
+    return "–" if score is None else f"{number(score.value)} @ {score.step:,}"
 
 
 def _tables(row: Mapping[str, Any], width: int, rows: int, ascii_only: bool) -> list[RenderableType]:
-    """Bars of the likelihood at every decode and of every slot's KL, beside each other where there is room."""
-    nll, kl = numbers(row.get("nll_steps")), numbers(row.get("kl_slots"))
+    """Bars of the likelihood at every refinement step and of the KL of every slot, side by side if there is room."""
+    nll, kl = floats(row.get("nll_steps")), floats(row.get("kl_slots"))
     beside = width >= _TWO_COLUMNS
     room = (width - 3) // 2 if beside else width
     rows = rows if beside else max(3, (rows - 2) // 2)
@@ -164,10 +165,10 @@ def _tables(row: Mapping[str, Any], width: int, rows: int, ascii_only: bool) -> 
 def _bars(
     title: str, values: Sequence[float], fractions: Sequence[float], width: int, rows: int, ascii_only: bool, style: str
 ) -> RenderableType:
-    """A line per value; of more than ``rows`` the first ones, "…" and the last."""
+    """One line per value; of more than ``rows`` values the first ones, "…" and the last one."""
     last = len(values) - 1
     chosen = [*range(rows - 2), last] if len(values) > rows else [*range(len(values))]
-    shown = figures([values[index] for index in chosen])
+    shown = number_column([values[index] for index in chosen])
     digits, place = max(map(len, shown)), len(str(last))
     room = max(width - digits - place - 4, 1)
     lines = [

@@ -1,4 +1,4 @@
-"""The commands that look at data sets: stats, export, datasets, protocols."""
+"""The commands on data sets: prepare, stats, export, datasets, protocols. Stages are imported when they run."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Annotated, Any, Literal
 import typer
 
 from iodine_kit.cli.options import (
+    ARTIFACT_HELP,
     DEFAULT_STORE,
     JsonOption,
     OutputOption,
     OverwriteOption,
+    PipelineOption,
     SetOption,
     StoreOption,
     check_output,
@@ -22,20 +24,86 @@ from iodine_kit.cli.options import (
     tables_of,
 )
 
-_MAKE_ONE = "iodine-kit prepare tetrominoes --generate 2000"
+_EXAMPLE = "iodine-kit prepare tetrominoes --generate 2000"
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to the application."""
-    app.command("stats")(stats)
-    app.command("export")(export)
-    app.command("datasets")(datasets)
-    app.command("protocols")(protocols)
+def prepare(
+    dataset: Annotated[
+        str | None, typer.Argument(metavar="DATASET", help="Name of the data set; see iodine-kit datasets.")
+    ] = None,
+    generate: Annotated[int | None, typer.Option(metavar="N", help="Generate N scenes.")] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATH|URL",
+            help="Published files: a file, folder, pattern or address (repeatable). Defaults to the public address.",
+        ),
+    ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Splits, filter and crop of a publication; see iodine-kit protocols."),
+    ] = None,
+    split: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=N", help="Scenes per split (repeatable). Generated scenes default to 80, 10 and 10 %."
+        ),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of the generator. Defaults to 0.")] = None,
+    format: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Storage format: hdf5 or webdataset. Defaults to hdf5.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", help="Number of processes; the result does not depend on it.")
+    ] = None,
+    settings: SetOption = None,
+    pipeline: PipelineOption = None,
+    store: StoreOption = DEFAULT_STORE,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Convert a published data set, or generate one, to sharded HDF5 or WebDataset files.
+
+    An interrupted preparation keeps its finished shards: repeat the same command to resume.
+
+    'iodine-kit config prepare' lists all keys for --set.
+    """
+    from iodine_kit.cli.console import Terminal, emit
+    from iodine_kit.datasets import DATASETS
+    from iodine_kit.runner import Context, run_stage
+    from iodine_kit.stages import prepare as stage
+
+    given = {
+        "dataset": dataset, "generate": generate, "source": source, "protocol": protocol, "seed": seed,
+        "format": format, "workers": workers,
+    }  # fmt: skip
+    options = {key: value for key, value in given.items() if value is not None}
+    tables = tables_of(pipeline, settings, "prepare", {"prepare": options})
+    if split:
+        tables["prepare"]["split"] = _splits(split)
+    if "dataset" not in tables["prepare"]:
+        raise typer.BadParameter(f"name a data set: {', '.join(DATASETS.names())}", param_hint="DATASET")
+    artifact = run_stage(stage, tables, {}, Context(store_at(store), Terminal(), overwrite))
+    emit(artifact, as_json, splits=artifact.facts["splits"])
+
+
+def _splits(texts: list[str]) -> dict[str, int]:
+    """``["train=1000"]`` as ``{"train": 1000}``."""
+    splits: dict[str, int] = {}
+    for text in texts:
+        name, equals, count = text.partition("=")
+        if not equals or not count.isdecimal():
+            raise typer.BadParameter(f"'{text}' is not NAME=N, for example train=1000", param_hint="--split")
+        if name in splits:
+            raise typer.BadParameter(f"split '{name}' is given twice", param_hint="--split")
+        splits[name] = int(count)
+    return splits
 
 
 def stats(
     dataset: Annotated[
-        str | None, typer.Argument(metavar="DATASET", help="Left out, the newest.", show_default=False)
+        str | None,
+        typer.Argument(metavar="DATASET", help=f"{ARTIFACT_HELP} Defaults to the most recent.", show_default=False),
     ] = None,
     output: OutputOption = None,
     settings: SetOption = None,
@@ -43,19 +111,20 @@ def stats(
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Count what a data set holds: objects, pixels, factors, images that occur twice. One page, one JSON file.
+    """Count objects, pixels, factors and repeated images of a data set; write one page and one JSON file.
 
-    Keys to --set: stats.limit, the scenes of every split to look at; stats.scenes, those to picture; stats.title.
+    'iodine-kit config stats' lists all keys for --set.
     """
     from iodine_kit.cli.console import Terminal, emit
     from iodine_kit.cli.listings import show_statistics
     from iodine_kit.runner import Context, run_stage
-    from iodine_kit.stages import stats as stage
 
     check_output(output)
-    tables = tables_of(None, settings, stage.TABLES)
+    tables = tables_of(None, settings, "stats")
     place = store_at(store)
-    data = input_artifact(place, dataset, "dataset", _MAKE_ONE)
+    data = input_artifact(place, dataset, "dataset", _EXAMPLE)
+    from iodine_kit.stages import stats as stage
+
     artifact = run_stage(stage, tables, {"dataset": data}, Context(place, Terminal(), overwrite))
     show_statistics(artifact.facts)
     page = hand_over(artifact.path / stage.PAGE, output)
@@ -63,19 +132,22 @@ def stats(
 
 
 def export(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Path, kind/name-key, or the key's beginning.")],
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help=ARTIFACT_HELP)],
     output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Folder for the files; it is created.")],
-    split: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Split (repeatable); left out, all.")] = None,
-    compression: Annotated[Literal["gzip", "zlib", "none"], typer.Option(help="Of the files.")] = "gzip",
+    split: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Split to export (repeatable). Defaults to all splits.")
+    ] = None,
+    compression: Annotated[Literal["gzip", "zlib", "none"], typer.Option(help="Compression of the files.")] = "gzip",
     store: StoreOption = DEFAULT_STORE,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the files' paths.")] = False,
 ) -> None:
     """Write a data set as TFRecord files in the layout of DeepMind's multi_object_datasets, one file per split."""
     from iodine_kit.cli.console import Terminal
+
+    data = input_artifact(store_at(store), dataset, "dataset", _EXAMPLE)
     from iodine_kit.stages import export as stage
 
-    data = input_artifact(store_at(store), dataset, "dataset", _MAKE_ONE)
     written = stage.export(
         data, output, Terminal(), splits=split or (), compression=compression, overwrite=overwrite
     )  # fmt: skip
@@ -88,27 +160,29 @@ def export(
 
 
 def datasets(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
-    """List the data sets, where each comes from and the layouts that can hold it, and the storage formats."""
+    """List the data sets with their origin and layouts, and the storage formats."""
     from iodine_kit.cli import listings
 
-    found: dict[str, Any] = {"datasets": listings.datasets(), "formats": listings.formats()}
+    rows: dict[str, Any] = {"datasets": listings.datasets(), "formats": listings.formats()}
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False))
+        typer.echo(json.dumps(rows, ensure_ascii=False))
     else:
-        listings.show_datasets(found["datasets"], found["formats"])
+        listings.show_datasets(rows["datasets"], rows["formats"])
 
 
 def protocols(
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Left out, all.", show_default=False)] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="One protocol. Defaults to all.", show_default=False)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List what papers and code bases mean by a data set: which records go where, and what is left out."""
+    """List the protocols: which records papers and code bases use for which split, and which they omit."""
     from iodine_kit.cli import listings
 
-    found = listings.protocols(name)
+    rows = listings.protocols(name)
     if as_json:
-        typer.echo(json.dumps(found[0] if name else found, ensure_ascii=False))
+        typer.echo(json.dumps(rows[0] if name else rows, ensure_ascii=False))
     elif name:
-        listings.show_protocol(found[0])
+        listings.show_protocol(rows[0])
     else:
-        listings.show_protocols(found)
+        listings.show_protocols(rows)

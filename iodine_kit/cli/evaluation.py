@@ -1,21 +1,22 @@
-"""The commands that score predictions and compare scores. Stages are imported when they run."""
+"""The commands that score: eval, compare and probe. Stages are imported when they run."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from iodine_kit.cli.imports import MappingOption, ModelOption, SplitOption, imported, is_foreign, mapping_tables
+from iodine_kit.cli.imports import imported, is_file
 from iodine_kit.cli.options import (
     DEFAULT_STORE,
     JsonOption,
     OverwriteOption,
     PipelineOption,
+    PredictionsOption,
     SetOption,
     StoreOption,
+    has_latents,
     input_artifact,
     parent,
     store_at,
@@ -23,38 +24,18 @@ from iodine_kit.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from iodine_kit.store import Artifact, Store
+    from iodine_kit.store import Artifact
 
-
-class Convention(StrEnum):
-    """What a scene scores whose ARI is 0/0."""
-
-    DEEPMIND = "deepmind"
-    EMORL = "emorl"
-    ONES = "ones"
-    EXCLUDE = "exclude"
-
-
-class Format(StrEnum):
-    """What is printed."""
-
-    TABLE = "table"
-    JSON = "json"
-    CSV = "csv"
-    MARKDOWN = "markdown"
-    LATEX = "latex"
-
-
-_SUFFIXES = {Format.CSV: "csv", Format.MARKDOWN: "md", Format.LATEX: "tex"}
+Format = Literal["table", "csv", "markdown", "latex"]
+_SUFFIXES: dict[str, str] = {"csv": "csv", "markdown": "md", "latex": "tex"}
 FormatOption = Annotated[
-    Format, typer.Option("--format", help="Print this to standard output; table: to standard error, and the path.")
+    Format,
+    typer.Option(
+        "--format",
+        help="Print the results in this format to standard output. With table, they go to standard error, and "
+        "the artifact's path to standard output.",
+    ),
 ]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to the application."""
-    app.command("eval")(evaluate)
-    app.command("compare")(compare)
 
 
 def evaluate(
@@ -62,7 +43,7 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="ARTIFACT|FILE",
-            help="Predictions; left out, the newest. A file or folder of others is imported first.",
+            help="Predictions, or a third-party file or folder, which is imported first. Defaults to the most recent.",
             show_default=False,
         ),
     ] = None,
@@ -70,130 +51,141 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="ARTIFACT",
-            help="True masks from another preparation (size) of the same scenes; of others' file, what it is of.",
+            help="Data set with the true masks: at another resolution, or the one that a third-party file belongs to.",
         ),
     ] = None,
-    split: SplitOption = None,
-    model: ModelOption = None,
-    mapping: MappingOption = None,
     metric: Annotated[
         list[str] | None,
-        typer.Option(help="ari (foreground), miou, mse, … or all (repeatable); left out, all that can be scored."),
-    ] = None,
-    convention: Annotated[
-        Convention | None, typer.Option(help="Score of a scene whose ARI is 0/0; left out, exclude.")
-    ] = None,
-    resolution: Annotated[
-        str | None, typer.Option(metavar="N|model", help="Compare masks at N×N pixels; left out, as predicted.")
+        typer.Option(
+            metavar="NAME",
+            help="Metric: ari (foreground ARI), miou, mse, … (repeatable). Defaults to all that can be computed.",
+        ),
     ] = None,
     fail_under: Annotated[
         list[str] | None,
-        typer.Option(metavar="METRIC=VALUE", help="End with status 17 if the mean is worse (repeatable): for CI."),
+        typer.Option(
+            metavar="METRIC=VALUE",
+            help="Exit with status 17 if a mean is worse than this threshold (repeatable; for CI).",
+        ),
     ] = None,
-    format: FormatOption = Format.TABLE,
+    format: FormatOption = "table",
     settings: SetOption = None,
     pipeline: PipelineOption = None,
     store: StoreOption = DEFAULT_STORE,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Score predictions against the truth: per scene and object, with intervals, and the conventions in words.
+    """Score predictions against the true masks: metrics with confidence intervals, per scene and per object.
 
-    Keys to --set: eval.metrics, eval.tolerance, eval.interpolation, eval.resamples, eval.table, eval.device, …; for
-    a file of others those of import-predictions, too: import.axes, import.values, import.order, …
+    'iodine-kit config eval' lists all keys for --set, such as eval.convention and eval.resolution; for a third-party
+    file, those of 'iodine-kit config import-predictions' too.
     """
     from iodine_kit.cli.console import Terminal, show_metrics
     from iodine_kit.runner import Context, obtain
+
+    thresholds = _thresholds(fail_under)
+    _check_format(format, as_json)
+    tables = tables_of(pipeline, settings, "eval", {"eval": {"metrics": metric} if metric else {}})
+    place = store_at(store)
+    from_file = is_file(place, predictions)
+    _refuse_import(tables["import"], from_file, predictions)
+    given = None if from_file else input_artifact(place, predictions, "predictions", "iodine-kit infer")
+    truth = place.usable(place.open(dataset, "dataset")) if dataset and not from_file else None
     from iodine_kit.stages import evaluate as stage
 
-    format = _one_of(format, as_json)
-    foreign = [text for text in settings or [] if text.partition(".")[0].strip() == "import"]
-    tables = tables_of(pipeline, [text for text in settings or [] if text not in foreign], stage.TABLES)
-    tables["eval"] |= _given(metric, convention, resolution)
     stage.configure(tables)
-    thresholds = _thresholds(fail_under)
-    place = store_at(store)
-    context = Context(place, Terminal(), overwrite)
-    predicted = predictions_named(place, predictions, dataset, mapping_tables(mapping, foreign, split, model))
-    truth = place.usable(place.open(dataset, "dataset")) if dataset and not is_foreign(place, predictions) else None
+    predicted = given or imported(place, Path(str(predictions)), dataset, tables)
     inputs = {"predictions": predicted, "dataset": parent(place, predicted, "dataset")}
+    context = Context(place, Terminal(), overwrite)
     job = stage.plan(tables, inputs | ({"truth": truth} if truth else {}), context)
     _check_thresholds(thresholds, job.identity.config["eval"]["metrics"])
     artifact = obtain(job, context)
     show_metrics(artifact.facts)
-    _print(artifact, format, {"metrics": artifact.facts["metrics"]})
+    _print(artifact, format, as_json, {"metrics": artifact.facts["metrics"]})
     _gate(artifact, thresholds)
+
+
+def _refuse_import(table: dict[str, Any], from_file: bool, predictions: str | None) -> None:
+    """Raise :class:`ConfigError` if the table [import] is given for an artifact, which needs none."""
+    from iodine_kit.errors import ConfigError
+
+    if table and not from_file:
+        keys = ", ".join(f"import.{key}" for key in table)
+        raise ConfigError(
+            f"{keys}: for third-party files only, and {predictions or 'the most recent predictions'} is none: omit it; "
+            "to predict another split, use 'iodine-kit infer --set infer.split=NAME'"
+        )
 
 
 def compare(
     evaluations: Annotated[
-        list[str], typer.Argument(metavar="EVALUATION…", help="Evaluations; those that differ by seed are one model.")
+        list[str],
+        typer.Argument(metavar="EVALUATION…", help="Two evaluations or more; those that differ by seed are one model."),
     ],
     name: Annotated[
-        list[str] | None, typer.Option(help="Name of a model, in the order given (repeatable, one for each).")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Name of a model, in the order of the evaluations (once for every model)."),
     ] = None,
-    metric: Annotated[list[str] | None, typer.Option(help="Repeatable; left out, all that every one has.")] = None,
-    format: FormatOption = Format.TABLE,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Metric (repeatable). Defaults to all that every evaluation has."),
+    ] = None,
+    format: FormatOption = "table",
     settings: SetOption = None,
     store: StoreOption = DEFAULT_STORE,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare models on the same scenes, each with the first: differences, intervals, p, better and worse scenes.
+    """Compare each model with the first on the same scenes: mean difference, interval, p-value, wins and losses.
 
-    Evaluations that differ only by the seed of training count as one model, with its spread over seeds.
-    Keys to --set: compare.resamples, compare.flips, compare.level, compare.seed, compare.table.
+    Evaluations that differ only by the seed of training are one model; its spread over seeds is shown.
+
+    'iodine-kit config compare' lists all keys for --set.
     """
     from iodine_kit.cli.console import Terminal, show_comparison
     from iodine_kit.runner import Context, run_stage
-    from iodine_kit.stages import compare as stage
 
-    format = _one_of(format, as_json)
-    tables = tables_of(None, settings, stage.TABLES)
-    given_names = {"names": name, "metrics": metric}
-    tables["compare"] |= {key: value for key, value in given_names.items() if value}
+    _check_format(format, as_json)
+    options = {key: value for key, value in {"names": name, "metrics": metric}.items() if value}
+    tables = tables_of(None, settings, "compare", {"compare": options})
     place = store_at(store)
     given = [place.usable(place.open(one, "evaluation")) for one in evaluations]
+    from iodine_kit.stages import compare as stage
+
     artifact = run_stage(stage, tables, stage.numbered(given), Context(place, Terminal(), overwrite))
     show_comparison(artifact.facts)
-    _print(artifact, format, artifact.facts)
+    _print(artifact, format, as_json, artifact.facts)
 
 
-def _one_of(format: Format, as_json: bool) -> Format:
-    """What is printed; ``--json`` and another ``--format`` exclude each other."""
-    if as_json and format not in (Format.TABLE, Format.JSON):
-        raise typer.BadParameter(f"it excludes --format {format.value}", param_hint="--json")
-    return Format.JSON if as_json else format
+def probe(
+    predictions: PredictionsOption = None,
+    settings: SetOption = None,
+    pipeline: PipelineOption = None,
+    store: StoreOption = DEFAULT_STORE,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Predict factors of objects from the latents of their slots: R² and accuracy by cross-validation, DCI, slot usage.
 
-
-def predictions_named(
-    store: Store, place: str | None, dataset: str | None, tables: dict[str, dict[str, Any]]
-) -> Artifact:
-    """The predictions that ``--predictions`` names, or the newest ones; others' files are imported for ``dataset``.
-
-    Raises:
-        ConfigError: if the table [import] is given for an artifact, which needs none.
+    'iodine-kit config probe' lists all keys for --set.
     """
-    from iodine_kit.errors import ConfigError
+    from iodine_kit.cli.console import Terminal, emit, show_probe
+    from iodine_kit.runner import Context, run_stage
 
-    if place and is_foreign(store, place):
-        return imported(store, Path(place), dataset, tables)
-    if tables["import"]:
-        given = ", ".join(f"import.{key}" for key in tables["import"])
-        what = place or "the newest predictions"
-        raise ConfigError(
-            f"{given} (or the option for it) says how to read a file of others, and {what} is none: leave it out; "
-            "another split is predicted with 'iodine-kit infer --set infer.split=NAME'"
-        )
-    return input_artifact(store, place, "predictions", "iodine-kit infer")
+    tables = tables_of(pipeline, settings, "probe")
+    place = store_at(store)
+    predicted = input_artifact(place, predictions, "predictions", "iodine-kit infer", suits=has_latents)
+    from iodine_kit.stages import probe as stage
+
+    inputs = {"predictions": predicted, "dataset": parent(place, predicted, "dataset")}
+    artifact = run_stage(stage, tables, inputs, Context(place, Terminal(), overwrite))
+    show_probe(artifact.facts)
+    emit(artifact, as_json, **artifact.facts)
 
 
-def _given(metric: list[str] | None, convention: Convention | None, resolution: str | None) -> dict[str, Any]:
-    """What the options say, as keys of the table [eval]."""
-    given: dict[str, Any] = {"metrics": metric or None, "convention": convention and convention.value}
-    if resolution is not None:
-        given["resolution"] = int(resolution) if resolution.isdecimal() else resolution
-    return {key: value for key, value in given.items() if value is not None}
+def _check_format(format: Format, as_json: bool) -> None:
+    if as_json and format != "table":
+        raise typer.BadParameter(f"give only one of --json and --format {format}", param_hint="--json")
 
 
 def _thresholds(texts: list[str] | None) -> dict[str, float]:
@@ -211,7 +203,7 @@ def _thresholds(texts: list[str] | None) -> dict[str, float]:
 
 
 def _check_thresholds(thresholds: dict[str, float], metrics: list[str]) -> None:
-    """Whether every one is of a metric that is scored: to be known before hours of work."""
+    """Refuse thresholds of metrics that are not evaluated, before any long work starts."""
     from iodine_kit.errors import ConfigError, did_you_mean
 
     for name in thresholds:
@@ -220,7 +212,7 @@ def _check_thresholds(thresholds: dict[str, float], metrics: list[str]) -> None:
 
 
 def _gate(artifact: Artifact, thresholds: dict[str, float]) -> None:
-    """Raise :class:`BelowThresholdError` if a mean is worse than its threshold, or of no scene."""
+    """Raise :class:`BelowThresholdError` if a mean is worse than its threshold, or undefined for every scene."""
     from iodine_kit.errors import BelowThresholdError
 
     failed = []
@@ -229,16 +221,16 @@ def _gate(artifact: Artifact, thresholds: dict[str, float]) -> None:
         mean, higher = metric["mean"], metric["better"] == "higher"
         if mean is None or (mean < threshold if higher else mean > threshold):
             shown = "undefined for every scene" if mean is None else f"{mean:.6g}"
-            failed.append(f"{name} is {shown}, and {'at least' if higher else 'at most'} {threshold:g} was asked for")
+            failed.append(f"{name} is {shown}, required: {'at least' if higher else 'at most'} {threshold:g}")
     if failed:
         raise BelowThresholdError(f"{artifact.path}: {'; '.join(failed)}")
 
 
-def _print(artifact: Artifact, format: Format, facts: dict[str, Any]) -> None:
+def _print(artifact: Artifact, format: Format, as_json: bool, facts: dict[str, Any]) -> None:
     """The artifact's path, one JSON object, or one of the files of its summary."""
     from iodine_kit.cli.console import emit
 
     if format in _SUFFIXES:
         typer.echo((artifact.path / f"summary.{_SUFFIXES[format]}").read_text("utf-8"), nl=False)
     else:
-        emit(artifact, format is Format.JSON, **facts)
+        emit(artifact, as_json, **facts)

@@ -1,4 +1,4 @@
-"""The command that segments. The stage is imported when it runs."""
+"""The commands that run a trained model: infer and traverse. Stages are imported when they run."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import typer
 
 from iodine_kit.cli.options import (
     DEFAULT_STORE,
-    DatasetOption,
     JsonOption,
     OverwriteOption,
     PipelineOption,
+    PredictionsOption,
     SetOption,
     StoreOption,
+    has_latents,
     input_artifact,
+    parent,
     store_at,
     tables_of,
 )
@@ -25,42 +27,42 @@ if TYPE_CHECKING:
     from iodine_kit.store import Artifact, Store
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command("infer")(infer)
-
-
 def infer(
     run: Annotated[
-        str | None, typer.Option(metavar="ARTIFACT", help="Trained run; left out, the newest.", show_default=False)
+        str | None,
+        typer.Option(metavar="ARTIFACT", help="Trained run. Defaults to the most recent.", show_default=False),
     ] = None,
     checkpoint: Annotated[
         str | None,
         typer.Option(
-            metavar="latest|STEP|FILE",
-            help="Take the weights from a checkpoint of a run that is being trained or was interrupted.",
+            metavar="latest|STEP|FILE", help="Use a checkpoint of a run that is still training or was interrupted."
         ),
     ] = None,
     model: Annotated[
-        str | None,
-        typer.Option(metavar="pretrained:NAME", help="A model that ships with its weights: see iodine-kit models."),
+        str | None, typer.Option(metavar="pretrained:NAME", help="Use a pretrained model; see iodine-kit models.")
     ] = None,
-    dataset: DatasetOption = None,
+    dataset: Annotated[
+        str | None, typer.Option(metavar="ARTIFACT", help="Data set. Defaults to the one that the run was trained on.")
+    ] = None,
     settings: SetOption = None,
     pipeline: PipelineOption = None,
     store: StoreOption = DEFAULT_STORE,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Segment a split into predictions.h5. Keys to --set: infer.split, infer.slots, infer.steps, infer.store, …"""
+    """Segment the images of a split with a trained model.
+
+    'iodine-kit config infer' lists all keys for --set.
+    """
     from iodine_kit.cli.console import Terminal, emit
     from iodine_kit.runner import Context, obtain
-    from iodine_kit.stages import infer as stage
 
-    tables = tables_of(pipeline, settings, stage.TABLES)
+    tables = tables_of(pipeline, settings, "infer")
     place, reporter = store_at(store), Terminal()
     trained = _model(place, run, checkpoint, model, reporter)
     data = place.open(dataset, "dataset") if dataset else _data(place, trained, tables["infer"].get("split"), reporter)
+    from iodine_kit.stages import infer as stage
+
     context = Context(place, reporter, overwrite)
     artifact = obtain(stage.plan(tables, {"dataset": data}, context, trained), context)
     emit(artifact, as_json, **artifact.facts)
@@ -69,31 +71,32 @@ def infer(
 def _model(
     store: Store, run: str | None, checkpoint: str | None, pretrained: str | None, reporter: Reporter
 ) -> TrainedModel:
-    """The model that the options name: of a finished run, at a checkpoint, or one that ships."""
-    from iodine_kit.artifacts.trained_model import of_run
-
+    """The model that the options name: a finished run, a checkpoint, or a pretrained model."""
     if pretrained is not None:
         if run is not None or checkpoint is not None:
-            raise typer.BadParameter("it excludes --run and --checkpoint", param_hint="--model")
+            raise typer.BadParameter("give only one of --model, --run and --checkpoint", param_hint="--model")
         from iodine_kit.artifacts.pretrained_model import of_pretrained
 
         return of_pretrained(pretrained)
     if checkpoint is None:
-        return of_run(input_artifact(store, run, "run", "iodine-kit train"))
+        artifact = input_artifact(store, run, "run", "iodine-kit train")
+        from iodine_kit.artifacts.trained_model import of_run
+
+        return of_run(artifact)
     from iodine_kit.artifacts.checkpoint_model import at_checkpoint
 
-    found = at_checkpoint(store, checkpoint, run, reporter)
-    reporter.note(f"using {found.title}, {found.sources[0].location}")
-    return found
+    model = at_checkpoint(store, checkpoint, run, reporter)
+    reporter.note(f"using {model.title}, {model.sources[0].location}")
+    return model
 
 
 def _data(store: Store, model: TrainedModel, split: str | None, reporter: Reporter) -> Artifact:
-    """The data set that the model was trained on; else the newest of the kind that it is for, if that is known.
+    """The data set that the model was trained on; otherwise the most recent data set that the model is for.
 
-    One of one split will do where none is asked for, as a person's own images are.
+    If no split is asked for, a data set with a single split will do, for example a folder of your own images.
 
     Raises:
-        ArtifactNotFoundError: if no such data set is in the store.
+        ArtifactNotFoundError: if the store has no such data set.
     """
     from iodine_kit.errors import ArtifactNotFoundError
 
@@ -102,16 +105,49 @@ def _data(store: Store, model: TrainedModel, split: str | None, reporter: Report
     if not model.dataset:
         return input_artifact(
             store, None, "dataset", "iodine-kit prepare", reporter=reporter,
-            suits=lambda found: (split or "test") in found.facts["splits"]
-            or (split is None and len(found.facts["splits"]) == 1),
+            suits=lambda data: (split or "test") in data.facts["splits"]
+            or (split is None and len(data.facts["splits"]) == 1),
         )  # fmt: skip
     name = model.dataset
-    found = [a for a in store.artifacts("dataset") if a.facts["info"]["dataset"] == name]
-    if not found:
+    fitting = [a for a in store.artifacts("dataset") if a.facts["info"]["dataset"] == name]
+    if not fitting:
         raise ArtifactNotFoundError(
-            f"{store.root} holds no '{name}', which the imported weights {model.name} are for: make one with "
+            f"{store.root} has no data set '{name}', which the imported weights {model.name} need: make it with "
             f"'iodine-kit prepare {name}', or name another data set with --dataset"
         )
-    artifact = next((a for a in reversed(found) if (split or "test") in a.facts["splits"]), found[-1])
+    artifact = next((a for a in reversed(fitting) if (split or "test") in a.facts["splits"]), fitting[-1])
     reporter.note(f"using dataset {artifact.path}")
     return store.usable(artifact)
+
+
+def traverse(
+    predictions: PredictionsOption = None,
+    settings: SetOption = None,
+    pipeline: PipelineOption = None,
+    store: StoreOption = DEFAULT_STORE,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Render latent traversals: decode slots with one latent dimension moved. The next report shows them.
+
+    'iodine-kit config traverse' lists all keys for --set.
+    """
+    from iodine_kit.cli.console import Terminal, emit
+    from iodine_kit.runner import Context, run_stage
+
+    tables = tables_of(pipeline, settings, "traverse")
+    place = store_at(store)
+    predicted = input_artifact(place, predictions, "predictions", "iodine-kit infer", suits=_can_be_decoded)
+    from iodine_kit.stages import traverse as stage
+
+    inputs = {"predictions": predicted, "dataset": parent(place, predicted, "dataset")}
+    artifact = run_stage(stage, tables, inputs, Context(place, Terminal(), overwrite))
+    emit(artifact, as_json, **artifact.facts)
+
+
+def _can_be_decoded(predictions: Artifact) -> bool:
+    """Whether there are latents, and the weights of the model that inferred them."""
+    from iodine_kit.artifacts.trained_model import keeps_weights
+
+    weights = "run" in predictions.manifest.identity.inputs or keeps_weights(predictions)
+    return weights and has_latents(predictions)

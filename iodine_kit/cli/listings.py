@@ -1,4 +1,4 @@
-"""What the commands on data sets list and show."""
+"""What the commands on data sets print: rows for JSON, and tables for the terminal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def datasets() -> list[dict[str, Any]]:
-    """Every data set: name, summary, whether it has a generator or can be downloaded, layouts that can hold it."""
+    """Every data set: name, summary, whether it can be generated or downloaded, and its layouts."""
     from iodine_kit.datasets import DATASETS
     from iodine_kit.layouts import LAYOUTS
 
@@ -35,20 +35,20 @@ def datasets() -> list[dict[str, Any]]:
 
 
 def formats() -> list[dict[str, str]]:
-    """Every storage format with the first sentence that it says of itself."""
+    """Every storage format, with the first sentence of its docstring."""
     from iodine_kit.formats import FORMATS
 
     return [{"name": name, "summary": _first_paragraph(plugin.__doc__)} for name, plugin in working(FORMATS)]
 
 
 def working(registry: Registry[PluginT]) -> list[tuple[str, PluginT]]:
-    """Every plug-in that can be imported; of others' broken ones a word."""
+    """Every plug-in that can be imported; a note names each third-party plug-in that cannot."""
     found = []
     for name in registry.names():
         try:
             found.append((name, registry.load(name)))
         except UnknownNameError as error:
-            err.print(f"left out: {error}", markup=False, style="dim")
+            err.print(f"omitted: {error}", markup=False, style="dim")
     return found
 
 
@@ -113,29 +113,29 @@ def show_protocol(protocol: Mapping[str, Any]) -> None:
     for dataset, rule in protocol["rules"].items():
         table = _table(dataset, "")
         table.add_row("rule", rule["summary"])
-        table.add_row("preprocess", _words(rule["preprocess"]) or "as the data set says")
+        table.add_row("preprocess", _words(rule["preprocess"]) or "the data set's defaults")
         table.add_row("expected", _counts(rule["expected"]))
         console.print(table)
 
 
 def show_statistics(facts: Mapping[str, Any]) -> None:
-    """The most important figures of every split, on standard error."""
+    """The most important counts of every split, on standard error."""
     heads = ("split", "scenes", "objects per scene", "without", "median px", "background", "repeated")
     table = Table(*(heads[:1]))
     for head in heads[1:]:
         table.add_column(head, justify="right")
     for name, split in facts["splits"].items():
-        table.add_row(*_figures(name, split))
+        table.add_row(*_counts_of(name, split))
     if len(facts["splits"]) > 1:
         table.add_section()
-        table.add_row(*_figures("all", facts["all"]))
+        table.add_row(*_counts_of("all", facts["all"]))
     err.print(table)
     leaking = facts["images_in_several_splits"]
     if leaking:
         err.print(f"{leaking:,} images occur in more than one split: see the page", markup=False, style="bold")
 
 
-def _figures(name: str, split: Mapping[str, Any]) -> tuple[str, ...]:
+def _counts_of(name: str, split: Mapping[str, Any]) -> tuple[str, ...]:
     median = "–" if split["median_pixels"] is None else f"{split['median_pixels']:,.0f}"
     objects = f"{split['objects_mean']:.2f} ± {split['objects_std']:.2f}"
     return (name, f"{split['scenes']:,}", objects, f"{split['without_objects']:,}", median,
@@ -143,7 +143,7 @@ def _figures(name: str, split: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _table(*heads: str) -> Table:
-    """All columns but those of sentences keep their words whole."""
+    """A table; only columns of sentences may break their lines."""
     table = Table(show_lines=True)
     for head in heads:
         table.add_column(head, no_wrap=head not in ("what", "rule", ""))

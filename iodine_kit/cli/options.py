@@ -6,23 +6,82 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from iodine_kit.config import Values
     from iodine_kit.progress import Reporter
     from iodine_kit.store import Artifact, Store
 
+_REPLACED = {
+    "prepare": {
+        "--no-crop": "--set preprocess.crop=none",
+        "--sprites": "--set dataset.sprites=FILE",
+        "--layout": "--set prepare.layout=NAME",
+        "--skip-bad": "--set prepare.skip_bad=true",
+    },
+    "train": {
+        "--resume": "no option: repeat the command, and the interrupted run resumes",
+        "--auto-resume": "no option: repeat the command, and the interrupted run resumes",
+    },
+    "import-checkpoint": {"--preset": "--set model.preset=NAME"},
+    "eval": {
+        "--convention": "--set eval.convention=NAME",
+        "--resolution": "--set eval.resolution=N",
+        "--split": "--set import.split=NAME",
+        "--model": "--set import.model=NAME",
+        "--mapping": "'iodine-kit import-predictions FILE --mapping FILE.toml' first",
+    },
+    "probe": {"--match": "--set probe.match=mask or --set probe.match=loss"},
+}
+"""Command → an option that it no longer has → what to use instead."""
+
+
+class Command(TyperCommand):
+    """A command that says what replaces an option of an earlier version."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        replaced = _REPLACED.get(self.name or "", {})
+        for argument in args:
+            option = argument.partition("=")[0]
+            if option in replaced:
+                ctx.fail(f"{option} was removed: use {replaced[option]}")
+        return super().parse_args(ctx, args)
+
+
+DEFAULT_STORE = Path("data")
+StoreOption = Annotated[
+    Path, typer.Option("--store", envvar="IODINE_KIT_STORE", metavar="DIR", help="Directory of all artifacts.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the artifact's path.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Rebuild even if the artifact is up to date.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Set one value of the configuration (repeatable)."),
+]
+PipelineOption = Annotated[
+    str | None, typer.Option("--pipeline", metavar="FILE|NAME", help="Read the configuration from a pipeline file.")
+]
+OutputOption = Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Also copy the page to this file.")]
+PredictionsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--predictions", metavar="ARTIFACT", help="Predictions. Defaults to the most recent.", show_default=False
+    ),
+]
+ARTIFACT_HELP = "Path of the artifact, KIND/NAME-KEY, or the first letters of its key."
+
 
 def check_output(output: Path | None) -> None:
-    """Refuse a directory where a file is needed: before work that takes long, not after it."""
+    """Refuse a directory where a file is needed, before any long work starts."""
     if output is not None and output.is_dir():
         raise typer.BadParameter(f"{output} is a directory: name a file", param_hint="--output")
 
 
 def hand_over(page: Path, output: Path | None) -> str:
-    """Where the page lies, after copying it to ``output`` if that was asked for."""
+    """Copy the page to ``output``, if given, and return the path of the copy; otherwise the path of the page."""
     import shutil
 
     from iodine_kit.cli.console import Terminal
@@ -34,48 +93,21 @@ def hand_over(page: Path, output: Path | None) -> str:
     return str(page)
 
 
-DEFAULT_STORE = Path("data")
-StoreOption = Annotated[
-    Path, typer.Option("--store", envvar="IODINE_KIT_STORE", metavar="DIR", help="Directory of all artifacts.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the artifact's path.")]
-OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Make it anew even if it is up to date.")]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Override one value of the configuration (repeatable)."),
-]
-PipelineOption = Annotated[
-    str | None, typer.Option("--pipeline", metavar="FILE|NAME", help="Take the configuration from a pipeline file.")
-]
-OutputOption = Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Also copy the page here.")]
-DatasetOption = Annotated[
-    str | None,
-    typer.Option(
-        "--dataset", metavar="ARTIFACT", help="Data set; left out, train takes the newest, infer the run's own."
-    ),
-]
+def tables_of(
+    pipeline: str | None, settings: list[str] | None, stage: str, options: Mapping[str, Values] | None = None
+) -> dict[str, Values]:
+    """The tables of a stage: from the pipeline file, if one is named, then ``--set``, then other ``options``."""
+    from iodine_kit.cli.configuration import STAGES
+    from iodine_kit.config import merge, parse_overrides
 
+    names = tuple(STAGES[stage])
+    given = merge(parse_overrides(settings or [], names), options or {})
+    if pipeline is None:
+        return given
+    from iodine_kit.pipeline import load, override  # here, because it loads all stages
 
-def tables_of(pipeline: str | None, settings: list[str] | None, names: tuple[str, ...]) -> dict[str, Values]:
-    """A stage's tables: from a pipeline file, if one is named, with the overrides on top."""
-    from iodine_kit.config import parse_overrides
-    from iodine_kit.pipeline import load, override
-
-    tables: dict[str, Any] = load(pipeline) if pipeline else {}
-    return override({name: tables.get(name, {}) for name in names}, parse_overrides(settings or [], names))
-
-
-def splits_of(texts: list[str] | None) -> dict[str, int]:
-    """``["train=1000"]`` as ``{"train": 1000}``."""
-    splits: dict[str, int] = {}
-    for text in texts or []:
-        name, equals, count = text.partition("=")
-        if not equals or not count.isdecimal():
-            raise typer.BadParameter(f"'{text}' is not NAME=N, for example train=1000", param_hint="--split")
-        if name in splits:
-            raise typer.BadParameter(f"split '{name}' is given twice", param_hint="--split")
-        splits[name] = int(count)
-    return splits
+    tables = load(pipeline)
+    return override({name: tables.get(name, {}) for name in names}, given)
 
 
 def store_at(path: Path) -> Store:
@@ -95,11 +127,14 @@ def input_artifact(
     of: str | None = None,
     suits: Callable[[Artifact], bool] = lambda found: True,
 ) -> Artifact:
-    """The artifact that was named, or the newest of its kind without a purpose of its own; ``command`` makes one.
+    """The artifact at ``place``, or else the most recent one of its kind that was made for no special purpose.
 
     Args:
-        split: of a data set that is looked for; ``of`` is that data set's name, if only one will do.
-        suits: what else it has to be; if none is, the newest is taken, and will be refused with a reason.
+        command: a command that makes such an artifact; the error names it if there is none.
+        split: only data sets that have this split.
+        of: only the data set of this name.
+        suits: only artifacts for which this is true. If there is none, the most recent of the others is returned: the
+            stage refuses it and says why.
     """
     from iodine_kit.cli.console import Terminal
     from iodine_kit.errors import ArtifactNotFoundError
@@ -114,7 +149,7 @@ def input_artifact(
     artifact = store.newest(kind, command, fits)
     if of is not None and artifact.facts["info"]["dataset"] != of:
         raise ArtifactNotFoundError(
-            f"{store.root} holds no '{of}', which the pipeline file is for: make one with "
+            f"{store.root} has no data set '{of}', which the pipeline file needs: make it with "
             f"'iodine-kit prepare --pipeline FILE', or name another data set with --dataset"
         )
     (reporter or Terminal()).note(f"using {kind} {artifact.path}")
@@ -122,20 +157,22 @@ def input_artifact(
 
 
 def has_latents(predictions: Artifact) -> bool:
-    """Whether latents were stored with predictions."""
+    """Whether the predictions contain latents."""
     from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
 
     return "latent_loc" in PredictionReader(predictions.path / PREDICTIONS).fields()
 
 
 def prepared_by(pipeline: str | None) -> str | None:
-    """Name of the data set that a pipeline file prepares, if there is a file and it does."""
+    """Name of the data set that a pipeline file prepares; none without a file or without that table."""
+    if pipeline is None:
+        return None
     from iodine_kit.pipeline import load
 
-    prepared = load(pipeline).get("prepare", {}).get("dataset") if pipeline else None
+    prepared = load(pipeline).get("prepare", {}).get("dataset")
     return None if prepared is None else str(prepared)
 
 
 def parent(store: Store, artifact: Artifact, role: str) -> Artifact:
-    """The input that an artifact was made from."""
+    """The input of an artifact in this role."""
     return store.resolve(artifact.manifest.identity.inputs[role])

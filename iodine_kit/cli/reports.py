@@ -1,9 +1,9 @@
-"""The command that writes reports. The stage is imported when it runs."""
+"""The commands that end in a report: report, and run, which makes everything before it too."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -30,21 +30,22 @@ if TYPE_CHECKING:
 OpenOption = Annotated[bool, typer.Option("--open", help="Open the page in a browser.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command("report")(report)
-
-
 def report(
     evaluation: Annotated[
         list[str] | None,
-        typer.Option(metavar="ARTIFACT", help="Left out, the newest; given several times, side by side."),
+        typer.Option(
+            metavar="ARTIFACT", help="Evaluation (repeatable: shown side by side). Defaults to the most recent."
+        ),
     ] = None,
     probe: Annotated[
-        str | None, typer.Option(metavar="ARTIFACT", help="Left out, the newest of the same predictions, if any.")
+        str | None,
+        typer.Option(metavar="ARTIFACT", help="Probe. Defaults to the most recent of the same predictions, if any."),
     ] = None,
     traversal: Annotated[
-        str | None, typer.Option(metavar="ARTIFACT", help="Left out, the newest of the same predictions, if any.")
+        str | None,
+        typer.Option(
+            metavar="ARTIFACT", help="Traversal. Defaults to the most recent of the same predictions, if any."
+        ),
     ] = None,
     output: OutputOption = None,
     open_page: OpenOption = False,
@@ -54,23 +55,24 @@ def report(
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write one self-contained HTML page on an evaluation, its Markdown version, and figures as SVG, PNG and GIF.
+    """Write one self-contained HTML page about an evaluation, a Markdown version, and figures as SVG, PNG and GIF.
 
-    Keys to --set: report.title, report.summary, report.scenes, report.most_megabytes, report.published.METRIC.
+    'iodine-kit config report' lists all keys for --set.
     """
     from iodine_kit.cli.console import Terminal, emit
     from iodine_kit.runner import Context, run_stage
-    from iodine_kit.stages import report as stage
 
     check_output(output)
-    tables = tables_of(pipeline, settings, stage.TABLES)
+    tables = tables_of(pipeline, settings, "report")
     place = store_at(store)
     context = Context(place, Terminal(), overwrite)
     evaluated = input_artifact(place, evaluation[0] if evaluation else None, "evaluation", "iodine-kit eval")
+    from iodine_kit.stages import report as stage
+
     chain = _chain(place, evaluated)
-    for role, given in {"probe": probe, "traversal": traversal}.items():
-        found = place.usable(place.open(given, role)) if given else _newest_of(place, role, chain["predictions"])
-        chain |= {role: found} if found else {}
+    for role, named in {"probe": probe, "traversal": traversal}.items():
+        added = place.usable(place.open(named, role)) if named else _newest_of(place, role, chain["predictions"])
+        chain |= {role: added} if added else {}
     chain |= _others(place, evaluated, (evaluation or [])[1:], context.reporter)
     artifact = run_stage(stage, tables, chain, context)
     page = hand_over(artifact.path / stage.PAGE, output)
@@ -80,7 +82,7 @@ def report(
 
 
 def _chain(store: Store, evaluation: Artifact) -> dict[str, Artifact]:
-    """An evaluation and what it was made from; without a run if the predictions were imported."""
+    """An evaluation and its inputs; without a run if the predictions were imported."""
     predictions = parent(store, evaluation, "predictions")
     run = {"run": parent(store, predictions, "run")} if "run" in predictions.manifest.identity.inputs else {}
     return {
@@ -92,13 +94,13 @@ def _chain(store: Store, evaluation: Artifact) -> dict[str, Artifact]:
 
 
 def _newest_of(store: Store, kind: str, predictions: Artifact) -> Artifact | None:
-    """The artifact of a kind that was made last of these predictions, with the content that they have now."""
+    """The most recent artifact of a kind that was made from these predictions with their present content."""
     made = [a for a in store.artifacts(kind) if a.manifest.identity.inputs["predictions"] == predictions.reference]
     return store.usable(made[-1]) if made else None
 
 
 def _others(store: Store, first: Artifact, places: list[str], reporter: Reporter) -> dict[str, Artifact]:
-    """Other runs' evaluations and predictions by role, and their comparison with the first."""
+    """Evaluations and predictions of other runs by role, and their comparison with the first."""
     from iodine_kit.runner import Context, run_stage
     from iodine_kit.stages import compare
 
@@ -110,3 +112,40 @@ def _others(store: Store, first: Artifact, places: list[str], reporter: Reporter
     for number, other in enumerate(others, start=2):
         roles |= {f"evaluation-{number}": other, f"predictions-{number}": parent(store, other, "predictions")}
     return roles
+
+
+def run(
+    pipeline: Annotated[str, typer.Argument(metavar="FILE|NAME", help="Pipeline file, or its name in pipelines/.")],
+    settings: SetOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print which stages would run, and why.")] = False,
+    output: OutputOption = None,
+    store: StoreOption = DEFAULT_STORE,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the stages of a pipeline file, from the data to the report; stages that are up to date are reused.
+
+    'iodine-kit config STAGE' lists all keys for --set.
+    """
+    from iodine_kit import pipeline as pipelines
+    from iodine_kit.cli.console import Terminal, emit, show_metrics
+    from iodine_kit.runner import Context
+
+    check_output(output)
+    tables = pipelines.load(pipeline, settings or [])
+    context = Context(store_at(store), Terminal(), overwrite)
+    if dry_run:
+        for planned in pipelines.plan(tables, context):
+            typer.echo(f"{planned.status:8} {planned.stage:12} {planned.because}")
+        return
+    from iodine_kit.stages.report import PAGE
+
+    chain = pipelines.run(tables, context)
+    metrics = chain["evaluation"].facts
+    show_metrics(metrics)
+    facts: dict[str, Any] = {
+        "artifacts": {role: str(artifact.path) for role, artifact in chain.items()},
+        "metrics": metrics["metrics"],
+        "page": hand_over(chain["report"].path / PAGE, output),
+    }
+    emit(chain["report"], as_json, **facts)

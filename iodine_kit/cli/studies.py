@@ -1,7 +1,9 @@
-"""The studies as commands: each is found by its file, and imported when it is asked for."""
+"""The studies as commands: one for every module of the family, imported only when it runs."""
 
 from __future__ import annotations
 
+import ast
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,17 +17,13 @@ from iodine_kit.cli.options import (
     OverwriteOption,
     SetOption,
     StoreOption,
+    hand_over,
     store_at,
 )
 
 
-def register(app: typer.Typer) -> None:
-    """Add ``study`` and, below it, every study."""
-    app.add_typer(_group, name="study")
-
-
 class _Studies(TyperGroup):
-    """Looks for studies when it is asked for one: the names of all cost next to nothing, what they say a second."""
+    """Lists the studies without importing them: their imports would take seconds."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         from iodine_kit.studies import STUDIES
@@ -33,28 +31,47 @@ class _Studies(TyperGroup):
         return STUDIES.names()
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        from iodine_kit.studies import STUDIES
-
-        plugin = STUDIES.load(cmd_name)
-        keys = [f"study.{key}" for key in plugin.Config.model_fields]
-        more = f"Keys to --set: {', '.join(keys)}, and those of the pipeline's tables." if keys else ""
-        text = f"{plugin.SUMMARY[0].upper()}{plugin.SUMMARY[1:]}.\n\n{plugin.QUESTION}\n\n{more}"
+        summary, question = _words(cmd_name)
+        text = (
+            f"{summary[0].upper()}{summary[1:]}.\n\n{question}\n\n"
+            f"'iodine-kit config study {cmd_name}' lists its keys for --set; those of the pipeline's tables work too."
+        )
         one = typer.Typer(add_completion=False)
-        one.command(cmd_name, help=text, short_help=plugin.SUMMARY)(_conduct(cmd_name))
+        one.command(cmd_name, help=text, short_help=summary)(_conduct(cmd_name))
         return typer.main.get_command(one)
 
 
-_group = typer.Typer(
+group = typer.Typer(
     cls=_Studies,
     no_args_is_help=True,
-    help="Change one thing, run the stages again, and show what comes of it: one page, one table, one figure.\n\n"
-    "Nothing is computed twice, and an interrupted study goes on.",
+    help="Run an ablation study: vary one factor, rerun the stages, and report the results on one page.\n\n"
+    "Artifacts that are up to date are reused. Repeat an interrupted study to resume it.",
 )
 
 
-@_group.callback()
+@group.callback()
 def _root() -> None:
-    """Without this, a group of no static command would be none."""
+    """Typer needs a callback for a group without static commands."""
+
+
+def _words(name: str) -> tuple[str, str]:
+    """SUMMARY and QUESTION of a study; of this package's own from the text of the module."""
+    from iodine_kit.studies import STUDIES
+
+    if name in STUDIES.built_in():
+        spec = importlib.util.find_spec(f"{STUDIES.package}.{name.replace('-', '_')}")
+        tree = ast.parse(Path(str(spec and spec.origin)).read_text("utf-8"))
+        texts = {
+            target.id: node.value.value
+            for node in tree.body
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        if texts.keys() >= {"SUMMARY", "QUESTION"}:
+            return str(texts["SUMMARY"]), str(texts["QUESTION"])
+    plugin = STUDIES.load(name)
+    return plugin.SUMMARY, plugin.QUESTION
 
 
 def _conduct(name: str) -> Callable[..., None]:
@@ -62,17 +79,17 @@ def _conduct(name: str) -> Callable[..., None]:
         pipeline: Annotated[
             str | None,
             typer.Option(
-                "--pipeline", metavar="FILE|NAME", help="The base to change; left out, the newest run or quickstart."
+                metavar="FILE|NAME",
+                help="Pipeline file that the study varies. Defaults to the most recent run, or else quickstart.",
             ),
         ] = None,
         run: Annotated[
-            str | None, typer.Option("--run", metavar="ARTIFACT", help="Trained run, where the study needs no more.")
+            str | None,
+            typer.Option(metavar="ARTIFACT", help="Trained run, for studies that train no models themselves."),
         ] = None,
         output: Annotated[
             Path | None,
-            typer.Option(
-                "--output", metavar="DIR", help="Also copy study.md, figure.*, table.csv and study.json here."
-            ),
+            typer.Option(metavar="DIR", help="Also copy study.md, figure.*, table.csv and study.json to this folder."),
         ] = None,
         settings: SetOption = None,
         store: StoreOption = DEFAULT_STORE,
@@ -80,7 +97,6 @@ def _conduct(name: str) -> Callable[..., None]:
         as_json: JsonOption = False,
     ) -> None:
         from iodine_kit.cli.console import Terminal, emit, err
-        from iodine_kit.cli.options import hand_over
         from iodine_kit.studies import JSON, PAGE, study
 
         if output is not None and output.exists() and not output.is_dir():
@@ -93,7 +109,7 @@ def _conduct(name: str) -> Callable[..., None]:
         for sentence in artifact.facts["seen"]:
             err.print(sentence, markup=False)
         seconds, count = artifact.facts["seconds"], artifact.facts["artifacts"]
-        err.print(f"{count} artifacts, made in {seconds:,.0f} s one after the other", markup=False)
+        err.print(f"{count} artifacts, {seconds:,.0f} s of work in total", markup=False)
         page = hand_over(artifact.path / PAGE, None)
         facts: dict[str, Any] = {"page": page, "study": str(artifact.path / JSON), **artifact.facts}
         emit(artifact, as_json, **facts)

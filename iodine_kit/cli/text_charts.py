@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import timedelta
 
 _LEVELS, _ASCII_LEVELS = "▁▂▃▄▅▆▇█", "_.-=+*#@"
 _EIGHTHS = "▏▎▍▌▋▊▉█"
 
 
-def figure(value: object) -> str:
-    """About four significant figures; ``–`` for what is no number, ``nan`` and ``inf`` as such."""
+def number(value: object) -> str:
+    """About four significant digits in ASCII; ``–`` for what is no number, ``nan`` and ``inf`` as such."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "–"
     size = abs(value)
@@ -22,8 +21,8 @@ def figure(value: object) -> str:
     return f"{value:{_form(size)}}"
 
 
-def figures(values: Sequence[float]) -> list[str]:
-    """Numbers of one column, all with the decimals of the largest."""
+def number_column(values: Sequence[float]) -> list[str]:
+    """Numbers of one column, all with as many decimals as the largest."""
     form = _form(max((abs(value) for value in values if math.isfinite(value)), default=0.0))
     return [f"{value:{form}}" for value in values]
 
@@ -34,29 +33,15 @@ def _form(size: float) -> str:
     return f",.{1 if size >= 1e2 else 2 if size >= 10 else 4}f"
 
 
-def duration(seconds: float | None) -> str:
-    """``"0:12:31"``, ``"2 days, 1:00:00"``; ``–`` if it is not known."""
-    if seconds is None or not 0 <= seconds < 1e9:
-        return "–"
-    return str(timedelta(seconds=round(seconds)))
-
-
-def size(count: object) -> str:
-    """Bytes as ``"812 MB"`` or ``"1.24 GB"``, decimal."""
-    if not isinstance(count, int | float) or not math.isfinite(count):
-        return "–"
-    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
-
-
-def numbers(values: object) -> list[float]:
-    """A list from a row of the log; empty if it is missing or something else, NaN for what in it is no number."""
+def floats(values: object) -> list[float]:
+    """A list from a row of the log; empty if it is missing or no list, with NaN for elements that are no numbers."""
     if not isinstance(values, Sequence) or isinstance(values, str):
         return []
     return [float(value) if isinstance(value, int | float) else math.nan for value in values]
 
 
 def shares(values: Sequence[float], *, base: float | None = None) -> list[float]:
-    """Each value's place between ``base``, or else the smallest, and the largest: 0 … 1; NaN if it is not finite."""
+    """Every value's position between ``base``, by default the smallest value, and the largest: 0 to 1, or NaN."""
     finite = [value for value in values if math.isfinite(value)]
     low, high = min(finite, default=0.0), max(finite, default=0.0)
     low = low if base is None else base
@@ -68,7 +53,7 @@ def shares(values: Sequence[float], *, base: float | None = None) -> list[float]
 
 
 def bar(share: float, width: int, *, ascii_only: bool = False) -> str:
-    """A bar of ``share`` of ``width`` characters, at least a sliver; a value that is not finite has none."""
+    """A bar of ``share`` of ``width`` characters; it is never empty, unless ``share`` is not finite."""
     if not math.isfinite(share):
         return ""
     if ascii_only:
@@ -78,9 +63,9 @@ def bar(share: float, width: int, *, ascii_only: bool = False) -> str:
 
 
 def sparkline(values: Sequence[float], width: int, *, ascii_only: bool = False) -> str:
-    """A curve of at most ``width`` characters, by logarithm if it is positive over a wide range; ``×`` is not finite.
+    """A curve of at most ``width`` characters; ``×`` marks a value that is not finite.
 
-    More values than characters are averaged.
+    More values than characters are averaged. Positive values over a wide range are drawn by their logarithm.
     """
     columns = min(width, len(values))
     means = [mean(values[i * len(values) // columns : (i + 1) * len(values) // columns]) for i in range(columns)]
@@ -93,6 +78,6 @@ def sparkline(values: Sequence[float], width: int, *, ascii_only: bool = False) 
 
 
 def mean(values: Sequence[float]) -> float:
-    """Of the finite ones; NaN if there is none."""
+    """Mean of the finite values; NaN if there is none."""
     finite = [value for value in values if math.isfinite(value)]
     return math.fsum(value / len(finite) for value in finite) if finite else math.nan

@@ -1,4 +1,4 @@
-"""What is known of a training run while it goes on, for whoever shows it."""
+"""The state of a training run, collected from the rows of its log."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _MOST_LOSSES = 512
 
 
 class Score(NamedTuple):
-    """A validation's FG-ARI, and after which step it was taken."""
+    """FG-ARI of a validation, and the step after which it was computed."""
 
     value: float
     step: int
 
 
-class Course:
-    """The run from step ``done`` to step ``total``; ``clock`` gives seconds.
+class TrainingProgress:
+    """A run from step ``done`` to step ``total``; ``clock`` returns seconds.
 
     Attributes:
-        step, row: the last step that was told, and for every key of the log its last value.
-        losses: all losses so far in at most 512 means, so that a run of any length keeps its whole curve.
+        step, row: the last step, and the last value of every key of the log.
+        losses: at most 512 means over all losses so far, so that the curve of a run of any length is whole.
         last, best: FG-ARI of the last and of the best validation.
     """
 
@@ -35,14 +35,14 @@ class Course:
         self.last: Score | None = None
         self.best: Score | None = None
         self._clock, self._started = clock, clock()
-        self._told = self._started
+        self._updated = self._started
         self._pending: list[float] = []
         self._stride = 1
 
-    def tell(self, step: int, row: Mapping[str, Any]) -> None:
-        """Take a row of the log in; one up to ``done``, from before an interruption, adds to losses and scores only."""
+    def update(self, step: int, row: Mapping[str, Any]) -> None:
+        """Add a row of the log; one up to step ``done``, from before an interruption, only to losses and scores."""
         if step > self.done:
-            self.step, self.row, self._told = step, {**self.row, **row}, self._clock()
+            self.step, self.row, self._updated = step, {**self.row, **row}, self._clock()
         self._add_loss(row.get("loss"))
         score = row.get("fg_ari")
         if isinstance(score, int | float):
@@ -51,18 +51,18 @@ class Course:
                 self.best = self.last
 
     def elapsed(self) -> float:
-        """Seconds since this process began."""
+        """Seconds since this process started."""
         return self._clock() - self._started
 
     def left(self) -> float | None:
-        """Seconds that are left, as the row says or at the pace so far; ``None`` before the first row."""
+        """Estimated remaining seconds: the row's estimate, or at the pace so far; ``None`` before the first row."""
         if self.step <= self.done:
             return None
-        since = self._clock() - self._told
-        told = self.row.get("seconds_left")
-        if not isinstance(told, int | float):
-            told = (self._told - self._started) / (self.step - self.done) * (self.total - self.step)
-        return max(float(told) - since, 0.0)
+        since = self._clock() - self._updated
+        estimate = self.row.get("seconds_left")
+        if not isinstance(estimate, int | float):
+            estimate = (self._updated - self._started) / (self.step - self.done) * (self.total - self.step)
+        return max(float(estimate) - since, 0.0)
 
     def _add_loss(self, loss: object) -> None:
         self._pending.append(float(loss) if isinstance(loss, int | float) else math.nan)

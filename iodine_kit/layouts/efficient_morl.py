@@ -24,7 +24,7 @@ NAMES_MATTER = False
 
 _SPLITS = ("train", "val", "test")
 _CROPPED = {"clevr": [(192, 192), (128, 128), (96, 96)]}
-"""Sizes in which files of this layout are passed on besides the published one; --no-crop takes them as they are."""
+"""Sizes in which files of this layout are passed on besides the published one; preprocess.crop=none keeps them."""
 # The order of the columns in which its evaluation (eval.py) reads CLEVR's factors.
 _CLEVR = ("x", "y", "z", "rotation", "size", "material", "shape", "color", "visibility")
 

@@ -79,7 +79,7 @@ def _box(crop: str, height: int, width: int, key: str) -> Box:
     if not (0 <= top < bottom <= height and 0 <= left < right <= width):
         raise ImageSizeError(
             f"{key}: crop {top}:{bottom},{left}:{right} does not fit into an image of {height}×{width}; "
-            "choose another with --set preprocess.crop=… or take --no-crop"
+            "choose another with --set preprocess.crop=…, or none"
         )
     return box
 

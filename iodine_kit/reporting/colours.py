@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from iodine_kit.records import Bytes
 
@@ -38,6 +37,8 @@ def match_slots(shared: NDArray[np.int64]) -> NDArray[np.int64]:
     and the background around it. A slot matches an object only if it contains at least a third of it. Of the other
     slots, the one with the most background matches the background.
     """
+    from scipy.optimize import linear_sum_assignment  # here, because it takes longer to load than most commands
+
     match = np.full(len(shared), -1, np.int64)
     objects = shared[:, 1:]
     for slot, index in zip(*linear_sum_assignment(objects, maximize=True), strict=True):

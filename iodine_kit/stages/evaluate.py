@@ -82,7 +82,7 @@ def _resolution(config: EvalConfig, inputs: Compared, soft: bool) -> Resolution:
     if config.resolution == "model" and true != model:
         raise SchemaError(
             f"{inputs.predictions.path} was predicted at {model[0]}×{model[1]} pixels, and {truth.path} holds true "
-            f"masks of {true[0]}×{true[1]}: say at which size to compare, for example --resolution {true[0]}"
+            f"masks of {true[0]}×{true[1]}: say at which size to compare, for example --set eval.resolution={true[0]}"
         )
     size = model if config.resolution == "model" else (config.resolution, config.resolution)
     return Resolution(model, true, size, config.interpolation, soft)

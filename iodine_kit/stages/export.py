@@ -189,7 +189,7 @@ def _check_size(dataset: Artifact, fields: Fields) -> None:
     if stored == published:
         return
     changed = preprocess.get("crop", "none") != "none" or preprocess.get("size") is not None
-    advice = "prepare it with --no-crop" if changed else "only scenes of that size have a place in it"
+    advice = "prepare it with --set preprocess.crop=none" if changed else "only scenes of that size have a place in it"
     raise SchemaError(
         f"{dataset.path}: its images are {_by(stored)} and those of the published layout {_by(published)}: {advice}"
     )

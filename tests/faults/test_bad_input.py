@@ -166,7 +166,7 @@ def test_bad_inference_and_evaluation(iodine_kit: Command, prepared: Path, tmp_p
 
 
 def test_an_artifact_that_was_altered_on_disk(iodine_kit: Command, prepared: Path) -> None:
-    assert "files as they were made" in iodine_kit("verify", prepared).stdout
+    assert "files are unchanged" in iodine_kit("verify", prepared).stdout
     data = bytearray((prepared / "test.h5").read_bytes())
     data[-1] ^= 1
     (prepared / "test.h5").write_bytes(data)

@@ -38,7 +38,12 @@ def not_a_number() -> np.ndarray:
         ({"slots": 2}, [], 7, "scene 'test-000' names slot 2, and there are 2 slots, numbered from 0"),
         ({"masks": masks()[:, :3]}, [], 7, "different sizes, 3×6 and 6×6 pixels"),
         ({"masks": masks()[:0]}, [], 8, "it holds no scene: there is nothing to evaluate"),
-        ({"soft_mask": not_a_number()}, ["--resolution", "12"], 7, "soft masks of scene 'test-002' hold values"),
+        (
+            {"soft_mask": not_a_number()},
+            ["--set", "eval.resolution=12"],
+            7,
+            "soft masks of scene 'test-002' hold values",
+        ),
     ],
 )
 def test_predictions_that_do_not_fit(

@@ -163,4 +163,4 @@ def test_training_by_a_pipeline_file_takes_a_data_set_of_the_files_kind(iodine_k
     iodine_kit("prepare", "tetrominoes", "--generate", 20, "--set", "dataset.cell=2")
     (tmp_path / "other.toml").write_text('[prepare]\ndataset = "multi-dsprites"\n[train]\nsteps = 1\n')
     refused = iodine_kit("train", "--pipeline", "other.toml", *TINY, status=10)
-    assert "holds no 'multi-dsprites', which the pipeline file is for" in " ".join(refused.stderr.split())
+    assert "has no data set 'multi-dsprites', which the pipeline file needs" in " ".join(refused.stderr.split())

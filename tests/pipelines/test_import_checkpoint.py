@@ -23,7 +23,8 @@ GENUINE = RELEASE / "tetrominoes.ckpt-1000000.index"
 def test_imported_weights_go_through_every_stage(iodine_kit: Command, tmp_path: Path) -> None:
     run = iodine_kit("import-checkpoint", GENUINE).stdout.strip()
     told = iodine_kit("infer", "--run", run, status=10).stderr
-    assert "holds no 'tetrominoes', which the imported weights" in told and "'iodine-kit prepare tetrominoes'" in told
+    assert "has no data set 'tetrominoes', which the imported weights" in told
+    assert "'iodine-kit prepare tetrominoes'" in told
     iodine_kit("prepare", "multi-dsprites", "--generate", 4, "--split", "test=4")
     data = iodine_kit(
         "prepare", "tetrominoes", "--generate", 10, "--split", "train=4", "--split", "test=6"
@@ -134,6 +135,6 @@ def test_every_failure_is_one_sentence_with_its_status(iodine_kit: Command, tmp_
     ):
         told = iodine_kit("import-checkpoint", name, status=status).stderr
         assert words in told and told.count("error: ") == 1 and "Traceback" not in told
-    told = iodine_kit("import-checkpoint", GENUINE, "--preset", "release-clevr6", status=7).stderr
+    told = iodine_kit("import-checkpoint", GENUINE, "--set", "model.preset=release-clevr6", status=7).stderr
     assert "not a checkpoint of the net release-clevr6" in told
     assert not (tmp_path / "data" / "run").exists()

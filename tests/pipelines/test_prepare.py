@@ -150,9 +150,9 @@ def test_bad_records_are_left_out_and_told_of_if_asked(iodine_kit: Command, tmp_
     source = ["prepare", "tetrominoes", "--source", "b.tfrecords", "--split", "train=8"]
     told = iodine_kit(*source, status=7).stderr
     assert "b.tfrecords: record 3" in told and "belongs to 4 entities" in told
-    told = iodine_kit(*source, "--skip-bad", status=6).stderr
+    told = iodine_kit(*source, "--set", "prepare.skip_bad=true", status=6).stderr
     assert "2 of 10 records are bad" in told and "prepare.max_bad" in told
-    iodine_kit(*source, "--skip-bad", "--set", "prepare.max_bad=0.2")
+    iodine_kit(*source, "--set", "prepare.skip_bad=true", "--set", "prepare.max_bad=0.2")
     found = facts(tmp_path / "data")
     assert found["splits"] == {"train": 8} and found["records"] == {
         "read": 10,
@@ -358,7 +358,7 @@ def test_a_dotted_data_set_may_read_pictures_into_shards(iodine_kit: Command, tm
     (tmp_path / "birds" / "garden.py").write_text(PLUGIN)
     for shade in (3, 4):
         picture(tmp_path / "own" / f"{shade}.png", shade)
-    command = ["prepare", "birds.garden", "--layout", "folder", "--source", "own", "--format", "webdataset"]
+    command = ["prepare", "birds.garden", "--set", "prepare.layout=folder", "--source", "own", "--format", "webdataset"]
     iodine_kit(*command)
     keys = FORMATS.load("webdataset").open_split(only(tmp_path / "data"), "train").keys()
     assert keys == ["garden-00000000", "garden-00000001"]

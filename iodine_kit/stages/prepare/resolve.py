@@ -109,7 +109,7 @@ def _check_exclusive(config: PrepareConfig, tables: Tables) -> None:
     if config.generate is not None and config.source:
         raise ConfigError("--generate and --source exclude each other: scenes are either generated or read")
     if config.generate is not None and (config.layout or config.skip_bad):
-        raise ConfigError("--layout and --skip-bad are about published files: leave them out with --generate")
+        raise ConfigError("prepare.layout and prepare.skip_bad are for published files: omit them with --generate")
     if config.generate is not None and config.protocol:
         raise ConfigError("--generate and --protocol exclude each other: a protocol divides published files")
     if config.protocol and config.split:

@@ -52,7 +52,7 @@ def test_figures_are_never_cut_however_narrow_the_terminal(monkeypatch: pytest.M
     assert "K=" not in screen.getvalue() and "90 % interval" in screen.getvalue() and "[pixels])" in screen.getvalue()
 
 
-def test_a_comparison_shows_models_pairs_and_what_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_comparison_shows_models_pairs_and_what_is_omitted(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     monkeypatch.setattr(console, "err", Console(file=screen, width=150, highlight=False))
     figures = {"mean": 0.9, "sd": 0.01, "interval": [0.8, 0.95], "n": 3, "by_seed": [0.89, 0.91]}
@@ -67,4 +67,4 @@ def test_a_comparison_shows_models_pairs_and_what_is_left_out(monkeypatch: pytes
     console.show_comparison(facts)
     text = screen.getvalue()
     assert "a (2 seeds)" in text and "0.9000 ± 0.0100 [0.8000, 0.9500]" in text and "0.9000 [0.8000" in text
-    assert "b minus a" in text and "−0.1000" in text and "mse left out: not evaluated everywhere" in text
+    assert "b minus a" in text and "−0.1000" in text and "mse omitted: not evaluated everywhere" in text

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from iodine_kit.cli.dashboard import Board, plain_lines, watching
-from iodine_kit.cli.training_progress import Course
+from iodine_kit.cli.training_progress import TrainingProgress
 from iodine_kit.progress import Silent
 
 NAN, INF = math.nan, math.inf
@@ -21,7 +21,7 @@ ROW: dict[str, Any] = {
 
 
 class Clock:
-    """Seconds that pass only when told."""
+    """Seconds that pass only when a test says so."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -30,22 +30,22 @@ class Clock:
         return self.now
 
 
-def course_of(rows: Iterable[dict[str, Any]], total: int = 1000, done: int = 0) -> Course:
-    course = Course(total, done, Clock())
+def progress_after(rows: Iterable[dict[str, Any]], total: int = 1000, done: int = 0) -> TrainingProgress:
+    progress = TrainingProgress(total, done, Clock())
     for row in rows:
-        course.tell(row["step"], row)
-    return course
+        progress.update(row["step"], row)
+    return progress
 
 
-def draw(course: Course, width: int = 80, height: int = 30) -> str:
+def draw(progress: TrainingProgress, width: int = 80, height: int = 30) -> str:
     console = Console(file=io.StringIO(), record=True, width=width, height=height, force_terminal=True)
-    console.print(Board(course))
+    console.print(Board(progress))
     return console.export_text()
 
 
-def test_board_shows_all_figures() -> None:
-    text = draw(course_of([{**ROW, "step": 400, "fg_ari": 0.9341}, {**ROW, "fg_ari": 0.9125}]))
-    run = ("500/1,000", "50 %", "left 1:01:01", "640.0 images/s", "1.24 GB")
+def test_board_shows_all_numbers() -> None:
+    text = draw(progress_after([{**ROW, "step": 400, "fg_ari": 0.9341}, {**ROW, "fg_ari": 0.9125}]))
+    run = ("500/1,000", "50 %", "left 1:01:01", "640.0 images/s", "1.2 GB")
     terms = ("812.5", "790.2", "22.25", "3.5000", "3.00e-04", "0.9125 @ 500", "0.9341 @ 400")
     tables = ("NLL per refinement step", "0 4,000.0 ███", "2   790.2 ▏", "KL per slot", "0 20.00 ███", "1  2.25 █")
     for expected in run + terms + tables:
@@ -57,18 +57,18 @@ def test_board_shows_all_figures() -> None:
     "row", [ROW, {"step": 1}, {"step": 1, "loss": 2.0, "nll_steps": [1.0]}, {**ROW, "kl_slots": None}]
 )
 def test_board_fits_any_width_and_does_without_what_is_missing(width: int, row: dict[str, Any]) -> None:
-    lines = draw(course_of([row]), width).splitlines()
+    lines = draw(progress_after([row]), width).splitlines()
     assert {len(line) for line in lines} == {min(width, 100)}
 
 
 def test_board_before_the_first_row_knows_no_time_left() -> None:
-    text = draw(course_of([]))
+    text = draw(progress_after([]))
     assert "0/1,000" in text and "left –" in text and "per slot" not in text
 
 
-def test_tables_stand_below_each_other_where_they_do_not_fit_beside() -> None:
+def test_tables_are_below_each_other_if_they_do_not_fit_side_by_side() -> None:
     def line_of(title: str, width: int) -> int:
-        return next(i for i, line in enumerate(draw(course_of([ROW]), width).splitlines()) if title in line)
+        return next(i for i, line in enumerate(draw(progress_after([ROW]), width).splitlines()) if title in line)
 
     assert line_of("NLL per", 80) == line_of("KL per", 80)
     assert line_of("NLL per", 60) < line_of("KL per", 60)
@@ -77,16 +77,16 @@ def test_tables_stand_below_each_other_where_they_do_not_fit_beside() -> None:
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (60, 24), (80, 16)])
 def test_many_slots_and_steps_leave_the_board_lower_than_the_terminal(width: int, height: int) -> None:
     slots, steps = [1.0] * 254 + [77.75], [float(step) for step in range(40)]
-    text = draw(course_of([{**ROW, "kl_slots": slots, "nll_steps": steps}]), width, height)
+    text = draw(progress_after([{**ROW, "kl_slots": slots, "nll_steps": steps}]), width, height)
     assert " 0  0.00 ▏" in text and "│ …" in text and "39 39.00 ███" in text and "254 77.75 ███" in text
     assert "38 38.00" not in text and "253  1.00" not in text
     assert len(text.splitlines()) < height
 
 
-def test_not_finite_is_said_and_does_not_break_the_board() -> None:
+def test_values_that_are_not_finite_are_shown_and_do_not_break_the_board() -> None:
     rows = [{**ROW, "step": 1}, {**ROW, "step": 2, "loss": NAN}]
     text = draw(
-        course_of([*rows, {**ROW, "loss": INF, "kl_slots": [NAN, INF], "nll_steps": [NAN, 1.0], "fg_ari": NAN}])
+        progress_after([*rows, {**ROW, "loss": INF, "kl_slots": [NAN, INF], "nll_steps": [NAN, 1.0], "fg_ari": NAN}])
     )
     assert "inf" in text and "0 nan" in text and "×" in text
     assert "best    –" in text
@@ -94,55 +94,55 @@ def test_not_finite_is_said_and_does_not_break_the_board() -> None:
 
 def test_ascii_terminal_gets_ascii() -> None:
     file = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="strict")
-    Console(file=file, width=80, height=30, force_terminal=True).print(Board(course_of([{**ROW, "fg_ari": 0.5}])))
+    Console(file=file, width=80, height=30, force_terminal=True).print(Board(progress_after([{**ROW, "fg_ari": 0.5}])))
     file.flush()
 
 
 def test_time_left_is_estimated_and_counts_down() -> None:
     clock = Clock()
-    course = Course(1000, 200, clock)
-    assert course.left() is None
+    progress = TrainingProgress(1000, 200, clock)
+    assert progress.left() is None
     clock.now += 10
-    course.tell(300, {"loss": 1.0})
-    assert course.left() == 70
+    progress.update(300, {"loss": 1.0})
+    assert progress.left() == 70
     clock.now += 30
-    assert (course.left(), course.elapsed()) == (40, 40)
+    assert (progress.left(), progress.elapsed()) == (40, 40)
     clock.now += 300
-    assert course.left() == 0
-    course.tell(400, {"seconds_left": 12.0})
-    assert course.left() == 12
+    assert progress.left() == 0
+    progress.update(400, {"seconds_left": 12.0})
+    assert progress.left() == 12
 
 
 def test_losses_of_a_long_run_are_averaged_not_cut() -> None:
-    course = course_of({"step": step, "loss": float(step)} for step in range(1, 5001))
-    assert len(course.losses) <= 512
-    assert course.losses[0] < 20 and course.losses[-1] > 4980
-    gaps = {b - a for a, b in zip(course.losses, course.losses[1:], strict=False)}
+    progress = progress_after({"step": step, "loss": float(step)} for step in range(1, 5001))
+    assert len(progress.losses) <= 512
+    assert progress.losses[0] < 20 and progress.losses[-1] > 4980
+    gaps = {b - a for a, b in zip(progress.losses, progress.losses[1:], strict=False)}
     assert len(gaps) == 1
 
 
 def test_a_log_file_gets_plain_lines_denser_at_the_beginning() -> None:
     written: list[str] = []
-    show = plain_lines(Course(100_000, 0, Clock()), written.append)
+    show = plain_lines(TrainingProgress(100_000, 0, Clock()), written.append)
     for step in range(10, 100_001, 10):
         show(step, {**ROW, "step": step, **({"fg_ari": 0.75} if step == 50_000 else {})})
     steps = [int(line.split("/")[0].removeprefix("step ").replace(",", "")) for line in written]
     assert steps[0] == 10 and steps[-1] == 100_000
     assert 100 <= len(steps) <= 130
     assert "FG-ARI" not in written[0] and "FG-ARI 0.7500" in written[-1]
-    assert written[0].startswith("step 10/100,000  loss 812.5  nll 790.2  kl 22.25  640.0 images/s  1.24 GB  left ")
+    assert written[0].startswith("step 10/100,000  loss 812.5  nll 790.2  kl 22.25  640.0 images/s  1.2 GB  left ")
 
 
-def test_rows_from_before_an_interruption_are_remembered_but_not_told() -> None:
+def test_rows_from_before_an_interruption_are_remembered_but_not_printed() -> None:
     written: list[str] = []
-    course = Course(1000, 500, Clock())
-    show = plain_lines(course, written.append)
+    progress = TrainingProgress(1000, 500, Clock())
+    show = plain_lines(progress, written.append)
     show(400, {**ROW, "fg_ari": 0.9})
     show(500, {**ROW, "fg_ari": 0.7})
-    assert written == [] and course.step == 500 and course.left() is None
+    assert written == [] and progress.step == 500 and progress.left() is None
     show(600, {"loss": 3.0, "fg_ari": 0.8})
     assert len(written) == 1 and written[0].startswith("step 600/1,000  loss 3.0000  FG-ARI 0.8000")
-    assert course.best == (0.9, 400) and len(course.losses) == 3
+    assert progress.best == (0.9, 400) and len(progress.losses) == 3
 
 
 def run(terminal: bool) -> str:
@@ -153,7 +153,7 @@ def run(terminal: bool) -> str:
     return screen.getvalue()
 
 
-def test_what_is_no_terminal_gets_no_control_characters() -> None:
+def test_a_file_gets_no_control_characters() -> None:
     text = run(terminal=False)
     assert "\x1b" not in text and "█" not in text
     assert [line.split("  ")[0] for line in text.splitlines()] == ["step 500/1,000", "step 1,000/1,000"]

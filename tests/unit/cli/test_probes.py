@@ -14,10 +14,8 @@ from unit.evaluation.probing.scenes import ROOM, Made, made
 from unit.stages.artifact_builders import store_scenes
 from unit.stages.foreseen import store_masks, store_predictions
 
-from iodine_kit.cli import probes
 from iodine_kit.cli.app import app
 from iodine_kit.records import DatasetInfo, Scene
-from iodine_kit.stages.probe import ProbeConfig
 from iodine_kit.store import Artifact
 
 SCENES = 24
@@ -77,15 +75,17 @@ def test_what_latents_know_is_printed_and_written(tmp_path: Path) -> None:
         f"blocks test, {SCENES} scenes" in told
         and "size R²" in told
         and "kind acc." in told
-        and "still left out" in told
+        and "still omitted" in told
     )
-    assert "up to date" in command(tmp_path, "--match", "mask").stderr
+    assert "up to date" in command(tmp_path, "--set", "probe.match=mask").stderr
 
 
 def test_a_match_by_loss_and_the_first_scenes_only(tmp_path: Path) -> None:
     built = world()
     store_world(tmp_path, built)
-    told = command(tmp_path, "--match", "loss", "--json", "--set", "probe.scenes=10", "--set", "probe.factors=['size']")
+    told = command(
+        tmp_path, "--set", "probe.match=loss", "--json", "--set", "probe.scenes=10", "--set", "probe.factors=['size']"
+    )
     facts = json.loads(told.stdout)
     assert facts["matching"] == "loss" and set(facts["agreement"]) == {"linear", "mlp"}
     assert (facts["scenes"], facts["objects"]) == (10, built.counts_N[:10].sum())
@@ -125,8 +125,3 @@ def test_too_few_objects_are_refused(tmp_path: Path) -> None:
     built.mask[:3] = np.minimum(built.mask[:3], 1)
     store_world(tmp_path, built)
     assert "its scenes show 3 objects, and 5 folds need 10 or more" in command(tmp_path, status=8).stderr
-
-
-def test_matches_on_offer_are_those_of_the_stage() -> None:
-    for match in probes.Match:
-        assert ProbeConfig(match=match.value).match == match.value

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iodine_kit.cli.text_charts import bar, duration, figure, figures, numbers, shares, size, sparkline
+from iodine_kit.cli.text_charts import bar, floats, number, number_column, shares, sparkline
 
 NAN, INF = math.nan, math.inf
 anything = st.floats(allow_nan=True, allow_infinity=True)
@@ -18,28 +18,21 @@ anything = st.floats(allow_nan=True, allow_infinity=True)
      (3e-4, "3.00e-04"), (0.0, "0.0000"), (1e12, "1.00e+12"), (7, "7"), (NAN, "nan"), (-INF, "-inf"),
      (None, "–"), ("x", "–"), ([1.0], "–")],
 )  # fmt: skip
-def test_figures_are_short_and_never_hide_what_is_not_finite(value: object, text: str) -> None:
-    assert figure(value) == text
+def test_numbers_are_short_and_never_hide_what_is_not_finite(value: object, text: str) -> None:
+    assert number(value) == text
 
 
-def test_figures_of_a_column_have_the_decimals_of_the_largest() -> None:
-    assert figures([1234.5, 2.25, NAN]) == ["1,234.5", "2.2", "nan"]
-    assert figures([NAN]) == ["nan"]
-
-
-def test_durations_and_sizes() -> None:
-    assert [duration(s) for s in (0, 751.4, 90000, None, NAN, INF)] == ["0:00:00", "0:12:31", "1 day, 1:00:00"] + 3 * [
-        "–"
-    ]
-    assert [size(count) for count in (812e6, 1_240_000_000, None, NAN)] == ["812 MB", "1.24 GB", "–", "–"]
+def test_numbers_of_a_column_have_the_decimals_of_the_largest() -> None:
+    assert number_column([1234.5, 2.25, NAN]) == ["1,234.5", "2.2", "nan"]
+    assert number_column([NAN]) == ["nan"]
 
 
 def test_numbers_of_a_list_that_may_be_missing() -> None:
-    assert numbers(None) == numbers("12") == numbers(3.0) == []
-    assert str(numbers([1, 2.5, None])) == "[1.0, 2.5, nan]"
+    assert floats(None) == floats("12") == floats(3.0) == []
+    assert str(floats([1, 2.5, None])) == "[1.0, 2.5, nan]"
 
 
-def test_shares_lie_between_the_smallest_and_the_largest() -> None:
+def test_shares_are_between_the_smallest_and_the_largest() -> None:
     assert shares([-4.0, 0.0, 4.0]) == [0.0, 0.5, 1.0]
     assert shares([1.0, 4.0], base=0.0) == [0.25, 1.0]
     assert shares([3.0, 3.0]) == [0.0, 0.0]
@@ -63,7 +56,7 @@ def test_bars_of_anything_fit(values: list[float], width: int, ascii_only: bool)
 
 def test_sparkline_rises_and_falls_with_the_values() -> None:
     assert sparkline([0.0, 7.0, 0.0], 9) == "▁█▁"
-    assert sparkline([1.0, 10.0, 100.0], 9) == "▁▅█"  # by logarithm: the middle one stands in the middle
+    assert sparkline([1.0, 10.0, 100.0], 9) == "▁▅█"  # by logarithm: the middle value is drawn in the middle
     assert sparkline([1.0, NAN, 2.0], 9) == "▁×█"
     assert sparkline([0.0, 0.0, 5.0, 5.0], 2) == "▁█"
 

@@ -90,7 +90,7 @@ def test_the_truth_of_another_preparation_is_taken_as_it_is(tmp_path: Path) -> N
     assert "true masks as they were prepared at that size" in facts["resize"]
     assert evaluation.manifest.identity.inputs["truth"] == large.reference
     assert evaluation.manifest.identity.inputs["dataset"] == small.reference
-    with pytest.raises(SchemaError, match=r"16×16 pixels, and .* holds true masks of 24×24: .* --resolution 24"):
+    with pytest.raises(SchemaError, match=r"16×16 pixels, and .* true masks of 24×24: .* --set eval.resolution=24"):
         evaluated(tmp_path, predictions, small, large)
 
 

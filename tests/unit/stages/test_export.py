@@ -193,7 +193,7 @@ def test_what_goes_wrong_leaves_no_half_of_a_file(tmp_path: Path, monkeypatch: p
 def test_scenes_of_another_size_are_refused_with_advice(tmp_path: Path) -> None:
     fake = fakes.make(tmp_path, dataset="clevr", scenes=1)
     cropped = prepare(tmp_path, "clevr", source=str(fake.source), split={"train": 1})
-    with pytest.raises(SchemaError, match=r"images are 128×128 and .* 240×320: prepare it with --no-crop"):
+    with pytest.raises(SchemaError, match=r"128×128 and .* 240×320: prepare it with --set preprocess.crop=none"):
         export(cropped, tmp_path / "out", Silent())
     small = prepare(tmp_path, "tetrominoes", generate=3, of_cell=2)
     with pytest.raises(SchemaError, match=r"images are 14×14 and .* 35×35: only scenes of that size"):

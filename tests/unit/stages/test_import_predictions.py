@@ -264,10 +264,10 @@ def test_the_command_line_imports_and_eval_takes_such_a_file_itself(tmp_path: Pa
     made = Path(run("import-predictions", source, *given).stdout.strip())
     assert made.name.startswith("theirs-blocks-")
     assert "up to date" in run("import-predictions", source, *given).stderr
-    direct = run("eval", "--predictions", source, *given, "--metric", "ari")
+    settings = ["--set", "import.key=names", "--set", "import.axes=NKHW", "--set", "import.values=one-hot"]
+    direct = run("eval", "--predictions", source, *settings, "--set", "import.model=Theirs", "--metric", "ari")
     assert "up to date: " in direct.stderr
     assert run("eval", "--predictions", made, "--metric", "ari").stdout == direct.stdout
-    settings = ["--set", "import.key=names", "--set", "import.axes=NKHW", "--set", "import.values=one-hot"]
     named = run("eval", "--predictions", source, *settings, "--metric", "ari")
     assert "/theirs-blocks-" in named.stdout
     done = run("eval", "--predictions", made, *settings, status=ConfigError.exit_status)
