@@ -28,13 +28,16 @@ class QuietReporter:
         self._reporter = reporter
 
     def note(self, text: str, *, routine: bool = False) -> None:
+        """Show the sentence unless it is routine."""
         if not routine:
             self._reporter.note(text)
 
     def track(self, label: str, total: int, done: int = 0) -> AbstractContextManager[Advance]:
+        """Show progress, as the reporter does."""
         return self._reporter.track(label, total, done)
 
     def watch(self, total: int, done: int = 0) -> AbstractContextManager[Show]:
+        """Show training, as the reporter does."""
         return self._reporter.watch(total, done)
 
 

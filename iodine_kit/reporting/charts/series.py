@@ -59,12 +59,15 @@ class RowFrame(Frame):
     height: int = 0
 
     def across(self, x: float) -> float:
+        """Position of a value of the horizontal axis."""
         return round(self.left + self.horizontal.position(x) * (WIDTH - self.left - RIGHT), 1)
 
     def down(self, y: float) -> float:
+        """Position of a row."""
         return round(self.height - BOTTOM - self.vertical.position(y) * (self.height - TOP - BOTTOM), 1)
 
     def fields(self) -> dict[str, Any]:
+        """As those of :class:`Frame`, with the frame's own size."""
         own = {"left": self.left, "height": self.height, "floor": self.height - BOTTOM}
         return {**super().fields(), **own}
 

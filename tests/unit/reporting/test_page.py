@@ -141,3 +141,16 @@ def test_a_new_section_is_found_by_its_file(
 def test_a_choice_among_several_inferences_is_stated(context: ReportContext) -> None:
     assert "lowest loss of 5" in render_page(replace(context, restarts=5))
     assert "lowest loss" not in render_page(context)
+
+
+@pytest.mark.parametrize(
+    ("miou", "foreground", "said"), [(0.2, 0.9, True), (0.8, 0.9, False), (float("nan"), 0.9, False)]
+)
+def test_the_summary_says_if_slots_share_the_background(
+    context: ReportContext, miou: float, foreground: float, said: bool
+) -> None:
+    metric = context.metrics["ari"]
+    metrics = {"miou": replace(metric, mean=miou), "miou-fg": replace(metric, mean=foreground)}
+    sentence = "The slots of objects contain background pixels too"
+    assert (sentence in render_page(replace(context, metrics={**context.metrics, **metrics}))) == said
+    assert sentence not in render_page(context)
