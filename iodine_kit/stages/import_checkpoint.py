@@ -1,4 +1,4 @@
-"""import-checkpoint: the weights of a TensorFlow checkpoint of the released code become a run, as if trained here."""
+"""import-checkpoint: imports a TensorFlow checkpoint of the released code as a run, as if it had been trained here."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from iodine_kit.tensorbundle import Bundle, ZipFolder, locate, only_prefix
 from iodine_kit.training.run_files import WEIGHTS
 
 DEEPMIND: Final = "deepmind:"
-"""What the name of a released checkpoint begins with."""
+"""Prefix of the names of released checkpoints."""
 ARCHIVE: Final = "https://storage.googleapis.com/deepmind-research-iodine/iodine_checkpoints.zip"
 RELEASED: Final = ("clevr6", "multi-dsprites", "tetrominoes")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that was found.
+    """A checkpoint, opened.
 
     Attributes:
         bundle: its variables.
-        preset: of the net that it has to be of; "" if that is not known.
-        downloads: the artifacts that hold what was downloaded, by role.
+        preset: of the net that it must belong to; "" if that is not known.
+        downloads: the artifacts that hold downloaded files, by role.
     """
 
     bundle: Bundle
@@ -40,20 +40,20 @@ class Checkpoint:
 
 
 def open_checkpoint(name: str, source: str | None, context: Context) -> Checkpoint:
-    """Open the checkpoint that a person named.
+    """Open the checkpoint that the user named.
 
     Args:
         name: a path (an index, a prefix or a folder), or ``deepmind:NAME`` for one of :data:`RELEASED`.
         source: the archive of released checkpoints, a file or an address; by default it is downloaded from DeepMind.
 
     Raises:
-        UnknownNameError: DeepMind released no checkpoint of this name.
-        SourceError: something is missing, or cannot be downloaded.
-        CorruptDataError: the archive or the index is damaged.
+        UnknownNameError: if DeepMind released no checkpoint of this name.
+        SourceError: if a file is missing or cannot be downloaded.
+        CorruptDataError: if the archive or the index is damaged.
     """
     if not name.startswith(DEEPMIND):
         if source is not None:
-            raise SourceError(f"--source names the archive of '{DEEPMIND}NAME', and {name} is a path: leave one out")
+            raise SourceError(f"--source names the archive of '{DEEPMIND}NAME', but {name} is a path: omit one of them")
         return Checkpoint(Bundle(*locate(Path(name))), "", {})
     released = name.removeprefix(DEEPMIND).replace("_", "-")
     if released not in RELEASED:
@@ -71,19 +71,20 @@ TABLES = ("model",)
 INPUTS: tuple[str, ...] = ()
 MODEL = "iodine"
 DATASETS = {"clevr6": "clevr", "multi-dsprites": "multi-dsprites", "tetrominoes": "tetrominoes"}
-"""Which data set each released net was trained on."""
+"""The data set that each released net was trained on."""
 _BLOCK = 1 << 20
 
 
 def plan(tables: Tables, inputs: Inputs, context: Context, checkpoint: Checkpoint) -> Job:
-    """Find out which net the checkpoint is of, and check that every variable is there and has its shape.
+    """Determine the net of the checkpoint, and check that every variable is present with the right shape.
 
     Args:
         tables: ``model`` may name a preset, or describe another net than the released ones.
+        checkpoint: see :func:`open_checkpoint`.
 
     Raises:
-        ConfigError: the table has a key that is not known, or a value that cannot be.
-        SchemaError: the variables are not those of the net.
+        ConfigError: if the table has an unknown key or a wrong value.
+        SchemaError: if the variables are not those of the net.
     """
     bundle = checkpoint.bundle
     shapes = {name: variable.shape for name, variable in bundle.variables.items()}
@@ -95,7 +96,7 @@ def plan(tables: Tables, inputs: Inputs, context: Context, checkpoint: Checkpoin
     expected = released.counterparts(config)  # type: ignore[arg-type]
     if problem := released.misfit(expected, shapes):
         raise SchemaError(f"{bundle.place}: not a checkpoint of the net {_called(preset, values)}: {problem}")
-    _tell(bundle, preset, expected, context.reporter)
+    _note_variables(bundle, preset, expected, context.reporter)
     short = preset.partition("-")[2]
     identity = Identity(
         kind="run",
@@ -112,12 +113,12 @@ def plan(tables: Tables, inputs: Inputs, context: Context, checkpoint: Checkpoin
 
 
 def _preset(values: Values, checkpoint: Checkpoint, shapes: released.Shapes) -> str:
-    """The preset that was named, else the one that the checkpoint's name or its variables tell."""
+    """The preset that the user named, else the one of the checkpoint's name, else the one that fits its variables."""
     if "preset" in values:
         named = str(values.pop("preset"))
         if named not in released.PRESETS:
             known = did_you_mean(named, released.PRESETS)
-            raise ConfigError(f"model.preset: '{named}' is no preset of the released nets{known}")
+            raise ConfigError(f"model.preset: '{named}' is not a preset of the released nets{known}")
         return named
     return checkpoint.preset or released.fitting_preset(shapes, checkpoint.bundle.place)
 
@@ -126,14 +127,15 @@ def _called(preset: str, values: Values) -> str:
     return preset + (f" with {', '.join(sorted(values))} changed" if values else "")
 
 
-def _tell(bundle: Bundle, preset: str, expected: dict[str, released.Counterpart], reporter: Reporter) -> None:
-    aside = [name for name in bundle.variables if name not in expected and name != released.STEP]
-    more = f"; left aside: {len(aside)} ({', '.join(aside[:3])}{', …' if len(aside) > 3 else ''})" if aside else ""
+def _note_variables(bundle: Bundle, preset: str, expected: dict[str, released.Counterpart], reporter: Reporter) -> None:
+    unused = [name for name in bundle.variables if name not in expected and name != released.STEP]
+    names = ", ".join(unused[:3]) + (", …" if len(unused) > 3 else "")
+    more = f"; {len(unused)} unused ({names})" if unused else ""
     reporter.note(f"{bundle.place}: the net {preset}, {len(expected)} variables{more}")
 
 
 def _sources(bundle: Bundle, expected: dict[str, released.Counterpart]) -> tuple[SourceFile, ...]:
-    """The index and the shards, by their bytes: the same in an archive, in a folder and under another name."""
+    """Hashes of the index and the shards; the same for an archive, a folder and another file name."""
     shards = sorted({bundle.shard_of(name) for name in expected})
     return tuple(_source(bundle, name) for name in (f"{bundle.prefix}.index", *shards))
 
@@ -158,10 +160,12 @@ def _make(config: Config, bundle: Bundle, expected: dict[str, released.Counterpa
 
 
 def _steps(bundle: Bundle) -> Any:
-    """How long the checkpoint was trained, or ``None`` if it does not say."""
+    """Number of training steps of the checkpoint, or ``None`` if it does not say."""
     if released.STEP not in bundle.variables:
         return None
     steps = bundle.read(released.STEP)
     if steps.size != 1 or not 0 <= int(steps.reshape(-1)[0]) < 2**63:
-        raise CorruptDataError(f"{bundle.place}: '{released.STEP}' is no number of steps; fetch the checkpoint again")
+        raise CorruptDataError(
+            f"{bundle.place}: '{released.STEP}' is not a number of steps; download the checkpoint again"
+        )
     return int(steps.reshape(-1)[0])

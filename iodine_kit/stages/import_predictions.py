@@ -1,4 +1,4 @@
-"""import-predictions: masks of a model from elsewhere become a predictions artifact, to be scored like our own."""
+"""import-predictions: imports masks that another program predicted, so that they are scored like those of infer."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ TABLES = ("import",)
 INPUTS = ("dataset",)
 _BATCH_BYTES = 32 << 20
 _COPIES = 8
-"""About as many times as large as in the file, a row of masks is while it is checked."""
+"""Memory of a row of masks while it is checked, as a multiple of its size in the file; an estimate."""
 
 
 @dataclass(frozen=True)
 class _Import:
-    """What is to be written: everything about it but the values has been checked."""
+    """An import of which everything except the values has been checked."""
 
     config: ImportConfig
     reader: str
@@ -49,9 +49,9 @@ def plan(tables: Tables, inputs: Inputs, context: Context, source: Path) -> Job:
     """Resolve the mapping, and check keys, sizes and counts of the file or folder ``source``.
 
     Raises:
-        ConfigError: the mapping has a key that is not known, or a value that cannot be.
-        SourceError, CorruptDataError: there is no such file, or it is damaged.
-        SchemaError, ImageSizeError, CountError: it holds something else than masks of these scenes.
+        ConfigError: if the mapping has an unknown key or a wrong value.
+        SourceError, CorruptDataError: if the file does not exist or is damaged.
+        SchemaError, ImageSizeError, CountError: if it does not hold masks of these scenes.
     """
     dataset, reporter = inputs["dataset"], context.reporter
     config = configure(tables)
@@ -64,7 +64,7 @@ def plan(tables: Tables, inputs: Inputs, context: Context, source: Path) -> Job:
     count = next(iter(roles.values())).sizes["N"]
     first = f"the first {config.scenes} scenes of " if config.scenes else ""
     rows = _rows(source, columns, config, known, count, f"{first}split '{config.split}' of {dataset.path}", reporter)
-    _tell(source, columns, roles, config, reporter)
+    _note_arrays(source, columns, roles, config, reporter)
     work = _Import(config, reader, roles, known, rows, (info.height, info.width))
     identity = Identity(
         kind="predictions",
@@ -106,8 +106,8 @@ def _rows(
     if name is None:
         if config.order == "keys":
             raise SchemaError(
-                f"{place}: no array is called '{config.key}': name the one that holds the scenes' keys as import.key, "
-                "or say import.order = 'dataset' if the rows are in the split's order"
+                f"{place}: no array is called '{config.key}': name the array of the scenes' keys with import.key, "
+                "or set import.order = 'dataset' if the rows are in the split's order"
             )
         return rows_in_order(count, known, place, where)
     found = (columns[name].shape or (0,))[0]
@@ -120,12 +120,12 @@ def _rows(
     return rows_in_order(count, known, place, where)
 
 
-def _tell(
+def _note_arrays(
     source: Path, columns: Mapping[str, Column], roles: Mapping[str, Role], config: ImportConfig, reporter: Reporter
 ) -> None:
     read = ", ".join(f"{role.name} {list(role.column.shape)} as {field}" for field, role in roles.items())
     unused = sorted(set(columns) - {role.name for role in roles.values()} - {config.key})
-    reporter.note(f"{source}: reading {read}" + (f"; left aside: {', '.join(unused)}" if unused else ""))
+    reporter.note(f"{source}: reading {read}" + (f"; unused: {', '.join(unused)}" if unused else ""))
 
 
 def _make(work: _Import, out: Path, reporter: Reporter) -> Facts:
@@ -157,7 +157,7 @@ def _make(work: _Import, out: Path, reporter: Reporter) -> Facts:
 
 
 def _resized(work: _Import) -> str:
-    """What became of the masks' size, as the beginning of what results say of resizing; "" if nothing."""
+    """How the masks were resized, as the first part of the sentence on resizing in results; "" if they were not."""
     role = next(work.roles[field] for field in ("soft_mask", "mask") if field in work.roles)
     size, wanted = (role.sizes["H"], role.sizes["W"]), work.size
     if size == wanted:
@@ -173,7 +173,7 @@ def _batch_size(roles: Mapping[str, Role]) -> int:
 
 
 def _identified(source: Path, files: list[Path], store: Store) -> SourceFile:
-    """A file by its bytes; a folder by those of all its files and their names, which are the scenes' keys."""
+    """Hash a file, or a folder by the contents and names of all its files; the names are the scenes' keys."""
     try:
         with closing(FileHashes(store.root / ".cache" / "hashes.sqlite")) as hashes:
             found = [(file.name, hashes.sha256(file), file.stat().st_size) for file in files]

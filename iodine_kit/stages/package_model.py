@@ -1,4 +1,4 @@
-"""A finished run and its evaluations become a pretrained model: a folder with the weights and their card."""
+"""Packages a finished run and its evaluations as a pretrained model: a folder with the weights and their card."""
 
 from __future__ import annotations
 
@@ -24,14 +24,20 @@ from iodine_kit.store import Artifact, SourceFile, Store
 from iodine_kit.training.run_files import WEIGHTS
 
 LARGEST = 3_000_000
-"""Bytes of the weights of a model that ships."""
-PICTURED = 256
-"""Scenes of the training split that the card's statistics of images are of."""
+"""Largest size of the weights of a pretrained model, in bytes."""
+SAMPLED_IMAGES = 256
+"""Number of training images that the card's image statistics are computed from."""
 
 
 @dataclass(frozen=True)
-class Words:
-    """What a card says that no artifact knows; ``remake`` is the one command that makes the model again."""
+class CardText:
+    """What a card states that no artifact records.
+
+    Attributes:
+        summary: of the model, in one sentence.
+        remake: the one command that trains the model again.
+        licence: of the weights, as an SPDX identifier.
+    """
 
     summary: str
     remake: str
@@ -39,28 +45,30 @@ class Words:
 
 
 def package(
-    name: str, evaluations: Sequence[Artifact], store: Store, folder: Path, words: Words, *, overwrite: bool = False
+    name: str, evaluations: Sequence[Artifact], store: Store, folder: Path, text: CardText, *, overwrite: bool = False
 ) -> Path:
     """Write ``folder/name`` with weights and card; the first evaluation's settings become the defaults of ``infer``.
 
     Raises:
         SchemaError: if the evaluations are not of one run that was trained here.
-        ConfigError: if there can be no such name, the weights are larger than :data:`LARGEST`, or the folder is there
-            and not to be overwritten.
+        ConfigError: if the name is not allowed, the weights are larger than :data:`LARGEST`, or the folder exists and
+            ``overwrite`` is not set.
     """
     if not re.fullmatch(NAME, name):
-        raise ConfigError(f"'{name}' is no name of a model: use small letters, digits, '.', '_' and '-'")
+        raise ConfigError(
+            f"'{name}' is not allowed as the name of a model: use lower-case letters, digits, '.', '_' and '-'"
+        )
     run, predictions = _run_of(evaluations, store)
     data = (run.path / WEIGHTS).read_bytes()
     if len(data) > LARGEST:
         raise ConfigError(
-            f"{run.path / WEIGHTS}: {len(data) / 1e6:.1f} MB, and a model that ships has at most "
-            f"{LARGEST / 1e6:.1f} MB: train a smaller net"
+            f"{run.path / WEIGHTS}: {len(data) / 1e6:.1f} MB are more than the {LARGEST / 1e6:.1f} MB that a "
+            f"pretrained model may have: train a smaller net"
         )
     place = folder / name
     if place.exists() and not overwrite:
-        raise ConfigError(f"{place} is there: give --overwrite to replace it")
-    card = _card(name, run, evaluations, predictions, store, data, words)
+        raise ConfigError(f"{place} exists: pass --overwrite to replace it")
+    card = _card(name, run, evaluations, predictions, store, data, text)
     temporary = folder / f".{name}.tmp"
     try:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -82,14 +90,18 @@ def _run_of(evaluations: Sequence[Artifact], store: Store) -> tuple[Artifact, li
     runs = {}
     for made in predictions:
         if "run" not in made.manifest.identity.inputs:
-            raise SchemaError(f"{made.path}: not predictions of a finished run: infer with one, and evaluate that")
+            raise SchemaError(
+                f"{made.path}: not predictions of a finished run: run infer with a finished run, then eval"
+            )
         run = store.resolve(made.manifest.identity.inputs["run"])
         runs[run.manifest.key] = run
     if len(runs) != 1:
-        raise SchemaError(f"the evaluations are of {len(runs)} runs, and a card is of one")
+        raise SchemaError(
+            f"the evaluations are of {len(runs)} runs, but a card describes one run: evaluate one run only"
+        )
     run = next(iter(runs.values()))
     if "dataset" not in run.manifest.identity.inputs:
-        raise SchemaError(f"{run.path}: its weights were imported, and a card tells how weights were trained")
+        raise SchemaError(f"{run.path}: its weights were imported, but a card must state how the weights were trained")
     return run, predictions
 
 
@@ -100,16 +112,16 @@ def _card(
     predictions: Sequence[Artifact],
     store: Store,
     data: bytes,
-    words: Words,
+    text: CardText,
 ) -> Card:
     dataset, phases = store.resolve(run.manifest.identity.inputs["dataset"]), _phases(run, store)
     split, model = run.config["train"]["split"], of_run(run)
-    scenes = open_split(dataset, split).batch(range(min(PICTURED, check_split(dataset, split))))
+    scenes = open_split(dataset, split).batch(range(min(SAMPLED_IMAGES, check_split(dataset, split))))
     inferred, made = predictions[0].config["infer"], run.manifest.made
     return Card(
         name=name,
-        summary=words.summary,
-        licence=words.licence,
+        summary=text.summary,
+        licence=text.licence,
         model=named(run.config["model"]["name"], model.config),
         version=MODELS.load(run.config["model"]["name"]).VERSION,
         parameters=run.facts["parameters"],
@@ -126,13 +138,13 @@ def _card(
         images=measure(scenes.image),
         training=tuple(_phase(phase) for phase in phases),
         scores=tuple(_scores(*pair, store) for pair in zip(evaluations, predictions, strict=True)),
-        remake=words.remake,
+        remake=text.remake,
         software={"iodine_kit": made["iodine_kit"], "python": made["python"], **made["packages"]},
     )
 
 
 def _phases(run: Artifact, store: Store) -> list[Artifact]:
-    """A run and those that it started from, the first one first."""
+    """A run and the runs that it started from, oldest first."""
     inputs = run.manifest.identity.inputs
     earlier = _phases(store.resolve(inputs[ROLE]), store) if ROLE in inputs else []
     return [*earlier, run]
@@ -181,7 +193,7 @@ def _metric(facts: dict[str, Any]) -> Metric:
 
 
 def _public(artifact: Artifact) -> tuple[SourceFile, ...]:
-    """The files that an artifact was made from; where they lay on this machine is nobody's business."""
+    """The source files of an artifact, without their paths on this machine."""
     sources = artifact.manifest.identity.sources
     known = ("://", PREFIX)
     return tuple(

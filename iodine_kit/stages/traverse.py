@@ -1,4 +1,4 @@
-"""traverse: what each latent dimension of a slot draws, seen by moving it while everything else stays.
+"""traverse: renders what each latent dimension of a slot encodes, by changing it while everything else stays.
 
 One slot of a scene is decoded again and again with one of its latent dimensions set to other values; all other
 dimensions and slots keep their posterior means.
@@ -35,15 +35,15 @@ INPUTS = ("predictions", "dataset")
 
 
 class TraverseConfig(Config):
-    """What to move.
+    """Which latents to change, and how far.
 
     Attributes:
-        scenes: the first so many scenes, one slot of each: of those that own a pixel the one whose posterior is the
-            sharpest, which takes no truth to find.
-        dimensions: the so many that tell most: of all slots that own a pixel, those with the largest variance of the
-            posterior means over the mean of the posterior variances.
-        values: places along a dimension, evenly.
-        range: how far to both sides of the dimension's mean, in standard deviations of its posterior means.
+        scenes: number of scenes, the first ones of the split. One slot of each is shown: of the slots that own a pixel,
+            the one with the smallest posterior volume. No truth is used.
+        dimensions: number of latent dimensions, the most informative ones: over all slots that own a pixel, those with
+            the largest variance of the posterior means divided by the mean posterior variance.
+        values: number of evenly spaced values of a dimension.
+        range: largest distance from the dimension's mean, in standard deviations of its posterior means.
     """
 
     scenes: Annotated[int, Field(ge=1, le=64)] = 4
@@ -53,25 +53,30 @@ class TraverseConfig(Config):
 
 
 class TraverseExecution(Config):
-    """How it is executed; no part of the key."""
+    """How it is executed; not part of the key.
+
+    Attributes:
+        device: "auto" uses a GPU if there is one; or "cpu", "cuda", "cuda:1", …
+        threads: of the CPU; 0 leaves the number to PyTorch.
+    """
 
     device: str = "auto"
     threads: Annotated[int, Field(ge=0)] = 0
 
 
 def plan(tables: Tables, inputs: Inputs, context: Context, model: TrainedModel | None = None) -> Job:
-    """Check that there is enough to move; ``model`` defaults to the one that made the predictions.
+    """Check that there are enough scenes and dimensions. ``model`` defaults to the one that made the predictions.
 
     Raises:
         SchemaError: if the latents were not stored.
-        CountError: for more scenes or dimensions than there are.
+        CountError: if more scenes or dimensions are asked for than exist.
     """
     predictions, dataset = inputs["predictions"], inputs["dataset"]
     trained = model or behind(predictions, context.store)
     config, execution = configure(tables)
     reader = PredictionReader(predictions.path / PREDICTIONS)
     if not {"latent_loc", "latent_scale"} <= reader.fields():
-        raise SchemaError(f"{predictions.path}: no latents were stored: infer again with 'latents' in infer.store")
+        raise SchemaError(f"{predictions.path}: no latents are stored: run infer again with 'latents' in infer.store")
     latent = reader.batch(0, 1).latent_loc
     assert latent is not None
     for name, wanted, found in (
@@ -79,7 +84,7 @@ def plan(tables: Tables, inputs: Inputs, context: Context, model: TrainedModel |
         ("dimensions", config.dimensions, latent.shape[2]),
     ):
         if wanted > found:
-            raise CountError(f"{predictions.path}: traverse.{name}={wanted}, and there are {found}")
+            raise CountError(f"{predictions.path}: traverse.{name}={wanted}, but there are only {found}")
     identity = Identity(
         kind="traversal",
         name=predictions.manifest.identity.name,
@@ -117,7 +122,9 @@ def _make(
     reader = PredictionReader(predictions.path / PREDICTIONS)
     loc_NKZ, scale_NKZ = reader.column("latent_loc"), reader.column("latent_scale")
     if not (np.isfinite(loc_NKZ).all() and np.isfinite(scale_NKZ).all() and (scale_NKZ > 0).all()):
-        raise SchemaError(f"{predictions.path}: latents are not finite, or a deviation is not above 0: infer anew")
+        raise SchemaError(
+            f"{predictions.path}: latents are not finite, or a standard deviation is not above 0: run infer again"
+        )
     used_NK = owned_shares(reader.column("mask"), loc_NKZ.shape[1]) > 0
     dimensions, values_DV = places(loc_NKZ[used_NK], scale_NKZ[used_NK], config)
     split = PredictionsFacts.of(predictions).split
@@ -154,16 +161,16 @@ def sharpest(scale_NKZ: Floats, used_NK: NDArray[np.bool_]) -> NDArray[np.int64]
 
 
 def places(loc_MZ: Floats, scale_MZ: Floats, config: TraverseConfig) -> tuple[NDArray[np.int64], Floats]:
-    """The dimensions that tell most, ``int64[D]``, and the values to set them to, ``float32[D, V]``."""
+    """The most informative dimensions, ``int64[D]``, and the values to set them to, ``float32[D, V]``."""
     mean_Z, std_Z = loc_MZ.mean(0, dtype=np.float64), loc_MZ.std(0, dtype=np.float64)
-    telling_Z = std_Z**2 / np.maximum((scale_MZ.astype(np.float64) ** 2).mean(0), 1e-12)
-    dimensions = np.argsort(-telling_Z, kind="stable")[: config.dimensions]
+    informative_Z = std_Z**2 / np.maximum((scale_MZ.astype(np.float64) ** 2).mean(0), 1e-12)
+    dimensions = np.argsort(-informative_Z, kind="stable")[: config.dimensions]
     values_DV = mean_Z[dimensions, None] + std_Z[dimensions, None] * _offsets(config)
     return dimensions, values_DV.astype(np.float32)
 
 
 def moves(loc_KZ: Floats, slot: int, dimensions: NDArray[np.int64], values_DV: Floats) -> Floats:
-    """A scene's latents once for every dimension and value, ``float32[D·V, K, Z]``: one number of one slot differs."""
+    """Copies of a scene's latents, one per dimension and value, ``float32[D·V, K, Z]``; one number differs in each."""
     count, places = values_DV.shape
     moved = np.broadcast_to(loc_KZ, (count, places, *loc_KZ.shape)).copy()
     for index, dimension in enumerate(dimensions):
@@ -176,7 +183,7 @@ def _offsets(config: TraverseConfig) -> Floats:
 
 
 def _pictures(mask_BKHW: Tensor, mean_BKCHW: Tensor, slot: int, shape: tuple[int, ...]) -> tuple[Any, Any]:
-    """The moved slot where its mask is, and the whole scene: ``uint8[D, V, H, W, 3]`` each."""
+    """The changed slot where its mask is, and the whole scene: ``uint8[D, V, H, W, 3]`` each."""
     parts = mean_BKCHW * mask_BKHW[:, :, None]
     both = (x.clamp(0, 1).mul(255).round().byte().permute(0, 2, 3, 1) for x in (parts[:, slot], parts.sum(1)))
     return tuple(image.cpu().numpy().reshape(*shape, *image.shape[1:]) for image in both)  # type: ignore[return-value]

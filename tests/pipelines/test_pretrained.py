@@ -26,7 +26,7 @@ from iodine_kit.runner import Context, obtain, run_stage
 from iodine_kit.stages import evaluate, infer, package_model, train, traverse
 from iodine_kit.store import Artifact, Store
 
-WORDS = package_model.Words("squares before black", remake="make squares")
+CARD_TEXT = package_model.CardText("squares before black", remake="make squares")
 
 
 def scenes(count: int, size: int = 6, background: int = 0) -> list[Scene]:
@@ -77,7 +77,7 @@ def squares(shelf: Path, tmp_path: Path) -> Artifact:
     first = run_of(dataset, "train.seed=3")
     run = run_of(dataset, f"train.from={first.path}", "model.steps=2", "train.steps=3")
     scores = [evaluated(run, dataset, steps=2, restarts=2, batch_size=4), evaluated(run, dataset)]
-    package_model.package("squares", scores, Store.of(dataset), shelf, WORDS)
+    package_model.package("squares", scores, Store.of(dataset), shelf, CARD_TEXT)
     return run
 
 
@@ -194,24 +194,24 @@ def test_only_one_finished_small_run_is_packaged(
     dataset = dataset_in(tmp_path / "data")
     store = Store.of(dataset)
     both = [evaluated(squares, dataset), evaluated(run_of(dataset, "train.seed=7"), dataset)]
-    with pytest.raises(SchemaError, match="the evaluations are of 2 runs, and a card is of one"):
-        package_model.package("both", both, store, shelf, WORDS)
-    with pytest.raises(ConfigError, match="squares is there: give --overwrite"):
-        package_model.package("squares", both[:1], store, shelf, WORDS)
-    with pytest.raises(ConfigError, match=r"'\.\./Squares' is no name of a model"):
-        package_model.package("../Squares", both[:1], store, shelf, WORDS)
-    package_model.package("squares", both[:1], store, shelf, WORDS, overwrite=True)
+    with pytest.raises(SchemaError, match="the evaluations are of 2 runs, but a card describes one run"):
+        package_model.package("both", both, store, shelf, CARD_TEXT)
+    with pytest.raises(ConfigError, match="squares exists: pass --overwrite"):
+        package_model.package("squares", both[:1], store, shelf, CARD_TEXT)
+    with pytest.raises(ConfigError, match=r"'\.\./Squares' is not allowed as the name"):
+        package_model.package("../Squares", both[:1], store, shelf, CARD_TEXT)
+    package_model.package("squares", both[:1], store, shelf, CARD_TEXT, overwrite=True)
     assert len(pretrained.card("squares").scores) == 1
     monkeypatch.setattr(package_model, "LARGEST", 1000)
-    with pytest.raises(ConfigError, match=r"MB, and a model that ships has at most 0\.0 MB: train a smaller net"):
-        package_model.package("large", both[:1], store, shelf, WORDS)
+    with pytest.raises(ConfigError, match=r"MB are more than the 0\.0 MB that a pretrained model may have: train"):
+        package_model.package("large", both[:1], store, shelf, CARD_TEXT)
     job = infer.plan({}, {"dataset": dataset}, Context(Store.of(dataset), Notes()), of_pretrained("squares"))
     made = obtain(job, Context(store, Notes()))
     scored = run_stage(
         evaluate, {"eval": {"metrics": ["ari"]}}, {"predictions": made, "dataset": dataset}, Context(store, Notes())
     )
     with pytest.raises(SchemaError, match="not predictions of a finished run"):
-        package_model.package("again", [scored], store, shelf, WORDS)
+        package_model.package("again", [scored], store, shelf, CARD_TEXT)
     assert sorted(path.name for path in shelf.iterdir()) == ["squares"]
 
 

@@ -105,7 +105,7 @@ def test_a_checkpoint_of_another_net_is_told(tmp_path: Path) -> None:
     ):
         imported(tmp_path, GENUINE, preset="release-clevr6")
     with pytest.raises(
-        ConfigError, match=r"'release-clevr' is no preset of the released nets; did you mean 'release-cl"
+        ConfigError, match=r"'release-clevr' is not a preset of the released nets; did you mean 'release-cl"
     ):
         imported(tmp_path, GENUINE, preset="release-clevr")
     with pytest.raises(ConfigError, match=r"model.slotss is not a known key; did you mean 'slots'"):
@@ -114,7 +114,8 @@ def test_a_checkpoint_of_another_net_is_told(tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match=r"'encoder_net/cnn/mlp/linear_0/b' is missing in the checkpoint"):
         imported(tmp_path, missing)
     more = checkpoint(tmp_path / "more", "tetrominoes", **{"encoder_net/cnn/mlp/linear_1/b": np.zeros(1, np.float32)})
-    with pytest.raises(SchemaError, match=r"'encoder_net/cnn/mlp/linear_1/b' is in the checkpoint and not in the net"):
+    unused = "'encoder_net/cnn/mlp/linear_1/b' is in the checkpoint, but not in the network"
+    with pytest.raises(SchemaError, match=unused):
         imported(tmp_path, more)
     with pytest.raises(SchemaError, match="holds no variable of the released IODINE"):
         imported(tmp_path, writer.write(tmp_path / "mnist", {"dense/kernel": np.zeros((2, 2), np.float32)}))
@@ -132,7 +133,7 @@ def test_weights_that_are_not_finite_and_steps_that_are_none_are_told(tmp_path: 
     name = "model/iodine/preprocess/layer_norm_dmask/beta"
     with pytest.raises(CorruptDataError, match=f"'{name}' contains values that are not finite"):
         imported(tmp_path, checkpoint(tmp_path / "nan", "tetrominoes", **{name: np.array([np.nan], np.float32)}))
-    with pytest.raises(CorruptDataError, match="'global_step' is no number of steps"):
+    with pytest.raises(CorruptDataError, match="'global_step' is not a number of steps"):
         imported(tmp_path, checkpoint(tmp_path / "minus", "tetrominoes", global_step=np.int64(-1)))
     assert imported(tmp_path, checkpoint(tmp_path / "none", "tetrominoes", global_step=None)).facts["steps"] is None
 
@@ -158,7 +159,7 @@ def test_archives_that_do_not_fit_are_told(zipped: Path, tmp_path: Path) -> None
         "deepmind:clevr", zipped, UnknownNameError, r"no checkpoint is called 'deepmind:clevr'; did you mean 'clevr6'"
     )
     refused("deepmind:clevr6", tmp_path / "no.zip", SourceError, "no such file; give --source the archive")
-    refused(str(GENUINE), zipped, SourceError, r"is a path: leave one out")
+    refused(str(GENUINE), zipped, SourceError, r"is a path: omit one of them")
     bad = tmp_path / "bad.zip"
     bad.write_bytes(b"not a zip archive at all")
     refused("deepmind:clevr6", bad, CorruptDataError, r"bad.zip: not a zip archive that can be read")

@@ -91,4 +91,4 @@ def test_traversals_from_the_command_line(iodine_kit: Command, tmp_path: Path) -
         assert file["component"].shape == file["blend"].shape == (2, 2, 3, 7, 7, 3)
         assert file["key"][0].decode() == "test-00000000" and file["offset"][:].tolist() == [-2, 0, 2]
     refused = iodine_kit("traverse", "--set", "traverse.dimensions=9", status=CountError.exit_status)
-    assert "traverse.dimensions=9, and there are 3" in refused.stderr
+    assert "traverse.dimensions=9, but there are only 3" in refused.stderr
