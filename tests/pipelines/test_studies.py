@@ -110,10 +110,10 @@ def test_a_study_uses_the_newest_run_if_no_pipeline_is_named(place: Path, monkey
     study("seeds", store, Silent(), pipeline=base, settings=[*TINY_SETTINGS, "study.seeds=[1, 2]"])
     less = ["study.steps=[1]", "infer.batch_size=4", "infer.threads=1"]
     assert study("steps", store, Silent(), settings=less).path == first.path, "the same inputs give the same artifact"
-    found = study("steps", store, Silent(), settings=less, overwrite=True)
-    assert found.manifest.identity.inputs["run"] == first.manifest.identity.inputs["run"]
-    command = json.loads((found.path / "study.json").read_text())["command"]
-    assert f"--run {found.manifest.identity.inputs['run'].directory}" in command
+    rebuilt = study("steps", store, Silent(), settings=less, overwrite=True)
+    assert rebuilt.manifest.identity.inputs["run"] == first.manifest.identity.inputs["run"]
+    command = json.loads((rebuilt.path / "study.json").read_text())["command"]
+    assert f"--run {rebuilt.manifest.identity.inputs['run'].directory}" in command
     with pytest.raises(ConfigError, match="study steps has no base"):
         study("steps", Store(place / "empty"), Silent())
     with pytest.raises(ConfigError, match="study seeds trains its own runs: omit --run"):

@@ -90,7 +90,7 @@ def demo_context(scenes: int = 16, cell: int = 2, slots: int = SLOTS, seed: int 
         dataset="tetrominoes", split="test", resolution=(7 * cell, 7 * cell), slots=slots, steps=STEPS,
         metrics={
             "ari": MetricSummary("FG-ARI", "Adjusted Rand index over the pixels whose true entity is not background; a "
-                                 "scene without foreground pixels is undefined and left out.", float(defined.mean()),
+                                 "scene without foreground pixels is undefined and omitted.", float(defined.mean()),
                                  float(defined.std()), float(np.median(defined)), 318, 2, scores, "99.2 ± 0.4 %",
                                  (0.21, 0.62, 0.871, 0.94, 0.969, float(defined.mean()))),
             "ari-all": MetricSummary("ARI (all pixels)", "Adjusted Rand index over all pixels, the background counted "

@@ -1,4 +1,4 @@
-"""The page and the Markdown of a study: everything told is there, escaped, and nothing comes from elsewhere."""
+"""The page and the Markdown of a study: all content is shown and escaped, and nothing is loaded from elsewhere."""
 
 from __future__ import annotations
 

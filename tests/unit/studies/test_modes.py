@@ -60,7 +60,7 @@ def test_with_single_linkage_modes_are_connected_components(labels: np.ndarray, 
     assert ((modes[:, None] == modes[None]) == (components[:, None] == components[None])).all()
 
 
-def test_planted_segmentations_are_found() -> None:
+def test_known_modes_are_recovered() -> None:
     whole = np.repeat([0, 1, 2], 16)
     merged, split = np.minimum(whole, 1), whole + 2 * (np.arange(48) % 16 > 7)
     labels = np.stack([whole, merged, (whole + 1) % 3, split, whole, (merged + 1) % 2, whole[::-1]]).astype(np.uint8)
