@@ -117,7 +117,7 @@ def test_a_checkpoint_of_another_net_is_told(tmp_path: Path) -> None:
     unused = "'encoder_net/cnn/mlp/linear_1/b' is in the checkpoint, but not in the network"
     with pytest.raises(SchemaError, match=unused):
         imported(tmp_path, more)
-    with pytest.raises(SchemaError, match="holds no variable of the released IODINE"):
+    with pytest.raises(SchemaError, match="contains no variable of the released IODINE"):
         imported(tmp_path, writer.write(tmp_path / "mnist", {"dense/kernel": np.zeros((2, 2), np.float32)}))
 
 
