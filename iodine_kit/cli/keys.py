@@ -50,18 +50,17 @@ def _keys(model: type[BaseModel], table: str, schema: Mapping[str, Any], known: 
             yield from _keys(inner, f"{table}.{name}", known[inner.__name__], known)
 
 
-def meanings_of(model: type) -> dict[str, str]:
-    """What the docstrings of a class and its bases say of every attribute, as plain sentences."""
+def meanings_of(model: type[BaseModel]) -> dict[str, str]:
+    """The meaning of every field by its name, as plain sentences, from the docstrings of the class and its bases."""
     found: dict[str, str] = {}
     for one in reversed(model.__mro__):
         text = inspect.cleandoc(one.__dict__.get("__doc__") or "")
         _, _, section = text.partition("Attributes:\n")
         for names, meaning in re.findall(r"^    (\w+(?:, \w+)*): (.*(?:\n(?: {5,}.*)?$)*)", section, re.MULTILINE):
             sentence = re.sub(r":\w+:`~?([^`]*)`|``([^`]*)``", r"\1\2", " ".join(meaning.split()))
-            found |= dict.fromkeys(
-                names.split(", "), sentence if meaning.startswith("``") else sentence[:1].upper() + sentence[1:]
-            )
-    return found
+            literal = meaning.startswith("``") or not sentence[:1].isascii()  # a value or symbol keeps its spelling
+            found |= dict.fromkeys(names.split(", "), sentence if literal else sentence[:1].upper() + sentence[1:])
+    return {name: found[name] for name in model.model_fields if name in found}
 
 
 def _nested(annotation: Any) -> type[BaseModel] | None:

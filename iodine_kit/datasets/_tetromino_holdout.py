@@ -21,10 +21,10 @@ class Holdout(Config):
     """Every combination of one of ``shape`` and one of ``color`` is held out.
 
     Attributes:
-        shape: ids 1…19, as the factor has them.
-        color: names.
-        splits: of which every scene has a held-out piece or more; scenes of all other splits never have one. A
-            generated scene's key begins with its split's name.
+        shape: ids of the held-out shapes, 1 to 19, as in the factor ``shape``.
+        color: names of the held-out colours.
+        splits: splits in which every scene has at least one held-out piece; the scenes of all other splits have none.
+            The keys of generated scenes begin with the name of the split.
     """
 
     shape: Annotated[tuple[Annotated[int, Field(ge=1, le=19)], ...], Field(min_length=1)]

@@ -33,7 +33,7 @@ class Config(configuration.Config):
     """Which of the published files.
 
     Attributes:
-        part: ``train`` (39,364 videos) or ``test`` (17,100 videos).
+        part: published files: ``train`` (39,364 videos) or ``test`` (17,100 videos).
     """
 
     part: Literal["train", "test"] = "train"

@@ -51,14 +51,18 @@ class Config(configuration.Config):
     """How scenes are rendered (with ``--generate``); published scenes are as they are.
 
     Attributes:
-        min_objects, max_objects: drawn uniformly from this range. Published: 3 to 10.
-        view: ``crop``, the part of the view that IODINE sees, rendered directly; or ``full``, 240×320 pixels.
+        min_objects: smallest number of objects; every number in the range is equally likely. Published: 3.
+        max_objects: largest number of objects. Published: 10.
+        view: ``crop`` renders the part of the view that IODINE uses; ``full`` renders 240×320 pixels.
         size: side of the crop in pixels.
-        sizes, materials, shapes, colors: what objects are drawn from; empty means all that were published.
-        samples: light paths per pixel. Published: 512; with the denoiser 16 look the same.
-        denoise: remove the noise of few samples.
-        jitter: move camera and lamps a little from scene to scene, as published.
-        device: ``cpu`` or ``gpu``; pictures differ in noise between them.
+        sizes: sizes of objects to draw from. Defaults to all published ones.
+        materials: materials of objects to draw from. Defaults to all published ones.
+        shapes: shapes of objects to draw from. Defaults to all published ones.
+        colors: colors of objects to draw from. Defaults to all published ones.
+        samples: light paths per pixel. Published: 512; with the denoiser, 16 look the same.
+        denoise: whether to remove the noise of few samples.
+        jitter: whether camera and lamps move a little from scene to scene, as published.
+        device: ``cpu`` or ``gpu``; the noise of the pictures depends on it.
     """
 
     min_objects: Annotated[int, Field(ge=1, le=20)] = 3

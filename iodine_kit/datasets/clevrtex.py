@@ -27,9 +27,9 @@ class Config(configuration.Config):
     """Which of the published variants.
 
     Attributes:
-        variant: ``full``; ``pbg``, plain background; ``vbg``, plain objects on a varied background; ``grassbg``,
-            grass as background; ``camo``, objects and ground of one material; ``outd``, shapes and materials that
-            the others do not have.
+        variant: published variant: ``full``; ``pbg``, plain background; ``vbg``, plain objects on a varied background;
+            ``grassbg``, grass as background; ``camo``, objects and ground of one material; ``outd``, shapes and
+            materials that the other variants do not have.
     """
 
     variant: Variant = "full"

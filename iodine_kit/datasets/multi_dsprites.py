@@ -79,19 +79,24 @@ class Config(configuration.Config):
     """Which published file, or what generated scenes look like; none of a field is the variant's published law.
 
     Attributes:
-        variant: ``binarized`` (2–3 white sprites on black), ``colored_on_grayscale`` (2–5 coloured ones on grey) or
-            ``colored_on_colored`` (1–4, sprites and background of any colour).
-        min_objects, max_objects: objects per scene, every number equally likely. More than published widen the factors.
-        shapes: equally likely; none is ``square``, ``ellipse`` and ``heart``. Also: ``triangle``, ``cross``, ``ring``.
-        hue: interval in turns; it may run past 1, so that (0.9, 1.1) is red. Published: (0, 1).
-        saturation, value: intervals within 0…1. Published: (0.5, 1). Giving one of hue, saturation and value to
-            ``colored_on_colored`` draws its sprites by all three rather than uniformly in RGB.
-        scale: interval of sizes within 0.1…2. Published: (0.5, 1).
-        min_visible: pixels that every object shows at least. The published rule is not known; 1 is the weakest under
-            which every object that is called visible can be seen.
-        max_occlusion: largest share of an object's pixels within the image that others may hide.
-        sprites: path of dSprites' npz file, to paste its sprites rather than draw them by formula; scales,
-            orientations and positions are then those of that file.
+        variant: ``binarized`` (2–3 white sprites on black), ``colored_on_grayscale`` (2–5 coloured sprites on grey) or
+            ``colored_on_colored`` (1–4 sprites; sprites and background have any colour).
+        min_objects: smallest number of objects; every number in the range is equally likely. Defaults to the published
+            one.
+        max_objects: largest number of objects. Defaults to the published one; more objects need larger factor arrays.
+        shapes: shapes to draw from: ``square``, ``ellipse`` and ``heart`` (the default), ``triangle``, ``cross``,
+            ``ring``.
+        hue: interval in turns; it may exceed 1, so that (0.9, 1.1) is red. Published: (0, 1).
+        saturation: interval within 0 to 1. Published: (0.5, 1). With any of hue, saturation and value, the sprites of
+            ``colored_on_colored`` get colours by all three instead of uniform RGB.
+        value: interval within 0 to 1. Published: (0.5, 1). With any of hue, saturation and value, the sprites of
+            ``colored_on_colored`` get colours by all three instead of uniform RGB.
+        scale: interval of sizes within 0.1 to 2. Published: (0.5, 1).
+        min_visible: smallest number of visible pixels of every object. The published rule is unknown; 1 is the weakest
+            rule under which every object that is called visible can be seen.
+        max_occlusion: largest share of an object's pixels within the image that other objects may hide.
+        sprites: path of the npz file of dSprites, to use its sprites instead of formulas; scales, orientations and
+            positions are then those of that file.
     """
 
     variant: Variant = "colored_on_grayscale"

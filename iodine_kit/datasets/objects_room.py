@@ -38,9 +38,10 @@ class Config(configuration.Config):
     """Which of the published files.
 
     Attributes:
-        part: ``train`` (1,000,000 scenes), or a test of 922: ``empty_room``, ``identical_color``, ``six_objects``.
-        repair_background: some rooms show one wall only, and their objects start at index 3 rather than 4; move them
-            to where they belong, as far as can be told from the mask.
+        part: published file: ``train`` (1,000,000 scenes), or a test set of 922 scenes: ``empty_room``,
+            ``identical_color`` or ``six_objects``.
+        repair_background: whether to repair rooms that show one wall only, whose objects start at index 3 instead of 4:
+            move the objects to their indices, as far as the mask allows.
     """
 
     part: Part = "train"

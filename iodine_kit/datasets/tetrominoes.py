@@ -42,9 +42,9 @@ class Config(configuration.Config):
     """What a generated data set looks like; the defaults are the published data set's.
 
     Attributes:
-        cell: side of a cell in pixels; the image's side is 7 cells. Published: 5.
-        pieces: pieces per scene. Published: 3.
-        holdout: combinations of shape and colour that only some splits have; none is the published law.
+        cell: side of a cell in pixels; the side of the image is 7 cells. Published: 5.
+        pieces: number of pieces per scene. Published: 3.
+        holdout: combinations of shape and colour that only some splits have. Defaults to none, as published.
     """
 
     cell: Annotated[int, Field(ge=1, le=32)] = 5

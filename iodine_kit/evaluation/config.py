@@ -23,14 +23,16 @@ class EvalConfig(Config):
     """What to evaluate.
 
     Attributes:
-        metrics: plug-in names, the most important first: by it the best and worst scenes are chosen. ``all`` stands for
-            every metric whose needs were stored.
-        convention: what a scene scores whose adjusted Rand index is 0/0, see :class:`iodine_kit.metrics.MetricOptions`.
-        tolerance: of boundaries, as a share of the image's diagonal.
-        resolution: at which masks are compared: ``model`` (as predicted), or so many pixels in height and width.
-        interpolation: Pillow's filter for soft masks on the way to another resolution.
-        resamples, level, seed: of the bootstrap; no resamples, no intervals.
-        table: format of the tables per scene and object; parquet needs the package pyarrow (extra ``parquet``).
+        metrics: names of the metrics; the first one chooses the best and the worst scenes. ``all`` means every metric
+            for which the predictions have the data.
+        convention: score of a scene whose adjusted Rand index is 0/0; docs/evaluation.md explains the choices.
+        tolerance: tolerance of boundary metrics, as a share of the image diagonal.
+        resolution: resolution at which masks are compared: ``model`` (as predicted), or height and width in pixels.
+        interpolation: Pillow's filter that resizes soft masks to another resolution.
+        resamples: number of bootstrap samples; 0 means no intervals.
+        level: level of the bootstrap intervals.
+        seed: seed of the bootstrap.
+        table: format of the tables per scene and per object; ``parquet`` needs the package pyarrow (extra ``parquet``).
     """
 
     metrics: Annotated[tuple[str, ...], Field(min_length=1)] = (ALL,)
@@ -65,8 +67,8 @@ class EvalExecution(Config):
     """How it is executed; no part of the key.
 
     Attributes:
-        device: where images are filtered for SSIM; "cpu" is quick for small ones, "auto" takes a GPU if there is one.
-        threads: of the CPU; 0 leaves the choice to the libraries.
+        device: device that computes SSIM: ``cpu`` is fast for small images; ``auto`` uses a GPU if there is one.
+        threads: CPU threads; 0 means the default of the libraries.
     """
 
     device: str = "cpu"

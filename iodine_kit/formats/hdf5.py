@@ -40,9 +40,10 @@ class Config(ShardedConfig):
     """How to store.
 
     Attributes:
-        compression: of images and masks: ``none`` (contiguous, fastest to train from), ``gzip`` (read anywhere), or
-            ``blosc`` (as small, three times faster to read; needs the extra ``blosc`` wherever it is read).
-        scenes_per_shard: scenes in every file but the last.
+        compression: compression of images and masks: ``none`` (contiguous, fastest to train from), ``gzip`` (every HDF5
+            reader supports it), or ``blosc`` (as small, three times as fast to read; every reader needs the extra
+            ``blosc``).
+        scenes_per_shard: number of scenes in every file but the last.
     """
 
     compression: Literal["none", "gzip", "blosc"] = "none"

@@ -38,9 +38,9 @@ class Config(ShardedConfig):
 
     Attributes:
         image_codec: ``png``; ``webp-lossless`` (a quarter smaller, three times slower to write); or ``jpeg``, which
-            changes pixels a little and ruins flat colours.
-        jpeg_quality: 1 to 95; colours are not subsampled.
-        scenes_per_shard: scenes in every shard but the last.
+            changes pixels and distorts areas of one colour.
+        jpeg_quality: quality of ``jpeg``, 1 to 95; colours are not subsampled.
+        scenes_per_shard: number of scenes in every shard but the last.
     """
 
     image_codec: Literal["png", "webp-lossless", "jpeg"] = "png"

@@ -42,13 +42,13 @@ class Config(configuration.Config):
     """Where the masks are and what their pixels mean.
 
     Attributes:
-        masks: a folder, absolute or relative to the source; ``none`` ignores masks; empty looks for folders called
-            ``masks`` and for files next to the images.
-        mask_values: ``index``, the value of a grey or the index of a palette picture is the entity, 0 the background;
-            ``colour``, every colour but ``background`` is an entity, numbered from 1 as they first appear, row by
-            row from the top left; ``auto``, indices of grey and palette pictures and colours of others, where grey
-            pictures of nothing but 0 and 255 count as two colours.
-        background: the background's colour.
+        masks: folder of the masks, absolute or relative to the source; ``none`` ignores masks. Defaults to folders
+            called ``masks``, and files next to the images.
+        mask_values: ``index``: the grey value, or the index of a palette picture, is the entity, and 0 is the
+            background; ``colour``: every colour but ``background`` is an entity, numbered from 1 in the order of
+            appearance, row by row from the top left; ``auto``: indices for grey and palette pictures, colours for
+            others and for grey pictures of only 0 and 255.
+        background: colour of the background, as ``#rrggbb``.
     """
 
     masks: str = ""

@@ -39,7 +39,8 @@ class Config(configuration.Config):
     """What there is; names and shapes say which array is which.
 
     Attributes:
-        masks: whether there are masks. Without them, all is background, and scores of segmentation mean nothing.
+        masks: whether there are masks. Without them, every pixel is background, and segmentation metrics have no
+            meaning.
     """
 
     masks: bool = True

@@ -16,13 +16,14 @@ class PreprocessConfig(Config):
     """What is done to published scenes; a data set or a protocol may give other defaults.
 
     Attributes:
-        crop: ``none``; ``iodine`` (rows 29:221, columns 64:256, of CLEVR's 240×320); ``centre:192`` (a square of so
-            many pixels); or ``29:221,64:256`` (rows, columns).
-        size: side of the square that the crop is resized to, in pixels; none keeps its size. As TensorFlow 1 did it:
-            bilinear without half-pixel centres or antialiasing for images, nearest for masks.
-        min_objects, max_objects: scenes with fewer or more objects are left out.
-        count: what an object is: ``factors``, a row of the factors that is visible (of data sets without factors: an
-            index of the mask), or ``pixels``, an index of the mask that is left after the crop.
+        crop: ``none``; ``iodine`` (rows 29:221, columns 64:256 of the 240×320 pixels of CLEVR); ``centre:192`` (a
+            centred square with this side, in pixels); or ``29:221,64:256`` (rows, columns).
+        size: side of the square that the crop is resized to, in pixels. Defaults to the size of the crop. As in
+            TensorFlow 1: bilinear without half-pixel centres or antialiasing for images, nearest neighbour for masks.
+        min_objects: scenes with fewer objects are omitted.
+        max_objects: scenes with more objects are omitted.
+        count: what counts as an object: ``factors``, a visible row of the factors (an index of the mask, if the data
+            set has no factors), or ``pixels``, an index of the mask after the crop.
     """
 
     crop: str = "none"

@@ -39,15 +39,16 @@ class InferConfig(Config):
     """What to infer.
 
     Attributes:
-        split: of the data set.
-        scenes: number of scenes, the first ones of the split. Defaults to all.
-        slots, steps: K and T at test time. Default to those of training.
+        split: split of the data set to segment.
+        scenes: number of scenes, from the start of the split. Defaults to all.
+        slots: K, number of slots. Defaults to that of training.
+        steps: T, number of refinement steps. Defaults to that of training.
         restarts: independent inferences per scene. The one with the lowest final loss is kept: NLL + β·KL, with the β
             of the model (for β = 1, the highest ELBO). The posterior has several modes (section 4.4 of the paper), and
-            refinement can end in a poor one. No truth is used.
-        store: fields to keep beside the hard masks.
-        batch_size: images at a time. Part of the key, because it decides which noise a scene gets.
-        seed: of the posterior samples.
+            refinement can end in a poor one. No true masks are used.
+        store: fields to store beside the hard masks.
+        batch_size: images per batch. It is part of the key, because it decides which noise a scene gets.
+        seed: seed of the posterior samples.
     """
 
     split: str = "test"
@@ -64,8 +65,8 @@ class InferExecution(Config):
     """How inference is executed; not part of the key.
 
     Attributes:
-        device: "auto" uses a GPU if there is one; or "cpu", "cuda", "cuda:1", …
-        threads: of the CPU; 0 leaves the number to PyTorch.
+        device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ``cuda:1``, …
+        threads: CPU threads; 0 means PyTorch's default.
     """
 
     device: str = "auto"

@@ -43,13 +43,15 @@ class ProbeConfig(Config):
     """What is probed, and how.
 
     Attributes:
-        match: which slot is an object's: by mask, or the one that the probe predicts best from.
-        factors: names of the data set; empty for all.
-        scenes: at most so many, the first of the split.
-        folds: of scenes; each is tested by probes that the others trained.
-        rounds: of a match by loss, how often slots are matched anew.
-        resamples, level: of the bootstrap; no resamples, no intervals.
-        seed: of probes and bootstrap.
+        match: how an object gets its slot: by ``mask``, or by ``loss``: the slot from which the probe predicts the
+            object best.
+        factors: names of the factors to predict. Defaults to all.
+        scenes: largest number of scenes, from the start of the split.
+        folds: number of folds; the scenes of a fold are tested with probes that were trained on the other folds.
+        rounds: number of rounds in which ``match=loss`` matches objects and slots.
+        resamples: number of bootstrap samples; 0 means no intervals.
+        level: level of the bootstrap intervals.
+        seed: seed of the probes and of the bootstrap.
     """
 
     match: Literal["mask", "loss"] = "mask"

@@ -40,9 +40,9 @@ class StatsConfig(Config):
     """What is looked at and shown.
 
     Attributes:
-        limit: scenes of every split to look at, the first ones; none is all.
-        scenes: scenes of every split to picture.
-        title: heading of the page; empty is the data set's name.
+        limit: number of scenes per split to count, from its start. Defaults to all.
+        scenes: number of scenes per split to picture.
+        title: heading of the page. Defaults to the name of the data set.
     """
 
     limit: Annotated[int, Field(ge=1)] | None = None

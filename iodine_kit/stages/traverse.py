@@ -56,8 +56,8 @@ class TraverseExecution(Config):
     """How it is executed; not part of the key.
 
     Attributes:
-        device: "auto" uses a GPU if there is one; or "cpu", "cuda", "cuda:1", …
-        threads: of the CPU; 0 leaves the number to PyTorch.
+        device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ``cuda:1``, …
+        threads: CPU threads; 0 means PyTorch's default.
     """
 
     device: str = "auto"

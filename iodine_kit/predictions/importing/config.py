@@ -30,22 +30,39 @@ class ImportConfig(Config):
     """How others' predictions are read.
 
     Attributes:
-        model: name of the model, as results will show it.
-        named: whether somebody gave that name; if not, it is the file's, and other files of the name are other models.
-        split: of the data set that was segmented; ``scenes``: only its first so many were.
-        mask: name of the array of labels, a number per pixel; a single array of a ``.npy`` file is called "mask".
-        soft_mask: name of the array with one plane per slot, whose ``values`` say what stands in it.
-        key: name of the array of the scenes' keys.
-        reconstruction, component, latent_loc, latent_scale, elbo, nll, kl: names of other arrays. One that is named
-            has to be there; one that is not named is read if it is there; "none" leaves it out.
-        axes: of the masks: N scenes, K slots, H rows, W columns, 1 an axis of length 1. With a K they are those of
-            the array with one plane per slot, else those of the labels.
-        reconstruction_axes, component_axes: the same of RGB arrays, C being the colour.
-        values: ``logits`` are turned into probabilities by a softmax over slots; ``one-hot`` may be 0/1 or 0/255.
-        colours: by-dtype takes whole numbers for 0…255 and others for 0…1; signed is -1…1.
-        first_label: what is subtracted from every label; the first slot is 0.
-        order: ``keys`` puts scenes in their place by their keys; ``dataset`` takes them to be in the split's order.
-        resize: ``nearest`` brings masks of another size to the data set's, pixel by pixel.
+        model: name of the model in results. Commands default to the name of the file.
+        named: whether the name was given. If it is the name of the file, files of the same name count as different
+            models.
+        split: split of the data set that was segmented.
+        scenes: number of scenes in the file, if it has only the first ones of the split.
+        mask: name of the array of labels, one integer per pixel; the array of a ``.npy`` file is called "mask".
+        soft_mask: name of the array with one plane per slot; ``values`` says what the planes contain.
+        key: name of the array with the keys of the scenes.
+        reconstruction: name of the array of reconstructions; ``none`` ignores it. An array of the default name is
+            optional, one that you name is required.
+        component: name of the array of components, one RGB image per slot; ``none`` ignores it. An array of the default
+            name is optional, one that you name is required.
+        latent_loc: name of the array of posterior means; ``none`` ignores it. An array of the default name is optional,
+            one that you name is required.
+        latent_scale: name of the array of posterior standard deviations; ``none`` ignores it. An array of the default
+            name is optional, one that you name is required.
+        elbo: name of the array of ELBOs; ``none`` ignores it. An array of the default name is optional, one that you
+            name is required.
+        nll: name of the array of negative log-likelihoods; ``none`` ignores it. An array of the default name is
+            optional, one that you name is required.
+        kl: name of the array of KL terms; ``none`` ignores it. An array of the default name is optional, one that you
+            name is required.
+        axes: order of the axes of the masks: N scenes, K slots, H rows, W columns, 1 an axis of length 1. With K, they
+            are the axes of ``soft_mask``, otherwise those of ``mask``.
+        reconstruction_axes: order of the axes of the reconstructions; C is the colour.
+        component_axes: order of the axes of the components; C is the colour.
+        values: content of ``soft_mask``: ``probabilities``; ``logits``, which a softmax over slots turns into
+            probabilities; or ``one-hot``, as 0/1 or 0/255.
+        colours: range of RGB arrays: ``by-dtype`` (integers 0 to 255, other numbers 0 to 1), ``unit`` (0 to 1),
+            ``bytes`` (0 to 255) or ``signed`` (−1 to 1).
+        first_label: label of the first slot; it is subtracted from every label.
+        order: order of the scenes: ``keys`` assigns them by their keys; ``dataset`` expects the order of the split.
+        resize: ``nearest`` resizes masks of another size to the size of the data set, by nearest neighbour.
     """
 
     model: Annotated[str, Field(min_length=1, max_length=100, pattern=r"[A-Za-z0-9]")]

@@ -34,11 +34,14 @@ class CompareConfig(Config):
     """How to compare.
 
     Attributes:
-        names: of the models, in the order in which they first occur; none names them for what distinguishes them.
-        metrics: plug-in names; none takes all that every evaluation has.
-        resamples, level, seed: of the bootstrap; no resamples, no intervals.
-        flips: of the signs of differences, drawn for the test.
-        table: format of the table per scene; parquet needs the package pyarrow (extra ``parquet``).
+        names: names of the models, in the order in which they first occur. Defaults to names of what distinguishes
+            them.
+        metrics: names of the metrics. Defaults to all that every evaluation has.
+        resamples: number of bootstrap samples; 0 means no intervals.
+        level: level of the bootstrap intervals.
+        seed: seed of the bootstrap and of the test.
+        flips: number of random sign flips in the permutation test.
+        table: format of the table per scene; ``parquet`` needs the package pyarrow (extra ``parquet``).
     """
 
     names: tuple[str, ...] = ()

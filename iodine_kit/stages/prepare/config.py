@@ -15,14 +15,15 @@ class PrepareConfig(Config):
     """What to prepare.
 
     Attributes:
-        dataset, format: plug-in names.
-        generate: number of scenes to generate; none reads published files.
-        source: published files: paths, folders, patterns or addresses; none is the data set's public address.
-        layout: how the source is laid out, a plug-in name; none looks.
-        protocol: named rule for splits, filter and crop; see ``iodine-kit protocols``.
-        split: scenes per split, in the order of the source. A generated split does not depend on the others.
-        seed: of the generator.
-        skip_bad: leave damaged records out rather than stop at the first one.
+        dataset: name of the data set; see ``iodine-kit datasets``.
+        format: name of the storage format.
+        generate: number of scenes to generate. Defaults to none: published files are read.
+        source: published files: paths, folders, patterns or addresses. Defaults to the public address of the data set.
+        layout: name of the layout of the source. Defaults to the layout that recognises the files.
+        protocol: name of a published rule for splits, filter and crop; see ``iodine-kit protocols``.
+        split: scenes per split, in the order of the source. A generated split does not depend on the other splits.
+        seed: seed of the generator.
+        skip_bad: whether to omit damaged records instead of stopping at the first one.
     """
 
     dataset: str
@@ -53,8 +54,8 @@ class PrepareExecution(Config):
     """How it is executed; never changes the result.
 
     Attributes:
-        workers: processes that decode, render, resize and encode.
-        max_bad: share of bad records above which ``skip_bad`` fails nevertheless.
+        workers: number of processes that decode, render, resize and encode.
+        max_bad: largest share of damaged records that ``skip_bad`` accepts.
     """
 
     workers: Annotated[int, Field(ge=1, le=256)] = 1

@@ -28,11 +28,12 @@ class ReportConfig(Config):
     """What the page shows.
 
     Attributes:
-        title, summary: heading and first paragraph. The title defaults to the model's.
-        scenes: number of scenes to picture, the first of the split; of large scenes fewer are shown, so that the page
-            stays below ``most_megabytes``.
-        most_megabytes: of the scenes' pictures in the page.
-        published: what the literature reports, by metric name, for example ``ari = "99.2 ± 0.4 %"``.
+        title: heading of the page. Defaults to the name of the model.
+        summary: first paragraph of the page.
+        scenes: number of scenes to show, from the start of the split; fewer if their pictures exceed
+            ``most_megabytes``.
+        most_megabytes: largest size of the pictures of scenes in the page, in megabytes.
+        published: published scores by name of the metric, for example ``ari = "99.2 ± 0.4 %"``.
     """
 
     title: str = ""
