@@ -151,7 +151,7 @@ def test_the_command_line_lists_studies_and_copies_their_files(iodine_kit: Comma
     )
     facts = json.loads(done.stdout)
     assert Path(facts["page"]).name == "index.html" and facts["artifacts"] == 6
-    assert "artifacts, made in" in done.stderr and "FG-ARI is highest with K" in done.stderr
+    assert "s of work in total" in done.stderr and "FG-ARI is highest with K" in done.stderr
     copied = {path.name for path in (tmp_path / "out").iterdir()}
     assert copied == {"study.md", "study.json", "table.csv", "figure.svg", "figure.png"}
     assert iodine_kit("study", "slot", status=4).stderr.strip().endswith("did you mean 'slots'?")
