@@ -1,7 +1,8 @@
-"""Errors for people: one class per kind of mistake, each with its own exit status.
+"""Errors that a user can cause: one class per kind of mistake, each with its own exit status.
 
-The message of every error is one sentence that names the file, the place and what to do. The command line prints it
-without a traceback and ends with ``exit_status``; status 2 is left to the command line's own usage errors.
+The message of every error is one sentence that names the file, says what is wrong, and says what to do. The command
+line prints it without a traceback and exits with ``exit_status``. Status 2 is reserved for wrong usage of the command
+line.
 """
 
 from __future__ import annotations
@@ -11,17 +12,17 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 INTERRUPTED = 130
-"""Exit status after Ctrl-C or SIGTERM, as shells have it."""
+"""Exit status after Ctrl-C or SIGTERM, as in shells."""
 
 
 class IodineKitError(Exception):
-    """Base of every error that a user can cause and mend."""
+    """Base class of all errors that a user can cause and fix."""
 
     exit_status: ClassVar[int] = 1
 
 
 class ConfigError(IodineKitError):
-    """A configuration value or key is wrong, or a configuration file cannot be read."""
+    """A key or value of the configuration is wrong, or a configuration file cannot be read."""
 
     exit_status = 3
 
@@ -39,43 +40,43 @@ class SourceError(IodineKitError):
 
 
 class CorruptDataError(IodineKitError):
-    """The bytes of a file contradict its format: truncated, altered, or another format altogether."""
+    """The bytes of a file contradict its format: the file is truncated, altered, or has another format."""
 
     exit_status = 6
 
 
 class SchemaError(IodineKitError):
-    """A file is intact, but it holds something else than what was asked for."""
+    """A file is intact, but does not contain what is needed."""
 
     exit_status = 7
 
 
 class CountError(IodineKitError):
-    """There are fewer scenes than asked for, or a split is empty."""
+    """There are fewer scenes than requested, or a split is empty."""
 
     exit_status = 8
 
 
 class ImageSizeError(IodineKitError):
-    """The model cannot take images of this size."""
+    """The model or the crop cannot take images of this size."""
 
     exit_status = 9
 
 
 class ArtifactNotFoundError(IodineKitError):
-    """The store has no artifact that fits."""
+    """The store has no matching artifact."""
 
     exit_status = 10
 
 
 class ArtifactCorruptError(IodineKitError):
-    """An artifact's files differ from its manifest."""
+    """The files of an artifact differ from its manifest."""
 
     exit_status = 11
 
 
 class ResumeError(IodineKitError):
-    """A run cannot be continued, or an interrupted one would be overwritten."""
+    """A run cannot be resumed, or existing work would be overwritten."""
 
     exit_status = 12
 
@@ -87,37 +88,37 @@ class DivergedError(IodineKitError):
 
 
 class StorageError(IodineKitError):
-    """The operating system refused to read or write (disk full, permissions)."""
+    """The operating system refused to read or write, for example because the disk is full."""
 
     exit_status = 14
 
 
 class RankLostError(IodineKitError):
-    """A process of a distributed run ended without a word, or cannot be reached."""
+    """A process of a distributed run ended without an error message, or cannot be reached."""
 
     exit_status = 15
 
 
 class MemoryLimitError(IodineKitError):
-    """The machine or its GPU has too little memory for what was asked."""
+    """The machine or its GPU has too little memory for the work."""
 
     exit_status = 16
 
 
 class BelowThresholdError(IodineKitError):
-    """An evaluation is worse than the threshold that was set for it; its results were written."""
+    """An evaluation is worse than its threshold; its results were written."""
 
     exit_status = 17
 
 
-class TimeLimitReached(IodineKitError):  # noqa: N818 - not a mistake: the run stopped where it was told to
-    """A run stopped at its time limit, its state saved."""
+class TimeLimitReached(IodineKitError):  # noqa: N818 - not a mistake: the run stopped at the limit that the user set
+    """A run stopped at its time limit and saved its state."""
 
     exit_status = 75
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the nearest known name, or the list of what is known."""
+    """Return ``"; did you mean 'x'?"`` with the nearest known name; if none is near, the list of known names."""
     known = sorted(known)
     nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if nearest:
