@@ -1,7 +1,7 @@
-"""Layouts: the ways in which data sets were published. Each module of this folder reads one.
+"""Layouts: how published files store scenes. Each module of this folder reads one layout.
 
-A layout turns files into items, in order and cheaply, and an item into scenes, which is the work. The two are apart
-so that scenes can be made in other processes, skipped after an interruption, and left out when they are damaged.
+A layout turns files into items, in order and at little cost, and an item into scenes, which is the work. The two steps
+are separate so that other processes can make scenes, a resumed stage can skip them, and damaged ones can be omitted.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from iodine_kit.tfrecord import FieldSpec
 
 @dataclass(frozen=True)
 class Expected:
-    """The data set that a source is said to hold.
+    """The data set that a source should hold.
 
     Attributes:
         dataset: plug-in name.
-        info: what is true of its scenes as published.
+        info: properties of its published scenes.
         fields: the features of its TFRecord file; empty if none was published.
-        others: the features of every known TFRecord file, to name the one that a file turns out to be.
-        options: the data set's configuration, such as which of its variants is wanted.
+        others: the features of every known TFRecord file, to name the data set that a wrong file belongs to.
+        options: the data set's configuration, such as the variant.
     """
 
     dataset: str
@@ -41,9 +41,9 @@ class Item:
     """One record of a source, not yet decoded.
 
     Attributes:
-        place: where it lies, for messages: ``train.tfrecords: record 12``.
+        place: where it is, for messages: ``train.tfrecords: record 12``.
         payload: what the layout needs to decode it; can be sent to another process.
-        split: the split in which it was published, if the source has splits.
+        split: the split in which it was published; empty if the source has no splits.
     """
 
     place: str
@@ -61,16 +61,16 @@ class LayoutPlugin(Protocol):
     """One line for lists."""
 
     DATASETS: tuple[str, ...]
-    """Data sets that were published so; empty means any."""
+    """Data sets that were published in this layout; empty means any."""
 
     PREPROCESS: Mapping[str, Mapping[str, Any]]
-    """By data set: values of ``[preprocess]`` that differ from the data set's own, where this layout's images do."""
+    """By data set: values of ``[preprocess]`` that replace the data set's own, for layouts whose images differ."""
 
     OWN_SPLITS: bool
-    """Whether every record comes with the split in which it was published."""
+    """Whether every record has a published split."""
 
     NAMES_MATTER: bool
-    """Whether splits, masks or the order of records depend on the names of files, so that those count too."""
+    """Whether splits, masks or the order of records depend on file names, so that names are part of the identity."""
 
     Config: type[Config]
 
@@ -81,23 +81,23 @@ class LayoutPlugin(Protocol):
         """Every file that will be read, so that its bytes can be identified.
 
         Raises:
-            iodine_kit.errors.SourceError: if one is missing.
+            iodine_kit.errors.SourceError: one is missing.
         """
 
     def items(self, paths: Sequence[Path], expected: Expected, config: Any) -> Iterator[Item]:
         """All records in their published order.
 
         Raises:
-            iodine_kit.errors.CorruptDataError: if a file is damaged so that what follows cannot be found.
-            iodine_kit.errors.SchemaError: if the files hold something else.
+            iodine_kit.errors.CorruptDataError: a file is so damaged that the records after the damage cannot be read.
+            iodine_kit.errors.SchemaError: the files hold something else.
         """
 
     def scenes(self, item: Item, key: str, expected: Expected, config: Any) -> Sequence[Scene]:
-        """Decode one record: one scene called ``key``, or for a video one per frame, ``key-00``, ``key-01``, …
+        """Decode one record: one scene with the key ``key``; for a video one per frame, ``key-00``, ``key-01``, …
 
         Raises:
-            iodine_kit.errors.CorruptDataError: if this record is damaged.
-            iodine_kit.errors.SchemaError: if it is not what ``expected`` says.
+            iodine_kit.errors.CorruptDataError: this record is damaged.
+            iodine_kit.errors.SchemaError: it does not match ``expected``.
         """
 
 

@@ -1,4 +1,4 @@
-"""Images and masks from arrays that say by their shape alone how they are laid out."""
+"""Images and masks from arrays: the shape alone says in which order the axes are."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Collection
 import numpy as np
 
 from iodine_kit.errors import SchemaError
-from iodine_kit.layouts._masks import exclusive_index, small_index
 from iodine_kit.records import Array, Bytes
 
 Size = tuple[int, int]
+"""Height and width in pixels."""
 
 
 def check_size(shape: tuple[int, ...], sizes: Collection[Size], dataset: str, place: str) -> None:
-    """Refuse images of another size than the data set's; ``shape`` is one image's, in either order of its axes.
+    """Refuse images of another size than the data set's; ``shape`` is one image's, channels first or last.
 
     Raises:
-        SchemaError: if the size is another one, or the shape is not clearly an image's.
+        SchemaError: the size is another one, or the shape is not clearly an image's.
     """
     height, width = shape[1:] if _channels_first(shape, place) else shape[:2]
     if (height, width) not in sizes:
@@ -28,10 +28,10 @@ def check_size(shape: tuple[int, ...], sizes: Collection[Size], dataset: str, pl
 
 
 def as_image(values: Array, place: str) -> Bytes:
-    """Return ``uint8[H, W, 3]`` from channels first or last, one or three of them, as bytes or from 0 to 1.
+    """Return ``uint8[H, W, 3]`` from one or three channels, first or last, as bytes or from 0 to 1.
 
     Raises:
-        SchemaError: if the shape is not clearly an image's, or values are of neither range.
+        SchemaError: the shape is not clearly an image's, or the values are in neither range.
     """
     if _channels_first(values.shape, place):
         values = np.moveaxis(values, 0, -1)
@@ -40,35 +40,64 @@ def as_image(values: Array, place: str) -> Bytes:
 
 
 def as_mask(values: Array, size: Size, entities: int, place: str) -> Bytes:
-    """Return the mask ``uint8[H, W]`` from an index ``[H, W]`` or masks per entity, ``[K, H, W]`` or ``[H, W, K]``.
+    """Return the mask ``uint8[H, W]`` from an index ``[H, W]`` or one mask per entity, ``[K, H, W]`` or ``[H, W, K]``.
 
-    Axes of length 1 do not count. Masks per entity are bool, 0 and 1, or 0 and 255.
+    Axes of length 1 are ignored. Masks per entity are bool, 0 and 1, or 0 and 255.
 
     Raises:
-        SchemaError: if the shape fits none or several of these, masks overlap or leave pixels out, or an index is not
-            a whole number below ``entities``.
+        SchemaError: the shape fits none or several of these, masks overlap or omit pixels, or an index is not a whole
+            number below ``entities``.
     """
     shape, values = values.shape, np.squeeze(values)
     if values.shape == size:
         return small_index(_whole(values, place), entities, place)
     first, last = values.shape[1:] == size, values.shape[:2] == size
     if values.ndim != 3 or first == last:
-        problem = (
-            f"masks {list(shape)} of an image of {size[0]}×{size[1]} can be read in {'two ways' if first else 'no way'}"
-        )
-        raise SchemaError(f"{place}: {problem}; give [H, W] with indices, [K, H, W] or [H, W, K]")
+        ways = "in two ways" if first else "in no way"
+        problem = f"masks {list(shape)} of an image of {size[0]}×{size[1]} can be read {ways}"
+        raise SchemaError(f"{place}: {problem}; store indices as [H, W], or masks as [K, H, W] or [H, W, K]")
     owned = values > (127 if values.max() > 1 else 0.5)
     if last:
         owned = np.moveaxis(owned, -1, 0)
     if len(owned) > 256:
-        raise SchemaError(f"{place}: masks of {len(owned)} entities; an index mask holds 256")
+        raise SchemaError(f"{place}: masks of {len(owned)} entities; an index mask holds at most 256")
     return small_index(exclusive_index(owned, place), entities, place)
+
+
+def exclusive_index(owned: Array, place: str) -> Bytes:
+    """Turn one mask per entity, ``bool[N, H, W]`` with N ≤ 256, into an index mask ``uint8[H, W]``.
+
+    Raises:
+        SchemaError: a pixel belongs to no entity or to several, so that an index would lose something.
+    """
+    # Sums of bytes over whole planes are many times as fast as argmax, which visits the planes pixel by pixel.
+    ones = np.ascontiguousarray(owned).view(np.uint8)
+    owners = np.add.reduce(ones, 0, np.uint8)
+    if np.count_nonzero(owners == 1) < owners.size:
+        y, x = np.argwhere(owners != 1)[0]
+        problem = f"pixel ({y}, {x}) belongs to {np.count_nonzero(owned[:, y, x])} entities; masks must be exclusive"
+        raise SchemaError(f"{place}: {problem}")
+    numbers = np.arange(len(ones), dtype=np.uint8)
+    index: Bytes = np.add.reduce(ones * numbers[:, None, None], 0, np.uint8)
+    return index
+
+
+def small_index(index: Array, entities: int, place: str) -> Bytes:
+    """Return an integer index mask as ``uint8``.
+
+    Raises:
+        SchemaError: an index is below 0 or not below ``entities``.
+    """
+    lowest, highest = int(index.min()), int(index.max())
+    if lowest < 0 or highest >= min(entities, 256):
+        raise SchemaError(f"{place}: mask has indices {lowest} to {highest}; there are at most {entities} entities")
+    return index.astype(np.uint8)
 
 
 def _channels_first(shape: tuple[int, ...], place: str) -> bool:
     first, last = (len(shape) == 3 and shape[axis] in (1, 3) for axis in (0, -1))
     if first == last:
-        raise SchemaError(f"{place}: {list(shape)} is not clearly an image; give [H, W, 3] or [3, H, W]")
+        raise SchemaError(f"{place}: {list(shape)} is not clearly an image; store [H, W, 3] or [3, H, W]")
     return first
 
 
@@ -78,7 +107,7 @@ def _as_bytes(values: Array, place: str) -> Bytes:
     lowest, highest = float(values.min()), float(values.max())
     if values.dtype.kind in "bf" and lowest >= 0 and highest <= 1:
         return np.rint(255 * values.astype(np.float64)).astype(np.uint8)
-    # Bytes that were stored as another type; a scene in 0…255 that is black throughout is no loss.
+    # Bytes stored as another type. An all-black scene of these was read as 0…1 above, with the same result.
     if lowest >= 0 and highest <= 255 and np.array_equal(values, np.rint(values)):
         return values.astype(np.uint8)
     raise SchemaError(f"{place}: image values from {lowest:g} to {highest:g} are neither bytes nor from 0 to 1")

@@ -1,8 +1,8 @@
 """The original CLEVR v1.0 (Johnson et al. 2017): ``images/train/CLEVR_train_000000.png``, … and ``scenes/*.json``.
 
-It has no masks: every scene's mask is 0 throughout, so that models can be trained but not scored. Factors have the
-names, ids and shapes of CLEVR with masks; ``pixel_coords`` are those of the 320×480 image. Nothing was published
-about the test split's objects: all its factors are 0, ``visibility`` too.
+It has no masks: every mask is 0, so models can be trained but not scored. Factors have the names, ids and shapes of
+CLEVR with masks; ``pixel_coords`` are those of the 320×480 image. The objects of the test split were not published:
+all its factors are 0, also ``visibility``.
 """
 
 from __future__ import annotations
@@ -18,52 +18,52 @@ import numpy as np
 from iodine_kit import config as configuration
 from iodine_kit.errors import CorruptDataError, SchemaError, SourceError, StorageError
 from iodine_kit.layouts import Expected, Item
+from iodine_kit.layouts._files import SPLITS
 from iodine_kit.records import Array, Scene
 from iodine_kit.untrusted.pictures import read_rgb
 
 VERSION = 1
 SUMMARY = "the original CLEVR v1.0 folder: PNG images and scene JSON, no masks (every mask is 0)"
 DATASETS = ("clevr",)
-# What IODINE sees of CLEVR with masks. That shows the scene at 2/3 of this scale, and 20 more of these rows at the
-# top and at the bottom: row r of it is row 1.5 r - 20 here.
+# The part that IODINE sees of CLEVR with masks. CLEVR with masks shows the scene at 2/3 of this scale, with 20 more of
+# these rows at the top and at the bottom: its row r is row 1.5 r - 20 here.
 PREPROCESS: dict[str, dict[str, object]] = {"clevr": {"crop": "24:312,96:384", "size": 128}}
 OWN_SPLITS = True
 NAMES_MATTER = True
 
-_SPLITS = ("train", "val", "test")
 _FOLDER = "CLEVR_v1.0"
 _SIZE = (320, 480)
 _WORDS = ("size", "material", "shape", "color")
 _CHUNK = 1 << 20  # characters
-_LONGEST = 1 << 24  # characters of one entry; genuine ones have some thousands
-_BEHIND = frozenset(" \t\r\n,:]}")
-_SIGN = re.compile(r"[^ \t\r\n]")
+_LONGEST = 1 << 24  # characters of one entry; published ones have a few thousand
+_AFTER_VALUE = frozenset(" \t\r\n,:]}")
+_NOT_SPACE = re.compile(r"[^ \t\r\n]")
 
 Classes = Mapping[str, tuple[str, ...]]
 
 
 class Config(configuration.Config):
-    """Nothing to choose: the folder is as it was published."""
+    """No options: the folder must be as it was published."""
 
 
 def recognises(path: Path) -> bool:
-    """Whether it is the folder ``CLEVR_v1.0`` or the one around it. See :class:`iodine_kit.layouts.LayoutPlugin`."""
+    """Whether it is the folder ``CLEVR_v1.0`` or its parent. See :class:`iodine_kit.layouts.LayoutPlugin`."""
     try:
-        return any(_images(_root(path), split) for split in _SPLITS)
+        return any(_images(_root(path), split) for split in SPLITS)
     except OSError:
         return False
 
 
 def files(paths: Sequence[Path], config: Config) -> list[Path]:
-    """Images and scene files of every split that has a folder of images."""
-    found: list[Path] = []
+    """Images and scene files of every split with a folder of images."""
+    listed: list[Path] = []
     for root, split, images in _parts(paths):
-        found += images if split == "test" else [_scene_file(root, split), *images]
-    return found
+        listed += images if split == "test" else [_scene_file(root, split), *images]
+    return listed
 
 
 def items(paths: Sequence[Path], expected: Expected, config: Config) -> Iterator[Item]:
-    """One image after the other, each with the objects that its split's scene file lists."""
+    """The images in turn, each with the objects that the scene file of its split lists."""
     for root, split, images in _parts(paths):
         if split == "test":
             yield from (Item(str(image), (image, None), split) for image in images)
@@ -72,7 +72,7 @@ def items(paths: Sequence[Path], expected: Expected, config: Config) -> Iterator
 
 
 def scenes(item: Item, key: str, expected: Expected, config: Config) -> list[Scene]:
-    """Decode one image and lay its objects out as factors."""
+    """Decode one image and turn its objects into factors."""
     path, objects = item.payload
     image = read_rgb(path, item.place)
     if image.shape[:2] != _SIZE:
@@ -94,30 +94,32 @@ def _images(root: Path, split: str) -> list[Path]:
 
 
 def _parts(paths: Sequence[Path]) -> Iterator[tuple[Path, str, list[Path]]]:
-    """Every split that has a folder of images: its root, name and images."""
+    """Every split with a folder of images: root, name and images."""
     for path in paths:
         root = _root(path)
-        parts = [(root, split, _images(root, split)) for split in _SPLITS if (root / "images" / split).is_dir()]
+        parts = [(root, split, _images(root, split)) for split in SPLITS if (root / "images" / split).is_dir()]
         if not any(images for _, _, images in parts):
-            raise SourceError(f"{path}: has no images/train/CLEVR_train_000000.png or the like; give folder {_FOLDER}")
+            raise SourceError(
+                f"{path}: has no images/train/CLEVR_train_000000.png or similar; give the folder {_FOLDER}"
+            )
         yield from parts
 
 
 def _scene_file(root: Path, split: str) -> Path:
     path = root / "scenes" / f"CLEVR_{split}_scenes.json"
     if not path.is_file():
-        raise SourceError(f"{path}: no such file, but there are images of '{split}'; unpack the archive again")
+        raise SourceError(f"{path}: no such file, although there are images of '{split}'; unpack the archive again")
     return path
 
 
 def _annotated(path: Path, split: str, images: Sequence[Path]) -> Iterator[Item]:
-    """Items in the order of the scene file, which has to list each image once."""
+    """Items in the order of the scene file, which must list each image once."""
     known = {image.name: image for image in images}
     waiting = dict(known)
     for number, entry in enumerate(_entries(path)):
         name = entry.get("image_filename") if isinstance(entry, dict) else None
         if not isinstance(name, str):
-            raise SchemaError(f"{path}: entry {number} has no 'image_filename'; this is no scene file of CLEVR v1.0")
+            raise SchemaError(f"{path}: entry {number} has no 'image_filename'; this is not a scene file of CLEVR v1.0")
         if name not in known:
             raise SourceError(f"{path}: lists {name!r}, which is not in images/{split}; unpack the archive again")
         if waiting.pop(name, None) is None:
@@ -134,7 +136,7 @@ def _unknown(expected: Expected) -> dict[str, Array]:
 
 
 def _describe(factors: Mapping[str, Array], objects: object, classes: Classes, place: str) -> None:
-    """Fill in factors: row 0 is the background, which is visible and nothing else; the objects follow, then zeros."""
+    """Fill in factors: row 0 is the background, visible and otherwise 0; then the objects; then zeros."""
     most = len(factors["visibility"]) - 1
     if not isinstance(objects, list) or len(objects) > most:
         raise SchemaError(f"{place}: has no list of at most {most} objects; unpack the archive again")
@@ -152,17 +154,17 @@ def _row(one: Any, classes: Classes, place: str) -> dict[str, Any]:
         row = {"x": x, "y": y, "z": z, "rotation": float(one["rotation"]), "pixel_coords": (across, down, depth)}
         return row | {name: _number(name, one[name], classes[name]) for name in _WORDS}
     except (LookupError, TypeError, ValueError, OverflowError) as error:
-        raise SchemaError(f"{place}: not described as in CLEVR v1.0 ({error})") from error
+        raise SchemaError(f"{place}: not described as in CLEVR v1.0 ({error}); unpack the archive again") from error
 
 
 def _number(name: str, word: object, known: tuple[str, ...]) -> int:
     if word not in known[1:]:  # 0 is for "none"
-        raise ValueError(f"no {name} is called {word!r}")
+        raise ValueError(f"unknown {name} {word!r}")
     return known.index(str(word))
 
 
 def _entries(path: Path) -> Iterator[Any]:
-    """The entries of ``scenes`` one by one; the file has hundreds of megabytes and is never in memory as a whole."""
+    """The entries of ``scenes`` one by one: the file has hundreds of megabytes and is never in memory as a whole."""
     try:
         with path.open(encoding="utf-8") as file:
             yield from _Stream(file, path).elements("scenes")
@@ -173,15 +175,15 @@ def _entries(path: Path) -> Iterator[Any]:
 
 
 class _Stream:
-    """A JSON text of which a window is in memory; ``_window[_at]`` comes next."""
+    """A JSON text, of which only a window is in memory; ``_window[_at]`` is the next character."""
 
     def __init__(self, file: TextIO, path: Path) -> None:
         self._file, self._path = file, path
-        self._window, self._at, self._passed = "", 0, 0
+        self._window, self._at, self._dropped = "", 0, 0
         self._decoder = json.JSONDecoder()
 
     def elements(self, wanted: str) -> Iterator[Any]:
-        """The elements of the array that the outermost object has under ``wanted``; the rest is passed over."""
+        """The elements of the array ``wanted`` of the outermost object; its other members are skipped."""
         found, sign = False, self._take("{")
         while sign != "}":
             key, _ = self._value(), self._take(":")
@@ -192,7 +194,7 @@ class _Stream:
                 self._value()
             sign = self._take(",}")
         if not found:
-            raise SchemaError(f"{self._path}: has no '{wanted}'; this is another file than CLEVR v1.0's")
+            raise SchemaError(f"{self._path}: has no '{wanted}'; this is not a scene file of CLEVR v1.0")
 
     def _array(self) -> Iterator[Any]:
         self._take("[")
@@ -211,8 +213,8 @@ class _Stream:
         return sign
 
     def _next(self) -> str:
-        """The next character that is no space."""
-        while (sign := _SIGN.search(self._window, self._at)) is None:
+        """The next character that is not white space."""
+        while (sign := _NOT_SPACE.search(self._window, self._at)) is None:
             self._at = len(self._window)
             self._extend()
         self._at = sign.start()
@@ -224,20 +226,20 @@ class _Stream:
             try:
                 value, end = self._decoder.raw_decode(self._window, self._at)
             except (ValueError, RecursionError):
-                value, end = None, len(self._window)  # perhaps only the window ends here
-            if self._window[end : end + 1] in _BEHIND:  # and not amid a number: 1 of 1.5 is a value too
+                value, end = None, len(self._window)  # the value may only be cut off by the end of the window
+            if self._window[end : end + 1] in _AFTER_VALUE:  # and not within a number: the 1 of 1.5 is a value too
                 self._at = end
                 return value
             self._extend()
 
     def _extend(self) -> None:
-        """Drop what was read and read on: as much again, so that a long value is not tried too often."""
+        """Drop what was used, and read at least as much as is left, so that a long value is not parsed too often."""
         rest = self._window[self._at :]
         chunk = self._file.read(max(_CHUNK, len(rest))) if len(rest) < _LONGEST else ""
         if not chunk:
             raise self._damaged()
-        self._window, self._at, self._passed = rest + chunk, 0, self._passed + self._at
+        self._window, self._at, self._dropped = rest + chunk, 0, self._dropped + self._at
 
     def _damaged(self) -> CorruptDataError:
-        where = f"not valid JSON from character {self._passed + self._at} on"
-        return CorruptDataError(f"{self._path}: {where}; it is incomplete or altered, unpack the archive again")
+        where = f"not valid JSON from character {self._dropped + self._at} on"
+        return CorruptDataError(f"{self._path}: {where}; it is incomplete or altered; unpack the archive again")

@@ -1,8 +1,8 @@
 """CLEVRTex (Karazija et al. 2021): ``0/CLEVRTEX_full_000000.png`` and, for its mask, ``…_flat.png``; 320×240 pixels.
 
-A mask's palette index is the entity. The depth, albedo, shadow and normal maps and the JSON beside them are ignored,
-so scenes have no factors. Splits follow the authors' loader: in the order of the numbers the first tenth is for test,
-the next for validation, the rest for training; all of the variant ``outd`` is for test.
+A mask's palette index is the entity. The depth, albedo, shadow and normal maps and the JSON files are ignored, so
+scenes have no factors. Splits follow the authors' loader: in the order of the numbers, the first tenth is test, the
+next tenth val, the rest train. All images of the variant ``outd`` are test.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pathlib import Path
 from iodine_kit import config as configuration
 from iodine_kit.errors import SchemaError, SourceError
 from iodine_kit.layouts import Expected, Item
+from iodine_kit.layouts._arrays import small_index
 from iodine_kit.layouts._files import files_below
-from iodine_kit.layouts._masks import small_index
 from iodine_kit.records import Scene
 from iodine_kit.untrusted.pictures import read_index, read_rgb
 
@@ -35,11 +35,11 @@ Pair = tuple[Path, Path]
 
 
 class Config(configuration.Config):
-    """Nothing to choose: names say the variant and the number."""
+    """No options: names say the variant and the number."""
 
 
 def recognises(path: Path) -> bool:
-    """Whether a folder has images named so. See :class:`iodine_kit.layouts.LayoutPlugin`."""
+    """Whether a folder has images with such names. See :class:`iodine_kit.layouts.LayoutPlugin`."""
     try:
         return path.is_dir() and any(_NAME.fullmatch(file.name) for file in path.rglob(_PATTERN))
     except OSError:
@@ -52,7 +52,7 @@ def files(paths: Sequence[Path], config: Config) -> list[Path]:
 
 
 def items(paths: Sequence[Path], expected: Expected, config: Config) -> Iterator[Item]:
-    """The images in the order of their numbers, all of the variant that the data set is configured as."""
+    """The images in the order of their numbers; all must be of the configured variant."""
     variant = str(expected.options["variant"])
     pairs = _numbered(_pairs(paths), variant)
     for number in range(len(pairs)):
@@ -65,41 +65,43 @@ def scenes(item: Item, key: str, expected: Expected, config: Config) -> list[Sce
     path, mask_path = item.payload
     image, index = read_rgb(path, item.place), read_index(mask_path, str(mask_path))
     size = (expected.info.height, expected.info.width)
-    for file, found in ((path, image.shape[:2]), (mask_path, index.shape)):
-        if found != size:
-            raise SchemaError(f"{file}: has {found[0]}×{found[1]} pixels; CLEVRTex has {size[0]}×{size[1]}")
+    for file, shape in ((path, image.shape[:2]), (mask_path, index.shape)):
+        if shape != size:
+            raise SchemaError(f"{file}: has {shape[0]}×{shape[1]} pixels; CLEVRTex has {size[0]}×{size[1]}")
     return [Scene(key, image, small_index(index, expected.info.entities, str(mask_path)))]
 
 
 def _pairs(paths: Sequence[Path]) -> list[Pair]:
-    """Images and their masks; neither may lack the other."""
+    """Images and their masks; every image needs a mask and every mask an image."""
     there = set(files_below(paths, _PATTERN))
     images = {file for file in there if _NAME.fullmatch(file.name)}
     images |= {file.with_name(file.name.removesuffix(_FLAT) + ".png") for file in there if file.name.endswith(_FLAT)}
     pairs = [(image, image.with_name(image.stem + _FLAT)) for image in sorted(images)]
     for file in (file for pair in pairs for file in pair):
         if file not in there:
-            raise SourceError(f"{file}: no such file, but what belongs to it is there; unpack the archive again")
+            raise SourceError(f"{file}: no such file, although its image or mask exists; unpack the archive again")
     if not pairs:
-        raise SourceError(f"{paths[0]}: has no CLEVRTEX_full_000000.png or the like; give the folder of a variant")
+        raise SourceError(f"{paths[0]}: has no images such as CLEVRTEX_full_000000.png; give the folder of a variant")
     return pairs
 
 
 def _numbered(pairs: Sequence[Pair], variant: str) -> dict[int, Pair]:
-    """Pairs by number: all of one variant, from 0, without gaps, for splits depend on how many there are."""
-    found: dict[int, Pair] = {}
+    """Pairs by number: all of one variant, from 0, without gaps, because splits depend on the number of pairs."""
+    numbered: dict[int, Pair] = {}
     for image, mask in pairs:
         name = _NAME.fullmatch(image.name)
         if name is None or name[1] != variant:
             kind = f"is of variant '{name[1]}'" if name else "has another name"
-            raise SchemaError(f"{image}: {kind}, not of '{variant}'; set dataset.variant, or give that one's folder")
-        if (number := int(name[2])) in found:
-            raise SchemaError(f"{image}: {found[number][0]} has the same number; give one folder only")
-        found[number] = (image, mask)
-    gap = next((number for number in range(len(found)) if number not in found), None)
+            raise SchemaError(f"{image}: {kind}, not of '{variant}'; set dataset.variant, or give another folder")
+        if (number := int(name[2])) in numbered:
+            raise SchemaError(f"{image}: {numbered[number][0]} has the same number; give only one folder")
+        numbered[number] = (image, mask)
+    gap = next((number for number in range(len(numbered)) if number not in numbered), None)
     if gap is not None:
-        raise SourceError(f"{pairs[0][0].parent}: number {gap:06d} is nowhere, but later ones are; unpack all archives")
-    return found
+        raise SourceError(
+            f"{pairs[0][0].parent}: image {gap:06d} is missing, although later images exist; unpack all archives"
+        )
+    return numbered
 
 
 def _split(number: int, total: int) -> str:

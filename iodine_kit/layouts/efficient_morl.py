@@ -11,6 +11,7 @@ from iodine_kit import config as configuration
 from iodine_kit.errors import SchemaError
 from iodine_kit.layouts import Expected, Item
 from iodine_kit.layouts._arrays import as_image, as_mask, check_size
+from iodine_kit.layouts._files import SPLITS
 from iodine_kit.layouts._hdf5 import columns, entity_factors, hdf5_files, names, recognised, shapes
 from iodine_kit.records import Array, Scene
 from iodine_kit.untrusted.hdf5 import reading
@@ -22,34 +23,33 @@ PREPROCESS: dict[str, dict[str, object]] = {}
 OWN_SPLITS = True
 NAMES_MATTER = False
 
-_SPLITS = ("train", "val", "test")
 _CROPPED = {"clevr": [(192, 192), (128, 128), (96, 96)]}
-"""Sizes in which files of this layout are passed on besides the published one; preprocess.crop=none keeps them."""
-# The order of the columns in which its evaluation (eval.py) reads CLEVR's factors.
+"""Sizes of other copies of these files besides the published one; use them with crop=none."""
+# The columns of CLEVR's factors, in the order in which its evaluation (eval.py) reads them.
 _CLEVR = ("x", "y", "z", "rotation", "size", "material", "shape", "color", "visibility")
 
 
 class Config(configuration.Config):
-    """Nothing to choose: shapes and values say how images and masks are stored."""
+    """No options: shapes and values say how images and masks are stored."""
 
 
 def recognises(path: Path) -> bool:
-    """Whether it is an HDF5 file with a split's ``imgs``, or a folder with one. Never raises."""
+    """Whether it is an HDF5 file with a split's ``imgs``, or a folder with one."""
     return recognised(path, lambda file: any("imgs" in names(file, split) for split in _splits(file)))
 
 
 def files(paths: Sequence[Path], config: Config) -> list[Path]:
-    """The files themselves, or the only one in a folder."""
+    """The given files, and the only HDF5 file of each given folder."""
     return hdf5_files(paths)
 
 
 def items(paths: Sequence[Path], expected: Expected, config: Config) -> Iterator[Item]:
-    """The rows of train, val and test of one file after the other."""
+    """The rows of train, val and test, of each file in turn."""
     for path in files(paths, config):
         splits = _splits(path)
         if not splits or len(splits) < len(names(path)):
-            found = ", ".join(names(path)) or "none"
-            raise SchemaError(f"{path}: groups are called {found}, and not train, val and test only")
+            groups = ", ".join(names(path)) or "none"
+            raise SchemaError(f"{path}: has groups {groups}, not only train, val and test; is this another layout?")
         for split in splits:
             shape = shapes(path, ("imgs", "masks"), split)["imgs"]
             sizes = [(expected.info.height, expected.info.width), *_CROPPED.get(expected.dataset, ())]
@@ -59,7 +59,7 @@ def items(paths: Sequence[Path], expected: Expected, config: Config) -> Iterator
 
 
 def scenes(item: Item, key: str, expected: Expected, config: Config) -> list[Scene]:
-    """Read and check one row: images are bytes or from 0 to 1, masks one per entity."""
+    """Read and check one row: an image of bytes or from 0 to 1, one mask per entity."""
     path, split, row = item.payload
     table = columns(path, split)
     with reading(item.place):
@@ -67,18 +67,18 @@ def scenes(item: Item, key: str, expected: Expected, config: Config) -> list[Sce
         factors = entity_factors(table, row, len(table["imgs"]), len(owned), ("imgs", "masks"))
     image = as_image(pixels, item.place)
     if owned.ndim == 4:
-        owned = owned[..., 0]  # stored once for each of the image's channels, or once
+        owned = owned[..., 0]  # stored once, or once for each channel of the image
     mask = as_mask(owned, image.shape[:2], expected.info.entities, item.place)
     return [Scene(key, image, mask, _named(factors) if expected.dataset == "clevr" else factors)]
 
 
 def _splits(path: Path) -> list[str]:
-    found = names(path)
-    return [split for split in _SPLITS if split in found]
+    groups = names(path)
+    return [split for split in SPLITS if split in groups]
 
 
 def _named(factors: dict[str, Array]) -> dict[str, Array]:
-    """CLEVR's factors by their names, where they are the columns of one array."""
+    """CLEVR's factors by their names, if they are the columns of one array."""
     values = factors.get("factors")
     if values is None or values.ndim != 2 or values.shape[1] != len(_CLEVR):
         return factors

@@ -1,9 +1,9 @@
-"""A folder of a person's own images, with or without masks.
+"""A folder of your own images, with or without masks.
 
-Masks lie in a folder ``masks`` beside or below the images under the same names (``images/a.jpg``, ``masks/a.png``),
-or next to each image as ``a_mask.png``. If every image lies in a folder called ``train``, ``val`` or ``test``, at any
-depth, that is its split. Without masks every mask is 0. Links to folders are not followed; files that are links may
-not lead out of the folder.
+Masks have the names of their images and are in a folder ``masks`` beside or below the images (``images/a.jpg``,
+``masks/a.png``), or next to each image as ``a_mask.png``. If every image is below a folder ``train``, ``val`` or
+``test``, that is its split. Without masks, every mask is 0. Links to folders are not followed; links to files outside
+of the folder are refused.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pydantic import Field
 from iodine_kit import config as configuration
 from iodine_kit.errors import SchemaError, SourceError
 from iodine_kit.layouts import Expected, Item
+from iodine_kit.layouts._files import SPLITS, is_hidden
 from iodine_kit.records import Bytes, Scene
 from iodine_kit.untrusted.pictures import SUFFIXES, read_index, read_index_or_rgb, read_rgb, refuse_link_outside
 
@@ -27,12 +28,11 @@ VERSION = 1
 SUMMARY = "a folder of your own images (PNG, JPEG, WebP, BMP, TIFF), with masks or without"
 DATASETS = ("folder",)
 PREPROCESS: dict[str, dict[str, object]] = {}
-OWN_SPLITS = False  # only where all images lie in folders called train, val and test
+OWN_SPLITS = False  # they exist only if all images are below folders called train, val and test
 NAMES_MATTER = True
 
-_SPLITS = ("train", "val", "test")
 _DOUBTFUL = 64
-"""So many entities are rarely meant: a grey mask with such a value may well be a picture of objects in shades."""
+"""A grey mask with such a value is unlikely to hold indices; its shades may stand for objects."""
 _MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
 _PUBLISHED = re.compile(r"CLEVR(TEX)?_[a-z]+_\d{6}")
 _MASKS, _MARK = "masks", "_mask"
@@ -57,7 +57,7 @@ class Config(configuration.Config):
 
 
 def recognises(path: Path) -> bool:
-    """Whether it is a folder with a picture anywhere below. See :class:`iodine_kit.layouts.LayoutPlugin`."""
+    """Whether it is a folder with a picture anywhere below it. See :class:`iodine_kit.layouts.LayoutPlugin`."""
     try:
         return path.is_dir() and any(_is_own(file) for file in path.rglob("*"))
     except OSError:
@@ -65,16 +65,16 @@ def recognises(path: Path) -> bool:
 
 
 def files(paths: Sequence[Path], config: Config) -> list[Path]:
-    """Every image, followed by its mask if it has one."""
+    """Every image, followed by its mask if there is one."""
     pairs = [pair for path in paths for pair in _pairs(path, config)]
     return [file for pair in pairs for file in pair if file is not None]
 
 
 def items(paths: Sequence[Path], expected: Expected, config: Config) -> Iterator[Item]:
     """The images in the order of their paths."""
-    found = [(path, *pair) for path in paths for pair in _pairs(path, config)]
-    splits = [_split(image.relative_to(path)) for path, image, _ in found]
-    for (_, image, mask), split in zip(found, splits, strict=True):
+    pairs = [(path, *pair) for path in paths for pair in _pairs(path, config)]
+    splits = [_split(image.relative_to(path)) for path, image, _ in pairs]
+    for (_, image, mask), split in zip(pairs, splits, strict=True):
         yield Item(str(image), (image, mask), split if all(splits) else "")
 
 
@@ -86,29 +86,31 @@ def scenes(item: Item, key: str, expected: Expected, config: Config) -> list[Sce
         return [Scene(key, image, np.zeros(image.shape[:2], np.uint8))]
     mask = _read_mask(mask_path, config)
     if mask.shape != image.shape[:2]:
-        sizes = f"{mask.shape[0]}×{mask.shape[1]} pixels, and its image {path} {image.shape[0]}×{image.shape[1]}"
-        raise SchemaError(f"{mask_path}: has {sizes}; they must have the same size")
+        sizes = f"{mask.shape[0]}×{mask.shape[1]} pixels, its image {path} {image.shape[0]}×{image.shape[1]}"
+        raise SchemaError(f"{mask_path}: has {sizes}; make both the same size")
     return [Scene(key, image, mask)]
 
 
 def _is_own(file: Path) -> bool:
-    """Whether it is a picture other than of a data set that has a layout of its own."""
+    """Whether it is a picture, but not one of a published data set with its own layout."""
     return file.suffix.lower() in SUFFIXES and not _PUBLISHED.match(file.name)
 
 
 def _split(relative: Path) -> str:
-    return next((part for part in relative.parts[:-1] if part in _SPLITS), "")
+    return next((part for part in relative.parts[:-1] if part in SPLITS), "")
 
 
 def _pairs(root: Path, config: Config) -> list[tuple[Path, Path | None]]:
-    """Every image with its mask: of all images, or of none."""
+    """Every image with its mask; either all images have masks, or none has."""
     pictures = _pictures(root)
     folders, beside = _mask_folders(root, pictures, config), _masks_beside(pictures)
     masks = {} if config.masks == "none" else _lossless(beside | _masks_in(folders))
     others = {*beside.values(), *(file for file in pictures if _is_below(file, root, folders))}
     images = [file for file in pictures if file not in others]
     if not images:
-        raise SourceError(f"{root}: this folder has no images ({', '.join(sorted(SUFFIXES))}); give the one that has")
+        raise SourceError(
+            f"{root}: this folder has no images ({', '.join(sorted(SUFFIXES))}); give the folder that has them"
+        )
     pairs = [(image, masks.get(image.with_suffix(""))) for image in images]
     if config.masks != "none" and (folders or beside):
         _require_all(pairs, masks.values())
@@ -116,37 +118,37 @@ def _pairs(root: Path, config: Config) -> list[tuple[Path, Path | None]]:
 
 
 def _require_all(pairs: Sequence[tuple[Path, Path | None]], masks: Collection[Path]) -> None:
-    """Refuse images without a mask of their own, and masks without images: a mistaken name is the likely reason."""
+    """Refuse images without their own mask, and masks without images: the likely reason is a wrong name."""
     first: dict[Path, Path] = {}
     for image, mask in pairs:
         if mask and first.setdefault(mask, image) != image:
-            raise SchemaError(f"{image}: {first[mask]} has the same mask, {mask}; give every image a name of its own")
-    advice = "mend its name, add what is missing, or ignore masks with --set layout.masks=none"
+            raise SchemaError(f"{image}: {first[mask]} has the same mask, {mask}; give every image its own name")
+    advice = "fix its name, add the missing file, or ignore masks with --set layout.masks=none"
     lacking = [image for image, mask in pairs if mask is None]
     if lacking:
-        problem = f"has no mask (PNG, BMP or TIFF), like {len(lacking)} of {len(pairs)} images"
-        raise SourceError(f"{lacking[0]}: {problem}; {advice}")
+        problem = f"has no mask (PNG, BMP or TIFF); {len(lacking)} of {len(pairs)} images have none"
+        raise SourceError(f"{lacking[0]}: {problem}: {advice}")
     spare = sorted({*masks} - {mask for _, mask in pairs if mask})
     if spare:
-        raise SourceError(f"{spare[0]}: is the mask of no image, like {len(spare)} of {len(set(masks))}; {advice}")
+        problem = f"is the mask of no image; {len(spare)} of {len(set(masks))} masks have none"
+        raise SourceError(f"{spare[0]}: {problem}: {advice}")
 
 
 def _pictures(root: Path) -> list[Path]:
-    """All pictures below a folder, sorted, but hidden ones; never one outside of it."""
+    """All pictures below a folder, sorted, without hidden ones."""
     if not root.is_dir():
         raise SourceError(f"{root}: no such folder; check the path")
-    found = []
+    pictures = []
     for file in sorted(root.rglob("*")):
-        hidden = any(part.startswith(".") for part in file.relative_to(root).parts)
-        if hidden or file.suffix.lower() not in SUFFIXES or not file.is_file():
+        if is_hidden(file, root) or file.suffix.lower() not in SUFFIXES or not file.is_file():
             continue
         refuse_link_outside(file, root)
-        found.append(file)
-    return found
+        pictures.append(file)
+    return pictures
 
 
 def _mask_folders(root: Path, pictures: Sequence[Path], config: Config) -> dict[Path, Path]:
-    """Folders of masks, each with the folder in which the images' names begin."""
+    """Folders of masks, each with the folder to which the names of its images are relative."""
     if config.masks == "none":
         return {}
     if config.masks:
@@ -159,19 +161,19 @@ def _mask_folders(root: Path, pictures: Sequence[Path], config: Config) -> dict[
 
 
 def _is_below(file: Path, root: Path, folders: Collection[Path]) -> bool:
-    """Whether a picture lies in a folder of masks, in use or not."""
+    """Whether a picture is in a folder of masks, used or not."""
     return _MASKS in file.relative_to(root).parts[:-1] or any(file.is_relative_to(folder) for folder in folders)
 
 
 def _masks_beside(pictures: Sequence[Path]) -> dict[Path, Path]:
-    """``a_mask.png``, where there is an image ``a``: by the image, without its suffix."""
+    """Every ``a_mask.png`` with an image ``a``, by the image without its suffix."""
     names = {file.with_suffix("") for file in pictures}
     marked = [(_owner(file), file) for file in pictures if file.stem.endswith(_MARK)]
     return {owner: file for owner, file in marked if owner in names and owner.name != file.stem}
 
 
 def _masks_in(folders: Mapping[Path, Path]) -> dict[Path, Path]:
-    """All that lies in folders of masks, by the image without its suffix."""
+    """All pictures in folders of masks, by the image without its suffix."""
     found = {}
     for folder, start in folders.items():
         for file in _pictures(folder):
@@ -186,7 +188,7 @@ def _owner(mask: Path) -> Path:
 
 
 def _lossless(masks: Mapping[Path, Path]) -> dict[Path, Path]:
-    """Without those whose format would invent entities."""
+    """Without masks in lossy formats, which would create entities."""
     return {owner: file for owner, file in masks.items() if file.suffix.lower() in _MASK_SUFFIXES}
 
 
@@ -201,20 +203,20 @@ def _read_mask(path: Path, config: Config) -> Bytes:
         return (pixels > 0).astype(np.uint8)
     if pixels.max() >= _DOUBTFUL:
         raise SchemaError(
-            f"{place}: has values up to {pixels.max()}; if they are indices, say --set layout.mask_values=index, "
-            "and if they are shades that tell objects apart, colour"
+            f"{place}: has values up to {pixels.max()}; if they are indices, add --set layout.mask_values=index; "
+            "if each shade is an object, add --set layout.mask_values=colour"
         )
     return pixels
 
 
 def _number_colours(colours: Bytes, background: int, place: str) -> Bytes:
-    """Turn ``uint8[H, W, 3]`` into an index mask: 0 for the background, the others from 1 as they first appear."""
+    """Turn ``uint8[H, W, 3]`` into an index mask: 0 for the background, the others from 1 in order of appearance."""
     codes = colours.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
     values, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
     others = np.flatnonzero(values != background)
     if len(others) > 255:
-        problem = f"has {len(others)} colours, and there can be 255 entities at most; it must have no smooth edges"
-        raise SchemaError(f"{place}: {problem}")
+        problem = f"has {len(others)} colours, and there can be at most 255 entities"
+        raise SchemaError(f"{place}: {problem}; save it without smooth edges (anti-aliasing)")
     numbers = np.zeros(len(values), np.uint8)
     numbers[others[np.argsort(first[others])]] = np.arange(1, len(others) + 1)
     return numbers[inverse].reshape(codes.shape)

@@ -10,8 +10,8 @@ import numpy as np
 from iodine_kit import config as configuration
 from iodine_kit.errors import CorruptDataError, IodineKitError, SchemaError
 from iodine_kit.layouts import Expected, Item
+from iodine_kit.layouts._arrays import exclusive_index
 from iodine_kit.layouts._files import files_below
-from iodine_kit.layouts._masks import exclusive_index
 from iodine_kit.layouts._schema import other_dataset, wrong_file
 from iodine_kit.records import Array, Bytes, Scene
 from iodine_kit.tfrecord import (
@@ -36,28 +36,28 @@ NAMES_MATTER = False
 
 
 class Config(configuration.Config):
-    """Nothing to choose: files say themselves how they are compressed."""
+    """No options: files say themselves how they are compressed."""
 
 
 def recognises(path: Path) -> bool:
-    """Whether it is a TFRecord file, or a folder with some. See :class:`iodine_kit.layouts.LayoutPlugin`."""
+    """Whether it is a TFRecord file, or a folder with such files. See :class:`iodine_kit.layouts.LayoutPlugin`."""
     if path.is_dir():
         return any(path.glob("*.tfrecord*"))
     try:
         sniff(path)
     except IodineKitError:
         return ".tfrecord" in path.name
-    # GZIP and ZLIB say nothing of what is inside, so the name or the content must.
+    # GZIP and ZLIB do not say what they contain, so the name or the content must.
     return ".tfrecord" in path.name or _holds_records(path)
 
 
 def files(paths: Sequence[Path], config: Config) -> list[Path]:
-    """The files themselves, and those in folders by name."""
+    """The given files, and those in folders by name."""
     return files_below(paths, "*.tfrecord*")
 
 
 def items(paths: Sequence[Path], expected: Expected, config: Config) -> Iterator[Item]:
-    """The records of one file after the other."""
+    """The records of each file in turn."""
     for path in files(paths, config):
         for index, offset, payload, checksum in read_frames(path):
             yield Item(f"{path}: record {index}", (path, index, offset, payload, checksum))
@@ -81,7 +81,7 @@ def scenes(item: Item, key: str, expected: Expected, config: Config) -> list[Sce
 
 
 def _arrays(raw: RawExample, expected: Expected) -> dict[str, Array]:
-    """The record's features in the expected shapes; if they differ, say whose they are."""
+    """The record's features in the expected shapes; the error for other features names their data set."""
     try:
         check_features(raw, expected.fields)
         return decode(raw, expected.fields)
@@ -101,14 +101,14 @@ def _fits(raw: RawExample, fields: Mapping[str, FieldSpec]) -> bool:
 
 
 def _frames(key: str, image: Bytes, mask: Bytes, factors: Mapping[str, Array], place: str) -> list[Scene]:
-    """CATER: ``image[T, H, W, 3]``, ``mask[T, N, H, W, 1]``; factors of a frame where they vary with time."""
+    """CATER: ``image[T, H, W, 3]``, ``mask[T, N, H, W, 1]``; frames have those factors that vary with time."""
     positions = np.moveaxis(factors["object_positions"], 1, 0)  # published as [N, T, 3]
-    found = []
+    scenes = []
     for frame in range(len(image)):
         own = {"camera_matrix": factors["camera_matrix"][frame], "object_positions": positions[frame]}
         owned = exclusive_index(mask[frame, ..., 0] > 127, f"{place}, frame {frame}")
-        found.append(Scene(f"{key}-{frame:02d}", image[frame], owned, own))
-    return found
+        scenes.append(Scene(f"{key}-{frame:02d}", image[frame], owned, own))
+    return scenes
 
 
 def _holds_records(path: Path) -> bool:

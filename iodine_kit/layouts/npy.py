@@ -1,8 +1,8 @@
 """Multi-dSprites as GENESIS (Engelcke et al. 2020) generates it: NumPy arrays of images and of masks, per split.
 
 GENESIS writes ``training_images_rand4.npy``, float32[N, 64, 64, 3] from 0 to 1, and ``training_masks_rand4.npy``,
-float64[N, 64, 64, 1] with indices; likewise for validation and test. Other arrays are read as well if their names pair
-up so: ``images``, ``imgs`` or ``data`` in the one is ``masks`` in the other.
+float64[N, 64, 64, 1] with indices; likewise for validation and test. Other arrays are read as well if their names form
+the same pairs: ``images``, ``imgs`` or ``data`` in the one is ``masks`` in the other.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from iodine_kit import config as configuration
 from iodine_kit.errors import CorruptDataError, IodineKitError, SchemaError, SourceError
 from iodine_kit.layouts import Expected, Item
 from iodine_kit.layouts._arrays import as_image, as_mask, check_size
-from iodine_kit.layouts._files import files_below
-from iodine_kit.layouts._splits import split_name
+from iodine_kit.layouts._files import files_below, split_name
 from iodine_kit.records import Array, Scene
 from iodine_kit.untrusted.npy import file_header, map_array
 
@@ -36,7 +35,7 @@ _Pair = tuple[Path, Path | None]
 
 
 class Config(configuration.Config):
-    """What there is; names and shapes say which array is which.
+    """Options of this layout; names and shapes say which array is which.
 
     Attributes:
         masks: whether there are masks. Without them, every pixel is background, and segmentation metrics have no
@@ -47,23 +46,23 @@ class Config(configuration.Config):
 
 
 def recognises(path: Path) -> bool:
-    """Whether it is an array of images, or a folder with one. Never raises."""
+    """Whether it is an array of images, or a folder with one."""
     inside = [*path.glob("*.npy"), *path.glob("*/*.npy")] if path.is_dir() else [path]
     return any(file.suffix == ".npy" and _are_images(file) and _is_stack(file) for file in inside)
 
 
 def files(paths: Sequence[Path], config: Config) -> list[Path]:
-    """Each array of images, and after it its masks, which lie beside it even if they are not given."""
+    """Each array of images, followed by its masks, which are in the same folder and need not be given."""
     return [file for pair in _pairs(paths, config) for file in pair if file is not None]
 
 
 def items(paths: Sequence[Path], expected: Expected, config: Config) -> Iterator[Item]:
-    """The rows of one array after the other; a name's beginning is the split."""
+    """The rows of each array in turn; the beginning of the file name is the split."""
     for images, masks in _pairs(paths, config):
         shape = file_header(images).shape
         check_size(shape[1:], [(expected.info.height, expected.info.width)], expected.dataset, str(images))
         if masks and file_header(masks).shape[:1] != shape[:1]:
-            raise SchemaError(f"{masks}: an array {list(file_header(masks).shape)} for {shape[0]} images")
+            raise SchemaError(f"{masks}: has shape {list(file_header(masks).shape)} for {shape[0]} images; replace it")
         for row in range(shape[0]):
             yield Item(f"{images}: row {row}", (images, masks, row), split_name(images.name))
 
@@ -97,7 +96,7 @@ def _pairs(paths: Sequence[Path], config: Config) -> list[_Pair]:
     """Arrays of images with their masks.
 
     Raises:
-        SourceError: if there are no images or several of one split, or images or masks without the other.
+        SourceError: there are no images, several of one split, images without masks, or masks without images.
     """
     given = files_below(paths, "*.npy")
     images = [file for file in given if _are_images(file) or (file in paths and not _are_masks(file))]
@@ -106,9 +105,11 @@ def _pairs(paths: Sequence[Path], config: Config) -> list[_Pair]:
     used = [masks for _, masks in pairs]
     for file in given:
         if config.masks and _are_masks(file) and file not in used:
-            raise SourceError(f"{file}: no images beside it; there should be {_MASKS.sub('images', file.name)}")
+            raise SourceError(f"{file}: its images are missing; add {_MASKS.sub('images', file.name)}")
     if not images:
-        raise SourceError(f"{paths[0]}: no .npy file has 'images', 'imgs' or 'data' in its name; give the images' file")
+        raise SourceError(
+            f"{paths[0]}: no .npy file has 'images', 'imgs' or 'data' in its name; give the file of images"
+        )
     return pairs
 
 
@@ -117,7 +118,7 @@ def _masks_of(images: Path) -> Path:
         if _are_masks(file) and _kind(file) == _kind(images):
             return file
     name = _IMAGES.sub("masks", images.name)
-    raise SourceError(f"{images}: no masks beside it; add {name}, or say --set layout.masks=false if there are none")
+    raise SourceError(f"{images}: its masks are missing; add {name}, or --set layout.masks=false if there are none")
 
 
 def _check_splits(images: Sequence[Path]) -> None:
@@ -125,7 +126,7 @@ def _check_splits(images: Sequence[Path]) -> None:
     for file in images:
         split = split_name(file.name)
         if split in known:
-            raise SourceError(f"{file} and {known[split].name} are both of {split}; give the files of one data set")
+            raise SourceError(f"{file} and {known[split].name} are both '{split}'; give the files of one data set")
         if split:
             known[split] = file
 
@@ -139,7 +140,7 @@ def _are_masks(file: Path) -> bool:
 
 
 def _kind(file: Path) -> str:
-    """What the names of images and their masks have in common."""
+    """The common part of the names of images and of their masks."""
     return _MASKS.sub("*", _IMAGES.sub("*", file.stem))
 
 

@@ -1,7 +1,7 @@
 """OCLF (object-centric-learning-framework): shards ``SPLIT/shard-000000.tar`` with ``INDEX.FEATURE.npy.gz``.
 
-The features are those of DeepMind's TFRecord files; a sample's members follow each other. Shards are read as streams
-and nothing is ever extracted.
+The features are those of DeepMind's TFRecord files; the members of a sample are consecutive. Shards are read as
+streams, and nothing is extracted to disk.
 """
 
 from __future__ import annotations
@@ -20,9 +20,8 @@ from iodine_kit import config as configuration
 from iodine_kit.errors import CorruptDataError, SchemaError
 from iodine_kit.layouts import Expected, Item
 from iodine_kit.layouts._arrays import as_image, as_mask, check_size
-from iodine_kit.layouts._files import files_below
+from iodine_kit.layouts._files import files_below, split_name
 from iodine_kit.layouts._schema import check_fields, largest_record
-from iodine_kit.layouts._splits import split_name
 from iodine_kit.records import Array, Scene
 from iodine_kit.untrusted.npy import HEADER_BYTES, Header, read_header
 
@@ -34,16 +33,16 @@ OWN_SPLITS = True
 NAMES_MATTER = True
 
 _MEMBER = re.compile(r"([\w-]+)\.(\w+)\.npy\.gz")
-_SLACK = 1 << 20  # bytes that a sample's members may take beyond their arrays: headers, and what gzip adds
+_SLACK = 1 << 20  # bytes of a sample beyond its arrays: headers, and the overhead of gzip
 _GZIP = 31  # zlib's code for the container
 
 
 class Config(configuration.Config):
-    """Nothing to choose: folders are splits."""
+    """No options: folders are splits."""
 
 
 def recognises(path: Path) -> bool:
-    """Whether it is a shard, or a folder with shards in it or in its splits. Never raises."""
+    """Whether it is a shard, or a folder with shards in it or in its splits."""
     shards = sorted(path.glob("*.tar")) or sorted(path.glob("*/*.tar")) if path.is_dir() else [path]
     if not shards:
         return False
@@ -56,12 +55,12 @@ def recognises(path: Path) -> bool:
 
 
 def files(paths: Sequence[Path], config: Config) -> list[Path]:
-    """The shards themselves, and those in folders by name."""
+    """The given shards, and those in folders by name."""
     return files_below(paths, "*.tar")
 
 
 def items(paths: Sequence[Path], expected: Expected, config: Config) -> Iterator[Item]:
-    """The samples of one shard after the other, still compressed; a shard's folder is its split."""
+    """The samples of each shard in turn, still compressed; the shard's folder is the split."""
     largest = largest_record(expected) + _SLACK
     for path in files(paths, config):
         for key, features in _samples(path, largest):
@@ -69,7 +68,7 @@ def items(paths: Sequence[Path], expected: Expected, config: Config) -> Iterator
 
 
 def scenes(item: Item, key: str, expected: Expected, config: Config) -> list[Scene]:
-    """Inflate and check one sample."""
+    """Decompress and check one sample."""
     headers = {name: _header(content, f"{item.place}, {name}") for name, content in item.payload.items()}
     check_fields({name: (header.dtype, header.count) for name, header in headers.items()}, expected, item.place)
     arrays = {name: _array(content, headers[name], f"{item.place}, {name}") for name, content in item.payload.items()}
@@ -81,7 +80,7 @@ def scenes(item: Item, key: str, expected: Expected, config: Config) -> list[Sce
 
 
 def _samples(path: Path, largest: int) -> Iterator[tuple[str, dict[str, bytes]]]:
-    """Members that follow each other and share a key; no sample takes more than ``largest`` bytes."""
+    """Consecutive members that share a key; no sample takes more than ``largest`` bytes."""
     key, features, size = "", dict[str, bytes](), 0
     for name, content in _members(path, largest):
         own, feature = _split(name, path)
@@ -91,7 +90,7 @@ def _samples(path: Path, largest: int) -> Iterator[tuple[str, dict[str, bytes]]]
         key, size = own, size + tarfile.BLOCKSIZE + len(content)
         if feature in features or size > largest:
             problem = f"has {feature} twice" if feature in features else f"takes more than {largest} bytes"
-            raise SchemaError(f"{path}: sample {key} {problem}; no published sample does")
+            raise SchemaError(f"{path}: sample {key} {problem}, as no published sample does; replace the shard")
         features[feature] = content
     if features:
         yield key, features
@@ -101,18 +100,18 @@ def _members(path: Path, largest: int) -> Iterator[tuple[str, bytes]]:
     """Names and contents of a shard's files, in constant memory."""
     with _shard(path) as tar:
         while (member := tar.next()) is not None:
-            tar.members.clear()  # type: ignore[attr-defined] # or else tarfile keeps every header it has read
+            tar.members.clear()  # type: ignore[attr-defined] # otherwise tarfile keeps every header
             _check(member, path, largest)
             content = tar.extractfile(member)
-            if content is not None:  # as for a folder
+            if content is not None:  # it is None for a folder
                 yield PurePosixPath(member.name).name, content.read()
         end = tar.offset
-    # tarfile takes a damaged header for the end of the archive, and what follows would be lost without a word.
+    # tarfile takes a damaged header for the end of the archive; the samples after it would be lost silently.
     with path.open("rb") as file:
         file.seek(end)
         rest = file.read(1 << 20)
     if len(rest) < tarfile.BLOCKSIZE or rest.strip(b"\0"):
-        raise CorruptDataError(f"{path}: is truncated or damaged at byte {end}; fetch it again")
+        raise CorruptDataError(f"{path}: is truncated or damaged at byte {end}; download it again")
 
 
 @contextmanager
@@ -121,24 +120,26 @@ def _shard(path: Path) -> Iterator[tarfile.TarFile]:
         with tarfile.open(path, "r|", bufsize=1 << 16) as tar:
             yield tar
     except (tarfile.TarError, OSError, EOFError, ValueError) as error:
-        raise CorruptDataError(f"{path}: cannot be read as a tar archive: {error}") from error
+        raise CorruptDataError(f"{path}: cannot be read as a tar archive ({error}); download it again") from error
 
 
 def _check(member: tarfile.TarInfo, path: Path, largest: int) -> None:
     name = PurePosixPath(member.name)
     if name.is_absolute() or ".." in name.parts:
-        raise SchemaError(f"{path}: member '{member.name}' leads out of the archive; no published shard has such")
+        raise SchemaError(f"{path}: member '{member.name}' has a path outside of the archive; it is refused")
     if member.issparse() or not (member.isreg() or member.isdir()):
-        raise SchemaError(f"{path}: member '{member.name}' is a link or a device; no published shard has such")
+        raise SchemaError(f"{path}: member '{member.name}' is a link or a device; it is refused")
     if member.size > largest:
-        raise SchemaError(f"{path}: member '{member.name}' is of {member.size} bytes; no published one is so large")
+        raise SchemaError(f"{path}: member '{member.name}' has {member.size} bytes, more than any published one")
 
 
 def _split(name: str, path: Path) -> tuple[str, str]:
     """Key and feature of a member."""
     parts = _MEMBER.fullmatch(name)
     if parts is None:
-        raise SchemaError(f"{path}: member '{name}' is not called INDEX.FEATURE.npy.gz; is this another kind of shard?")
+        raise SchemaError(
+            f"{path}: member '{name}' does not have a name like INDEX.FEATURE.npy.gz; is this another kind of shard?"
+        )
     return parts[1], parts[2]
 
 
@@ -147,18 +148,22 @@ def _header(content: bytes, place: str) -> Header:
 
 
 def _array(content: bytes, header: Header, place: str) -> Array:
-    """The array that a header announces; it inflates to so many bytes and no more."""
+    """The array that a header announces; it must decompress to exactly as many bytes."""
     values, complete = _inflate(content, header.end + 1, place)
     if len(values) != header.end or not complete:
-        raise CorruptDataError(f"{place}: does not inflate to the {header.end} bytes that its header says")
+        raise CorruptDataError(
+            f"{place}: does not decompress to the {header.end} bytes that its header says; download the shard again"
+        )
     flat: Array = np.frombuffer(values, header.dtype, header.count, header.offset)
     return flat.reshape(header.shape, order=header.order)
 
 
 def _inflate(content: bytes, most: int, place: str) -> tuple[bytes, bool]:
-    """Inflate at most so many bytes, and tell whether the stream ended there with a checksum that agrees."""
+    """Decompress at most ``most`` bytes; also return whether the stream ended there with the right checksum."""
     stream = zlib.decompressobj(_GZIP)
     try:
         return stream.decompress(content, most), stream.eof
     except zlib.error as error:
-        raise CorruptDataError(f"{place}: not a GZIP stream, or a damaged one: {error}") from None
+        raise CorruptDataError(
+            f"{place}: not a GZIP stream, or a damaged one ({error}); download the shard again"
+        ) from None

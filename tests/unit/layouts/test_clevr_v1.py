@@ -195,7 +195,7 @@ def test_another_json_file(root: Path) -> None:
 @pytest.mark.parametrize(
     ("objects", "problem"),
     [
-        ([GREEN | {"color": "pink"}], "CLEVR_val_scenes.json: object 1: .*no color is called 'pink'"),
+        ([GREEN | {"color": "pink"}], "CLEVR_val_scenes.json: object 1: .*unknown color 'pink'"),
         ([GREEN, GREEN | {"size": "none"}], "object 2"),
         ([{name: value for name, value in GREEN.items() if name != "3d_coords"}], "3d_coords"),
         ([GREEN | {"3d_coords": [1, 2]}], "object 1"),

@@ -96,16 +96,16 @@ def test_an_image_or_a_mask_is_missing(tmp_path: Path, lost: str) -> None:
 def test_a_gap_would_shift_the_splits(tmp_path: Path) -> None:
     save(tmp_path, 0)
     save(tmp_path, 2)
-    with pytest.raises(SourceError, match="number 000001 is nowhere"):
+    with pytest.raises(SourceError, match="image 000001 is missing"):
         items(tmp_path)
 
 
 def test_an_empty_folder(tmp_path: Path) -> None:
     assert not clevrtex.recognises(tmp_path)
-    with pytest.raises(SourceError, match="has no file called CLEVRTEX"):
+    with pytest.raises(SourceError, match="has no file CLEVRTEX"):
         items(tmp_path)
     (tmp_path / "CLEVRTEX_full_000000_depth_0001.png").touch()
-    with pytest.raises(SourceError, match="has no CLEVRTEX_full_000000"):
+    with pytest.raises(SourceError, match="has no images such as CLEVRTEX_full_000000"):
         items(tmp_path)
 
 

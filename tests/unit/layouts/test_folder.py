@@ -223,7 +223,7 @@ def test_a_link_out_of_the_folder(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("mask", "config", "problem"),
     [
-        (INDEX[:1], {}, r"a_mask\.png: has 1×3 pixels, and its image .*a\.jpg 2×3"),
+        (INDEX[:1], {}, r"a_mask\.png: has 1×3 pixels, its image .*a\.jpg 2×3"),
         (INDEX.astype(np.uint16) * 50, {}, "indices 0 to 350; there can be at most 255"),
         (MANY, {}, "has 257 colours"),
         (COLOURS, {"mask_values": "index"}, "has RGB pixels"),

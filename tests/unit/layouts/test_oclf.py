@@ -154,7 +154,7 @@ def test_names_that_no_shard_has_are_refused(tmp_path: Path, name: str) -> None:
     path = shard(tmp_path / "a.tar", sample())
     with tarfile.open(path, "a") as tar:
         tar.addfile(tarfile.TarInfo(name))
-    with pytest.raises(SchemaError, match=r"leads out of|another kind|has image twice"):
+    with pytest.raises(SchemaError, match=r"path outside|another kind|has image twice"):
         items(path)
 
 
@@ -169,7 +169,7 @@ def test_links_and_devices_are_refused(tmp_path: Path, kind: bytes) -> None:
 
 
 def test_samples_beyond_all_known_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(SchemaError, match="no published one is so large"):
+    with pytest.raises(SchemaError, match="more than any published one"):
         items(shard(tmp_path / "a.tar", {"0.image.npy.gz": bytes(2 << 20)}))
     with pytest.raises(SchemaError, match="sample 0 takes more than"):
         items(shard(tmp_path / "a.tar", {f"0.f{i}.npy.gz": bytes(1 << 18) for i in range(6)}))
