@@ -1,6 +1,6 @@
-"""``predictions.h5``: what a model inferred for a split, one row per scene.
+"""``predictions.h5``: the predictions of a model for a split, one row per scene.
 
-Layout: ``key`` (UTF-8), ``mask u8[N, H, W]`` and, as far as they were stored, ``step_mask u8[N, T+1, H, W]``,
+Arrays: ``key`` (UTF-8), ``mask u8[N, H, W]`` and, if they were stored, ``step_mask u8[N, T+1, H, W]``,
 ``soft_mask f16[N, K, H, W]``, ``component u8[N, K, H, W, 3]``, ``reconstruction f32[N, H, W, 3]``,
 ``latent_loc`` and ``latent_scale f32[N, K, Z]``, ``elbo``, ``nll`` and ``kl f32[N, T+1]`` (nats per image).
 Meanings as in :class:`iodine_kit.records.PredictionBatch`.
@@ -26,7 +26,7 @@ OPTIONAL = tuple(field.name for field in fields(PredictionBatch) if field.name n
 
 
 class PredictionWriter:
-    """Appends batches to a new file of ``count`` scenes; the first batch decides which fields it has."""
+    """Appends batches to a new file of ``count`` scenes; the first batch decides which fields the file has."""
 
     def __init__(self, path: Path, count: int) -> None:
         self._file = h5py.File(path, "w", libver=("v108", "v108"))
@@ -35,7 +35,7 @@ class PredictionWriter:
         self._path, self._count, self._row = path, count, 0
 
     def append(self, batch: PredictionBatch) -> None:
-        """Write the next scenes; raises :class:`iodine_kit.errors.StorageError` if the disk is too full for all."""
+        """Write the next scenes; raises :class:`iodine_kit.errors.StorageError` if the disk is too small for all."""
         if self._row == 0:
             given = (getattr(batch, name) for name in ("mask", *OPTIONAL))
             row = sum(value.nbytes for value in given if value is not None) // len(batch.keys)
@@ -58,7 +58,7 @@ class PredictionWriter:
 
 
 class PredictionReader:
-    """Reads slices of a predictions file; raises :class:`CorruptDataError` if it is not one."""
+    """Reads slices of a predictions file; raises :class:`CorruptDataError` for any other file."""
 
     def __init__(self, path: Path) -> None:
         try:
@@ -68,9 +68,11 @@ class PredictionReader:
             self._columns: dict[str, Any] = {"mask": self._file["mask"], **optional}
             for name, column in self._columns.items():
                 if column.shape[:1] != (len(self.keys),):
-                    raise KeyError(f"{name} has another number of rows than key")
+                    raise KeyError(f"'{name}' and 'key' have different numbers of rows")
         except (OSError, KeyError, AttributeError, TypeError) as error:
-            raise CorruptDataError(f"{path}: not a predictions file of iodine-kit: {error}") from None
+            raise CorruptDataError(
+                f"{path}: not a predictions file of iodine-kit ({error}); run infer or import-predictions again"
+            ) from None
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -84,7 +86,7 @@ class PredictionReader:
         return np.asarray(self._columns[name]) if name in self._columns else None
 
     def batch(self, start: int, stop: int, names: Collection[str] | None = None) -> PredictionBatch:
-        """Scenes ``start`` to ``stop - 1``; beside the masks only the fields ``names``, if any are named."""
+        """Scenes ``start`` to ``stop - 1``: the masks, and the fields ``names``, which default to all."""
         wanted = self._columns if names is None else self._columns.keys() & {"mask", *names}
         values = {name: np.asarray(self._columns[name][start:stop]) for name in wanted}
         return PredictionBatch(keys=tuple(self.keys[start:stop]), **values)

@@ -17,9 +17,9 @@ from iodine_kit.config import build
 from iodine_kit.errors import CountError, SchemaError, StorageError
 from iodine_kit.predictions.file import PREDICTIONS, PredictionWriter
 from iodine_kit.predictions.importing.config import ImportConfig
-from iodine_kit.predictions.importing.convert import batch_of
-from iodine_kit.predictions.importing.fields import Role, array_named, cast
+from iodine_kit.predictions.importing.fields import MatchedField, array_named, match_fields
 from iodine_kit.predictions.importing.keys import refuse_contradiction, rows_by_key, rows_in_order, texts
+from iodine_kit.predictions.importing.values import batch_of
 from iodine_kit.predictions.readers import READERS, Column, reader_of
 from iodine_kit.progress import Reporter
 from iodine_kit.runner import Context, Facts, Inputs, Job, Tables
@@ -39,7 +39,7 @@ class _Import:
 
     config: ImportConfig
     reader: str
-    roles: Mapping[str, Role]
+    roles: Mapping[str, MatchedField]
     keys: list[str]
     rows: NDArray[np.int64]
     size: tuple[int, int]
@@ -60,7 +60,7 @@ def plan(tables: Tables, inputs: Inputs, context: Context, source: Path) -> Job:
     columns = plugin.columns(source)
     info = dataset_info(dataset)
     known = _known(dataset, config)
-    roles = cast(str(source), columns, config, info)
+    roles = match_fields(str(source), columns, config, info)
     count = next(iter(roles.values())).sizes["N"]
     first = f"the first {config.scenes} scenes of " if config.scenes else ""
     rows = _rows(source, columns, config, known, count, f"{first}split '{config.split}' of {dataset.path}", reporter)
@@ -121,7 +121,11 @@ def _rows(
 
 
 def _note_arrays(
-    source: Path, columns: Mapping[str, Column], roles: Mapping[str, Role], config: ImportConfig, reporter: Reporter
+    source: Path,
+    columns: Mapping[str, Column],
+    roles: Mapping[str, MatchedField],
+    config: ImportConfig,
+    reporter: Reporter,
 ) -> None:
     read = ", ".join(f"{role.name} {list(role.column.shape)} as {field}" for field, role in roles.items())
     unused = sorted(set(columns) - {role.name for role in roles.values()} - {config.key})
@@ -139,7 +143,7 @@ def _make(work: _Import, out: Path, reporter: Reporter) -> Facts:
             writer.append(batch)
             advance(len(rows))
     planes = [role.sizes["K"] for role in work.roles.values() if "K" in role.sizes]
-    arrays = {field: {"name": role.name, "axes": role.layout.axes} for field, role in work.roles.items()}
+    arrays = {field: {"name": role.name, "axes": role.axes} for field, role in work.roles.items()}
     if planes and highest >= planes[0]:
         place = work.roles["mask"].place
         raise SchemaError(f"{place}: a label is {highest} after import.first_label, and there are {planes[0]} slots")
@@ -167,7 +171,7 @@ def _resized(work: _Import) -> str:
     )
 
 
-def _batch_size(roles: Mapping[str, Role]) -> int:
+def _batch_size(roles: Mapping[str, MatchedField]) -> int:
     row = sum(role.column.dtype.itemsize * int(np.prod(role.column.shape[1:])) for role in roles.values())
     return max(1, min(256, _BATCH_BYTES // max(1, _COPIES * row)))
 

@@ -1,1 +1,5 @@
-"""Parts of the stage ``import-predictions``: what arrays of others mean, in which order, and whether they may be so."""
+"""Third-party predictions: match arrays to fields, rows to scenes, and check every value.
+
+`config` is the mapping that a user writes, `fields` matches arrays to fields, `keys` matches rows to scenes, and
+`values` turns rows into batches of predictions.
+"""

@@ -1,4 +1,4 @@
-"""The table [import]: which arrays of a file are what, and how they are to be read."""
+"""The table [import]: which arrays of a file are which fields, and how to read them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ Values = Literal["probabilities", "logits", "one-hot"]
 Colours = Literal["by-dtype", "unit", "bytes", "signed"]
 Name = Annotated[str | None, NoneAsText]
 FIELDS = ("mask", "soft_mask", "reconstruction", "component", "latent_loc", "latent_scale", "elbo", "nll", "kl")
+MAX_SLOTS = 255
+"""Largest number of slots; they are numbered from 0."""
 
 
 def _mask_axes(axes: str | None) -> str | None:
@@ -27,7 +29,7 @@ def _permutation(axes: str, of: str) -> str:
 
 
 class ImportConfig(Config):
-    """How others' predictions are read.
+    """How third-party predictions are read.
 
     Attributes:
         model: name of the model in results. Commands default to the name of the file.

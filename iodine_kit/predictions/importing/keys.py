@@ -1,4 +1,4 @@
-"""Which row of a file is which scene of a split. A doubt is refused: scores of other scenes look like real ones."""
+"""Which row of a file is which scene of a split. Ambiguous rows are refused: scores of wrong scenes look plausible."""
 
 from __future__ import annotations
 
@@ -19,64 +19,62 @@ def texts(column: Column, place: str) -> list[str]:
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim != 1 or values.dtype.kind not in "OSUiu":
-        raise SchemaError(
-            f"{place}: keys are texts, one for each scene, and this is {values.dtype}{list(values.shape)}"
-        )
+        raise SchemaError(f"{place}: keys are one text per scene, but this is {values.dtype}{list(values.shape)}")
     try:
         return [value.decode() if isinstance(value, bytes) else str(value) for value in values.tolist()]
     except UnicodeDecodeError:
-        raise SchemaError(f"{place}: these keys are not UTF-8; write them as such") from None
+        raise SchemaError(f"{place}: these keys are not UTF-8; write them as UTF-8") from None
 
 
 def rows_by_key(
     keys: Sequence[str], known: Sequence[str], place: str, where: str, reporter: Reporter
 ) -> NDArray[np.int64]:
-    """The row of every scene of a split, ``int64[len(known)]``; another order than the split's is told.
+    """The row of every scene of a split, ``int64[len(known)]``.
 
     Args:
-        keys: as they stand in the file called ``place``.
-        known: those that have to be there, of the split called ``where``.
-        reporter: is told when rows change places.
+        keys: in the order of the file ``place``.
+        known: the required keys, of the split ``where``.
+        reporter: gets a note if the order differs from the split's.
 
     Raises:
-        SchemaError: if a key is there twice, is none of the split's, or is missing.
+        SchemaError: a key occurs twice, is not in the split, or is missing.
     """
     twice = next((key for key, times in Counter(keys).items() if times > 1), None)
     if twice is not None:
-        raise SchemaError(f"{place}: the key '{twice}' occurs more than once; every scene has one row")
+        raise SchemaError(f"{place}: the key '{twice}' occurs more than once; write one row per scene")
     row = {key: number for number, key in enumerate(keys)}
-    strangers = [key for key in keys if key not in set(known)] if row.keys() - set(known) else []
-    if strangers:
+    unknown = [key for key in keys if key not in set(known)] if row.keys() - set(known) else []
+    if unknown:
         raise SchemaError(
-            f"{place}: {len(strangers)} keys are not of {where}, such as '{strangers[0]}'; its keys are like "
-            f"'{known[0]}', or say import.order = 'dataset' if the rows are in its order"
+            f"{place}: {len(unknown)} keys are not in {where}, such as '{unknown[0]}'; its keys are like "
+            f"'{known[0]}'. If the rows are in its order, set import.order = 'dataset'"
         )
     missing = [key for key in known if key not in row]
     if missing:
         raise SchemaError(
-            f"{place}: {len(missing)} scenes of {where} are missing, such as '{missing[0]}'; predict all, or say "
-            "import.scenes = N if only the first N are meant"
+            f"{place}: {len(missing)} scenes of {where} are missing, such as '{missing[0]}'; predict all, or set "
+            "import.scenes = N for only the first N"
         )
     rows = np.array([row[key] for key in known], np.int64)
     if not np.array_equal(rows, np.arange(len(rows))):
-        reporter.note(f"{place}: its scenes are in another order than in {where}; they were put in order by their keys")
+        reporter.note(f"{place}: its scenes are in another order than in {where}; they are reordered by their keys")
     return rows
 
 
 def rows_in_order(count: int, known: Sequence[str], place: str, where: str) -> NDArray[np.int64]:
-    """The rows of a file said to be in the split's order; raises :class:`CountError` if there are not as many."""
+    """The rows of a file in the split's order; raises :class:`CountError` if it has more or fewer rows."""
     if count != len(known):
         raise CountError(
-            f"{place}: has {count} rows, and {where} has {len(known)} scenes: with import.order = 'dataset' there have "
-            "to be as many, or say import.scenes = N if only the first N are meant"
+            f"{place}: has {count} rows, but {where} has {len(known)} scenes; import.order = 'dataset' requires one "
+            "row per scene: set import.scenes = N for only the first N"
         )
     return np.arange(count)
 
 
 def refuse_contradiction(keys: Sequence[str], known: Sequence[str], place: str) -> None:
-    """Raise :class:`SchemaError` if rows said to be in the split's order have its keys in another one."""
+    """Raise :class:`SchemaError` if rows that should be in the split's order have its keys in another one."""
     if list(keys) != list(known) and set(keys) == set(known):
         raise SchemaError(
             f"{place}: its keys are the split's in another order, so import.order = 'dataset' would mix up scenes; "
-            "leave it out"
+            "remove import.order"
         )

@@ -1,7 +1,7 @@
-"""Files in which others keep what their models predicted: each module of this folder reads one kind of file.
+"""Readers of third-party predictions: each module of this folder reads one kind of file.
 
-A reader gives named columns, one row per scene, as they lie in the file; what they mean is for the stage to say. Files
-come from strangers: no pickle is opened, no link is followed, and nothing is read whole that can be read in rows.
+A reader returns named columns, one row per scene, as they are in the file; the stage decides what they mean. The origin
+of files is unknown, so readers open them with :mod:`iodine_kit.untrusted`. They read rows rather than whole arrays.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from iodine_kit.registry import Registry
 from iodine_kit.untrusted.npy import PICKLE, pickle_refused
 
 HEAD = 8
-"""Bytes from the beginning of a file by which its kind is known."""
+"""Number of bytes at the beginning of a file that identify its kind."""
 
 
 class Column(Protocol):
@@ -35,7 +35,7 @@ class Column(Protocol):
         """Of its values."""
 
     def rows(self, indices: NDArray[np.int64]) -> Array:
-        """Some rows, in the order asked for; raises :class:`CorruptDataError` if they cannot be read."""
+        """Some rows, in the given order; raises :class:`CorruptDataError` if they cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,10 @@ class PredictionsReaderPlugin(Protocol):
     """Raised whenever the same file would be read as other values."""
 
     def recognises(self, path: Path, head: bytes) -> bool:
-        """Whether it is such a file (its first :data:`HEAD` bytes are given) or folder (``head`` is empty)."""
+        """Whether it is such a file (``head`` is its first :data:`HEAD` bytes) or folder (``head`` is empty)."""
 
     def files(self, path: Path) -> list[Path]:
-        """The files that are read, sorted: their bytes identify what is imported."""
+        """The files that are read, sorted; their bytes identify the predictions."""
 
     def columns(self, path: Path) -> Mapping[str, Column]:
         """Its arrays by name; raises :class:`CorruptDataError` or :class:`SchemaError` if it has none to read."""
@@ -78,16 +78,16 @@ READERS: Registry[PredictionsReaderPlugin] = Registry(
 
 
 def reader_of(path: Path) -> str:
-    """Name of the reader that knows this file or folder.
+    """Name of the reader that recognises this file or folder.
 
     Raises:
         SourceError: there is no such file.
         CorruptDataError: it is empty.
-        SchemaError: it holds a pickle, or something that no reader knows.
+        SchemaError: it holds a pickle, or no reader recognises it.
         StorageError: the operating system refuses to read it.
     """
     if path.exists() and not (path.is_dir() or path.is_file()):
-        raise SchemaError(f"{path} is neither a file nor a folder")
+        raise SchemaError(f"{path}: neither a file nor a folder")
     head = b"" if path.is_dir() else _head(path)
     for name in READERS.names():
         if READERS.load(name).recognises(path, head):
@@ -95,7 +95,7 @@ def reader_of(path: Path) -> str:
     if head.startswith(PICKLE):
         raise pickle_refused(str(path))
     known = ", ".join(READERS.names())
-    raise SchemaError(f"{path}: no reader knows this kind of file or folder; known are: {known}")
+    raise SchemaError(f"{path}: no reader recognises this kind of file or folder; there are readers for {known}")
 
 
 def _head(path: Path) -> bytes:

@@ -1,6 +1,6 @@
-"""A ``.npz`` file: arrays by name. What is read is unpacked beside other temporary files first and mapped there.
+"""A ``.npz`` file: arrays by name. An array is unpacked into the folder for temporary files and mapped there.
 
-A deflated member can only be read from its beginning, and scenes may be wanted in another order.
+A compressed member can only be read from its beginning, but scenes may be needed in another order.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ def files(path: Path) -> list[Path]:
 
 
 def columns(path: Path) -> Mapping[str, Column]:
-    """Its arrays, each unpacked when it is first asked for.
+    """Its arrays, each unpacked when it is first used.
 
     Raises:
-        CorruptDataError: if the archive is damaged; also when an array is asked for.
-        SchemaError: if it has no arrays, or the array asked for is a pickle.
-        StorageError: if the disk has too little room to unpack.
+        CorruptDataError: the archive is damaged; also raised when an array is first used.
+        SchemaError: it has no arrays, or the array is a pickle.
+        StorageError: the disk has too little space to unpack the array.
     """
     try:
         with ZipFile(path) as archive:
@@ -48,7 +48,7 @@ def columns(path: Path) -> Mapping[str, Column]:
     except _BROKEN as error:
         raise CorruptDataError(f"{path}: this archive is truncated or altered ({error}); write it again") from error
     if not members:
-        raise SchemaError(f"{path}: an archive without arrays of NumPy; save it with numpy.savez")
+        raise SchemaError(f"{path}: an archive without NumPy arrays; save it with numpy.savez")
     return _Members(path, members)
 
 
@@ -71,7 +71,7 @@ class _Members(Mapping[str, Column]):
 
     def __getitem__(self, name: str) -> Column:
         if name not in self._unpacked:
-            place = self._folder / f"{len(self._unpacked)}.npy"  # never by its name in the archive, which is a path
+            place = self._folder / f"{len(self._unpacked)}.npy"  # never its name in the archive, which is a path
             self._unpack(self._members[name], place)
             self._unpacked[name] = ArrayColumn(map_array(place, f"{self._path}: {name}", texts=True))
         return self._unpacked[name]
