@@ -1,9 +1,9 @@
-"""Reading TensorFlow checkpoints (format V2, the tensor bundle) without TensorFlow.
+"""Read TensorFlow checkpoints (format V2, the tensor bundle) without TensorFlow.
 
 A checkpoint is a few files with one prefix: ``PREFIX.index``, a sorted table of variables, and the shards
-``PREFIX.data-00000-of-00001`` with their bytes. `files` opens a folder or one inside a zip archive, `location` finds
-the prefix, `table` reads the index and `bundle` the variables. Every block and every variable has a checksum, which is
-verified. Nothing is unpickled, evaluated or extracted.
+``PREFIX.data-00000-of-00001`` with their bytes. `files` opens a folder on disk or in a zip archive, `location` finds
+the prefix, `table` reads the index and `bundle` the variables. The checksums of all blocks and variables are verified.
+Nothing is unpickled, evaluated or extracted.
 """
 
 from iodine_kit.tensorbundle.bundle import Bundle, Variable

@@ -1,4 +1,4 @@
-"""The files of a checkpoint: those of a folder on disk, or of a folder inside a zip archive that is never extracted."""
+"""The files of a checkpoint: in a folder on disk, or in a folder of a zip archive, which is never extracted."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Protocol
 from iodine_kit.errors import CorruptDataError, SourceError, StorageError
 
 LARGEST = 1 << 30
-"""Bytes of a member of an archive that are held in memory at most; IODINE's checkpoints take 1 to 15 MB."""
+"""Largest member of an archive in bytes, because members are kept in memory; IODINE's checkpoints take 1 to 15 MB."""
 
 
 class Files(Protocol):
-    """The files that lie beside each other in one folder."""
+    """The files in one folder."""
 
     def names(self) -> list[str]:
         """Their names, sorted."""
 
     def place(self, name: str) -> str:
-        """Where a file lies, for messages."""
+        """Path of a file, for messages."""
 
     def size(self, name: str) -> int:
-        """Bytes of a file that :meth:`names` lists."""
+        """Number of bytes of a file that :meth:`names` lists."""
 
     def read(self, name: str, offset: int, length: int) -> bytes:
-        """``length`` bytes of a file from byte ``offset``; fewer if it ends before."""
+        """``length`` bytes of a file from byte ``offset``, or fewer at its end."""
 
 
 class Folder:
@@ -39,7 +39,7 @@ class Folder:
         try:
             return sorted(entry.name for entry in self.path.iterdir() if entry.is_file())
         except FileNotFoundError:
-            raise SourceError(f"{self.path}: no such folder; name a checkpoint's .index file or its folder") from None
+            raise SourceError(f"{self.path}: no such folder; give a checkpoint's .index file or its folder") from None
         except OSError as error:
             raise StorageError(f"{self.path}: cannot be read ({error.strerror}); check its permissions") from error
 
@@ -59,27 +59,27 @@ class Folder:
 
 
 class ZipFolder:
-    """The one folder of a zip archive that has a given name and holds a checkpoint, wherever in the archive it lies.
+    """The only folder of a zip archive, at any depth, that has a given name and contains a checkpoint.
 
-    Members are read into memory by their names alone: no path of the archive ever becomes a path on disk.
+    Members are read into memory by their names: no path of the archive becomes a path on disk.
 
     Raises:
-        CorruptDataError: the file is no zip archive, or a damaged or encrypted one.
-        SourceError: the file is missing, or no folder, or more than one, is called so and holds an index.
+        CorruptDataError: the file is not a zip archive, or a damaged or encrypted one.
+        SourceError: the file is missing, or not exactly one folder has this name and contains an index.
     """
 
     def __init__(self, archive: Path, folder: str) -> None:
         self._archive = archive
-        found = [info for info in self._members() if PurePosixPath(info.filename).parent.name == folder]
-        parents = sorted({PurePosixPath(i.filename).parent for i in found if i.filename.endswith(".index")})
+        members = [info for info in self._members() if PurePosixPath(info.filename).parent.name == folder]
+        parents = sorted({PurePosixPath(i.filename).parent for i in members if i.filename.endswith(".index")})
         if len(parents) != 1:
             problem = "no folder" if not parents else f"{len(parents)} folders"
-            raise SourceError(f"{archive}: {problem} '{folder}' with a checkpoint in it; fetch the archive again")
+            raise SourceError(f"{archive}: {problem} '{folder}' with a checkpoint; download the archive again")
         self._infos: dict[str, zipfile.ZipInfo] = {}
-        for info in found:
+        for info in members:
             path = PurePosixPath(info.filename)
             if path.parent == parents[0] and self._infos.setdefault(path.name, info) is not info:
-                raise CorruptDataError(f"{archive}: holds '{info.filename}' twice; fetch the archive again")
+                raise CorruptDataError(f"{archive}: contains '{info.filename}' twice; download the archive again")
         self._read: tuple[str, bytes] = ("", b"")
 
     def names(self) -> list[str]:
@@ -93,7 +93,7 @@ class ZipFolder:
         return self._infos[name].file_size
 
     def read(self, name: str, offset: int, length: int) -> bytes:
-        if self._read[0] != name:  # one member is kept, because variables are read in the order in which they lie
+        if self._read[0] != name:  # one member is kept, because variables are read in their stored order
             self._read = (name, self._inflate(self._infos[name]))
         return self._read[1][offset : offset + length]
 
@@ -104,18 +104,19 @@ class ZipFolder:
         except FileNotFoundError:
             raise SourceError(f"{self._archive}: no such file; check the path given as --source") from None
         except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-            reason = f"not a zip archive that can be read ({error})"
-            raise CorruptDataError(f"{self._archive}: {reason}; fetch it again") from None
+            raise CorruptDataError(f"{self._archive}: no readable zip archive ({error}); download it again") from None
         except OSError as error:
-            raise StorageError(f"{self._archive}: cannot be read ({error.strerror or error})") from error
+            raise StorageError(
+                f"{self._archive}: cannot be read ({error.strerror or error}); check the disk"
+            ) from error
 
     def _inflate(self, info: zipfile.ZipInfo) -> bytes:
         place = f"{self._archive}: {info.filename}"
         if info.file_size > LARGEST:
-            raise CorruptDataError(f"{place} says it has {info.file_size} bytes, more than a checkpoint of IODINE can")
+            raise CorruptDataError(f"{place}: states {info.file_size} bytes, too many for a checkpoint of IODINE")
         try:
             with zipfile.ZipFile(self._archive) as archive, archive.open(info) as file:
                 return file.read(info.file_size)
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, OSError) as error:
-            reason = f"cannot be inflated ({error}); fetch the archive again"  # RuntimeError: it is encrypted
-            raise CorruptDataError(f"{place} {reason}") from None
+            reason = f"cannot be decompressed ({error}); download the archive again"  # RuntimeError: it is encrypted
+            raise CorruptDataError(f"{place}: {reason}") from None

@@ -1,4 +1,4 @@
-"""Finding a checkpoint from what a person names: its index, its prefix, one of its files, or the folder it lies in."""
+"""Find a checkpoint from a given path: its index, its prefix, one of its files, or its folder."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from iodine_kit.tensorbundle.bundle import INDEX
 from iodine_kit.tensorbundle.files import Files, Folder
 
 STATE = "checkpoint"
-"""TensorFlow's note beside checkpoints of which one is the latest; text that is only searched for a name."""
+"""TensorFlow's file with the name of the latest checkpoint; it is only searched for that name."""
 _LONGEST_STATE = 1 << 16
 _LATEST = re.compile(rb'^model_checkpoint_path:\s*"([^"\n]*)"', re.M)
 _OF_A_CHECKPOINT = re.compile(r"\.index|\.meta|\.data-\d{5}-of-\d{5}")
 
 
 def locate(path: Path) -> tuple[Folder, str]:
-    """Return the folder of the checkpoint that ``path`` names, and its prefix.
+    """Return the folder and the prefix of the checkpoint that ``path`` means.
 
     Raises:
-        SourceError: there is none, or a folder holds several and does not say which is the latest.
+        SourceError: there is none, or a folder has several and does not say which is the latest.
     """
     if path.is_dir():
         return Folder(path), only_prefix(Folder(path), str(path))
@@ -31,16 +31,16 @@ def locate(path: Path) -> tuple[Folder, str]:
     if not path.with_name(prefix + INDEX).is_file():
         if path.is_file() and prefix == path.name:
             raise SourceError(
-                f"{path}: no file of a TensorFlow checkpoint; name its .index file, its prefix or its folder"
+                f"{path}: not a file of a TensorFlow checkpoint; give its .index file, its prefix or its folder"
             )
         raise SourceError(
-            f"{path.with_name(prefix + INDEX)}: no such file; name a checkpoint's .index file or its folder"
+            f"{path.with_name(prefix + INDEX)}: no such file; give a checkpoint's .index file or its folder"
         )
     return Folder(path.parent), prefix
 
 
 def only_prefix(files: Files, place: str) -> str:
-    """The prefix of the one checkpoint in a folder, or of that which TensorFlow noted as the latest of several."""
+    """The prefix of the only checkpoint in a folder, or of the one that TensorFlow recorded as the latest."""
     names = files.names()
     prefixes = [name.removesuffix(INDEX) for name in names if name.endswith(INDEX)]
     if len(prefixes) > 1 and STATE in names and (latest := _latest(files)) in prefixes:
@@ -48,12 +48,12 @@ def only_prefix(files: Files, place: str) -> str:
     if len(prefixes) == 1:
         return prefixes[0]
     if not prefixes:
-        raise SourceError(f"{place}: holds no checkpoint of format V2 (no .index file); name the folder of one")
+        raise SourceError(f"{place}: has no checkpoint of format V2 (no .index file); give a folder that has one")
     listed = ", ".join(prefixes[:4]) + (", …" if len(prefixes) > 4 else "")
-    raise SourceError(f"{place}: holds {len(prefixes)} checkpoints ({listed}); name the .index file of one")
+    raise SourceError(f"{place}: has {len(prefixes)} checkpoints ({listed}); give the .index file of one")
 
 
 def _latest(files: Files) -> str:
-    """What the state file calls the latest checkpoint: the last part of its path, for folders may have been moved."""
-    found = _LATEST.search(files.read(STATE, 0, _LONGEST_STATE))
-    return re.split(rb"[/\\]", found[1])[-1].decode("utf-8", "replace") if found else ""
+    """The latest checkpoint according to the state file: only the last part of its path, because folders may move."""
+    match = _LATEST.search(files.read(STATE, 0, _LONGEST_STATE))
+    return re.split(rb"[/\\]", match[1])[-1].decode("utf-8", "replace") if match else ""

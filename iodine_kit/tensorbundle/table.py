@@ -1,7 +1,7 @@
-"""The index of a checkpoint: a table of keys and values in the order of the keys, laid out like LevelDB's SSTable.
+"""The index of a checkpoint: a table of keys and values, sorted by key, with the layout of LevelDB's SSTable.
 
-A footer of 48 bytes points to an index block, which points to the data blocks. Keys are stored as what distinguishes
-them from the one before. Behind every block stand a byte that says how it is compressed and a masked CRC-32C.
+A footer of 48 bytes points to an index block, which points to the data blocks. A key is stored as its difference from
+the previous key. Every block is followed by a byte for its compression and a masked CRC-32C.
 Source: TensorFlow, ``core/lib/io/table_format.txt`` and ``format.h``.
 """
 
@@ -16,7 +16,7 @@ from iodine_kit.tfrecord.wire import WireError, varint
 
 FOOTER: Final = 48
 MAGIC: Final = 0xDB4775248B80FB57
-TRAILER: Final = 5  # bytes behind a block: compression (1) and checksum (4)
+TRAILER: Final = 5  # bytes after a block: compression (1) and checksum (4)
 _UNCOMPRESSED: Final = 0
 _COMPRESSIONS: Final = {1: "Snappy", 2: "Zlib"}
 _LONGEST_KEY: Final = 1024
@@ -33,23 +33,23 @@ def read_table(data: bytes, place: str) -> dict[bytes, bytes]:
         place: its name, for messages.
 
     Raises:
-        CorruptDataError: the file is no such table, is cut or altered, or uses a compression that is not supported.
+        CorruptDataError: the file is not such a table, is truncated or altered, or uses an unsupported compression.
     """
     if len(data) < FOOTER or int.from_bytes(data[-8:], "little") != MAGIC:
         raise CorruptDataError(
-            f"{place}: not the index of a TensorFlow checkpoint, or cut off: its last 8 bytes are not the format's "
-            "mark; fetch it again, or name the .index file of a checkpoint of format V2"
+            f"{place}: not the index of a TensorFlow checkpoint, or truncated: its last 8 bytes are not the format's "
+            "mark; download it again, or give the .index file of a checkpoint of format V2"
         )
     try:
         return dict(_entries(data, place))
     except WireError as error:
-        raise CorruptDataError(f"{place}: {error.problem} at byte {error.at}; fetch the file again") from None
+        raise CorruptDataError(f"{place}: {error.problem} at byte {error.at}; download the file again") from None
 
 
 def _entries(data: bytes, place: str) -> Iterator[tuple[bytes, bytes]]:
-    """The entries of all data blocks, whose keys have to ascend."""
+    """The entries of all data blocks, whose keys must ascend."""
     start = len(data) - FOOTER
-    _, at = _handle(data, start, len(data))  # of the meta index, which TensorFlow leaves empty
+    _, at = _handle(data, start, len(data))  # the meta index, which is empty in TensorFlow's files
     index, _ = _handle(data, at, len(data))
     before, count = None, 0
     for _, value in _block(data, index, place):
@@ -58,7 +58,7 @@ def _entries(data: bytes, place: str) -> Iterator[tuple[bytes, bytes]]:
             count += 1
             if (before is not None and key <= before) or count > _MOST_ENTRIES:
                 reason = "keys do not ascend" if count <= _MOST_ENTRIES else f"more than {_MOST_ENTRIES:,} entries"
-                raise CorruptDataError(f"{place}: {reason} in the index; fetch the file again")
+                raise CorruptDataError(f"{place}: {reason} in the index; download the file again")
             before = key
             yield key, content
 
@@ -68,10 +68,10 @@ def _block(data: bytes, handle: Handle, place: str) -> Iterator[tuple[bytes, byt
     start, length = handle
     end = start + length
     if end + TRAILER > len(data) - FOOTER:
-        raise CorruptDataError(f"{place}: a block at byte {start} reaches beyond the file's end; fetch the file again")
+        raise CorruptDataError(f"{place}: the block at byte {start} exceeds the file; download the file again")
     stored = int.from_bytes(data[end + 1 : end + TRAILER], "little")
     if masked_crc32c(data[start : end + 1]) != stored:
-        raise CorruptDataError(f"{place}: the checksum of the block at byte {start} does not fit; fetch the file again")
+        raise CorruptDataError(f"{place}: checksum mismatch in the block at byte {start}; download the file again")
     if data[end] != _UNCOMPRESSED:
         name = _COMPRESSIONS.get(data[end], f"kind {data[end]}")
         raise CorruptDataError(

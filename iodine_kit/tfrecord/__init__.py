@@ -1,8 +1,9 @@
 """Reading and writing TFRecord files of ``tf.train.Example`` messages, such as DeepMind's multi_object_datasets.
 
-A file's bytes pass through four modules: `compression` inflates them, `framing` cuts them into records and verifies
-their checksums, `example` parses a record into features (`wire` knows protobuf's encoding), and `reader` gives them
-the dtypes and shapes asked for. `serialize` and `writer` go the other way. Neither TensorFlow nor protobuf is needed.
+A file's bytes pass through four modules: `compression` decompresses them, `framing` splits them into records and
+verifies their checksums, `example` parses a record into features (`wire` implements protobuf's encoding), and `reader`
+converts them to the requested dtypes and shapes. `fixed_layout` is a faster way for records with a known layout.
+`serialize` and `writer` write files. Neither TensorFlow nor protobuf is needed.
 """
 
 from iodine_kit.tfrecord.checksum import masked_crc32c

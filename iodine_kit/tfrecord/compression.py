@@ -1,4 +1,4 @@
-"""Telling how a TFRecord file is compressed from its first bytes, and inflating it in constant memory."""
+"""Detect the compression of a TFRecord file from its first bytes, and decompress it in constant memory."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Compression = Literal["gzip", "zlib", "none"]
 
 WINDOW_BITS: Final = {"gzip": 31, "zlib": 15}  # zlib's code for the two containers
 _COMPRESSED_CHUNK: Final = 1 << 16
-# Stays in a core's cache on the way from zlib to the record, and in the heap: were megabytes inflated at a time, the
-# system would map and clear them anew for every record, which takes as long as to inflate them.
+# So small that it stays in a core's cache between zlib and the record, and in the heap. For megabytes at a time, the
+# system would map and clear memory again for every record, which takes as long as decompression.
 _INFLATED_CHUNK: Final = 1 << 18
 _HEAD: Final = 12  # bytes: a plain file's first length (8) and its checksum (4)
 
 
 def _fastest() -> Any:
-    """The module that inflates: zlib-ng where it is installed (extra ``fast``), which gives the same bytes sooner."""
+    """The module that decompresses: zlib-ng if it is installed (extra ``fast``), which gives the same bytes faster."""
     try:
         return importlib.import_module("zlib_ng.zlib_ng")
     except ImportError:
@@ -36,10 +36,10 @@ _zlib: Final = _fastest()
 
 
 class InflateError(CorruptDataError):
-    """A compressed stream is truncated or altered; ``problem`` says which, without the file's name."""
+    """A compressed stream is truncated or altered; ``problem`` describes it without the file's name."""
 
     def __init__(self, path: Path, problem: str) -> None:
-        super().__init__(path, problem)  # both, so that the error survives the way back from a worker process
+        super().__init__(path, problem)  # both, so that the error can be sent from a worker process
         self.path = path
         self.problem = problem
 
@@ -48,7 +48,7 @@ class InflateError(CorruptDataError):
 
 
 class _Inflater(io.RawIOBase):
-    """The inflated bytes of every member of a GZIP or ZLIB file; zlib itself verifies each member's checksum."""
+    """The decompressed bytes of all members of a GZIP or ZLIB file; zlib verifies the checksum of each member."""
 
     def __init__(self, file: io.BufferedReader, path: Path, compression: Literal["gzip", "zlib"]) -> None:
         self._file = file
@@ -74,7 +74,7 @@ class _Inflater(io.RawIOBase):
         super().close()
 
     def _compressed_bytes_left(self) -> bool:
-        """Make compressed bytes pending; return False at the file's end, which only a finished member may meet."""
+        """Fill ``_pending``; return False at the end of the file, where the last member must be complete."""
         self._fill()
         while self._member.eof and self._pending:
             self._pending = self._pending.lstrip(b"\0")  # tape and block devices pad files with zeros
@@ -82,8 +82,8 @@ class _Inflater(io.RawIOBase):
                 self._member = _zlib.decompressobj(self._window_bits)
             self._fill()
         if not self._pending and not self._member.eof:
-            problem = f"the {self._name} stream breaks off after {self._file.tell()} compressed bytes"
-            raise InflateError(self._path, f"{problem}; the file is incomplete, fetch it again")
+            problem = f"the {self._name} stream is truncated after {self._file.tell()} compressed bytes"
+            raise InflateError(self._path, f"{problem}; the file is incomplete, download it again")
         return bool(self._pending)
 
     def _fill(self) -> None:
@@ -96,13 +96,13 @@ class _Inflater(io.RawIOBase):
         except _zlib.error as error:
             reason = str(error).rpartition(": ")[2]
             problem = f"the {self._name} stream is altered before compressed byte {self._file.tell()} ({reason})"
-            raise InflateError(self._path, f"{problem}; fetch the file again") from error
+            raise InflateError(self._path, f"{problem}; download the file again") from error
         self._pending = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
         return inflated
 
 
 def sniff(path: Path) -> Compression:
-    """Return how the TFRecord file ``path`` is compressed, judged by its first 12 bytes.
+    """Return the compression of the TFRecord file ``path``, detected from its first 12 bytes.
 
     Raises:
         SourceError: there is no such file.
@@ -114,13 +114,13 @@ def sniff(path: Path) -> Compression:
 
 
 def open_inflated(path: Path) -> io.BufferedReader:
-    """Open the TFRecord file ``path`` for reading its inflated bytes; memory stays flat however long it is.
+    """Open the TFRecord file ``path`` to read its decompressed bytes, in constant memory for any length.
 
-    A file may consist of several GZIP or ZLIB members. Close the stream, or use it as a context manager.
+    A file may have several GZIP or ZLIB members. Close the stream, or use it as a context manager.
 
     Raises:
         SourceError, StorageError, CorruptDataError: as `sniff`.
-        InflateError: while reading, a CorruptDataError, where the compressed stream is truncated or altered.
+        InflateError: while reading; a CorruptDataError: the compressed stream is truncated or altered.
     """
     file = _open(path)
     try:
@@ -137,9 +137,9 @@ def _open(path: Path) -> io.BufferedReader:
     try:
         return path.open("rb")
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise SourceError(f"{path}: no such file; check the path or fetch the data set first") from error
+        raise SourceError(f"{path}: no such file; check the path or download the data set first") from error
     except IsADirectoryError as error:
-        raise SourceError(f"{path}: this is a folder; name the TFRecord file in it") from error
+        raise SourceError(f"{path}: this is a folder; give a TFRecord file in it") from error
     except OSError as error:
         raise StorageError(f"{path}: cannot be read ({error.strerror or error}); check its permissions") from error
 
@@ -149,7 +149,7 @@ def _sniff_open(file: io.BufferedReader, path: Path) -> Compression:
         head = file.peek(_HEAD)[:_HEAD]
     except OSError as error:
         raise StorageError(f"{path}: cannot be read ({error.strerror or error}); check the disk") from error
-    # A plain file's length may begin with the magic bytes of GZIP or ZLIB, so its checksum is asked first.
+    # A plain file's length may begin with the magic bytes of GZIP or ZLIB, so its checksum is tested first.
     if len(head) == _HEAD and masked_crc32c(head[:8]) == int.from_bytes(head[8:], "little"):
         return "none"
     if head[:2] == b"\x1f\x8b":

@@ -1,10 +1,10 @@
-"""Parsing ``tf.train.Example`` messages without TensorFlow or protobuf.
+"""Parse ``tf.train.Example`` messages without TensorFlow or protobuf.
 
 Example { Features features = 1 }, Features { map<string, Feature> feature = 1 }, and a Feature holds one of
 BytesList (1), FloatList (2) and Int64List (3), each with a repeated ``value = 1``.
 
-DeepMind's files store a uint8 array as a BytesList with one entry per byte, ``0a 01 XX`` repeated. Such a list is
-taken as every third byte of the buffer; any other goes through the generic parser.
+DeepMind's files store a uint8 array as a BytesList with one entry per byte, ``0a 01 XX`` repeated. From such a list,
+every third byte of the buffer is taken; any other list is parsed entry by entry.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ _ONE_BYTE_ENTRY: Final = 0x010A  # the tag 0a of field 1 and the length 1, as a 
 
 
 def parse_example(payload: bytes) -> dict[str, Feature]:
-    """Return the features of a serialised ``tf.train.Example`` by name, in the order in which they stand.
+    """Return the features of a serialised ``tf.train.Example`` by name, in the order of the message.
 
-    As protobuf does: keys in any order, unknown fields skipped, numbers packed or not, the last of repeated keys.
+    As in protobuf, keys may have any order, unknown fields are skipped, numbers may be packed or not, and the last of
+    repeated keys counts.
 
     Raises:
-        WireError: the payload is malformed; a CorruptDataError that names the byte within the record.
+        WireError: a CorruptDataError that names the byte in the record: the payload is malformed.
     """
     features: dict[str, Feature] = {}
     for entry in _submessages(payload, _submessages(payload, [(0, len(payload))])):
@@ -41,7 +42,7 @@ def parse_example(payload: bytes) -> dict[str, Feature]:
 
 
 def _submessages(payload: bytes, spans: Iterable[Span]) -> Iterator[Span]:
-    """Yield the contents of every field 1 that has a length, of a message whose parts are ``spans``."""
+    """Yield the content of every length-delimited field 1 of a message whose parts are ``spans``."""
     for start, end in spans:
         for number, wire, first, behind in fields(payload, start, end):
             if number == 1 and wire == LENGTH:
@@ -50,7 +51,7 @@ def _submessages(payload: bytes, spans: Iterable[Span]) -> Iterator[Span]:
 
 def _map_entry(payload: bytes, entry: Span) -> Feature:
     start, end = entry
-    # Nearly all: a short key, and behind it the value. Nothing but the time depends on this being tried first.
+    # Most entries: a short key followed by the value. Trying this first only saves time.
     if start + 1 < end and payload[start] == _KEY_TAG and payload[start + 1] < 0x80:
         behind_key = start + 2 + payload[start + 1]
         number, first = sole_field(payload, behind_key, end)
@@ -74,7 +75,7 @@ def _name(payload: bytes, start: int, end: int) -> str:
 
 
 def _feature(payload: bytes, name: str, messages: list[Span]) -> Feature:
-    """Read a Feature given in parts: protobuf merges lists of one kind, and of several kinds the last one counts."""
+    """Read a Feature given in parts. As in protobuf, lists of one kind are merged; of several kinds the last counts."""
     kind, lists = _lists(payload, messages)
     if kind == "float":
         return Feature(name, kind, _floats(payload, lists))
@@ -108,13 +109,13 @@ def _bytes(payload: bytes, lists: list[Span]) -> tuple[Bytes, frozenset[int]]:
 
 
 def one_byte_entries(payload: bytes, start: int, end: int) -> Bytes | None:
-    """Return every third byte of a BytesList if each of its entries is one byte, else None; nothing is copied."""
+    """Return every third byte of a BytesList, without a copy, if each entry is one byte; otherwise None."""
     count, rest = divmod(end - start, 3)
     if rest or not count:
         return None
     # Tag and length are compared as one unaligned 16-bit number, five times as fast as two columns of bytes.
     prefixes = np.ndarray((count,), dtype="<u2", buffer=payload, offset=start, strides=(3,))
-    if np.count_nonzero(prefixes == _ONE_BYTE_ENTRY) < count:  # a third of the time of all() for a short list
+    if np.count_nonzero(prefixes == _ONE_BYTE_ENTRY) < count:  # takes a third of the time of all() for a short list
         return None
     return np.frombuffer(payload, dtype=np.uint8, count=3 * count, offset=start)[2::3]
 
@@ -130,7 +131,7 @@ def _floats(payload: bytes, lists: list[Span]) -> Floats:
         for number, wire, first, behind in fields(payload, start, end):
             if number == 1 and wire in (FIXED32, LENGTH):
                 if (behind - first) % 4:
-                    raise WireError(first, f"packed floats of {behind - first} bytes, no multiple of 4")
+                    raise WireError(first, f"packed floats of {behind - first} bytes, not a multiple of 4")
                 parts.append(payload[first:behind])
     return np.frombuffer(b"".join(parts), _FLOAT).astype(np.float32, copy=False)
 

@@ -25,7 +25,7 @@ class Feature:
         kind: which list it holds; ``"empty"`` if none.
         values: its values in order, ``[number of values]``: uint8 (all entries joined), float32 or int64. May be a
             read-only view of the record; `as_uint8`, `as_float32` and `as_int64` return arrays of their own.
-        sizes: the lengths (bytes) that occur among the entries of a bytes list.
+        sizes: the different lengths, in bytes, of the entries of a bytes list.
     """
 
     name: str
@@ -35,10 +35,10 @@ class Feature:
 
 
 def as_uint8(feature: Feature) -> Bytes:
-    """Return a bytes feature as ``uint8[number of bytes]``, stored one entry per byte or as blobs of one length.
+    """Return a bytes feature as ``uint8[number of bytes]``, stored as one entry per byte or as blobs of equal length.
 
     Raises:
-        SchemaError: the feature holds numbers, or byte strings of several lengths, whose joint would mean nothing.
+        SchemaError: the feature holds numbers, or byte strings of several lengths, which cannot be joined to an array.
     """
     _check_kind(feature, "bytes")
     if len(feature.sizes) > 1:

@@ -1,8 +1,8 @@
-"""Reading records that are laid out exactly as expected, several times as fast as parsing them.
+"""Read records with the expected layout several times as fast as by parsing them.
 
-Of a record whose features are known, with their types and numbers of elements, every byte but those of the values is
-known too, and so is its length; only the order of the features varies. What fits is read at once. What does not may
-still be a good record, or tell what is wrong with it: the parser has the last word.
+If the features of a record are known, with their types and numbers of elements, then every byte except the values is
+known, and so is the length; only the order of the features varies. A record with this layout is read at once. Any other
+record may still be valid, or the parser says what is wrong with it.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ Array = NDArray[Any]
 
 
 def read_expected(payload: bytes, fields: Mapping[str, FieldSpec]) -> dict[str, Array] | None:
-    """Return the features by name, each an array of its own, if the record is laid out as ``fields`` says."""
-    header, total, entries = _stencil(tuple(fields.items()))
+    """Return the features by name, each its own array, or None if the record does not have the layout of ``fields``."""
+    header, total, entries = _record_layout(tuple(fields.items()))
     if len(payload) != total or not payload.startswith(header):
         return None
-    at, left, found = len(header), list(entries), dict[str, Array]()
+    at, left, arrays = len(header), list(entries), dict[str, Array]()
     while left:
         fits = next((place for place, entry in enumerate(left) if payload.startswith(entry.prefix, at)), None)
         if fits is None:
@@ -38,14 +38,14 @@ def read_expected(payload: bytes, fields: Mapping[str, FieldSpec]) -> dict[str, 
         values = entry.values(payload, at)
         if values is None:
             return None
-        found[entry.name] = values
+        arrays[entry.name] = values
         at += entry.size
-    return found
+    return arrays
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """A feature: the bytes before its values, and how many bytes those take."""
+    """A feature: the bytes before its values, and the number of bytes of the values."""
 
     prefix: bytes
     name: str
@@ -53,7 +53,7 @@ class _Entry:
     size: int
 
     def values(self, payload: bytes, at: int) -> Array | None:
-        """The values that begin at byte ``at``; ``None`` if they are not one entry per byte, where they should be."""
+        """The values that begin at byte ``at``; None if uint8 values are not stored as one entry per byte."""
         if self.spec.dtype is np.float32:
             return np.frombuffer(payload, "<f4", self.size // 4, at).reshape(self.spec.shape).astype(np.float32)
         column = one_byte_entries(payload, at, at + self.size)
@@ -61,8 +61,8 @@ class _Entry:
 
 
 @lru_cache(maxsize=16)
-def _stencil(fields: tuple[tuple[str, FieldSpec], ...]) -> tuple[bytes, int, tuple[_Entry, ...]]:
-    """The bytes before all features, the length of a record, and its features; none if they are not all known."""
+def _record_layout(fields: tuple[tuple[str, FieldSpec], ...]) -> tuple[bytes, int, tuple[_Entry, ...]]:
+    """The bytes before all features, the length of a record, and its features; no features if the length varies."""
     entries, length = [], 0
     for name, spec in fields:
         if spec.dtype is np.int64:

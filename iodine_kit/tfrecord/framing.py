@@ -18,15 +18,15 @@ _FOOTER_BYTES: Final = 4
 
 
 def corrupt_record(path: Path, index: int, offset: int, problem: str) -> CorruptDataError:
-    """Return the error for record ``index`` of ``path``, found faulty at byte ``offset`` of the inflated stream."""
+    """Return the error for record ``index`` of ``path`` with a fault at byte ``offset`` of the decompressed stream."""
     return CorruptDataError(f"{path}: record {index}, byte {offset} uncompressed: {problem}")
 
 
 def read_records(path: Path) -> Iterator[tuple[int, int, bytes]]:
-    """Yield the records of a TFRecord file (GZIP, ZLIB or plain), both checksums of each verified.
+    """Yield the records of a TFRecord file (GZIP, ZLIB or plain) after verifying both checksums of each.
 
     Yields:
-        The record's number from 0, the byte of the inflated stream at which it begins, and its payload.
+        The record's number from 0, the byte of the decompressed stream at which it begins, and its payload.
 
     Raises:
         SourceError, StorageError, CorruptDataError: as :func:`read_frames` and :func:`verify`.
@@ -37,27 +37,27 @@ def read_records(path: Path) -> Iterator[tuple[int, int, bytes]]:
 
 
 def verify(path: Path, index: int, offset: int, payload: bytes, checksum: int) -> None:
-    """Raise CorruptDataError, naming record and byte, if a payload does not have the checksum stored beside it."""
-    found = masked_crc32c(payload)
-    if found != checksum:
-        raise corrupt_record(path, index, offset, _mismatch("data", found, checksum))
+    """Raise a CorruptDataError that names record and byte if a payload does not have its stored checksum."""
+    computed = masked_crc32c(payload)
+    if computed != checksum:
+        raise corrupt_record(path, index, offset, _mismatch("data", computed, checksum))
 
 
 def read_frames(path: Path) -> Iterator[tuple[int, int, bytes, int]]:
-    """Yield the records of a TFRecord file (GZIP, ZLIB or plain), only their lengths verified.
+    """Yield the records of a TFRecord file (GZIP, ZLIB or plain) after verifying only their lengths.
 
-    A record whose payload is altered can be left out this way, as the next one is still found.
+    So a caller can omit a record whose payload is altered and read the next one.
 
     Yields:
-        The record's number from 0, the byte of the inflated stream at which it begins, its payload, and the checksum
-        that :func:`verify` compares it with.
+        The record's number from 0, the byte of the decompressed stream at which it begins, its payload, and the
+        checksum that :func:`verify` compares it with.
 
     Source: TensorFlow's TFRecord framing.
 
     Raises:
         SourceError: there is no such file.
         StorageError: the operating system refuses to read it.
-        CorruptDataError: it is truncated, altered or no TFRecord file; the message names record and byte.
+        CorruptDataError: it is truncated, altered or not a TFRecord file; the message names record and byte.
     """
     with open_inflated(path) as stream:
         index = offset = 0
@@ -79,7 +79,7 @@ def read_frames(path: Path) -> Iterator[tuple[int, int, bytes, int]]:
 
 
 class _FramingError(Exception):
-    """What is wrong with a record, without its place."""
+    """A fault of a record, without its place."""
 
 
 def _read_record(stream: io.BufferedReader) -> tuple[bytes, int] | None:
@@ -88,9 +88,9 @@ def _read_record(stream: io.BufferedReader) -> tuple[bytes, int] | None:
     if not header:
         return None
     _check_complete(header, HEADER_BYTES, "length")
-    found, wanted = masked_crc32c(header[:8]), int.from_bytes(header[8:], "little")
-    if found != wanted:
-        raise _FramingError(_mismatch("length", found, wanted))
+    computed, stored = masked_crc32c(header[:8]), int.from_bytes(header[8:], "little")
+    if computed != stored:
+        raise _FramingError(_mismatch("length", computed, stored))
     (length,) = struct.unpack_from("<Q", header)
     if length > MAX_PAYLOAD_BYTES:
         raise _FramingError(f"its length of {length} bytes is above the limit of {MAX_PAYLOAD_BYTES}")
@@ -101,12 +101,12 @@ def _read_record(stream: io.BufferedReader) -> tuple[bytes, int] | None:
     return payload, int.from_bytes(footer, "little")
 
 
-def _check_complete(found: bytes, wanted: int, part: str) -> None:
-    if len(found) < wanted:
-        missing = f"truncated {part}: {len(found)} of {wanted} bytes"
-        raise _FramingError(f"{missing}; the file is incomplete, fetch it again")
+def _check_complete(data: bytes, length: int, part: str) -> None:
+    if len(data) < length:
+        missing = f"truncated {part}: {len(data)} of {length} bytes"
+        raise _FramingError(f"{missing}; the file is incomplete, download it again")
 
 
-def _mismatch(part: str, found: int, wanted: int) -> str:
-    mismatch = f"bad {part} CRC: {found:08x}, stored is {wanted:08x}"
-    return f"{mismatch}; the file is altered or no TFRecord file, fetch it again"
+def _mismatch(part: str, computed: int, stored: int) -> str:
+    mismatch = f"bad {part} CRC: {computed:08x}, stored is {stored:08x}"
+    return f"{mismatch}; the file is altered or not a TFRecord file, download it again"

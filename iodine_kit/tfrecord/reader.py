@@ -1,4 +1,4 @@
-"""From a TFRecord file to named arrays of known shapes."""
+"""Read a TFRecord file as named arrays of known shapes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from iodine_kit.tfrecord.feature import Feature, as_float32, as_int64, as_uint8
 from iodine_kit.tfrecord.framing import HEADER_BYTES, corrupt_record, read_records
 from iodine_kit.tfrecord.wire import WireError
 
-Array = NDArray[Any]  # its dtype is what the FieldSpec says, which a mapping's type cannot
+Array = NDArray[Any]  # its dtype is that of the FieldSpec, which the type of a mapping cannot express
 
 _CONVERTERS: Final[Mapping[type[np.generic], Callable[[Feature], Array]]] = {
     np.uint8: as_uint8,
@@ -28,12 +28,12 @@ _CONVERTERS: Final[Mapping[type[np.generic], Callable[[Feature], Array]]] = {
 
 @dataclass(frozen=True, eq=False, slots=True)
 class RawExample:
-    """One record as it stands in its file.
+    """One record as it is stored.
 
     Attributes:
         path: the file.
         index: the record's number, from 0.
-        offset: where the record begins in the inflated stream, in bytes.
+        offset: byte of the decompressed stream at which the record begins.
         features: by name, not yet shaped.
     """
 
@@ -45,7 +45,7 @@ class RawExample:
 
 @dataclass(frozen=True, slots=True)
 class FieldSpec:
-    """What a feature must be: ``dtype`` is np.uint8, np.float32 or np.int64; ``shape`` has no free dimensions.
+    """Type and shape of a feature: ``dtype`` is np.uint8, np.float32 or np.int64; ``shape`` has no free dimensions.
 
     Raises:
         ValueError: another dtype.
@@ -72,23 +72,23 @@ def read_examples(path: Path) -> Iterator[RawExample]:
 
 
 def parse_record(path: Path, index: int, offset: int, payload: bytes) -> RawExample:
-    """Parse record ``index`` of ``path``, which begins at byte ``offset`` of the inflated stream.
+    """Parse record ``index`` of ``path``, which begins at byte ``offset`` of the decompressed stream.
 
     Raises:
-        CorruptDataError: it is no ``tf.train.Example``; the message names record and byte.
+        CorruptDataError: it is not a ``tf.train.Example``; the message names record and byte.
     """
     try:
         features = parse_example(payload)
     except WireError as error:
-        problem = f"no tf.train.Example ({error.problem}); the file was written wrongly or is of another kind"
+        problem = f"not a tf.train.Example ({error.problem}); the file is damaged or of another kind, download it again"
         raise corrupt_record(path, index, offset + HEADER_BYTES + error.at, problem) from error
     return RawExample(path, index, offset, features)
 
 
 def decode(raw: RawExample, fields: Mapping[str, FieldSpec]) -> dict[str, Array]:
-    """Return the features named in ``fields``, each an array of its own with the dtype and shape asked for.
+    """Return the features named in ``fields``, each its own array with the requested dtype and shape.
 
-    Features that ``fields`` does not name are left alone; `check_features` refuses them.
+    Features that ``fields`` does not name are ignored; `check_features` refuses them.
 
     Raises:
         SchemaError: a feature is missing, of another kind, or has another number of elements; the message names
@@ -111,8 +111,8 @@ def check_features(raw: RawExample, expected: Collection[str]) -> None:
     missing = [name for name in expected if name not in raw.features]
     unknown = [name for name in raw.features if name not in expected]
     differences = [f"lacks {_names(missing)}"] * bool(missing) + [f"has unknown {_names(unknown)}"] * bool(unknown)
-    found = f"it has features {_names(raw.features)}"
-    raise _schema_error(raw, f"{' and '.join(differences)}; this looks like another data set's file: {found}")
+    features = f"it has features {_names(raw.features)}"
+    raise _schema_error(raw, f"{' and '.join(differences)}; this looks like another data set's file: {features}")
 
 
 def _decode_field(raw: RawExample, feature: Feature, spec: FieldSpec) -> Array:

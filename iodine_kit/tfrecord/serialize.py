@@ -1,4 +1,4 @@
-"""Writing ``tf.train.Example`` messages: the same bytes for the same arrays."""
+"""Write ``tf.train.Example`` messages: equal arrays give equal bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 def serialize_example(features: Mapping[str, NDArray[Any]], *, per_byte: bool = True) -> bytes:
     """Return arrays as a serialised ``tf.train.Example``, sorted by name, flattened in C order.
 
-    uint8 becomes a BytesList (one entry per byte as DeepMind's files have it, or one blob if ``per_byte`` is false),
+    uint8 becomes a BytesList (one entry per byte as in DeepMind's files, or one blob if ``per_byte`` is false),
     float32 a packed FloatList, int64 a packed Int64List. Shapes are not stored.
 
     Raises:
@@ -23,6 +23,7 @@ def serialize_example(features: Mapping[str, NDArray[Any]], *, per_byte: bool = 
 
 
 def map_entry(name: str, values: NDArray[Any], per_byte: bool) -> bytes:
+    """Return one entry of the map of features, without its own tag; ``ValueError`` for another dtype."""
     if values.dtype == np.uint8:
         feature = field(1, _one_byte_entries(values) if per_byte else field(1, values.tobytes()))
     elif values.dtype == np.float32:
@@ -46,7 +47,7 @@ def _packed(content: bytes) -> bytes:
 
 
 def field(number: int, content: bytes) -> bytes:
-    """Return a field that has a length."""
+    """Return a length-delimited field."""
     return b"".join((bytes([number << 3 | 2]), _varint(len(content)), content))
 
 

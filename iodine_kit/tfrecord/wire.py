@@ -22,10 +22,10 @@ Span = tuple[int, int]  # the bytes [start, end) of a buffer
 
 
 class WireError(CorruptDataError):
-    """A message contradicts the wire format at byte ``at``; ``problem`` says how, without the place."""
+    """A message contradicts the wire format at byte ``at``; ``problem`` describes it without the place."""
 
     def __init__(self, at: int, problem: str) -> None:
-        super().__init__(at, problem)  # both, so that the error survives the way back from a worker process
+        super().__init__(at, problem)  # both, so that the error can be sent from a worker process
         self.at = at
         self.problem = problem
 
@@ -34,8 +34,8 @@ class WireError(CorruptDataError):
 
 
 def varint(buffer: bytes, at: int, end: int) -> tuple[int, int]:
-    """Return the unsigned 64-bit varint at byte ``at``, minimal or not, and the position behind it."""
-    if at < end and buffer[at] < 0x80:  # nearly all are one byte long
+    """Return the unsigned 64-bit varint at byte ``at``, minimal or not, and the position after it."""
+    if at < end and buffer[at] < 0x80:  # most are one byte long
         return buffer[at], at + 1
     value = shift = 0
     for position in range(at, min(end, at + _MAX_VARINT_BYTES)):
@@ -48,18 +48,18 @@ def varint(buffer: bytes, at: int, end: int) -> tuple[int, int]:
 
 
 def fields(buffer: bytes, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield the fields of the message in ``buffer[start:end]``, in the order in which they stand.
+    """Yield the fields of the message in ``buffer[start:end]``, in their order.
 
     Yields:
-        The field's number, its wire type, and the span of its content (a length prefix left out) in the buffer.
+        The field's number, its wire type, and the span of its content (without a length prefix) in the buffer.
 
     Raises:
-        WireError: a field is truncated, reaches beyond the message, or its tag is invalid.
+        WireError: a field is truncated, extends beyond the message, or has an invalid tag.
     """
     at = start
     while at < end:
         tag = buffer[at]
-        if tag > 7 and tag & 0x87 == LENGTH:  # nearly all: one byte that says a length follows
+        if tag > 7 and tag & 0x87 == LENGTH:  # most: one byte that announces a length
             number, wire = tag >> 3, LENGTH
             length, first = varint(buffer, at + 1, end)
             behind = _inside(first, length, end)
@@ -73,7 +73,7 @@ def fields(buffer: bytes, start: int, end: int) -> Iterator[tuple[int, int, int,
 def sole_field(buffer: bytes, start: int, end: int) -> tuple[int, int]:
     """Return the number of the one field that fills ``buffer[start:end]``, and where its content begins.
 
-    Both are 0 if it is not one field with a length; then :func:`fields` tells what it is, three times as slowly.
+    Both are 0 if it is not one length-delimited field; then use :func:`fields`, which takes three times as long.
     """
     if start < end and (tag := buffer[start]) & 0x87 == LENGTH:
         length, first = varint(buffer, start + 1, end)
@@ -99,20 +99,20 @@ def _content(buffer: bytes, at: int, end: int, number: int, wire: int) -> tuple[
     if wire in (FIXED32, FIXED64):
         return at, _inside(at, 4 if wire == FIXED32 else 8, end)
     if wire == GROUP_START:
-        return at, _behind_group(buffer, at, end, number)
+        return at, _after_group(buffer, at, end, number)
     unexpected = "group that ends without a beginning" if wire == GROUP_END else f"unknown wire type {wire}"
     raise WireError(at - 1, unexpected)
 
 
 def _inside(at: int, length: int, end: int) -> int:
     if length > end - at:
-        raise WireError(at, f"field {length} bytes long where {end - at} are left")
+        raise WireError(at, f"field of {length} bytes, but {end - at} are left")
     return at + length
 
 
-def _behind_group(buffer: bytes, at: int, end: int, number: int) -> int:
-    """Return the position behind a group, protobuf's old form of nesting, which occurs in unknown fields only."""
-    opened = [number]  # a list, not recursion: hostile nesting must not exhaust the stack
+def _after_group(buffer: bytes, at: int, end: int, number: int) -> int:
+    """Return the position after a group, protobuf's old form of nesting, which occurs only in unknown fields."""
+    opened = [number]  # a list, not recursion, so that hostile nesting cannot exhaust the stack
     while opened:
         if at >= end:
             raise WireError(end, "group without an end")

@@ -1,4 +1,4 @@
-"""Writing TFRecord files: whole or not at all, and the same bytes for the same records."""
+"""Write TFRecord files: complete or not at all; equal records give equal bytes."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from iodine_kit.tfrecord.checksum import masked_crc32c
 from iodine_kit.tfrecord.compression import WINDOW_BITS, Compression
 from iodine_kit.tfrecord.framing import MAX_PAYLOAD_BYTES
 
-_LEVEL: Final = 6  # zlib's default, spelt out so that the bytes written do not follow it if it moves
+_LEVEL: Final = 6  # zlib's default, explicit so that the written bytes stay the same if it changes
 
 
 def write_records(path: Path, payloads: Iterable[bytes], compression: Compression = "gzip") -> int:
-    """Write ``payloads`` as the TFRecord file ``path`` and return how many there were.
+    """Write ``payloads`` as the TFRecord file ``path`` and return their number.
 
-    Equal payloads give equal bytes: neither time nor file name is stored. The file takes its name when it is
-    complete; after an error, what stood there before still does. Source: TensorFlow's TFRecord framing.
+    Equal payloads give equal bytes: neither time nor file name is stored. The file gets its name when it is complete;
+    after an error, an existing file is unchanged. Source: TensorFlow's TFRecord framing.
 
     Raises:
         StorageError: the operating system refuses to write.
-        CountError: no payloads and no compression, which would make a file without a byte.
+        CountError: there are no payloads and no compression, so the file would be empty.
         ValueError: a payload is above 1 GiB, which the reader refuses.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
@@ -55,7 +55,7 @@ def _write_all(path: Path, file: BinaryIO, payloads: Iterable[bytes], compressio
             file.write(packed)
         count += 1
     if not count and compression == "none":
-        raise CountError(f"{path}: there are no records to write, and without compression the file would be empty")
+        raise CountError(f"{path}: there are no records to write, so an uncompressed file would be empty")
     with _storage_errors(path):
         file.write(packer.flush())
     return count
@@ -76,7 +76,7 @@ class _Packer(Protocol):
 
 
 class _Plain:
-    """Passes bytes through."""
+    """Does not compress."""
 
     def compress(self, data: bytes, /) -> bytes:
         return data
@@ -93,7 +93,7 @@ def _packer(compression: Compression) -> _Packer:
 
 @contextmanager
 def _storage_errors(path: Path) -> Iterator[None]:
-    """Turn an operating system's refusal into a StorageError that names ``path``."""
+    """Turn an error of the operating system into a StorageError that names ``path``."""
     try:
         yield
     except OSError as error:

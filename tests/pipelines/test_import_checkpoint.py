@@ -129,7 +129,7 @@ def test_every_failure_is_one_sentence_with_its_status(iodine_kit: Command, tmp_
     for name, status, words in (
         ("nowhere", 5, "no such file"),
         (damaged, 5, "this part of the checkpoint is missing"),
-        ("cut", 6, "not the index of a TensorFlow checkpoint, or cut off"),
+        ("cut", 6, "not the index of a TensorFlow checkpoint, or truncated"),
         (nan, 7, "is missing in the checkpoint"),
         ("deepmind:clevr7", 4, "did you mean 'clevr6'"),
     ):

@@ -1,4 +1,4 @@
-"""Flat HDF5 files: object-centric-library's, and multi_object_datasets_torch's."""
+"""Flat HDF5 files of object-centric-library and of multi_object_datasets_torch."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_the_published_layout(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_channels_first_and_a_mask_per_entity(tmp_path: Path, channels: int) -> None:
+def test_channels_first_and_one_mask_per_entity(tmp_path: Path, channels: int) -> None:
     one_hot = 255 * (MASK[:, None, None, :, :, 0] == np.arange(K)[:, None, None, None]).astype(np.uint8)
     image = np.moveaxis(IMAGE[..., :channels], -1, 1)
     scenes = read(write(tmp_path / "a.hdf5", {"image": image, "mask": one_hot}))
@@ -63,7 +63,7 @@ def test_channels_first_and_a_mask_per_entity(tmp_path: Path, channels: int) -> 
     assert all((scene.mask == MASK[row, ..., 0]).all() and not scene.factors for row, scene in enumerate(scenes))
 
 
-def test_missing_rows_of_the_background_are_put_first(tmp_path: Path) -> None:
+def test_missing_rows_of_the_background_are_inserted_first(tmp_path: Path) -> None:
     factors = {name: PUBLISHED[name][:, 1:] for name in ("visibility", "color", "x")}
     for scene in read(write(tmp_path / "a.hdf5", PUBLISHED | factors)):
         assert {name: len(values) for name, values in scene.factors.items()} == {"visibility": K, "color": K, "x": K}
@@ -124,7 +124,7 @@ def test_nothing_outside_the_file_is_read(tmp_path: Path, kind: str) -> None:
         read(tmp_path / "a.hdf5")
 
 
-def test_a_row_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
+def test_a_row_that_exceeds_memory_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.hdf5", {"mask": MASK})
     with h5py.File(path, "a") as file:
         file.create_dataset("image", (N, 1 << 20, 1 << 20, 3), np.uint8, chunks=(1, 1, 1, 3))
@@ -132,7 +132,7 @@ def test_a_row_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
         read(path)
 
 
-def test_damage_names_the_row(tmp_path: Path) -> None:
+def test_the_error_for_damage_names_the_row(tmp_path: Path) -> None:
     path = write(tmp_path / "a.hdf5", PUBLISHED, compression="gzip", chunks=True)
     with h5py.File(path) as file:
         chunk = file["image"].id.get_chunk_info(0)
@@ -146,7 +146,7 @@ def test_damage_names_the_row(tmp_path: Path) -> None:
         read(tmp_path / "b.hdf5")
 
 
-def test_an_altered_file_is_opened_anew(tmp_path: Path) -> None:
+def test_an_altered_file_is_opened_again(tmp_path: Path) -> None:
     path = write(tmp_path / "a.hdf5", {"image": IMAGE, "mask": MASK})
     read(path)
     other = write(tmp_path / "b.hdf5", {"image": 255 - IMAGE, "mask": MASK, "more": MASK})
@@ -154,7 +154,7 @@ def test_an_altered_file_is_opened_anew(tmp_path: Path) -> None:
     assert (read(path)[0].image == 255 - IMAGE[0]).all()
 
 
-def test_which_file_of_a_folder(tmp_path: Path) -> None:
+def test_a_folder_must_have_exactly_one_hdf5_file(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="this folder has no file"):
         read(tmp_path)
     write(tmp_path / "a.hdf5", PUBLISHED)
@@ -171,5 +171,5 @@ def test_recognition(tmp_path: Path) -> None:
     assert addtt.recognises(path) and addtt.recognises(path.parent)
     (tmp_path / "text.h5").write_text("no HDF5")
     assert not any(map(addtt.recognises, (tmp_path / "text.h5", tmp_path / "absent")))
-    assert addtt.recognises(tmp_path / "noise.h5")  # it says that it is HDF5: reading it tells what is wrong
+    assert addtt.recognises(tmp_path / "noise.h5")  # it begins as HDF5, so reading it reports the damage
     assert not efficient_morl.recognises(path)

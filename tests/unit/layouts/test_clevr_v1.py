@@ -1,4 +1,4 @@
-"""CLEVR v1.0: words become published ids, the scene file is read piece by piece, and every gap has its sentence."""
+"""CLEVR v1.0: words become published ids, the scene file is read in chunks, and missing parts are reported."""
 
 from __future__ import annotations
 
@@ -64,11 +64,11 @@ def items(path: Path) -> list[Item]:
 
 
 def scene(item: Item) -> Scene:
-    (found,) = clevr_v1.scenes(item, "key", EXPECTED, CONFIG)
-    return found
+    (only,) = clevr_v1.scenes(item, "key", EXPECTED, CONFIG)
+    return only
 
 
-def test_items_carry_their_splits_and_the_folder_around_will_do(root: Path) -> None:
+def test_items_have_splits_and_the_parent_folder_is_accepted(root: Path) -> None:
     assert clevr_v1.recognises(root) and clevr_v1.recognises(root.parent)
     assert [item.split for item in items(root)] == ["train", "train", "val", "test"]
     assert items(root) == items(root.parent)
@@ -76,13 +76,13 @@ def test_items_carry_their_splits_and_the_folder_around_will_do(root: Path) -> N
 
 
 def test_words_become_the_ids_of_clevr_with_masks(root: Path) -> None:
-    found = scene(items(root)[0])
-    assert {name: (v.dtype, v.shape) for name, v in found.factors.items()} == {
+    decoded = scene(items(root)[0])
+    assert {name: (v.dtype, v.shape) for name, v in decoded.factors.items()} == {
         name: (np.dtype(spec.dtype), spec.shape)
         for name, spec in clevr.SCHEMAS["clevr"].items()
         if name not in ("image", "mask")
     }
-    rows = {name: found.factors[name][:4].tolist() for name in ("color", "size", "shape", "material", "visibility")}
+    rows = {name: decoded.factors[name][:4].tolist() for name in ("color", "size", "shape", "material", "visibility")}
     assert rows == {
         "color": [0, 3, 5, 0],
         "size": [0, 2, 1, 0],
@@ -90,22 +90,22 @@ def test_words_become_the_ids_of_clevr_with_masks(root: Path) -> None:
         "material": [0, 2, 1, 0],
         "visibility": [1, 1, 1, 0],
     }
-    place = [found.factors[name][1] for name in ("x", "y", "z", "rotation")]
+    place = [decoded.factors[name][1] for name in ("x", "y", "z", "rotation")]
     assert place == [np.float32(value) for value in (1.5, -2, 0.35, 30.5)]
-    assert found.factors["pixel_coords"][:3].tolist() == [[0, 0, 0], [240, 160, 9.75], [240, 160, 9.75]]
+    assert decoded.factors["pixel_coords"][:3].tolist() == [[0, 0, 0], [240, 160, 9.75], [240, 160, 9.75]]
 
 
 def test_images_are_rgb_and_masks_are_empty(root: Path) -> None:
-    found = scene(items(root)[1])
-    assert found.image.shape == (320, 480, 3) and (found.image == (1, 20, 30)).all()
-    assert not found.mask.any()
+    decoded = scene(items(root)[1])
+    assert decoded.image.shape == (320, 480, 3) and (decoded.image == (1, 20, 30)).all()
+    assert not decoded.mask.any()
 
 
-def test_nothing_is_known_of_the_test_split(root: Path) -> None:
+def test_factors_of_the_test_split_are_zero(root: Path) -> None:
     assert not any(values.any() for values in scene(items(root)[-1]).factors.values())
 
 
-# The scene file, piece by piece
+# The scene file in chunks
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 7, 64])
@@ -130,7 +130,7 @@ VALUES = st.recursive(
     ascii_only=st.booleans(),
     chunk=st.integers(1, 40),
 )
-def test_it_reads_what_json_reads(
+def test_it_reads_the_same_as_json(
     tmp_path: Path, before: Any, entries: list[Any], indent: int | None, ascii_only: bool, chunk: int
 ) -> None:
     path = tmp_path / "scenes.json"
@@ -141,7 +141,7 @@ def test_it_reads_what_json_reads(
         assert list(clevr_v1._entries(path)) == json.loads(path.read_text("utf-8"))["scenes"]
 
 
-def test_every_truncation_is_told(root: Path) -> None:
+def test_every_truncation_is_refused(root: Path) -> None:
     path = root / "scenes" / "CLEVR_val_scenes.json"
     text = path.read_text("utf-8")
     for length in range(len(text)):
@@ -150,7 +150,7 @@ def test_every_truncation_is_told(root: Path) -> None:
             items(root)
 
 
-def test_a_long_file_of_nonsense_is_not_read_to_its_end(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_invalid_file_is_not_read_to_its_end(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clevr_v1, "_CHUNK", 100)
     monkeypatch.setattr(clevr_v1, "_LONGEST", 1000)
     path = root / "scenes" / "CLEVR_val_scenes.json"
@@ -159,10 +159,10 @@ def test_a_long_file_of_nonsense_is_not_read_to_its_end(root: Path, monkeypatch:
         items(root)
 
 
-# What is wrong with a source
+# Faulty sources
 
 
-def test_bytes_that_are_no_text(root: Path) -> None:
+def test_bytes_that_are_not_text(root: Path) -> None:
     path = root / "scenes" / "CLEVR_val_scenes.json"
     path.write_bytes(b'{"info": "\xff\xfe"}')
     with pytest.raises(CorruptDataError, match=r"CLEVR_val_scenes\.json: is not UTF-8"):
@@ -178,7 +178,7 @@ def test_bytes_that_are_no_text(root: Path) -> None:
         ([[]], SchemaError, "entry 0 has no 'image_filename'"),
     ],
 )
-def test_images_and_entries_belong_together(
+def test_every_image_has_one_entry_and_every_entry_an_image(
     root: Path, entries: list[Any], error: type[Exception], problem: str
 ) -> None:
     save_scenes(root, "val", entries)
@@ -186,7 +186,7 @@ def test_images_and_entries_belong_together(
         items(root)
 
 
-def test_another_json_file(root: Path) -> None:
+def test_another_json_file_is_refused(root: Path) -> None:
     (root / "scenes" / "CLEVR_val_scenes.json").write_text('{"info": {}, "questions": []}')
     with pytest.raises(SchemaError, match="has no 'scenes'"):
         items(root)
@@ -205,19 +205,19 @@ def test_another_json_file(root: Path) -> None:
         (None, "no list of at most 10 objects"),
     ],
 )
-def test_objects_that_are_not_clevrs(root: Path, objects: Any, problem: str) -> None:
+def test_objects_with_other_properties_are_refused(root: Path, objects: Any, problem: str) -> None:
     save_scenes(root, "val", [entry("val", 0, objects)])
     with pytest.raises(SchemaError, match=problem):
         scene(items(root)[2])
 
 
-def test_another_size(root: Path) -> None:
+def test_another_image_size_is_refused(root: Path) -> None:
     save_image(root, "val", 0, (320, 240))
     with pytest.raises(SchemaError, match=r"CLEVR_val_000000\.png: image has 240×320 pixels; CLEVR v1\.0 has 320×480"):
         scene(items(root)[2])
 
 
-def test_missing_files(root: Path) -> None:
+def test_missing_files_are_reported(root: Path) -> None:
     (root / "scenes" / "CLEVR_train_scenes.json").unlink()
     with pytest.raises(SourceError, match=r"CLEVR_train_scenes\.json: no such file"):
         items(root)

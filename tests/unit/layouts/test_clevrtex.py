@@ -1,4 +1,4 @@
-"""CLEVRTex: palette indices are entities, splits follow the numbers, and each variant is refused for another."""
+"""CLEVRTex: palette indices are entities, splits follow the numbers, and other variants are refused."""
 
 from __future__ import annotations
 
@@ -41,28 +41,28 @@ def items(folder: Path, variant: dataset.Variant = "full") -> list[Item]:
 
 
 def scene(item: Item) -> Scene:
-    (found,) = clevrtex.scenes(item, "key", expected(), CONFIG)
-    return found
+    (only,) = clevrtex.scenes(item, "key", expected(), CONFIG)
+    return only
 
 
-def test_a_mask_is_the_palettes_indices(tmp_path: Path) -> None:
+def test_a_mask_is_the_indices_of_the_palette(tmp_path: Path) -> None:
     save(tmp_path / "0", 0)
-    found = scene(items(tmp_path)[0])
-    assert (found.image == (0, 1, 2)).all() and found.factors == {}
-    assert np.array_equal(found.mask, index_mask())
+    decoded = scene(items(tmp_path)[0])
+    assert (decoded.image == (0, 1, 2)).all() and decoded.factors == {}
+    assert np.array_equal(decoded.mask, index_mask())
 
 
 def test_splits_follow_the_numbers_across_folders(tmp_path: Path) -> None:
     for number in range(20):
         save(tmp_path / "full" / str(1 - number // 10), number)
     assert clevrtex.recognises(tmp_path)
-    found = items(tmp_path)
-    assert [scene(item).image[0, 0, 0] for item in found[:12]] == list(range(12))
-    assert [item.split for item in found] == ["test"] * 2 + ["val"] * 2 + ["train"] * 16
+    listed = items(tmp_path)
+    assert [scene(item).image[0, 0, 0] for item in listed[:12]] == list(range(12))
+    assert [item.split for item in listed] == ["test"] * 2 + ["val"] * 2 + ["train"] * 16
     assert len(clevrtex.files([tmp_path], CONFIG)) == 40
 
 
-def test_outd_is_for_tests_only(tmp_path: Path) -> None:
+def test_all_images_of_outd_are_test(tmp_path: Path) -> None:
     for number in range(3):
         save(tmp_path, number, "outd")
     assert {item.split for item in items(tmp_path, "outd")} == {"test"}
@@ -77,7 +77,7 @@ def test_another_variant_is_named(tmp_path: Path) -> None:
         items(tmp_path, "outd")
 
 
-def test_two_images_of_one_number(tmp_path: Path) -> None:
+def test_two_images_with_one_number_are_refused(tmp_path: Path) -> None:
     save(tmp_path / "a", 0)
     save(tmp_path / "b", 0)
     with pytest.raises(SchemaError, match=r"b/CLEVRTEX_full_000000\.png: .*a/CLEVRTEX_full_000000\.png"):
@@ -85,7 +85,7 @@ def test_two_images_of_one_number(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("lost", ["CLEVRTEX_full_000001.png", "CLEVRTEX_full_000001_flat.png"])
-def test_an_image_or_a_mask_is_missing(tmp_path: Path, lost: str) -> None:
+def test_a_missing_image_or_mask_is_reported(tmp_path: Path, lost: str) -> None:
     for number in range(3):
         save(tmp_path, number)
     (tmp_path / lost).unlink()
@@ -93,14 +93,14 @@ def test_an_image_or_a_mask_is_missing(tmp_path: Path, lost: str) -> None:
         clevrtex.files([tmp_path], CONFIG)
 
 
-def test_a_gap_would_shift_the_splits(tmp_path: Path) -> None:
+def test_a_gap_in_the_numbers_is_refused(tmp_path: Path) -> None:
     save(tmp_path, 0)
     save(tmp_path, 2)
     with pytest.raises(SourceError, match="image 000001 is missing"):
         items(tmp_path)
 
 
-def test_an_empty_folder(tmp_path: Path) -> None:
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     assert not clevrtex.recognises(tmp_path)
     with pytest.raises(SourceError, match="has no file CLEVRTEX"):
         items(tmp_path)
@@ -109,7 +109,7 @@ def test_an_empty_folder(tmp_path: Path) -> None:
         items(tmp_path)
 
 
-def test_damage(tmp_path: Path) -> None:
+def test_damaged_pictures_are_refused(tmp_path: Path) -> None:
     path = save(tmp_path, 0, mask=index_mask(11))
     with pytest.raises(SchemaError, match=r"_flat\.png: mask has indices 0 to 11"):
         scene(items(tmp_path)[0])

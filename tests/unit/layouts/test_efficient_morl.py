@@ -1,4 +1,4 @@
-"""EfficientMORL's HDF5 files, in the types that their images and masks may have."""
+"""EfficientMORL's HDF5 files, with all types of images and masks."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def write(path: Path, image: Array = IMAGE, owned: Array = OWNED, **factors: Any
     return path
 
 
-def read(path: Path, told: Expected | None = None) -> list[tuple[str, Scene]]:
-    told, config = told or expected(), efficient_morl.Config()
-    items = efficient_morl.items([path], told, config)
-    return [(item.split, scene) for item in items for scene in efficient_morl.scenes(item, "key", told, config)]
+def read(path: Path, wanted: Expected | None = None) -> list[tuple[str, Scene]]:
+    wanted, config = wanted or expected(), efficient_morl.Config()
+    items = efficient_morl.items([path], wanted, config)
+    return [(item.split, scene) for item in items for scene in efficient_morl.scenes(item, "key", wanted, config)]
 
 
 @pytest.mark.parametrize("image", [IMAGE, IMAGE.astype(np.float32), (IMAGE / 255).astype(np.float32), IMAGE / 255])
 @pytest.mark.parametrize("owned", [OWNED, OWNED * 1.0, OWNED * np.uint8(255), np.repeat(OWNED, 3, -1), OWNED[..., 0]])
-def test_every_type_means_the_same(tmp_path: Path, image: Array, owned: Array) -> None:
+def test_all_types_give_the_same_scenes(tmp_path: Path, image: Array, owned: Array) -> None:
     scenes = read(write(tmp_path / "tetrominoes.h5", image, owned))
     assert [split for split, _ in scenes] == ["train"] * N + ["test"] * N
     for row, (_, scene) in enumerate(scenes):
@@ -86,7 +86,7 @@ def test_a_linked_split_is_refused(tmp_path: Path) -> None:
         read(tmp_path / "a.h5")
 
 
-def test_other_groups_are_named(tmp_path: Path) -> None:
+def test_other_groups_are_refused_by_name(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["image"] = IMAGE
     with pytest.raises(SchemaError, match="has groups image, not only train, val and test"):

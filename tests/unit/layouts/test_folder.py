@@ -1,4 +1,4 @@
-"""A folder of one's own images: where masks may lie, what their pixels mean, and what is refused."""
+"""A folder of your own images: where masks may be, what their pixels mean, and what is refused."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ def items(root: Path, **config: Any) -> list[Item]:
 
 def scenes(root: Path, **config: Any) -> list[Scene]:
     config = {"config": folder.Config(**config)}
-    found = folder.items([root], EXPECTED, **config)
-    return [scene for item in found for scene in folder.scenes(item, "key", EXPECTED, **config)]
+    listed = folder.items([root], EXPECTED, **config)
+    return [scene for item in listed for scene in folder.scenes(item, "key", EXPECTED, **config)]
 
 
 def mask_of(root: Path, pixels: Array, **config: Any) -> list[list[int]]:
     save(root / "a.jpg")
     save(root / "a_mask.png", pixels)
-    (found,) = scenes(root, **config)
-    return found.mask.tolist()
+    (only,) = scenes(root, **config)
+    return only.mask.tolist()
 
 
-# Where things lie
+# Where masks are
 
 
 def test_images_without_masks(tmp_path: Path) -> None:
@@ -51,11 +51,11 @@ def test_images_without_masks(tmp_path: Path) -> None:
     save(tmp_path / ".trash" / "f.png")
     (tmp_path / "notes.txt").write_text("not an image")
     assert folder.recognises(tmp_path)
-    found = items(tmp_path)
-    assert [Path(item.place).relative_to(tmp_path).as_posix() for item in found] == [
+    listed = items(tmp_path)
+    assert [Path(item.place).relative_to(tmp_path).as_posix() for item in listed] == [
         "a.jpg", "b.PNG", "d.bmp", "deep/er/c.webp", "e.tiff",
     ]  # fmt: skip
-    assert {item.split for item in found} == {""}
+    assert {item.split for item in listed} == {""}
     assert not any(scene.mask.any() for scene in scenes(tmp_path))
 
 
@@ -75,14 +75,14 @@ def test_images_without_masks(tmp_path: Path) -> None:
 def test_masks_are_found(tmp_path: Path, image: str, mask: str, source: str) -> None:
     files = [save(tmp_path / image), save(tmp_path / mask, INDEX)]
     root = tmp_path / source
-    (found,) = scenes(root)
-    assert np.array_equal(found.mask, INDEX)
+    (only,) = scenes(root)
+    assert np.array_equal(only.mask, INDEX)
     assert folder.files([root], folder.Config()) == files
     assert not scenes(root, masks="none")[0].mask.any()
 
 
 @pytest.mark.parametrize("masks", ["truth", "{}/pictures/truth", "../truth", "./x/../truth"])
-def test_masks_in_a_folder_that_is_named(tmp_path: Path, masks: str) -> None:
+def test_masks_in_a_configured_folder(tmp_path: Path, masks: str) -> None:
     root = tmp_path / "pictures"
     save(root / "a.jpg")
     save(root / masks.format(tmp_path) / "a.png", INDEX)
@@ -90,7 +90,7 @@ def test_masks_in_a_folder_that_is_named(tmp_path: Path, masks: str) -> None:
     assert [scene.mask.tolist() for scene in scenes(root, masks=masks.format(tmp_path))] == [INDEX.tolist()]
 
 
-def test_splits_only_if_every_image_has_one(tmp_path: Path) -> None:
+def test_there_are_splits_only_if_every_image_has_one(tmp_path: Path) -> None:
     for name in ("images/train/a.png", "images/val/a.png", "test/deep/b.png"):
         save(tmp_path / name)
     assert [item.split for item in items(tmp_path)] == ["train", "val", "test"]
@@ -98,7 +98,7 @@ def test_splits_only_if_every_image_has_one(tmp_path: Path) -> None:
     assert {item.split for item in items(tmp_path)} == {""}
 
 
-def test_published_data_sets_are_not_a_persons_own(tmp_path: Path) -> None:
+def test_published_data_sets_are_not_recognised_as_a_folder(tmp_path: Path) -> None:
     save(tmp_path / "images" / "train" / "CLEVR_train_000000.png")
     save(tmp_path / "0" / "CLEVRTEX_full_000000_flat.png")
     assert not folder.recognises(tmp_path)
@@ -127,7 +127,7 @@ def test_indices_are_kept_unless_they_are_black_and_white(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("bits", [4, 8])
-def test_a_palettes_colours_do_not_matter(tmp_path: Path, bits: int) -> None:
+def test_the_colours_of_a_palette_are_ignored(tmp_path: Path, bits: int) -> None:
     save(tmp_path / "a.png")
     mask = Image.fromarray(INDEX)
     mask.putpalette([200 - value for value in range(48)])
@@ -138,7 +138,7 @@ def test_a_palettes_colours_do_not_matter(tmp_path: Path, bits: int) -> None:
 # What an image's pixels mean
 
 
-def test_pixels_become_rgb(tmp_path: Path) -> None:
+def test_all_kinds_of_pixels_become_rgb(tmp_path: Path) -> None:
     grey = np.array([[0, 255, 256, 65535]], np.uint16)
     assert _image(tmp_path, grey)[..., 1].tolist() == [[0, 0, 1, 255]]
     translucent = np.array([[[1, 2, 3, 0], [4, 5, 6, 255]]], np.uint8)
@@ -154,7 +154,7 @@ def test_a_palette_with_transparency(tmp_path: Path) -> None:
     assert scenes(tmp_path)[0].image.tolist() == [[[1, 2, 3], [4, 5, 6]]]
 
 
-def test_photographs_are_turned_upright(tmp_path: Path) -> None:
+def test_photographs_are_rotated_as_exif_says(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     save(tmp_path / "a.jpg", np.zeros((8, 16, 3), np.uint8), exif=exif)
@@ -180,14 +180,14 @@ def _image(root: Path, pixels: Array) -> Array:
         ({"masks/a.png": INDEX}, "has no images"),
     ],
 )
-def test_masks_that_do_not_match(tmp_path: Path, files: dict[str, Array | None], problem: str) -> None:
+def test_masks_that_do_not_match_are_refused(tmp_path: Path, files: dict[str, Array | None], problem: str) -> None:
     for name, pixels in files.items():
         save(tmp_path / name, pixels)
     with pytest.raises(SourceError, match=problem):
         items(tmp_path)
 
 
-def test_two_images_of_one_mask(tmp_path: Path) -> None:
+def test_two_images_with_one_mask_are_refused(tmp_path: Path) -> None:
     for name in ("a.jpg", "a.png"):
         save(tmp_path / name)
     assert len(items(tmp_path)) == 2
@@ -196,7 +196,7 @@ def test_two_images_of_one_mask(tmp_path: Path) -> None:
         items(tmp_path)
 
 
-def test_no_folder(tmp_path: Path) -> None:
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     picture = save(tmp_path / "a.png")
     for path in (picture, tmp_path / "absent"):
         assert not folder.recognises(path)
@@ -207,7 +207,7 @@ def test_no_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["images/b.png", "masks/a.png"])
-def test_a_link_out_of_the_folder(tmp_path: Path, name: str) -> None:
+def test_a_link_out_of_the_folder_is_refused(tmp_path: Path, name: str) -> None:
     root, elsewhere = tmp_path / "root", save(tmp_path / "elsewhere.png", INDEX)
     save(root / "images" / "a.png")
     (root / "masks").mkdir()
@@ -216,7 +216,7 @@ def test_a_link_out_of_the_folder(tmp_path: Path, name: str) -> None:
         items(root)
     (root / name).unlink()
     save(root / "masks" / "real.png", INDEX)
-    (root / name).symlink_to(root / "masks" / "real.png")  # within, it may
+    (root / name).symlink_to(root / "masks" / "real.png")  # within the folder, it is allowed
     items(root, masks="none")
 
 
@@ -229,26 +229,26 @@ def test_a_link_out_of_the_folder(tmp_path: Path, name: str) -> None:
         (COLOURS, {"mask_values": "index"}, "has RGB pixels"),
     ],
 )
-def test_masks_that_cannot_be_taken(tmp_path: Path, mask: Array, config: dict[str, Any], problem: str) -> None:
+def test_unusable_masks_are_refused(tmp_path: Path, mask: Array, config: dict[str, Any], problem: str) -> None:
     with pytest.raises(SchemaError, match=problem):
         mask_of(tmp_path, mask, **config)
 
 
-def test_255_entities_are_not_too_many(tmp_path: Path) -> None:
+def test_255_entities_are_accepted(tmp_path: Path) -> None:
     save(tmp_path / "a.png", np.zeros((1, 256, 3), np.uint8))
     save(tmp_path / "a_mask.png", np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, axis=2))
     assert scenes(tmp_path)[0].mask.tolist() == [list(range(256))]
 
 
 @pytest.mark.parametrize("suffix", ["png", "webp", "tif"])
-def test_several_frames(tmp_path: Path, suffix: str) -> None:
+def test_several_frames_are_refused(tmp_path: Path, suffix: str) -> None:
     frames = [Image.new("RGB", (4, 4), (shade, 0, 0)) for shade in (0, 100, 200)]
     frames[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=frames[1:])
     with pytest.raises(SchemaError, match=rf"a\.{suffix}: has 3 frames"):
         scenes(tmp_path)
 
 
-def test_another_format_than_the_name_says(tmp_path: Path) -> None:
+def test_a_format_that_contradicts_the_name_is_refused(tmp_path: Path) -> None:
     save(tmp_path / "a.png", format="JPEG")
     with pytest.raises(CorruptDataError, match=r"a\.png: holds JPEG data under the name of another format"):
         scenes(tmp_path)
@@ -258,7 +258,7 @@ def test_another_format_than_the_name_says(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "bmp", "tif"])
-def test_truncated_pictures(tmp_path: Path, suffix: str) -> None:
+def test_truncated_pictures_are_refused(tmp_path: Path, suffix: str) -> None:
     path = save(tmp_path / f"a.{suffix}", np.random.default_rng(0).integers(0, 256, (40, 40, 3)).astype(np.uint8))
     content = path.read_bytes()
     for length in (0, 1, 30, len(content) // 2):
@@ -267,7 +267,7 @@ def test_truncated_pictures(tmp_path: Path, suffix: str) -> None:
             scenes(tmp_path)
 
 
-def test_an_altered_pixel(tmp_path: Path) -> None:
+def test_an_altered_pixel_is_detected(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", np.zeros((20, 20, 3), np.uint8), compress_level=0)
     content = bytearray(path.read_bytes())
     content[200] ^= 1
@@ -276,15 +276,15 @@ def test_an_altered_pixel(tmp_path: Path) -> None:
         scenes(tmp_path)
 
 
-@pytest.mark.parametrize("limit", [100, 150])  # an error of Pillow's, and a warning
-def test_too_many_pixels(tmp_path: Path, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("limit", [100, 150])  # an error of Pillow, and a warning
+def test_too_many_pixels_are_refused(tmp_path: Path, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     save(tmp_path / "a.png", np.zeros((15, 15, 3), np.uint8))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
     with pytest.raises(CorruptDataError, match=r"a\.png: has too many pixels"):
         scenes(tmp_path)
 
 
-def test_a_header_that_promises_terabytes(tmp_path: Path) -> None:
+def test_a_header_that_announces_terabytes_is_refused(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png")
     content = bytearray(path.read_bytes())
     content[16:24] = struct.pack(">II", 1_000_000, 1_000_000)
@@ -293,7 +293,7 @@ def test_a_header_that_promises_terabytes(tmp_path: Path) -> None:
         scenes(tmp_path)
 
 
-def test_numbers_that_are_no_brightness(tmp_path: Path) -> None:
+def test_pixels_of_other_types_are_refused(tmp_path: Path) -> None:
     save(tmp_path / "a.tif", np.ones((2, 2), np.float32))
     with pytest.raises(SchemaError, match=r"a\.tif: its pixels are floating-point"):
         scenes(tmp_path)
@@ -302,7 +302,7 @@ def test_numbers_that_are_no_brightness(tmp_path: Path) -> None:
         scenes(tmp_path)
 
 
-def test_a_file_that_the_system_does_not_give(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_a_storage_error(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png")
     (item,) = items(tmp_path)
     path.unlink()

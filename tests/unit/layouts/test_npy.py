@@ -1,4 +1,4 @@
-"""Arrays of images and masks: names that pair up, shapes that say what they mean, and pickles that stay shut."""
+"""Arrays of images and masks: pairs by name, the meaning of shapes, and pickles, which are never opened."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ def write(folder: Path, images: Array = IMAGE, masks: Array = MASK, name: str = 
 
 
 def read(*paths: Path, expected: Expected = EXPECTED, **config: Any) -> list[tuple[str, Scene]]:
-    told = npy.Config(**config)
-    items = npy.items(paths, expected, told)
-    return [(item.split, scene) for item in items for scene in npy.scenes(item, "key", expected, told)]
+    options = npy.Config(**config)
+    items = npy.items(paths, expected, options)
+    return [(item.split, scene) for item in items for scene in npy.scenes(item, "key", expected, options)]
 
 
-def check(found: list[tuple[str, Scene]]) -> None:
-    assert len(found) == N
-    for row, (split, scene) in enumerate(found):
+def check(scenes: list[tuple[str, Scene]]) -> None:
+    assert len(scenes) == N
+    for row, (split, scene) in enumerate(scenes):
         assert split == "train" and (scene.image == IMAGE[row]).all() and (scene.mask == MASK[row]).all()
         assert type(scene.image) is np.ndarray and scene.image.flags.owndata
 
 
-def test_genesis(tmp_path: Path) -> None:
+def test_files_of_genesis(tmp_path: Path) -> None:
     write(tmp_path, (IMAGE / 255).astype(np.float32), MASK[..., None].astype(np.float64))
     check(read(tmp_path))
     check(read(tmp_path / "training_images_rand4.npy"))
@@ -61,13 +61,13 @@ def test_genesis(tmp_path: Path) -> None:
         np.moveaxis(ONE_HOT, 1, -1),
     ],
 )
-def test_shapes_say_what_they_mean(tmp_path: Path, images: Array, masks: Array) -> None:
+def test_shapes_say_the_order_of_axes(tmp_path: Path, images: Array, masks: Array) -> None:
     check(read(write(tmp_path, images, masks)))
 
 
 @pytest.mark.parametrize("name", ["train_{}.npy", "train-{}-v2.npy", "Train{}.npy"])
 @pytest.mark.parametrize("words", [("images", "masks"), ("imgs", "masks"), ("data", "mask")])
-def test_names_pair_up(tmp_path: Path, name: str, words: tuple[str, str]) -> None:
+def test_images_and_masks_are_paired_by_name(tmp_path: Path, name: str, words: tuple[str, str]) -> None:
     if name.startswith("T"):
         words = f"_{words[0].title()}", f"_{words[1].title()}"
     np.save(tmp_path / name.format(words[0]), IMAGE)
@@ -76,15 +76,15 @@ def test_names_pair_up(tmp_path: Path, name: str, words: tuple[str, str]) -> Non
     check(read(tmp_path))
 
 
-def test_masks_may_be_said_to_be_missing(tmp_path: Path) -> None:
+def test_masks_may_be_declared_missing(tmp_path: Path) -> None:
     np.save(tmp_path / "test_images.npy", IMAGE)
     with pytest.raises(SourceError, match=r"test_images.npy: its masks are missing; add test_masks.npy"):
         read(tmp_path)
-    found = read(tmp_path, masks=False)
-    assert [split for split, _ in found] == ["test"] * N and not any(scene.mask.any() for _, scene in found)
+    scenes = read(tmp_path, masks=False)
+    assert [split for split, _ in scenes] == ["test"] * N and not any(scene.mask.any() for _, scene in scenes)
 
 
-def test_images_that_are_missing_or_several(tmp_path: Path) -> None:
+def test_missing_or_ambiguous_images_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "val_masks.npy", MASK)
     with pytest.raises(SourceError, match=r"val_masks.npy: its images are missing; add val_images.npy"):
         read(tmp_path)
@@ -146,7 +146,7 @@ def test_a_pickle_is_not_opened(tmp_path: Path, which: str, raw: bool) -> None:
     assert not bomb.path.exists()
 
 
-def test_damage_names_the_file(tmp_path: Path) -> None:
+def test_the_error_for_damage_names_the_file(tmp_path: Path) -> None:
     path = write(tmp_path) / "training_images_rand4.npy"
     whole = path.read_bytes()
     for content in (b"", whole[:50], whole[:-1], b"PK\x03\x04 a zip"):
@@ -156,7 +156,7 @@ def test_damage_names_the_file(tmp_path: Path) -> None:
 
 
 def test_rows_stay_on_disk(tmp_path: Path) -> None:
-    """A file of 4 TB, all holes: reading a row costs a row."""
+    """A sparse file of 4 TB: reading a row costs only that row."""
     write(tmp_path)
     for name, shape in (("images", (1 << 30, H, W, 3)), ("masks", (1 << 30, H, W))):
         with (tmp_path / f"training_{name}_rand4.npy").open("wb") as file:

@@ -1,4 +1,4 @@
-"""OCLF's shards: good ones, and every way in which a tar can lie."""
+"""OCLF's shards: valid ones, and every kind of hostile or damaged tar archive."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ def test_folders_are_splits(tmp_path: Path) -> None:
     shard(tmp_path / "val" / "shard-000000.tar", sample(3) | sample(11))
     shard(tmp_path / "train" / "shard-000001.tar", sample(5))
     first = shard(tmp_path / "train" / "shard-000000.tar", sample(2))
-    found = [(item.split, item.place.rpartition(" ")[2]) for item in items(tmp_path)]
-    assert found == [("train", "2"), ("train", "5"), ("val", "3"), ("val", "11")]
+    listed = [(item.split, item.place.rpartition(" ")[2]) for item in items(tmp_path)]
+    assert listed == [("train", "2"), ("train", "5"), ("val", "3"), ("val", "11")]
     assert [item.split for item in items(tmp_path / "val")] == ["val"] * 2 and items(first)[0].split == "train"
     for scene in read(tmp_path):
         assert (scene.image == IMAGE).all() and (scene.mask == INDEX).all()
@@ -117,7 +117,7 @@ def test_other_contents_are_refused(tmp_path: Path, changed: dict[str, Any], mes
     ],
     ids=["empty", "text", "gzipped text", "version", "nested header", "cut", "checksum", "longer", "bomb"],
 )
-def test_damage_names_the_feature(tmp_path: Path, content: bytes) -> None:
+def test_the_error_for_damage_names_the_feature(tmp_path: Path, content: bytes) -> None:
     path = shard(tmp_path / "a.tar", sample(3, image=content) | sample(4))
     bad, good = items(path)
     with pytest.raises(CorruptDataError, match=r"a.tar: sample 3, image"):
@@ -150,7 +150,7 @@ def test_a_pickle_is_not_opened(tmp_path: Path, raw: bool) -> None:
 
 
 @pytest.mark.parametrize("name", ["/etc/1.x.npy.gz", "../1.x.npy.gz", "a/../../1.x.npy.gz", "1.json", "7.image.npy.gz"])
-def test_names_that_no_shard_has_are_refused(tmp_path: Path, name: str) -> None:
+def test_other_member_names_are_refused(tmp_path: Path, name: str) -> None:
     path = shard(tmp_path / "a.tar", sample())
     with tarfile.open(path, "a") as tar:
         tar.addfile(tarfile.TarInfo(name))
@@ -168,7 +168,7 @@ def test_links_and_devices_are_refused(tmp_path: Path, kind: bytes) -> None:
         items(tmp_path / "a.tar")
 
 
-def test_samples_beyond_all_known_are_refused(tmp_path: Path) -> None:
+def test_samples_larger_than_any_known_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match="more than any published one"):
         items(shard(tmp_path / "a.tar", {"0.image.npy.gz": bytes(2 << 20)}))
     with pytest.raises(SchemaError, match="sample 0 takes more than"):

@@ -1,3 +1,5 @@
+"""Writing and reading predictions.h5, and files that are not such a file."""
+
 from __future__ import annotations
 
 import hashlib
@@ -27,7 +29,7 @@ def written(path: Path) -> Path:
     return path
 
 
-def test_batches_come_back_whatever_they_are_cut_into(tmp_path: Path) -> None:
+def test_slices_may_span_the_written_batches(tmp_path: Path) -> None:
     reader = PredictionReader(written(tmp_path / "p.h5"))
     assert len(reader) == 5 and reader.fields() == {"mask", "elbo"} and reader.keys == [f"s-{i}" for i in range(5)]
     across = reader.batch(2, 4)
@@ -42,7 +44,7 @@ def test_the_same_predictions_give_the_same_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["short", "integer keys", "no mask", "a group", "not HDF5"])
-def test_a_file_that_is_not_what_it_should_be_is_refused(damage: str, tmp_path: Path) -> None:
+def test_other_files_are_refused(damage: str, tmp_path: Path) -> None:
     path = written(tmp_path / "p.h5")
     with h5py.File(path, "r+") as file:
         if damage in ("short", "a group"):
@@ -59,7 +61,7 @@ def test_a_file_that_is_not_what_it_should_be_is_refused(damage: str, tmp_path: 
         PredictionReader(path)
 
 
-def test_a_disk_that_is_too_small_is_told_before_writing(tmp_path: Path) -> None:
+def test_a_disk_that_is_too_small_is_refused_before_writing(tmp_path: Path) -> None:
     require_space(tmp_path, 1)
     with pytest.raises(StorageError, match="are needed and"):
         require_space(tmp_path, 10**18)

@@ -1,4 +1,4 @@
-"""Reading TensorFlow checkpoints: the genuine one, others of every kind, and what is wrong with damaged ones."""
+"""Reading TensorFlow checkpoints: DeepMind's file, files of every supported kind, and damaged files."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def opened(index: Path) -> Bundle:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """The genuine checkpoint, to be damaged."""
+    """A copy of DeepMind's checkpoint, to be damaged."""
     for name in (GENUINE.name, SHARD):
         (tmp_path / name).write_bytes((RELEASE / name).read_bytes())
     return tmp_path / GENUINE.name
@@ -46,17 +46,17 @@ def altered(path: Path, place: int, cut: bool = False) -> None:
     path.write_bytes(data[:place] if cut else data)
 
 
-def test_the_genuine_checkpoint_holds_the_recipe_s_weights_bit_for_bit() -> None:
+def test_deepminds_checkpoint_is_read_bit_for_bit() -> None:
     bundle = opened(GENUINE)
     made = variables(numbers("tetrominoes"))
     assert set(bundle.variables) == {*made, "global_step"} and bundle.read("global_step") == 1_000_000
     for name, value in made.items():
-        found = bundle.read(name)
-        assert found.dtype == np.float32 and found.shape == value.shape and found.tobytes() == value.tobytes()
+        read = bundle.read(name)
+        assert read.dtype == np.float32 and read.shape == value.shape and read.tobytes() == value.tobytes()
 
 
 def test_the_writer_of_these_tests_writes_what_tensorflow_wrote(tmp_path: Path) -> None:
-    """So what it writes beyond the genuine file is worth reading."""
+    """So the other files that it writes are valid tests."""
     values = {**variables(numbers("tetrominoes")), "global_step": np.int64(1_000_000)}
     index = writer.write(tmp_path / "tetrominoes.ckpt-1000000", values)
     assert index.read_bytes() == GENUINE.read_bytes()
@@ -68,48 +68,46 @@ def test_types_shapes_and_shards(tmp_path: Path, shards: int) -> None:
     bundle = opened(writer.write(tmp_path / "model.ckpt", VALUES, shards))
     assert list(bundle.variables) == sorted(VALUES)
     for name, value in VALUES.items():
-        found = bundle.read(name)
-        assert found.dtype == value.dtype and found.shape == value.shape and np.array_equal(found, value)
+        read = bundle.read(name)
+        assert read.dtype == value.dtype and read.shape == value.shape and np.array_equal(read, value)
 
 
 @given(st.dictionaries(st.text("abc/_0", min_size=1, max_size=12), st.integers(0, 3), min_size=1, max_size=70))
-def test_any_names_are_found_again(sizes: dict[str, int]) -> None:
+def test_variables_with_any_names_are_read(sizes: dict[str, int]) -> None:
     entries = [(name.encode(), writer.varint(size)) for name, size in sorted(sizes.items())]
     assert list(read_table(writer.table(entries), "index").items()) == entries
 
 
 @pytest.mark.parametrize("named", [".index", "", ".data-00001-of-00002", ".meta"])
-def test_a_checkpoint_is_named_by_any_of_its_files_or_its_prefix(tmp_path: Path, named: str) -> None:
+def test_any_file_of_a_checkpoint_or_its_prefix_locates_it(tmp_path: Path, named: str) -> None:
     writer.write(tmp_path / "model.ckpt-5", VALUES, 2)
     assert locate(tmp_path / f"model.ckpt-5{named}")[1] == "model.ckpt-5"
 
 
-def test_a_folder_of_one_checkpoint_names_it_and_of_several_the_state_file_does(tmp_path: Path) -> None:
+def test_a_folder_locates_its_only_checkpoint_or_the_one_of_the_state_file(tmp_path: Path) -> None:
     writer.write(tmp_path / "model.ckpt-5", VALUES)
     assert locate(tmp_path)[1] == "model.ckpt-5"
     writer.write(tmp_path / "model.ckpt-9", VALUES)
-    with pytest.raises(
-        SourceError, match=r"holds 2 checkpoints \(model.ckpt-5, model.ckpt-9\); name the .index file of"
-    ):
+    with pytest.raises(SourceError, match=r"has 2 checkpoints \(model.ckpt-5, model.ckpt-9\); give the .index file of"):
         locate(tmp_path)
     state = tmp_path / "checkpoint"
     state.write_text('model_checkpoint_path: "/elsewhere/model.ckpt-9"\nall_model_checkpoint_paths: "model.ckpt-5"\n')
     assert locate(tmp_path)[1] == locate(state)[1] == "model.ckpt-9"
     for hostile in ('"../../etc/passwd"', '"model.ckpt-7"', "__import__('os')", '"' + "x" * 100_000):
         state.write_text(f"model_checkpoint_path: {hostile}\n")
-        with pytest.raises(SourceError, match="holds 2 checkpoints"):
+        with pytest.raises(SourceError, match="has 2 checkpoints"):
             locate(tmp_path)
 
 
-def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(
-        SourceError, match=r"nowhere.index: no such file; name a checkpoint's .index file or its folder"
+        SourceError, match=r"nowhere.index: no such file; give a checkpoint's .index file or its folder"
     ):
         locate(tmp_path / "nowhere")
-    with pytest.raises(SourceError, match=r"holds no checkpoint of format V2 \(no .index file\)"):
+    with pytest.raises(SourceError, match=r"has no checkpoint of format V2 \(no .index file\)"):
         locate(tmp_path)
     (tmp_path / "weights.pt").write_bytes(b"PK")
-    with pytest.raises(SourceError, match=r"weights.pt: no file of a TensorFlow checkpoint"):
+    with pytest.raises(SourceError, match=r"weights.pt: not a file of a TensorFlow checkpoint"):
         locate(tmp_path / "weights.pt")
     with pytest.raises(SourceError, match="no such folder"):
         Bundle(Folder(tmp_path / "none"), "model.ckpt")
@@ -118,7 +116,7 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_every_byte_of_the_index_is_checked() -> None:
-    """But for the empty meta block, and the footer's pointer to it and padding."""
+    """Except the empty meta block, and in the footer the pointer to it and the padding."""
     data = GENUINE.read_bytes()
     whole = read_table(data, "index")
     for place in range(len(data)):
@@ -132,16 +130,16 @@ def test_every_byte_of_the_index_is_checked() -> None:
 
 
 @pytest.mark.parametrize("length", [0, 7, 47, 48, 200, 1354])
-def test_a_cut_index_is_told(copy: Path, length: int) -> None:
+def test_a_truncated_index_is_refused(copy: Path, length: int) -> None:
     copy.write_bytes(copy.read_bytes()[:length])
     with pytest.raises(
-        CorruptDataError, match=r"not the index of a TensorFlow checkpoint, or cut off: .*; fetch it again"
+        CorruptDataError, match=r"not the index of a TensorFlow checkpoint, or truncated: .*; download it again"
     ):
         opened(copy)
 
 
 @given(st.binary(max_size=200), st.integers(0, 1354))
-def test_no_bytes_end_in_anything_but_a_sentence(piece: bytes, place: int) -> None:
+def test_any_damage_ends_in_an_error_for_users(piece: bytes, place: int) -> None:
     data = GENUINE.read_bytes()
     for bad in (
         data[:place] + piece + data[place:],
@@ -154,32 +152,30 @@ def test_no_bytes_end_in_anything_but_a_sentence(piece: bytes, place: int) -> No
             assert str(error).startswith("index: ") and "\n" not in str(error)
 
 
-def test_an_altered_and_a_cut_shard_are_told(copy: Path) -> None:
+def test_an_altered_or_truncated_shard_is_refused(copy: Path) -> None:
     shard = copy.with_name(SHARD)
     bundle = opened(copy)
     altered(shard, 5)
-    with pytest.raises(
-        CorruptDataError, match=r"the checksum of 'encoder_net/cnn/conv_net_2d/conv_2d_0/b' does not fit"
-    ):
+    with pytest.raises(CorruptDataError, match=r"checksum mismatch for 'encoder_net/cnn/conv_net_2d/conv_2d_0/b'"):
         bundle.read("encoder_net/cnn/conv_net_2d/conv_2d_0/b")
     assert bundle.read("global_step") == 1_000_000
     altered(shard, 790_000, cut=True)
     with pytest.raises(
-        CorruptDataError, match=r"cut off: 790000 bytes, and 'refinement_head/.*/w' ends at byte 798280"
+        CorruptDataError, match=r"truncated: it has 790000 bytes, but 'refinement_head/.*/w' ends at byte 798280"
     ):
         bundle.read("refinement_head/residual_head/linear/w")
     shard.unlink()
     with pytest.raises(
-        SourceError, match=r"data-00000-of-00001: this part of the checkpoint is missing; fetch it, too"
+        SourceError, match=r"data-00000-of-00001: this shard of the checkpoint is missing; download it too"
     ):
         opened(copy).read("global_step")
 
 
-def test_what_is_not_supported_is_told(tmp_path: Path) -> None:
+def test_unsupported_variables_are_refused(tmp_path: Path) -> None:
     sliced = opened(writer.write(tmp_path / "sliced", VALUES, sliced="a/w"))
     with pytest.raises(SchemaError, match=r"'a/w' is stored in slices, which is not supported"):
         sliced.read("a/w")
-    with pytest.raises(SchemaError, match=r"holds no variable 'a/v'; did you mean 'a/w'\?"):
+    with pytest.raises(SchemaError, match=r"has no variable 'a/v'; did you mean 'a/w'\?"):
         sliced.read("a/v")
     string = np.float32(0)
     other = [(b"", writer.header()), (b"s", writer.entry(string, 0, 0, b"1234").replace(b"\x08\x01", b"\x08\x07", 1))]
@@ -194,12 +190,12 @@ def test_what_is_not_supported_is_told(tmp_path: Path) -> None:
         ([(b"", writer.header())], 9, r"is compressed \(kind 9\), which is not supported"),
         ([(b"", writer.header(endianness=1))], 0, "a checkpoint big-endian, which is not supported"),
         ([(b"", writer.header(oldest=2))], 0, "a checkpoint of a newer format, which is not supported"),
-        ([(b"", writer.header(shards=0))], 0, "a checkpoint in 0 parts"),
+        ([(b"", writer.header(shards=0))], 0, "a checkpoint in 0 shards"),
         ([(b"a", b"")], 0, "a table, but not the index of a checkpoint of format V2"),
-        ([(b"", writer.message(1, b"tensor"))], 0, "a checkpoint of format V1 has to be saved again"),
+        ([(b"", writer.message(1, b"tensor"))], 0, "save a checkpoint of format V1 again"),
         ([(b"", writer.header()), (b"a", b"\xff")], 0, r"the entry of 'a' is damaged \(truncated varint\)"),
-        ([(b"", writer.header()), (b"a", writer.number(3, 1))], 0, "'a' lies in part 1 of 1"),
-        ([(b"", writer.header()), (b"\xff", b"")], 0, "the name b'.xff' is no text"),
+        ([(b"", writer.header()), (b"a", writer.number(3, 1))], 0, "'a' is in shard 1, but the last is 0"),
+        ([(b"", writer.header()), (b"\xff", b"")], 0, "the name b'.xff' is not text"),
         ([(b"", writer.header()), (b"b", b""), (b"a", b"")], 0, "keys do not ascend in the index"),
         ([(b"", writer.header()), (b"a" * 2000, b"")], 0, "entry that does not fit its block"),
     ],
@@ -211,25 +207,23 @@ def test_other_tables_are_refused(
         _of(tmp_path, writer.table(entries, compression))
 
 
-def test_a_shape_that_contradicts_the_bytes_is_told(tmp_path: Path) -> None:
+def test_a_shape_that_contradicts_the_number_of_bytes_is_refused(tmp_path: Path) -> None:
     entries = [(b"", writer.header()), (b"a", writer.entry(np.zeros((3, 2), np.float32), 0, 0, b"1234"))]
-    with pytest.raises(CorruptDataError, match=r"'a' is \[3, 2\] in 4 bytes; fetch the file again"):
+    with pytest.raises(CorruptDataError, match=r"'a' has shape \[3, 2\] but 4 bytes; download the file again"):
         _of(tmp_path, writer.table(entries)).read("a")
 
 
 @pytest.mark.parametrize(("offset", "rows"), [(0, 1 << 40), (1 << 62, 1)])
-def test_an_index_that_states_more_than_there_is_makes_nobody_allocate_it(
-    tmp_path: Path, offset: int, rows: int
-) -> None:
+def test_a_size_beyond_the_file_is_refused_before_allocation(tmp_path: Path, offset: int, rows: int) -> None:
     shape = writer.message(2, writer.number(1, rows))
     place = writer.number(4, offset) + writer.number(5, 8 * rows)
     entries = [(b"", writer.header()), (b"a", writer.number(1, 9) + writer.message(2, shape) + place)]
     (tmp_path / "model.data-00000-of-00001").write_bytes(b"12345678")
-    with pytest.raises(CorruptDataError, match=r"cut off: 8 bytes, and 'a' ends at byte \d+"):
+    with pytest.raises(CorruptDataError, match=r"truncated: it has 8 bytes, but 'a' ends at byte \d+"):
         _of(tmp_path, writer.table(entries)).read("a")
 
 
-def test_an_index_beyond_all_measure_is_not_read(tmp_path: Path) -> None:
+def test_a_huge_index_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "model.index").open("wb") as file:
         file.truncate(17 << 20)
     with pytest.raises(IodineKitError, match="too large for the index of a checkpoint"):

@@ -1,4 +1,4 @@
-"""Writes TensorFlow checkpoints of format V2, byte for byte as TensorFlow does; and others that it never would."""
+"""Write TensorFlow checkpoints of format V2, byte for byte as TensorFlow does, and also invalid ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def varint(value: int) -> bytes:
 
 
 def number(field: int, value: int) -> bytes:
-    """A field of a message; 0 is the default and left out."""
+    """A field of a message; the default, 0, is omitted."""
     return varint(field << 3) + varint(value) if value else b""
 
 
@@ -42,7 +42,7 @@ def entry(value: np.ndarray, shard: int, offset: int, data: bytes, sliced: bool 
 
 
 def block(entries: list[tuple[bytes, bytes]], interval: int, compression: int = 0) -> bytes:
-    """A block with its trailer; keys begin anew every ``interval`` entries."""
+    """A block with its trailer; every ``interval`` entries, a key is stored in full."""
     out, restarts, before = b"", [], b""
     for count, (key, value) in enumerate(entries):
         if count % interval == 0:
@@ -59,7 +59,7 @@ def block(entries: list[tuple[bytes, bytes]], interval: int, compression: int = 
 
 
 def table(entries: list[tuple[bytes, bytes]], compression: int = 0) -> bytes:
-    """A whole table of one data block."""
+    """A table with one data block."""
     data, meta = block(entries, 16, compression), block([], 1)
     last = bytes([min(entries[-1][0][0] + 1, 255)]) if entries[-1][0] else b"\x01"
     index = block([(last, varint(0) + varint(len(data) - 5))], 1)
@@ -69,7 +69,7 @@ def table(entries: list[tuple[bytes, bytes]], compression: int = 0) -> bytes:
 
 
 def write(prefix: Path, values: Values, shards: int = 1, sliced: str = "") -> Path:
-    """Write a checkpoint, its variables dealt out to ``shards`` in turn; return its index."""
+    """Write a checkpoint with its variables distributed over ``shards``; return the path of its index."""
     contents, entries = [b""] * shards, [(b"", header(shards))]
     for place, (name, value) in enumerate(sorted(values.items())):
         shard, data = place % shards, value.tobytes()

@@ -1,4 +1,4 @@
-"""Sniffing and inflating: every container, every way in which a stream can be broken."""
+"""Detecting compression and decompressing: every container, and every kind of damage."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def inflate(path: Path) -> bytes:
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
-def test_sniff_tells_what_was_written(tmp_path: Path, compression: Compression) -> None:
+def test_sniff_returns_the_compression_that_was_written(tmp_path: Path, compression: Compression) -> None:
     path = tmp_path / "file"
     write_records(path, [b"payload"], compression)
     assert sniff(path) == compression
@@ -119,13 +119,13 @@ def test_members_are_joined_and_zero_padding_is_skipped(parts: list[bytes], padd
 def test_a_member_may_end_anywhere_around_the_end_of_a_chunk(tmp_path: Path) -> None:
     path = tmp_path / "file"
     for size in range((1 << 16) - 40, 1 << 16):  # the file is read in chunks of 2¹⁶ bytes
-        stored = gzip.compress(bytes(size), compresslevel=0)  # as long as its content and some 20 bytes
+        stored = gzip.compress(bytes(size), compresslevel=0)  # as long as its content and about 20 bytes
         path.write_bytes(stored + gzip.compress(b"second"))
         assert inflate(path) == bytes(size) + b"second"
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, zlib.compress])
-def test_bytes_behind_the_stream_are_refused(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+def test_bytes_after_the_stream_are_refused(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
     path = tmp_path / "file"
     path.write_bytes(pack(b"content") + b"garbage")
     with pytest.raises(InflateError, match=r"file: the (GZIP|ZLIB) stream is altered"):
@@ -133,12 +133,12 @@ def test_bytes_behind_the_stream_are_refused(tmp_path: Path, pack: Callable[[byt
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, zlib.compress])
-def test_a_truncated_stream_says_so_wherever_it_ends(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+def test_a_stream_truncated_anywhere_is_refused(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
     path = tmp_path / "file"
     packed = pack(b"some content, some content")
     for length in range(2, len(packed)):
         path.write_bytes(packed[:length])
-        with pytest.raises(InflateError, match=f"breaks off after {length} compressed bytes"):
+        with pytest.raises(InflateError, match=f"is truncated after {length} compressed bytes"):
             inflate(path)
 
 
@@ -150,7 +150,7 @@ def test_zlib_with_a_preset_dictionary_is_refused(tmp_path: Path) -> None:
         inflate(path)
 
 
-def test_memory_stays_flat_however_long_the_file(tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     path = tmp_path / "zeros"
     path.write_bytes(gzip.compress(bytes(1 << 25), compresslevel=1) * 2)  # 64 MiB in two members
     tracemalloc.start()

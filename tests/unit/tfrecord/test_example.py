@@ -49,12 +49,12 @@ def assert_same(features: dict[str, Feature], arrays: dict[str, Array]) -> None:
     for name, array in arrays.items():
         values = convert(features[name])
         assert values.dtype == array.dtype
-        assert values.tobytes() == array.tobytes()  # bytes, because NaNs are to survive with their bits
+        assert values.tobytes() == array.tobytes()  # bytes, because the bits of NaNs must be kept
         assert values.flags.owndata
         assert values.flags.writeable
 
 
-# A second, independent encoder, which can be told to write in unusual ways.
+# A second, independent encoder, which can write in unusual ways.
 
 
 def varint(value: int, length: int = 1) -> bytes:
@@ -69,7 +69,7 @@ def field(number: int, content: bytes, pad: int = 1) -> bytes:
 
 
 def wrap(**features: bytes) -> bytes:
-    """Return an Example of ready-made Feature messages."""
+    """Return an Example of given Feature messages."""
     return field(1, b"".join(field(1, field(1, name.encode()) + field(2, body)) for name, body in features.items()))
 
 
@@ -80,7 +80,7 @@ def only(body: bytes) -> Feature:
 
 @settings(deadline=None)
 @given(examples, st.booleans())
-def test_what_is_serialised_is_parsed(features: dict[str, Array], per_byte: bool) -> None:
+def test_serialised_features_are_parsed(features: dict[str, Array], per_byte: bool) -> None:
     assert_same(parse_example(serialize_example(features, per_byte=per_byte)), features)
 
 
@@ -196,7 +196,7 @@ def test_lists_of_one_kind_merge_and_the_last_kind_wins() -> None:
     ("payload", "at", "problem"),
     [
         (b"\x0a", 1, "truncated varint"),
-        (b"\x0a\x05ab", 2, "field 5 bytes long where 2 are left"),
+        (b"\x0a\x05ab", 2, "field of 5 bytes, but 2 are left"),
         (b"\x80" * 11, 0, "varint of more than 10 bytes"),
         (b"\x02\x00", 0, "field number 0 is outside"),
         (varint(1 << 32 | 2) + b"\x00", 0, "field number 536870912 is outside"),
@@ -204,13 +204,13 @@ def test_lists_of_one_kind_merge_and_the_last_kind_wins() -> None:
         (b"\x0c", 0, "group that ends without a beginning"),
         (b"\x7b\x08\x01", 3, "group without an end"),
         (b"\x7b\x0c", 1, "group ended by another group's end"),
-        (b"\x7d\x00\x00\x00", 1, "field 4 bytes long where 3 are left"),
+        (b"\x7d\x00\x00\x00", 1, "field of 4 bytes, but 3 are left"),
         (field(1, field(1, field(1, b"\xc3\xff"))), 6, "a feature's name is not UTF-8"),
-        (wrap(a=field(2, field(1, b"\x00" * 5))), 13, "packed floats of 5 bytes, no multiple of 4"),
+        (wrap(a=field(2, field(1, b"\x00" * 5))), 13, "packed floats of 5 bytes, not a multiple of 4"),
         (wrap(a=field(3, field(1, b"\x01\x80"))), 14, "truncated varint"),
     ],
 )
-def test_malformed_bytes_are_named(payload: bytes, at: int, problem: str) -> None:
+def test_malformed_bytes_are_refused_with_their_position(payload: bytes, at: int, problem: str) -> None:
     with pytest.raises(CorruptDataError) as caught:
         parse_example(payload)
     assert isinstance(caught.value, WireError)
@@ -248,7 +248,7 @@ def test_features_of_another_kind_are_refused() -> None:
         as_int64(features["b"])
 
 
-def test_strings_of_several_lengths_are_no_array() -> None:
+def test_strings_of_several_lengths_are_not_an_array() -> None:
     feature = only(field(1, field(1, b"cube") + field(1, b"sphere")))
     with pytest.raises(SchemaError, match="feature 'a' holds strings of 4 to 6 bytes"):
         as_uint8(feature)
@@ -320,13 +320,13 @@ def fill(message: Any, features: dict[str, Array], per_byte: bool) -> Any:
 @settings(deadline=None)
 @given(name=st.text(max_size=6), array=arrays, per_byte=st.booleans())
 def test_protobuf_writes_the_same_bytes(name: str, array: Array, per_byte: bool) -> None:
-    written = serialize_example({name: array}, per_byte=per_byte)  # of several, protobuf's runtimes differ in order
+    written = serialize_example({name: array}, per_byte=per_byte)
     assert written == fill(oracle()(), {name: array}, per_byte).SerializeToString()
 
 
 @settings(deadline=None)
 @given(features=examples, per_byte=st.booleans())
-def test_protobuf_reads_what_is_serialised(features: dict[str, Array], per_byte: bool) -> None:
+def test_protobuf_reads_serialised_features(features: dict[str, Array], per_byte: bool) -> None:
     payload, message = serialize_example(features, per_byte=per_byte), oracle()()
     message.ParseFromString(payload)
     assert described_by_protobuf(message) == described(parse_example(payload))
@@ -334,14 +334,14 @@ def test_protobuf_reads_what_is_serialised(features: dict[str, Array], per_byte:
 
 @settings(deadline=None)
 @given(features=examples, per_byte=st.booleans(), packed=st.booleans())
-def test_what_protobuf_writes_is_parsed(features: dict[str, Array], per_byte: bool, packed: bool) -> None:
+def test_features_written_by_protobuf_are_parsed(features: dict[str, Array], per_byte: bool, packed: bool) -> None:
     finite = {name: np.nan_to_num(array) if array.dtype == np.float32 else array for name, array in features.items()}
     message = fill(oracle(packed=packed)(), finite, per_byte)
     assert_same(parse_example(message.SerializeToString()), finite)
 
 
 def described(features: dict[str, Feature]) -> dict[str, tuple[str, str]]:
-    """Return kind and values as text, in which every NaN is the same: protobuf's change their bits on the way."""
+    """Return kind and values as text, in which all NaNs are equal, because protobuf changes their bits."""
     return {name: (feature.kind, str(feature.values.tolist())) for name, feature in features.items()}
 
 
@@ -355,7 +355,7 @@ def described_by_protobuf(message: Any) -> dict[str, tuple[str, str]]:
 
 
 def has_unusual_entries(payload: bytes) -> bool:
-    """Tell whether a map entry has an unknown field: protobuf's C runtime then takes the entry itself for unknown."""
+    """Whether a map entry has an unknown field: protobuf's C runtime then treats the entry itself as unknown."""
     whole = [(0, len(payload))]
     entries = (
         entry for part in example._submessages(payload, whole) for entry in example._submessages(payload, [part])
@@ -373,7 +373,7 @@ def test_protobuf_reads_altered_bytes_alike(features: dict[str, Array], data: st
     payload, message = bytes(altered), oracle()()
     try:
         message.ParseFromString(payload)
-    except Exception:  # protobuf's DecodeError; its module is imported only where there is one
+    except Exception:  # protobuf's DecodeError; its module is not imported, because it is optional
         with pytest.raises(WireError):
             parse_example(payload)
         return

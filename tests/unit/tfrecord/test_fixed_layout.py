@@ -32,7 +32,7 @@ def arrays(seed: int) -> dict[str, np.ndarray]:
 
 
 def parsed(payload: bytes) -> dict[str, np.ndarray] | None:
-    """What the generic parser makes of a record; ``None`` if it refuses it."""
+    """The result of the generic parser for a record; None if it refuses the record."""
     from pathlib import Path
 
     try:
@@ -59,7 +59,7 @@ def test_features_in_any_order_are_read_as_they_were_written(seed: int, order: l
 
 
 @given(st.integers(0, 2**32), st.floats(0, 1, exclude_max=True), st.integers(1, 255))
-def test_of_an_altered_record_it_says_what_the_parser_says_or_nothing(seed: int, place: float, flip: int) -> None:
+def test_an_altered_record_is_read_as_by_the_parser_or_not_at_all(seed: int, place: float, flip: int) -> None:
     payload = bytearray(serialize_example(arrays(seed)))
     payload[int(place * len(payload))] ^= flip
     read = read_expected(bytes(payload), FIELDS)
@@ -68,7 +68,7 @@ def test_of_an_altered_record_it_says_what_the_parser_says_or_nothing(seed: int,
         assert expected is not None and same(read, expected)
 
 
-def test_what_is_laid_out_otherwise_is_left_to_the_parser() -> None:
+def test_records_with_another_layout_are_left_to_the_parser() -> None:
     whole = arrays(0)
     assert read_expected(serialize_example(whole, per_byte=False), FIELDS) is None
     assert read_expected(serialize_example(whole) + b"\x10\x00", FIELDS) is None

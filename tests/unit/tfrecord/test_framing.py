@@ -1,4 +1,4 @@
-"""Framing: known checksums, round trips, and no damage that passes unseen."""
+"""Framing: known checksums, round trips, and every damage is detected."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_masked_crc32c_unmasks_to_the_published_vectors(data: bytes, crc: int) -
 
 @settings(deadline=None)
 @given(st.lists(st.binary(max_size=300), min_size=1, max_size=5), st.sampled_from(COMPRESSIONS))
-def test_what_is_written_is_read(payloads: list[bytes], compression: Compression) -> None:
+def test_written_records_are_read(payloads: list[bytes], compression: Compression) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "file.tfrecords")
         assert write_records(path, iter(payloads), compression) == len(payloads)
@@ -49,8 +49,8 @@ def test_the_plain_bytes_are_those_of_the_published_layout(tmp_path: Path) -> No
     path = tmp_path / "file"
     write_records(path, [b"abc"], "none")
     length = struct.pack("<Q", 3)
-    wanted = length + struct.pack("<I", masked_crc32c(length)) + b"abc" + struct.pack("<I", masked_crc32c(b"abc"))
-    assert path.read_bytes() == wanted
+    expected = length + struct.pack("<I", masked_crc32c(length)) + b"abc" + struct.pack("<I", masked_crc32c(b"abc"))
+    assert path.read_bytes() == expected
 
 
 @pytest.mark.parametrize("compression", ["gzip", "zlib"])
@@ -65,7 +65,7 @@ def test_a_missing_file_is_a_source_error(tmp_path: Path) -> None:
         next(read_records(tmp_path / "missing"))
 
 
-# Damage. An outcome is what was read before the error, and the error's message or None.
+# Damage. An outcome is the records that were read before the error, and the error's message or None.
 
 
 def outcome(path: Path, content: bytes) -> tuple[list[bytes], str | None]:
@@ -80,11 +80,11 @@ def outcome(path: Path, content: bytes) -> tuple[list[bytes], str | None]:
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
-def test_truncation_at_every_byte_is_noticed(tmp_path: Path, compression: Compression) -> None:
+def test_truncation_at_every_byte_is_detected(tmp_path: Path, compression: Compression) -> None:
     path = tmp_path / "file"
     write_records(path, PAYLOADS, compression)
     whole = path.read_bytes()
-    # Nothing in the format tells a plain file of one record from two of which the second is missing entirely.
+    # In a plain file, a missing last record cannot be detected: the format does not store the number of records.
     unnoticed = {FRAMED[0]} if compression == "none" else set()
     for length in range(len(whole)):
         payloads, message = outcome(path, whole[:length])
@@ -98,7 +98,7 @@ def test_no_flipped_byte_gives_wrong_data(tmp_path: Path, compression: Compressi
     path = tmp_path / "file"
     write_records(path, PAYLOADS, compression)
     whole = path.read_bytes()
-    # Bits that mean nothing: GZIP's text flag, time, level and system; ZLIB's level; what fills the last deflate byte.
+    # Bits without meaning: GZIP's text flag, time, level and system; ZLIB's level; padding of the last deflate byte.
     idle = {"gzip": {*range(3, 10), len(whole) - 9}, "zlib": {1, len(whole) - 5}, "none": set[int]()}[compression]
     for at in range(len(whole)):
         for flip in (1, 2, 4, 8, 16, 32, 64, 128, 255):
@@ -137,12 +137,12 @@ def test_an_error_names_file_record_byte_and_fault(tmp_path: Path, at: slice, re
     assert message.startswith(f"{path}: record 1, byte {SECOND} uncompressed: {problem}")
 
 
-def test_a_broken_stream_is_placed_too(tmp_path: Path) -> None:
+def test_the_error_for_a_broken_stream_names_record_and_byte(tmp_path: Path) -> None:
     path = tmp_path / "file"
     write_records(path, PAYLOADS, "gzip")
     content = path.read_bytes()
     _, message = outcome(path, content[:-1])
-    end = f"record 2, byte {sum(FRAMED)} uncompressed: the GZIP stream breaks off after {len(content) - 1} "
+    end = f"record 2, byte {sum(FRAMED)} uncompressed: the GZIP stream is truncated after {len(content) - 1} "
     assert message is not None
     assert end in message
     _, message = outcome(path, content[:-1] + b"\x01")
@@ -193,7 +193,7 @@ def broken_source() -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
-def test_a_failure_leaves_what_was_there_and_nothing_else(tmp_path: Path, compression: Compression) -> None:
+def test_a_failure_keeps_the_old_file_and_leaves_no_other(tmp_path: Path, compression: Compression) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"old")
     with pytest.raises(BrokenSourceError):

@@ -1,4 +1,4 @@
-"""The whole way: a genuine file of DeepMind's, what is written is read, and schema errors that say what is there."""
+"""From file to arrays: a file of DeepMind's, written files are read back, and schema errors name the features."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ TETROMINOES = {
 }
 
 
-# A genuine file
+# A file of DeepMind's
 
 
-def test_the_genuine_file_is_the_one_described() -> None:
+def test_the_published_file_has_its_recorded_checksum() -> None:
     digest = hashlib.sha256(GENUINE.read_bytes()).hexdigest()
     assert digest in GENUINE.with_name("README.md").read_text(encoding="utf-8")
 
 
-def test_a_genuine_file_has_ten_records_of_the_published_schema() -> None:
+def test_the_published_file_has_ten_records_of_its_schema() -> None:
     assert sniff(GENUINE) == "gzip"
     assert [(i, offset, len(payload)) for i, offset, payload in read_records(GENUINE)] == [
         (i, 25_960 * i, 25_944) for i in range(10)
@@ -59,7 +59,7 @@ def test_a_genuine_file_has_ten_records_of_the_published_schema() -> None:
         }
 
 
-def test_genuine_scenes_make_sense() -> None:
+def test_published_scenes_are_plausible() -> None:
     for raw in read_examples(GENUINE):
         scene = decode(raw, TETROMINOES)
         assert set(np.unique(scene["mask"])) == {0, 255}
@@ -74,7 +74,7 @@ def test_genuine_scenes_make_sense() -> None:
             assert (rows.min(), columns.min()) == (scene["x"][entity], scene["y"][entity])
 
 
-def test_genuine_records_written_anew_have_the_same_length_and_content(tmp_path: Path) -> None:
+def test_published_records_written_again_have_the_same_length_and_content(tmp_path: Path) -> None:
     path = tmp_path / "again"
     scenes = [decode(raw, TETROMINOES) for raw in read_examples(GENUINE)]
     write_records(path, (serialize_example(scene) for scene in scenes))
@@ -84,7 +84,7 @@ def test_genuine_records_written_anew_have_the_same_length_and_content(tmp_path:
         assert all(np.array_equal(scene[name], again[name]) for name in TETROMINOES)
 
 
-# Files of our own
+# Files that this package writes
 
 
 @pytest.mark.parametrize("compression", ["gzip", "zlib", "none"])
@@ -109,7 +109,7 @@ def test_every_way_of_writing_is_read(tmp_path: Path, compression: Compression, 
         assert decoded[name].flags.writeable
 
 
-def test_a_malformed_message_is_placed_in_its_file(tmp_path: Path) -> None:
+def test_a_malformed_message_is_refused_with_its_position(tmp_path: Path) -> None:
     path = tmp_path / "file"
     good = serialize_example({"a": np.array([1, 2], np.uint8)})
     bad = good[:2] + b"\x0e" + good[3:]  # wire type 6, which does not exist
@@ -120,7 +120,7 @@ def test_a_malformed_message_is_placed_in_its_file(tmp_path: Path) -> None:
     with pytest.raises(CorruptDataError) as caught:
         next(examples)
     assert str(caught.value).startswith(
-        f"{path}: record 1, byte {at} uncompressed: no tf.train.Example (unknown wire type 6);"
+        f"{path}: record 1, byte {at} uncompressed: not a tf.train.Example (unknown wire type 6);"
     )
 
 
@@ -155,7 +155,7 @@ def test_decode_names_file_record_feature_and_counts(fields: dict[str, FieldSpec
     assert str(caught.value) == f"some.tfrecords: record 7: {problem}"
 
 
-def test_decode_leaves_other_features_alone() -> None:
+def test_decode_ignores_other_features() -> None:
     assert list(decode(RAW, {"x": FieldSpec(np.float32, (2, 2))})) == ["x"]
 
 
@@ -167,7 +167,7 @@ def test_decode_leaves_other_features_alone() -> None:
         (["image", "mask"], "lacks 'mask' and has unknown 'x'"),
     ],
 )
-def test_check_features_tells_what_the_file_has(expected: list[str], differences: str) -> None:
+def test_check_features_names_the_features_of_the_file(expected: list[str], differences: str) -> None:
     check_features(RAW, {"x", "image"})
     with pytest.raises(SchemaError) as caught:
         check_features(RAW, expected)
@@ -182,6 +182,6 @@ def test_an_example_without_features_is_described_in_words() -> None:
         decode(raw_example(), {"x": FieldSpec(np.float32, (1,))})
 
 
-def test_a_spec_of_another_dtype_is_a_mistake_of_the_caller() -> None:
+def test_a_spec_of_another_dtype_is_a_value_error() -> None:
     with pytest.raises(ValueError, match=r"np\.uint8, np\.float32 or np\.int64"):
         FieldSpec(np.float64, (1,))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Files in which others keep predictions: genuine ones by numpy, h5py and Pillow, and what is refused of them."""
+"""Third-party predictions: files written by NumPy, h5py and Pillow are read, and bad files are refused."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def write_npy(place: Path) -> Path:
 
 
 def write_npz(place: Path) -> Path:
-    np.savez_compressed(place / "file.bin", mask=MASKS, key=KEYS)  # known by its content, whatever its name
+    np.savez_compressed(place / "file.bin", mask=MASKS, key=KEYS)  # recognised by its content, not its name
     return place / "file.bin.npz"
 
 
@@ -52,7 +52,7 @@ def test_there_is_a_test_for_every_reader() -> None:
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_rows_come_in_the_order_asked_for(tmp_path: Path, name: str) -> None:
+def test_rows_have_the_requested_order(tmp_path: Path, name: str) -> None:
     path = WRITERS[name](tmp_path)
     assert reader_of(path) == name
     plugin = READERS.load(name)
@@ -66,12 +66,12 @@ def test_rows_come_in_the_order_asked_for(tmp_path: Path, name: str) -> None:
     assert plugin.files(path) and all(file.is_file() for file in plugin.files(path))
 
 
-def test_groups_of_hdf5_are_part_of_the_name_and_links_are_not_followed(tmp_path: Path) -> None:
+def test_names_of_hdf5_data_sets_include_their_groups_and_links_are_not_followed(tmp_path: Path) -> None:
     columns = READERS.load("hdf5").columns(write_hdf5(tmp_path))
     assert sorted(columns) == ["inner/mask", "key", "mask"]
 
 
-def test_pictures_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+def test_pictures_are_ordered_by_the_numbers_in_their_names(tmp_path: Path) -> None:
     for number in (10, 2, 1):
         Image.fromarray(np.full((2, 2), number, np.uint8)).save(tmp_path / f"scene{number}.png")
     columns = READERS.load("pictures").columns(tmp_path)
@@ -103,10 +103,10 @@ def _objects_npz(place: Path) -> Path:
 
 
 def _damaged_heap(place: Path) -> Path:
-    """An object of no length in free space: the HDF5 library would walk on the spot for ever."""
+    """Free space of length 0 in a heap: the HDF5 library would loop for ever."""
     path = write_hdf5(place)
     content = bytearray(path.read_bytes())
-    start = content.index(b"GCOL") + 16 + 3 * 24  # behind the three keys of one letter
+    start = content.index(b"GCOL") + 16 + 3 * 24  # after the three keys of one letter
     assert content[start : start + 2] == bytes(2)
     content[start + 8 : start + 16] = bytes(8)
     path.write_bytes(content)
@@ -162,7 +162,7 @@ FAULTS = {
     "no file": (lambda place: place / "none", SourceError, "no such file"),
     "empty file": (_file(b""), CorruptDataError, "is empty"),
     "pickle": (_file(b"\x80\x04K\x01."), SchemaError, "pickle"),
-    "something else": (_file(b"hello there"), SchemaError, "no reader knows"),
+    "something else": (_file(b"hello there"), SchemaError, "no reader recognises"),
     "truncated npy": (lambda place: _cut(write_npy(place), 0.8), CorruptDataError, "truncated"),
     "header of npy alone": (_file(b"\x93NUMPY\x01\x00"), CorruptDataError, "truncated"),
     "objects in npy": (_objects_npy, SchemaError, "never opened"),
@@ -181,7 +181,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_what_cannot_be_read_is_refused_in_a_sentence(tmp_path: Path, name: str) -> None:
+def test_unreadable_files_are_refused_in_one_sentence(tmp_path: Path, name: str) -> None:
     write, kind, words = FAULTS[name]
     path = write(tmp_path)
     with pytest.raises(IodineKitError, match=words) as caught:
@@ -191,7 +191,7 @@ def test_what_cannot_be_read_is_refused_in_a_sentence(tmp_path: Path, name: str)
     assert type(caught.value) is kind and "\n" not in str(caught.value)
 
 
-def test_an_altered_member_of_an_archive_is_noticed(tmp_path: Path) -> None:
+def test_an_altered_member_of_an_archive_is_detected(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", mask=MASKS)
     content = bytearray((tmp_path / "a.npz").read_bytes())
     content[len(content) // 2] ^= 255
