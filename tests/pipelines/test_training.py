@@ -147,7 +147,7 @@ def test_a_batch_larger_than_the_split_holds_scenes_more_than_once(dataset: Arti
         ("model.slots=0", ConfigError, "model.slots: input should be greater than or equal to 1"),
         ("model.steps=-1", ConfigError, "model.steps: input should be greater than or equal to 0"),
         ("model.latent=0", ConfigError, "model.latent: input should be greater than"),
-        ("model.decoder.kernel=2", ConfigError, "the kernel's side must be odd"),
+        ("model.decoder.kernel=2", ConfigError, "the side of the kernel must be odd"),
         ("model.refinement.stride=9", ConfigError, "model.refinement.stride: input should be less than or equal to 4"),
         ("train.batch_size=0", ConfigError, "train.batch_size: input should be greater than or equal to 1"),
         ("train.accumulate=3", ConfigError, "train.accumulate: 4 images do not divide into 3 equal parts"),
