@@ -99,8 +99,7 @@ def obtain(job: Job, context: Context) -> Artifact:
     existing = None if context.overwrite or pending else store.find(job.identity)
     if existing is not None:
         note(f"up to date: {existing.path}", routine=True)
-        store.touch(existing)
-        return store.usable(existing)
+        return store.usable(store.touch(existing, context.purpose))
     if pending:
         note(f"resuming the interrupted {job.identity.planned.directory} (--overwrite starts it again)")
     elif job.state and not context.overwrite:

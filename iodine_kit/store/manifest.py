@@ -75,9 +75,11 @@ def describe(
 
 
 def write(directory: Path, manifest: Manifest) -> None:
-    """Write ``manifest.json``."""
+    """Write ``manifest.json``: a reader sees the old one or the new one, never a part."""
     text = json.dumps(manifest.model_dump(mode="json", by_alias=True), indent=2, ensure_ascii=False, allow_nan=False)
-    (directory / MANIFEST).write_text(text + "\n", "utf-8")
+    temporary = directory.with_name(f".{directory.name}.{MANIFEST}")
+    temporary.write_text(text + "\n", "utf-8")
+    temporary.replace(directory / MANIFEST)
 
 
 def read(directory: Path) -> Manifest:

@@ -173,10 +173,15 @@ class Store:
             else:
                 yield from self.lineage(given, depth + 1)
 
-    def touch(self, artifact: Artifact) -> None:
-        """Mark as asked for just now, so that ``newest`` finds it."""
+    def touch(self, artifact: Artifact, purpose: str = "") -> Artifact:
+        """Make an artifact the newest of its kind; without a ``purpose``, it also loses the one that it was made for."""
         with suppress(OSError):  # a store that cannot be written can still be read
+            if artifact.purpose and not purpose:
+                made = {**artifact.manifest.made, "purpose": ""}
+                artifact = Artifact(artifact.path, artifact.manifest.model_copy(update={"made": made}))
+                manifests.write(artifact.path, artifact.manifest)
             os.utime(artifact.path / MANIFEST)
+        return artifact
 
     def interrupted(self, kind: str = "*") -> list[Begun]:
         """Drafts, of a kind if one is given, that were begun and not finished, and that nobody is working on."""
