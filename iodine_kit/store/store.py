@@ -174,7 +174,7 @@ class Store:
                 yield from self.lineage(given, depth + 1)
 
     def touch(self, artifact: Artifact, purpose: str = "") -> Artifact:
-        """Make an artifact the newest of its kind; without a ``purpose``, it also loses the one that it was made for."""
+        """Make an artifact the newest of its kind; without a ``purpose``, it also loses its own."""
         with suppress(OSError):  # a store that cannot be written can still be read
             if artifact.purpose and not purpose:
                 made = {**artifact.manifest.made, "purpose": ""}
