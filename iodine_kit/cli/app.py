@@ -49,7 +49,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "import-checkpoint": imports.import_checkpoint,
         "export": data.export,
     },
-    "What there is": {
+    "Information": {
         "datasets": data.datasets,
         "protocols": data.protocols,
         "models": models.models,

@@ -144,7 +144,8 @@ def _page(table: str, keys: list[Key], family: Family | None, name: str | None) 
     lines = [f"[{table}]  {name or (family and family.default) or ''}".rstrip()]
     for key in keys:
         default = "(required)" if key.required else f"= {_shown(key.default)}"
-        lines.append(f"  {key.key} {default}  ({key.type})")
+        line = f"  {key.key} {default}  ({key.type})"
+        lines += [line] if len(line) <= width else [f"  {key.key} {default}", f"      ({key.type})"]
         lines += textwrap.wrap(key.meaning, width, initial_indent="      ", subsequent_indent="      ")
     return "\n".join([*lines, *([] if keys else ["  no keys"]), ""])
 

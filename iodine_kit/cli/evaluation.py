@@ -77,8 +77,7 @@ def evaluate(
 ) -> None:
     """Score predictions against the true masks: metrics with confidence intervals, per scene and per object.
 
-    'iodine-kit config eval' lists all keys for --set, such as eval.convention and eval.resolution; for a third-party
-    file, those of 'iodine-kit config import-predictions' too.
+    'iodine-kit config eval' lists all keys for --set.
     """
     from iodine_kit.cli.console import Terminal, show_metrics
     from iodine_kit.runner import Context, obtain
@@ -112,8 +111,8 @@ def _refuse_import(table: dict[str, Any], from_file: bool, predictions: str | No
     if table and not from_file:
         keys = ", ".join(f"import.{key}" for key in table)
         raise ConfigError(
-            f"{keys}: for third-party files only, and {predictions or 'the most recent predictions'} is none: omit it; "
-            "to predict another split, use 'iodine-kit infer --set infer.split=NAME'"
+            f"{keys}: only for a third-party file, and {predictions or 'the most recent predictions'} is an artifact: "
+            "omit it, or name the file with --predictions"
         )
 
 

@@ -17,26 +17,27 @@ if TYPE_CHECKING:
 
 _REPLACED = {
     "prepare": {
-        "--no-crop": "--set preprocess.crop=none",
-        "--sprites": "--set dataset.sprites=FILE",
-        "--layout": "--set prepare.layout=NAME",
-        "--skip-bad": "--set prepare.skip_bad=true",
+        "--no-crop": "use --set preprocess.crop=none",
+        "--sprites": "use --set dataset.sprites=FILE",
+        "--layout": "use --set prepare.layout=NAME",
+        "--skip-bad": "use --set prepare.skip_bad=true",
     },
     "train": {
-        "--resume": "no option: repeat the command, and the interrupted run resumes",
-        "--auto-resume": "no option: repeat the command, and the interrupted run resumes",
+        "--resume": "repeat the command without it, and the interrupted run resumes",
+        "--auto-resume": "repeat the command without it, and the interrupted run resumes",
     },
-    "import-checkpoint": {"--preset": "--set model.preset=NAME"},
+    "import-checkpoint": {"--preset": "use --set model.preset=NAME"},
     "eval": {
-        "--convention": "--set eval.convention=NAME",
-        "--resolution": "--set eval.resolution=N",
-        "--split": "--set import.split=NAME",
-        "--model": "--set import.model=NAME",
-        "--mapping": "'iodine-kit import-predictions FILE --mapping FILE.toml' first",
+        "--convention": "use --set eval.convention=NAME",
+        "--resolution": "use --set eval.resolution=N",
+        "--split": "use --set import.split=NAME for a third-party file; to predict another split, use "
+        "'iodine-kit infer --set infer.split=NAME'",
+        "--model": "use --set import.model=NAME",
+        "--mapping": "use 'iodine-kit import-predictions FILE --mapping FILE.toml' first",
     },
-    "probe": {"--match": "--set probe.match=mask or --set probe.match=loss"},
+    "probe": {"--match": "use --set probe.match=mask or --set probe.match=loss"},
 }
-"""Command → an option that it no longer has → what to use instead."""
+"""Command → an option that it no longer has → what to do instead."""
 
 
 class Command(TyperCommand):
@@ -47,7 +48,7 @@ class Command(TyperCommand):
         for argument in args:
             option = argument.partition("=")[0]
             if option in replaced:
-                ctx.fail(f"{option} was removed: use {replaced[option]}")
+                ctx.fail(f"{option} was removed: {replaced[option]}")
         return super().parse_args(ctx, args)
 
 

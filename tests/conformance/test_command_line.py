@@ -74,8 +74,8 @@ def test_no_option_has_a_short_form_but_help() -> None:
     [
         (["prepare", "clevr", "--no-crop"], "--set preprocess.crop=none"),
         (["prepare", "multi-dsprites", "--sprites=a.npz"], "--set dataset.sprites=FILE"),
-        (["train", "--resume"], "repeat the command, and the interrupted run resumes"),
-        (["train", "--auto-resume"], "repeat the command, and the interrupted run resumes"),
+        (["train", "--resume"], "repeat the command without it"),
+        (["train", "--auto-resume"], "repeat the command without it"),
         (["eval", "--convention", "deepmind"], "--set eval.convention=NAME"),
         (["eval", "--mapping", "m.toml"], "iodine-kit import-predictions FILE --mapping FILE.toml"),
         (["probe", "--match", "loss"], "--set probe.match=loss"),
