@@ -30,7 +30,7 @@ class Checkpoint:
 
     Attributes:
         bundle: its variables.
-        preset: of the net that it must belong to; "" if that is not known.
+        preset: of the network that it must belong to; "" if that is not known.
         downloads: the artifacts that hold downloaded files, by role.
     """
 
@@ -71,20 +71,20 @@ TABLES = ("model",)
 INPUTS: tuple[str, ...] = ()
 MODEL = "iodine"
 DATASETS = {"clevr6": "clevr", "multi-dsprites": "multi-dsprites", "tetrominoes": "tetrominoes"}
-"""The data set that each released net was trained on."""
+"""The data set that each released network was trained on."""
 _BLOCK = 1 << 20
 
 
 def plan(tables: Tables, inputs: Inputs, context: Context, checkpoint: Checkpoint) -> Job:
-    """Determine the net of the checkpoint, and check that every variable is present with the right shape.
+    """Determine the network of the checkpoint, and check that every variable is present with the right shape.
 
     Args:
-        tables: ``model`` may name a preset, or describe another net than the released ones.
+        tables: ``model`` may name a preset, or describe another network than the released ones.
         checkpoint: see :func:`open_checkpoint`.
 
     Raises:
         ConfigError: if the table has an unknown key or a wrong value.
-        SchemaError: if the variables are not those of the net.
+        SchemaError: if the variables are not those of the network.
     """
     bundle = checkpoint.bundle
     shapes = {name: variable.shape for name, variable in bundle.variables.items()}
@@ -95,7 +95,7 @@ def plan(tables: Tables, inputs: Inputs, context: Context, checkpoint: Checkpoin
     config = build(plugin.Config, {**values, "preset": preset}, "model")
     expected = released.counterparts(config)  # type: ignore[arg-type]
     if problem := released.misfit(expected, shapes):
-        raise SchemaError(f"{bundle.place}: not a checkpoint of the net {_called(preset, values)}: {problem}")
+        raise SchemaError(f"{bundle.place}: not a checkpoint of the network {_called(preset, values)}: {problem}")
     _note_variables(bundle, preset, expected, context.reporter)
     short = preset.partition("-")[2]
     identity = Identity(
@@ -118,7 +118,7 @@ def _preset(values: Values, checkpoint: Checkpoint, shapes: released.Shapes) -> 
         named = str(values.pop("preset"))
         if named not in released.PRESETS:
             known = did_you_mean(named, released.PRESETS)
-            raise ConfigError(f"model.preset: '{named}' is not a preset of the released nets{known}")
+            raise ConfigError(f"model.preset: '{named}' is not a preset of the released networks{known}")
         return named
     return checkpoint.preset or released.fitting_preset(shapes, checkpoint.bundle.place)
 
@@ -131,7 +131,7 @@ def _note_variables(bundle: Bundle, preset: str, expected: dict[str, released.Co
     unused = [name for name in bundle.variables if name not in expected and name != released.STEP]
     names = ", ".join(unused[:3]) + (", …" if len(unused) > 3 else "")
     more = f"; {len(unused)} unused ({names})" if unused else ""
-    reporter.note(f"{bundle.place}: the net {preset}, {len(expected)} variables{more}")
+    reporter.note(f"{bundle.place}: the network {preset}, {len(expected)} variables{more}")
 
 
 def _sources(bundle: Bundle, expected: dict[str, released.Counterpart]) -> tuple[SourceFile, ...]:

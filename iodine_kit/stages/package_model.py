@@ -63,7 +63,7 @@ def package(
     if len(data) > LARGEST:
         raise ConfigError(
             f"{run.path / WEIGHTS}: {len(data) / 1e6:.1f} MB are more than the {LARGEST / 1e6:.1f} MB that a "
-            f"pretrained model may have: train a smaller net"
+            f"pretrained model may have: train a smaller network"
         )
     place = folder / name
     if place.exists() and not overwrite:

@@ -103,10 +103,10 @@ def own_data(dataset: Any, path: Path) -> Any:
     """The data set itself.
 
     Raises:
-        SchemaError: its data lie in other files, or one row or chunk takes more than 1 GiB.
+        SchemaError: its data are in other files, or one row or chunk takes more than 1 GiB.
     """
     if dataset.is_virtual or dataset.external:
-        raise SchemaError(f"{path}: the data of '{dataset.name}' lie in other files, which are not opened")
+        raise SchemaError(f"{path}: the data of '{dataset.name}' are in other files, which are not opened")
     check_row_size(dataset.shape, dataset.dtype.itemsize, f"{path}: '{dataset.name}'", dataset.chunks or ())
     return dataset
 

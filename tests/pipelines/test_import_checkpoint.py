@@ -136,5 +136,5 @@ def test_every_failure_is_one_sentence_with_its_status(iodine_kit: Command, tmp_
         told = iodine_kit("import-checkpoint", name, status=status).stderr
         assert words in told and told.count("error: ") == 1 and "Traceback" not in told
     told = iodine_kit("import-checkpoint", GENUINE, "--set", "model.preset=release-clevr6", status=7).stderr
-    assert "not a checkpoint of the net release-clevr6" in told
+    assert "not a checkpoint of the network release-clevr6" in told
     assert not (tmp_path / "data" / "run").exists()

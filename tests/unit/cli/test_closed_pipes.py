@@ -43,7 +43,7 @@ def piped(arguments: list[str], folder: Path, *, close_stderr: bool) -> tuple[in
 
 @pytest.mark.parametrize("close_stderr", [False, True])
 @pytest.mark.parametrize("status", [0, 17])
-def test_work_goes_on_and_its_status_is_kept(close_stderr: bool, status: int, tmp_path: Path) -> None:
+def test_the_work_is_finished_and_its_status_kept(close_stderr: bool, status: int, tmp_path: Path) -> None:
     arguments = ["work", "--status", str(status), *(["--err"] if close_stderr else [])]
     returned, other = piped(arguments, tmp_path, close_stderr=close_stderr)
     assert returned == status and (tmp_path / "done").read_text() == "all"
@@ -56,7 +56,7 @@ def test_head_ends_quietly(tmp_path: Path) -> None:
     assert done.stdout.split() == ["[train]", "0"] and done.stderr == ""
 
 
-def test_output_that_nobody_closes_is_complete(tmp_path: Path) -> None:
+def test_output_to_a_file_is_complete(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "iodine_kit", "config", "train", "--json"],
         stdout=(tmp_path / "keys.json").open("wb"), check=True, cwd=tmp_path,

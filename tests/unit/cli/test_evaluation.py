@@ -20,7 +20,7 @@ from iodine_kit.store import Store
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    """Predictions of two models for one data set; those of "good" are the newest."""
+    """Predictions of two models for one data set; those of "good" are the most recent."""
     truth = true_masks(12)
     dataset = store_masks(tmp_path, truth)
     grey = np.full((*truth.shape, 3), 0.5, np.float32)
@@ -72,22 +72,22 @@ def test_conventions_and_the_resolution_are_settings(store: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("thresholds", "told"),
+    ("thresholds", "message"),
     [
         (["ari=0.9"], "error: {place}: ari is 0.{more}, required: at least 0.9"),
         (["mse=0.01"], "mse is 0.{more}, required: at most 0.01"),
         (["mse=9", "ari=0.99", "miou=0.999"], "at least 0.99; miou is 0."),
     ],
 )
-def test_a_gate_ends_with_its_own_status_when_everything_is_written(
-    thresholds: list[str], told: str, store: Path
+def test_a_gate_exits_with_its_own_status_after_everything_is_written(
+    thresholds: list[str], message: str, store: Path
 ) -> None:
     poor = next(one for one in Store(store).artifacts("predictions") if one.facts["model"] == "poor")
     options = [part for text in thresholds for part in ("--fail-under", text)]
     done = command(store, "eval", "--predictions", poor.path, *options, status=17)
     place = Path(done.stdout.strip())
     assert (place / "summary.json").is_file() and "FG-ARI" in done.stderr
-    before, _, after = told.partition("{more}")
+    before, _, after = message.partition("{more}")
     assert before.format(place=place) in sentence(done) and after in sentence(done)
 
 
@@ -96,7 +96,7 @@ def test_a_gate_that_is_passed_is_silent(store: Path) -> None:
     assert "error" not in done.stderr
 
 
-def test_a_mean_of_no_scene_passes_no_gate(tmp_path: Path) -> None:
+def test_an_undefined_mean_passes_no_gate(tmp_path: Path) -> None:
     empty = np.zeros((3, 4, 4), np.uint8)
     store_predictions(tmp_path, store_masks(tmp_path, empty), empty)
     done = command(tmp_path, "eval", "--fail-under", "ari=-1", status=17)
@@ -104,14 +104,14 @@ def test_a_mean_of_no_scene_passes_no_gate(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["ari", "ari=", "=0.5", "ari=high", "ari=nan"])
-def test_a_gate_that_says_nothing_is_refused_before_anything_is_done(text: str, store: Path) -> None:
+def test_a_malformed_gate_is_refused_before_any_work(text: str, store: Path) -> None:
     assert "is not METRIC=VALUE" in sentence(command(store, "eval", "--fail-under", text, status=2))
     assert not (store / "evaluation").exists()
 
 
-def test_a_gate_on_what_is_not_evaluated_is_refused_before_anything_is_done(store: Path) -> None:
-    told = sentence(command(store, "eval", "--metric", "ari-all", "--fail-under", "ari=0.5", status=3))
-    assert "metric 'ari' is not evaluated; did you mean 'ari-all'?" in told and not (store / "evaluation").exists()
+def test_a_gate_on_a_metric_that_is_not_evaluated_is_refused_before_any_work(store: Path) -> None:
+    message = sentence(command(store, "eval", "--metric", "ari-all", "--fail-under", "ari=0.5", status=3))
+    assert "metric 'ari' is not evaluated; did you mean 'ari-all'?" in message and not (store / "evaluation").exists()
 
 
 def test_models_are_compared_by_name(store: Path) -> None:
@@ -121,15 +121,15 @@ def test_models_are_compared_by_name(store: Path) -> None:
     assert "C_1 minus A & B, on the same scenes" in done.stderr and "A & B" in done.stderr
     place = Path(done.stdout.strip())
     assert place.parent.name == "comparison" and (place / "summary.tex").is_file()
-    found = json.loads(command(store, "compare", poor, good, "--json", "--metric", "ari").stdout)
-    assert list(found["metrics"]) == ["ari"]
-    assert [model["name"] for model in found["models"]] == ["poor", "good"]
-    assert found["pairs"][0]["metrics"]["ari"]["difference"] > 0
+    result = json.loads(command(store, "compare", poor, good, "--json", "--metric", "ari").stdout)
+    assert list(result["metrics"]) == ["ari"]
+    assert [model["name"] for model in result["models"]] == ["poor", "good"]
+    assert result["pairs"][0]["metrics"]["ari"]["difference"] > 0
     assert r"C\_1 minus A \& B" in command(store, "compare", poor, good, "--name", "A & B", "--name", "C_1",
                                            "--format", "latex").stdout  # fmt: skip
 
 
-def test_compare_refuses_what_is_no_evaluation(store: Path) -> None:
+def test_compare_refuses_other_artifacts_and_a_single_evaluation(store: Path) -> None:
     predictions = Store(store).artifacts("predictions")[0].path
     assert "is a predictions, and a evaluation is needed" in sentence(
         command(store, "compare", predictions, predictions, status=10)

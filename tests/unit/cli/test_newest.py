@@ -1,4 +1,4 @@
-"""Which artifact a command takes if none is named."""
+"""The artifact that a command uses if none is named."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def test_what_studies_made_is_taken_by_nobody_who_does_not_name_it(tmp_path: Pat
     assert input_artifact(store, str(study.path), "evaluation", "eval", reporter=Silent()).path == study.path
 
 
-def test_the_newest_that_suits_is_taken(tmp_path: Path) -> None:
+def test_the_most_recent_suitable_artifact_is_taken(tmp_path: Path) -> None:
     store = Store(tmp_path)
     fitting = make(store, "fitting", ["iodine-kit", "infer"], {"latents": True})
     newest = make(store, "newest", ["iodine-kit", "import-predictions"], {"latents": False})
-    found = input_artifact(
+    chosen = input_artifact(
         store, None, "evaluation", "eval", reporter=Silent(), suits=lambda one: bool(one.facts["latents"])
     )
-    assert found.path == fitting.path
-    found = input_artifact(store, None, "evaluation", "eval", reporter=Silent(), suits=lambda one: False)
-    assert found.path == newest.path  # it will be refused, with a reason
+    assert chosen.path == fitting.path
+    chosen = input_artifact(store, None, "evaluation", "eval", reporter=Silent(), suits=lambda one: False)
+    assert chosen.path == newest.path  # it will be refused, with a reason

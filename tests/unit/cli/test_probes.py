@@ -40,8 +40,8 @@ def store_world(root: Path, built: Made, *, latents: bool = True) -> Artifact:
         )
     ]
     info = DatasetInfo("blocks", 0, 0, ROOM + 1, classes={"kind": ("none", "round", "square")})
-    said = built.prediction()
-    fields = {"latent_loc": said.latent_loc, "latent_scale": said.latent_scale} if latents else {}
+    predicted = built.prediction()
+    fields = {"latent_loc": predicted.latent_loc, "latent_scale": predicted.latent_scale} if latents else {}
     dataset = store_scenes(root, {"test": scenes}, info)
     return store_predictions(root, dataset, built.guess, slots=ROOM + 1, **fields)
 
@@ -52,7 +52,7 @@ def command(store: Path, *arguments: object, status: int = 0) -> Result:
     return done
 
 
-def test_what_latents_know_is_printed_and_written(tmp_path: Path) -> None:
+def test_scores_of_factors_are_printed_and_written(tmp_path: Path) -> None:
     built = world()
     store_world(tmp_path, built)
     done = command(tmp_path)
@@ -70,12 +70,12 @@ def test_what_latents_know_is_printed_and_written(tmp_path: Path) -> None:
     rows = list(csv.DictReader((place / "table.csv").open(encoding="utf-8")))
     assert float(rows[1]["linear"]) == size["linear"]["score"] and rows[0]["linear interval low"]
     assert "| size | R² |" in (place / "table.md").read_text("utf-8")
-    told = " ".join(done.stderr.split())
+    printed = " ".join(done.stderr.split())
     assert (
-        f"blocks test, {SCENES} scenes" in told
-        and "size R²" in told
-        and "kind acc." in told
-        and "still omitted" in told
+        f"blocks test, {SCENES} scenes" in printed
+        and "size R²" in printed
+        and "kind acc." in printed
+        and "still omitted" in printed
     )
     assert "up to date" in command(tmp_path, "--set", "probe.match=mask").stderr
 
@@ -83,10 +83,10 @@ def test_what_latents_know_is_printed_and_written(tmp_path: Path) -> None:
 def test_a_match_by_loss_and_the_first_scenes_only(tmp_path: Path) -> None:
     built = world()
     store_world(tmp_path, built)
-    told = command(
+    printed = command(
         tmp_path, "--set", "probe.match=loss", "--json", "--set", "probe.scenes=10", "--set", "probe.factors=['size']"
     )
-    facts = json.loads(told.stdout)
+    facts = json.loads(printed.stdout)
     assert facts["matching"] == "loss" and set(facts["agreement"]) == {"linear", "mlp"}
     assert (facts["scenes"], facts["objects"]) == (10, built.counts_N[:10].sum())
     assert list(facts["factors"]) == ["size"] and facts["dci"]["disentanglement"] is None
@@ -102,19 +102,19 @@ def test_a_match_by_loss_and_the_first_scenes_only(tmp_path: Path) -> None:
         (["probe.fold=4"], 3, "probe.fold is not a known key; did you mean 'folds'?"),
     ],
 )
-def test_what_cannot_be_probed_is_refused(settings: list[str], status: int, sentence: str, tmp_path: Path) -> None:
+def test_settings_that_do_not_fit_are_refused(settings: list[str], status: int, sentence: str, tmp_path: Path) -> None:
     store_world(tmp_path, world())
     options = [part for setting in settings for part in ("--set", setting)]
-    told = " ".join(command(tmp_path, *options, status=status).stderr.split())
-    assert sentence in told and "Traceback" not in told and told.count("error: ") <= 1
+    printed = " ".join(command(tmp_path, *options, status=status).stderr.split())
+    assert sentence in printed and "Traceback" not in printed and printed.count("error: ") <= 1
 
 
 def test_predictions_without_latents_and_data_without_factors_are_refused(tmp_path: Path) -> None:
     store_world(tmp_path / "a", world(), latents=False)
     assert "no latents were stored: infer again" in command(tmp_path / "a", status=7).stderr
-    said = world().prediction()
+    predicted = world().prediction()
     dataset = store_masks(tmp_path / "b", world().mask)
-    fields = {"latent_loc": said.latent_loc, "latent_scale": said.latent_scale}
+    fields = {"latent_loc": predicted.latent_loc, "latent_scale": predicted.latent_scale}
     store_predictions(tmp_path / "b", dataset, world().guess, **fields)
     assert "its scenes have no factors of objects" in command(tmp_path / "b", status=7).stderr
 

@@ -101,11 +101,11 @@ def test_another_net_than_the_released_ones_can_be_described(tmp_path: Path) -> 
 
 def test_a_checkpoint_of_another_net_is_told(tmp_path: Path) -> None:
     with pytest.raises(
-        SchemaError, match=r"not a checkpoint of the net release-clevr6: '.*' is \[64\] in .* and \[128\] in"
+        SchemaError, match=r"not a checkpoint of the network release-clevr6: '.*' is \[64\] in .* and \[128\] in"
     ):
         imported(tmp_path, GENUINE, preset="release-clevr6")
     with pytest.raises(
-        ConfigError, match=r"'release-clevr' is not a preset of the released nets; did you mean 'release-cl"
+        ConfigError, match=r"'release-clevr' is not a preset of the released networks; did you mean 'release-cl"
     ):
         imported(tmp_path, GENUINE, preset="release-clevr")
     with pytest.raises(ConfigError, match=r"model.slotss is not a known key; did you mean 'slots'"):
@@ -125,7 +125,7 @@ def test_a_deepmind_archive_with_another_net_in_a_folder_is_told(zipped: Path, t
     with zipfile.ZipFile(tmp_path / "swapped.zip", "w") as new:
         for found in (zipped.parent / "unpacked" / "clevr6").iterdir():
             new.write(found, f"checkpoints/tetrominoes/{found.name}")
-    with pytest.raises(SchemaError, match="not a checkpoint of the net release-tetrominoes"):
+    with pytest.raises(SchemaError, match="not a checkpoint of the network release-tetrominoes"):
         imported(tmp_path, "deepmind:tetrominoes", tmp_path / "swapped.zip")
 
 
