@@ -67,7 +67,7 @@ def override(tables: dict[str, Values], given: Mapping[str, Values]) -> dict[str
 
 def check(tables: Mapping[str, Values]) -> None:
     """Validate all tables before anything runs: a mistake in the report must not show up after days of training."""
-    splits = prepare.choose(tables).splits
+    splits = prepare.configure(tables).splits
     training, _ = train.configure(tables)
     inference, _ = infer.configure(tables)
     evaluate.configure(tables)

@@ -1,4 +1,4 @@
-"""The machine: room on disks, memory that is kept for the next step, and how a CPU's cores are used."""
+"""The machine: free disk space, durable writes, memory that is kept for the next step, and how a CPU's cores work."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from pathlib import Path
 from iodine_kit.errors import StorageError
 
 
-def require_space(directory: Path, count: int) -> None:
-    """Raise :class:`StorageError` if ``count`` bytes do not fit on the disk that holds ``directory``.
+def require_free_space(directory: Path, count: int) -> None:
+    """Raise :class:`StorageError` if the disk of ``directory`` has less than ``count`` bytes free.
 
-    HDF5 files cannot be closed in good order once the disk is full.
+    Check this before writing HDF5: a file cannot be closed properly once the disk is full.
     """
     free = shutil.disk_usage(directory).free
     if count > free:
         raise StorageError(
-            f"{directory}: {count / 1e6:,.1f} MB are needed and {free / 1e6:,.1f} MB are free; make room"
+            f"{directory}: {count / 1e6:,.1f} MB are needed but only {free / 1e6:,.1f} MB are free; free disk space"
         )
 
 
-def sync(path: Path) -> None:
-    """Bring a file and its name to the disk, so that they outlive a loss of power."""
+def sync_to_disk(path: Path) -> None:
+    """Write a file and its directory entry to the disk, so that they survive a power failure."""
     for place in (path, path.parent):
         descriptor = os.open(place, os.O_RDONLY)
         try:
@@ -33,14 +33,14 @@ def sync(path: Path) -> None:
             os.close(descriptor)
 
 
-_TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of mallopt(3)
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # parameters of mallopt(3)
 
 
 def keep_freed_memory() -> None:
-    """Let glibc's malloc keep what is freed; elsewhere do nothing.
+    """Make glibc's malloc keep freed memory for later allocations; do nothing on other systems.
 
-    Every training step allocates the same large tensors. Given back and asked for again, their pages have to be cleared
-    each time they are first written, which costs as much as an activation function does.
+    Every training step allocates the same large tensors. If their memory goes back to the kernel, the kernel has to
+    clear its pages in every step, which takes as long as an activation function.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -51,15 +51,15 @@ def keep_freed_memory() -> None:
 
 
 SPIN_COUNT = "20000"
-"""Turns of a waiting loop, about a tenth of a millisecond, before an idle thread sleeps."""
+"""Iterations of a waiting loop, about 0.1 ms, before an idle thread sleeps."""
 _CPU_INFO = Path("/proc/cpuinfo")
 
 
-def wait_briefly() -> None:
-    """Let idle OpenMP threads sleep soon, unless the environment says otherwise. To be called before torch is imported.
+def shorten_spin_waits() -> None:
+    """Make idle OpenMP threads sleep early, unless the environment configures this. Call it before importing torch.
 
-    PyTorch's threads wait for each other after every operation, by default in a loop that lasts milliseconds. That wins
-    nothing on an idle machine, and takes the core from whatever else runs on it, so small networks slow down.
+    PyTorch's threads wait for each other after every operation, by default in a loop that runs for milliseconds. This
+    saves nothing on an idle machine and takes the core from other programs, so small networks become slow.
     ``OMP_WAIT_POLICY=passive``, which never loops, makes them slow on an idle machine.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
@@ -67,18 +67,18 @@ def wait_briefly() -> None:
 
 
 def has_bfloat16_matrix_units() -> bool:
-    """Whether this CPU has units (AMX) that multiply bfloat16 matrices several times as fast as float32 ones."""
-    return "amx_bf16" in _flags()
+    """Whether this CPU has units (AMX) that multiply bfloat16 matrices several times as fast as float32 matrices."""
+    return "amx_bf16" in _cpu_flags()
 
 
-def lacks_bfloat16() -> bool:
-    """Whether this is an x86 CPU that has to emulate bfloat16, which takes longer than float32."""
-    flags = _flags()
+def emulates_bfloat16() -> bool:
+    """Whether this is an x86 CPU without bfloat16 instructions, on which bfloat16 is slower than float32."""
+    flags = _cpu_flags()
     return bool(flags) and not {"amx_bf16", "avx512_bf16", "avx_ne_convert"} & flags
 
 
-def _flags() -> set[str]:
-    """What Linux says an x86 CPU can do; empty elsewhere."""
+def _cpu_flags() -> set[str]:
+    """The features of an x86 CPU as Linux reports them; empty elsewhere."""
     try:
         with _CPU_INFO.open() as lines:
             return set(next(line for line in lines if line.startswith("flags")).split())

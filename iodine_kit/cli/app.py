@@ -26,7 +26,7 @@ from iodine_kit.cli import (
 )  # fmt: skip
 from iodine_kit.cli.options import Command
 from iodine_kit.errors import INTERRUPTED, ConfigError, IodineKitError, StorageError
-from iodine_kit.system import wait_briefly
+from iodine_kit.system import shorten_spin_waits
 from iodine_kit.training.distributed import is_one_of_several
 
 COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
@@ -155,5 +155,5 @@ def _outlet(stream: TextIO) -> TextIO:
 def main() -> None:
     """Run the command line."""
     sys.stdout, sys.stderr = _outlet(sys.stdout), _outlet(sys.stderr)
-    wait_briefly()
+    shorten_spin_waits()
     app()

@@ -35,7 +35,7 @@ STAGES: dict[str, Tables] = {
         "prepare": ("stages.prepare.config:PrepareConfig", "stages.prepare.config:PrepareExecution"),
         "dataset": FAMILIES["dataset"],
         "layout": FAMILIES["layout"],
-        "preprocess": ("preprocessing.config:PreprocessConfig",),
+        "preprocess": ("preprocessing:PreprocessConfig",),
         "format": FAMILIES["format"],
     },
     "train": {

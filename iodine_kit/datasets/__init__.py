@@ -1,4 +1,4 @@
-"""Data sets: each module of this folder is one and offers what :class:`DatasetPlugin` says."""
+"""Data sets: each module of this folder is one data set and defines what :class:`DatasetPlugin` requires."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from iodine_kit.registry import Registry
 from iodine_kit.tfrecord import FieldSpec
 
 THREADS = "IODINE_KIT_THREADS"
-"""Environment variable that tells a generator how many threads are its own; not set, all are."""
+"""Environment variable with the number of threads that a generator may use; if it is not set, all are used."""
 
 Generate = Callable[[Any, np.random.Generator, str], Scene]
-"""``generate(config, rng, key)`` samples one scene; everything random comes from ``rng``."""
+"""``generate(config, rng, key)`` samples one scene; all randomness comes from ``rng``."""
 
 
 class DatasetPlugin(Protocol):
-    """What a module of this folder offers. How published bytes are read is told by ``iodine_kit.layouts``.
+    """What a module of this folder defines. How published bytes are read is the task of ``iodine_kit.layouts``.
 
-    Two offers are optional, and asked for through the functions below: ``made_with`` and ``repair``.
+    A plug-in can also define two optional functions: ``made_with(config)``, see :func:`external_versions`, and
+    ``repair(config, scene)``, see :func:`repair_scene`.
     """
 
     VERSION: int
@@ -32,43 +33,43 @@ class DatasetPlugin(Protocol):
     """One line for lists."""
 
     PREPROCESS: Mapping[str, Any]
-    """Values of ``[preprocess]`` that published scenes of this data set get unless told otherwise."""
+    """Default values of ``[preprocess]`` for published scenes of this data set."""
 
     SCHEMAS: Mapping[str, Mapping[str, FieldSpec]]
-    """The features of each published TFRecord file, by a name that a person understands; empty if there is none."""
+    """The features of each published TFRecord file, by a title for messages; empty if there is none."""
 
     PUBLISHED_KEYS: tuple[str, ...]
-    """Keys of ``Config`` that choose among published files; all others shape generated scenes only."""
+    """Keys of ``Config`` that select among published files; all other keys apply to generated scenes only."""
 
     Config: type[Config]
-    """A field of type ``Path`` is a file that the generator reads: it counts by its bytes, not by its name."""
+    """The options. A field of type ``Path`` names a file that the generator reads; it counts by its bytes."""
 
     generate: Generate | None
-    """The generator; ``None`` where the data set can only be read."""
+    """The generator; ``None`` if the data set can only be read."""
 
     def info(self, config: Any) -> DatasetInfo:
-        """What is true of every scene."""
+        """Facts that hold for every scene."""
 
     def fields(self, config: Any) -> Mapping[str, FieldSpec]:
-        """The one of ``SCHEMAS`` that the configuration asks for; empty if there is none."""
+        """The entry of ``SCHEMAS`` that the configuration selects; empty if there is none."""
 
     def splits(self, config: Any) -> Mapping[str, int]:
-        """The usual splits of the published files, each of so many records, in this order; empty if there are none."""
+        """Number of records of the usual splits of the published files, in order; empty if there are none."""
 
     def urls(self, config: Any) -> tuple[str, ...]:
-        """Public addresses of the files that the configuration asks for; empty if they must be fetched by hand."""
+        """Public addresses of the files that the configuration selects; empty if users must fetch them by hand."""
 
 
 DATASETS: Registry[DatasetPlugin] = Registry("data set", "iodine_kit.datasets", DatasetPlugin)
 
 
-def made_with(plugin: DatasetPlugin, config: Any) -> Mapping[str, str]:
-    """Programs from outside that generate scenes, and their versions: what ``made_with(config)`` of a plug-in says."""
-    tell = getattr(plugin, "made_with", None)
-    return tell(config) if tell else {}
+def external_versions(plugin: DatasetPlugin, config: Any) -> Mapping[str, str]:
+    """Versions of the external programs that generate the scenes: ``made_with(config)`` of the plug-in, else empty."""
+    made_with = getattr(plugin, "made_with", None)
+    return made_with(config) if made_with else {}
 
 
-def repaired(plugin: DatasetPlugin, config: Any, scene: Scene) -> Scene:
-    """A published scene as it should have been, if the configuration asks for it: ``repair(config, scene)``."""
-    mend = getattr(plugin, "repair", None)
-    return mend(config, scene) if mend else scene
+def repair_scene(plugin: DatasetPlugin, config: Any, scene: Scene) -> Scene:
+    """Correct a known defect of a published scene: ``repair(config, scene)`` of the plug-in, else the scene itself."""
+    repair = getattr(plugin, "repair", None)
+    return repair(config, scene) if repair else scene

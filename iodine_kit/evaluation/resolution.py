@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from iodine_kit.errors import SchemaError
-from iodine_kit.preprocessing.pixels import Size, nearest
+from iodine_kit.preprocessing import Size, nearest
 from iodine_kit.records import Array, PredictionBatch, SceneBatch
 
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}

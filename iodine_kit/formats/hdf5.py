@@ -23,7 +23,7 @@ from pydantic import Field
 from iodine_kit.errors import ConfigError, CorruptDataError
 from iodine_kit.formats import Columns, Sample, ShardedConfig, arrays_of
 from iodine_kit.records import Array, Scene, SceneBatch
-from iodine_kit.system import require_space
+from iodine_kit.system import require_free_space
 
 VERSION = 2
 SCHEMA = "iodine-kit/hdf5/2"
@@ -61,7 +61,7 @@ def write_shard(
     """Write ``<split>-NNNNNN.h5``."""
     path, scene_bytes = directory / _shard_name(split, number), sum(_bytes(*column) for column in columns.values())
     if config.compression == "none":
-        require_space(directory, count * scene_bytes)
+        require_free_space(directory, count * scene_bytes)
     together = max(1, min(BLOCK, BLOCK_BYTES // scene_bytes))
     # track_order and track_times are off by default: nothing but the scenes decides the bytes.
     with h5py.File(path, "w", libver=("v108", "v108")) as file:

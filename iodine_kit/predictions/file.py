@@ -18,7 +18,7 @@ import numpy as np
 
 from iodine_kit.errors import CorruptDataError
 from iodine_kit.records import PredictionBatch
-from iodine_kit.system import require_space
+from iodine_kit.system import require_free_space
 
 PREDICTIONS = "predictions.h5"
 SCHEMA = "iodine-kit/predictions/1"
@@ -39,7 +39,7 @@ class PredictionWriter:
         if self._row == 0:
             given = (getattr(batch, name) for name in ("mask", *OPTIONAL))
             row = sum(value.nbytes for value in given if value is not None) // len(batch.keys)
-            require_space(self._path.parent, row * self._count)
+            require_free_space(self._path.parent, row * self._count)
         rows = slice(self._row, self._row + len(batch.keys))
         self._file["key"][rows] = list(batch.keys)
         for name in ("mask", *OPTIONAL):

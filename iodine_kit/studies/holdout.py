@@ -137,10 +137,10 @@ def conduct(experiment: Experiment) -> Callable[[], Findings]:
 
 def _dataset_tables(experiment: Experiment, holdout: Holdout) -> dict[str, dict[str, Any]]:
     """The base's data set with held-out combinations and the two splits to compare."""
-    choice = prepare.choose(experiment.tables)
-    if choice.config.dataset != "tetrominoes" or choice.config.generate is None:
+    resolved = prepare.configure(experiment.tables)
+    if resolved.config.dataset != "tetrominoes" or resolved.config.generate is None:
         raise ConfigError("study holdout needs generated Tetrominoes: name a --pipeline that generates them")
-    split = {**choice.counts, UNSEEN: experiment.config.scenes, FAMILIAR: experiment.config.scenes}
+    split = {**resolved.counts, UNSEEN: experiment.config.scenes, FAMILIAR: experiment.config.scenes}
     return {
         "prepare": {"generate": sum(split.values()), "split": split},
         "dataset": {"holdout": holdout.model_dump(mode="json")},

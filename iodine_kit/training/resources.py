@@ -16,7 +16,7 @@ from torch import nn
 
 from iodine_kit.errors import ConfigError, MemoryLimitError
 from iodine_kit.formatting import byte_size
-from iodine_kit.system import has_bfloat16_matrix_units, keep_freed_memory, lacks_bfloat16
+from iodine_kit.system import emulates_bfloat16, has_bfloat16_matrix_units, keep_freed_memory
 from iodine_kit.tensors import tf32
 from iodine_kit.training.config import TrainConfig, TrainExecution
 
@@ -63,7 +63,7 @@ def precision_hint(config: TrainConfig, device: torch.device) -> str:
     """A note that names a faster precision than the configured one; "" if there is none."""
     if device.type == "cpu" and config.precision == "float32" and has_bfloat16_matrix_units():
         return "note: this CPU multiplies bfloat16 several times as fast as float32: see train.precision=bfloat16"
-    if device.type == "cpu" and config.precision == "bfloat16" and lacks_bfloat16():
+    if device.type == "cpu" and config.precision == "bfloat16" and emulates_bfloat16():
         return "note: this CPU has no bfloat16 instructions: train.precision=float32 is faster here"
     return ""
 

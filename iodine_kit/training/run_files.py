@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iodine_kit.records import Bytes, SceneBatch
-from iodine_kit.system import sync
+from iodine_kit.system import sync_to_disk
 
 if TYPE_CHECKING:
     from iodine_kit.training.step import StepMetrics
@@ -50,7 +50,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    sync(path)
+    sync_to_disk(path)
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -88,7 +88,7 @@ def test_an_address_that_cannot_be_reached(iodine_kit: Command, tmp_path: Path) 
         ([*GENERATE, "--generate", 5, "--split", "train=4"], 8, "make them equal"),
         ([*GENERATE, "--generate", 5, "--source", "x"], 3, "exclude each other"),
         ([*GENERATE, "--generate", 5, "--split", "train=x"], 2, "is not NAME=N"),
-        ([*GENERATE, "--generate", 5, "--split", "../x=5"], 3, "is not a split's name"),
+        ([*GENERATE, "--generate", 5, "--split", "../x=5"], 3, "is not a valid name of a split"),
         ([*GENERATE, "--generate", 0], 3, "prepare.generate: input should be greater than or equal to 1"),
         (["train"], 10, "holds no dataset yet: make one with 'iodine-kit prepare"),
         (["infer"], 10, "holds no run yet: make one with 'iodine-kit train'"),
@@ -108,7 +108,7 @@ def test_a_file_with_fewer_scenes_than_asked(iodine_kit: Command, tmp_path: Path
     arguments = ["prepare", "tetrominoes", "--source", mini, "--split", "train=8", "--split", "test=5"]
     for format in ("hdf5", "webdataset"):
         done = iodine_kit(*arguments, "--format", format, status=8)
-        _one_sentence(done.stderr, "holds 10 records", "it lacks 3 of 5 for 'test'", "--split NAME=N")
+        _one_sentence(done.stderr, "contains 10 records", "it lacks 3 of 5 for 'test'", "--split NAME=N")
     _nothing_left(tmp_path / "data")
 
 

@@ -1,4 +1,4 @@
-"""Preparing from the command line: what is interrupted goes on, and nothing but the configuration decides the bytes."""
+"""prepare on the command line: an interrupted run resumes, and the configuration alone determines the bytes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from iodine_kit.tfrecord import read_examples, read_records, serialize_example, 
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "data.md").read_text("utf-8")
 PLUGIN = GUIDE.split("```python\n")[1].split("```")[0]
-"""The guide's own example of a data set from outside."""
+"""The guide's example of a third-party data set."""
 SMALL = ["--set", "dataset.cell=2", "--set", "format.scenes_per_shard=40"]
 
 
@@ -40,15 +40,15 @@ def facts(store: Path) -> dict[str, object]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("format_name", ["webdataset", "hdf5"])
-def test_interrupted_at_any_moment_it_goes_on_to_the_same_bytes(
+def test_a_run_that_is_interrupted_at_any_moment_resumes_to_the_same_bytes(
     format_name: str, iodine_kit: Command, tmp_path: Path
 ) -> None:
     arguments = ["prepare", "tetrominoes", "--generate", "4000", "--format", format_name, *SMALL]
     iodine_kit(*arguments, "--store", "whole")
-    ends = _torn(arguments, tmp_path)
-    told = iodine_kit(*arguments, "--store", "torn").stderr
-    assert set(ends) == {-signal.SIGKILL, 130, -signal.SIGTERM} and "going on after" in told
-    assert digests(only(tmp_path / "torn")) == digests(only(tmp_path / "whole"))
+    ends = _interrupt(arguments, tmp_path)
+    messages = iodine_kit(*arguments, "--store", "interrupted").stderr
+    assert set(ends) == {-signal.SIGKILL, 130, -signal.SIGTERM} and "resuming after" in messages
+    assert digests(only(tmp_path / "interrupted")) == digests(only(tmp_path / "whole"))
 
 
 MIXED = """
@@ -61,7 +61,7 @@ RULES = {"tetrominoes": Rule("at random", Shuffled(1500, 3, (("train", 0.6), ("t
 
 
 @pytest.mark.slow
-def test_interleaved_splits_of_a_published_file_survive_interruptions_too(
+def test_interleaved_splits_of_a_published_file_survive_interruptions(
     iodine_kit: Command, tmp_path: Path, mini: Path
 ) -> None:
     payloads = [payload for _, _, payload in read_records(mini)]
@@ -71,17 +71,17 @@ def test_interleaved_splits_of_a_published_file_survive_interruptions_too(
     arguments = ["prepare", "tetrominoes", "--source", "t.tfrecords", "--protocol", "rules.mixed"]
     arguments += ["--set", "format.scenes_per_shard=40", "--set", "preprocess.crop=centre:30"]
     iodine_kit(*arguments, "--store", "whole")
-    _torn([*arguments, "--workers", "2"], tmp_path)
-    iodine_kit(*arguments, "--store", "torn")
-    assert digests(only(tmp_path / "torn")) == digests(only(tmp_path / "whole"))
-    assert facts(tmp_path / "torn")["splits"] == {"train": 900, "test": 600}
+    _interrupt([*arguments, "--workers", "2"], tmp_path)
+    iodine_kit(*arguments, "--store", "interrupted")
+    assert digests(only(tmp_path / "interrupted")) == digests(only(tmp_path / "whole"))
+    assert facts(tmp_path / "interrupted")["splits"] == {"train": 900, "test": 600}
 
 
-def _torn(arguments: list[str], folder: Path) -> list[int]:
-    """Run the command several times, each ended somewhere; how each ended."""
+def _interrupt(arguments: list[str], folder: Path) -> list[int]:
+    """Run the command several times, interrupt each run at another point, and return the exit statuses."""
     rng, ends = np.random.default_rng(0), []
     for kind in [signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGINT]:
-        command = [sys.executable, "-m", "iodine_kit", *arguments, "--store", "torn"]
+        command = [sys.executable, "-m", "iodine_kit", *arguments, "--store", "interrupted"]
         process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
         _await_shards(process, int(rng.integers(1, 6)))
         process.send_signal(kind)
@@ -91,14 +91,14 @@ def _torn(arguments: list[str], folder: Path) -> list[int]:
 
 
 def _await_shards(process: subprocess.Popen[str], count: int) -> None:
-    """Read what the process tells until it wrote so many shards; where exactly it is then, is chance."""
+    """Read the messages of the process until it has written this number of shards; it then runs on for a moment."""
     assert process.stderr is not None
     while count and (line := process.stderr.readline()):
         count -= "shard" in line
 
 
 @pytest.mark.slow
-def test_the_number_of_workers_changes_nothing(iodine_kit: Command, tmp_path: Path) -> None:
+def test_the_number_of_workers_does_not_change_the_result(iodine_kit: Command, tmp_path: Path) -> None:
     for workers in (1, 3):
         arguments = ["--generate", 120, "--format", "webdataset", "--set", "format.scenes_per_shard=25"]
         iodine_kit("prepare", "multi-dsprites", *arguments, "--workers", workers, "--store", f"w{workers}")
@@ -106,7 +106,7 @@ def test_the_number_of_workers_changes_nothing(iodine_kit: Command, tmp_path: Pa
     assert only(tmp_path / "w1").name == only(tmp_path / "w3").name
 
 
-def test_shards_and_hdf5_hold_the_same(iodine_kit: Command, tmp_path: Path, mini: Path) -> None:
+def test_shards_and_hdf5_contain_the_same_scenes(iodine_kit: Command, tmp_path: Path, mini: Path) -> None:
     source = ["prepare", "tetrominoes", "--source", mini, "--split", "train=7", "--split", "test=3"]
     for name in ("hdf5", "webdataset"):
         iodine_kit(*source, "--format", name, "--set", "format.scenes_per_shard=4", "--store", name)
@@ -119,7 +119,7 @@ def test_shards_and_hdf5_hold_the_same(iodine_kit: Command, tmp_path: Path, mini
             assert all((a.factors[name] == b.factors[name]).all() for name in a.factors)
 
 
-def test_a_data_set_shows_its_first_scenes(iodine_kit: Command, tmp_path: Path, mini: Path) -> None:
+def test_the_contact_sheet_shows_the_first_scenes(iodine_kit: Command, tmp_path: Path, mini: Path) -> None:
     from PIL import Image
 
     iodine_kit("prepare", "tetrominoes", "--source", mini, "--split", "train=10")
@@ -134,7 +134,7 @@ def test_a_data_set_shows_its_first_scenes(iodine_kit: Command, tmp_path: Path, 
 
 
 def broken(mini: Path, path: Path, records: set[int]) -> Path:
-    """The genuine file with some records whose masks are not exclusive."""
+    """The genuine file with some records whose masks overlap."""
     payloads = []
     for raw in read_examples(mini):
         features = {name: np.asarray(feature.values) for name, feature in raw.features.items()}
@@ -145,13 +145,13 @@ def broken(mini: Path, path: Path, records: set[int]) -> Path:
     return path
 
 
-def test_bad_records_are_left_out_and_told_of_if_asked(iodine_kit: Command, tmp_path: Path, mini: Path) -> None:
+def test_damaged_records_are_omitted_and_listed_on_request(iodine_kit: Command, tmp_path: Path, mini: Path) -> None:
     broken(mini, tmp_path / "b.tfrecords", {3, 8})
     source = ["prepare", "tetrominoes", "--source", "b.tfrecords", "--split", "train=8"]
-    told = iodine_kit(*source, status=7).stderr
-    assert "b.tfrecords: record 3" in told and "belongs to 4 entities" in told
-    told = iodine_kit(*source, "--set", "prepare.skip_bad=true", status=6).stderr
-    assert "2 of 10 records are bad" in told and "prepare.max_bad" in told
+    message = iodine_kit(*source, status=7).stderr
+    assert "b.tfrecords: record 3" in message and "belongs to 4 entities" in message
+    message = iodine_kit(*source, "--set", "prepare.skip_bad=true", status=6).stderr
+    assert "2 of 10 records are bad" in message and "prepare.max_bad" in message
     iodine_kit(*source, "--set", "prepare.skip_bad=true", "--set", "prepare.max_bad=0.2")
     found = facts(tmp_path / "data")
     assert found["splits"] == {"train": 8} and found["records"] == {
@@ -165,16 +165,16 @@ def test_bad_records_are_left_out_and_told_of_if_asked(iodine_kit: Command, tmp_
     assert [int(key[-2:]) for key in keys] == [0, 1, 2, 4, 5, 6, 7, 9]
 
 
-def test_a_protocol_that_the_file_cannot_meet_says_so(iodine_kit: Command, tmp_path: Path, mini: Path) -> None:
-    told = iodine_kit("prepare", "tetrominoes", "--source", mini, "--protocol", "slot-attention", status=8).stderr
-    assert "holds 10 records: split 'train' takes records 0 to 59999" in told
-    told = iodine_kit("prepare", "tetrominoes", "--source", mini, "--protocol", "oclf", status=7).stderr
-    assert "says nothing of tetrominoes" in told
+def test_a_file_that_does_not_fit_the_protocol_is_refused(iodine_kit: Command, tmp_path: Path, mini: Path) -> None:
+    message = iodine_kit("prepare", "tetrominoes", "--source", mini, "--protocol", "slot-attention", status=8).stderr
+    assert "contains 10 records: split 'train' takes records 0 to 59999" in message
+    message = iodine_kit("prepare", "tetrominoes", "--source", mini, "--protocol", "oclf", status=7).stderr
+    assert "protocol oclf does not define the data set tetrominoes" in message
     iodine_kit("prepare", "tetrominoes", "--source", mini, "--protocol", "iodine-release")
     assert facts(tmp_path / "data")["origin"]["protocol"] == "iodine-release"  # type: ignore[index]
 
 
-def test_sources_may_be_folders_patterns_and_addresses(iodine_kit: Command, tmp_path: Path, mini: Path) -> None:
+def test_sources_can_be_folders_patterns_and_addresses(iodine_kit: Command, tmp_path: Path, mini: Path) -> None:
     folder = tmp_path / "files"
     folder.mkdir()
     for name in ("b.tfrecords", "a.tfrecords"):
@@ -188,7 +188,9 @@ def test_sources_may_be_folders_patterns_and_addresses(iodine_kit: Command, tmp_
     assert digests(only(tmp_path / "u")) == digests(only(tmp_path / "f"))
 
 
-def test_the_compression_does_not_matter_and_its_bytes_do(iodine_kit: Command, tmp_path: Path, mini: Path) -> None:
+def test_another_compression_gives_the_same_bytes_under_another_key(
+    iodine_kit: Command, tmp_path: Path, mini: Path
+) -> None:
     (tmp_path / "plain.tfrecords").write_bytes(gzip.decompress(mini.read_bytes()))
     for store, source in {"a": mini, "b": "plain.tfrecords"}.items():
         iodine_kit("prepare", "tetrominoes", "--source", source, "--split", "train=10", "--store", store)
@@ -210,21 +212,19 @@ def generate(config, rng, key):
 """
 
 
-def test_a_generator_that_fails_may_be_repaired_without_losing_what_it_made(
-    iodine_kit: Command, tmp_path: Path
-) -> None:
+def test_a_run_resumes_after_a_failed_generator_is_repaired(iodine_kit: Command, tmp_path: Path) -> None:
     (tmp_path / "discs.py").write_text(PLUGIN)
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "stubborn.py").write_text(STUBBORN)
     command = ["prepare", "plugins.stubborn", "--generate", 200]
     assert "the renderer died" in iodine_kit(*command, status=5).stderr
     (tmp_path / "repaired").touch()
-    assert "going on after" in iodine_kit(*command).stderr
+    assert "resuming after" in iodine_kit(*command).stderr
     iodine_kit(*command, "--store", "whole")
     assert digests(only(tmp_path / "whole")) == digests(only(tmp_path / "data"))
 
 
-def test_a_data_set_from_outside_the_package(iodine_kit: Command, tmp_path: Path) -> None:
+def test_a_third_party_data_set_is_used_by_its_module_path(iodine_kit: Command, tmp_path: Path) -> None:
     package = tmp_path / "my_lab"
     package.mkdir()
     (package / "__init__.py").touch()
@@ -235,12 +235,12 @@ def test_a_data_set_from_outside_the_package(iodine_kit: Command, tmp_path: Path
     iodine_kit(*command, "--workers", 2, "--store", "two")
     assert digests(only(tmp_path / "two")) == digests(only(tmp_path / "data"))
     (package / "half.py").write_text("VERSION = 1\n")
-    told = iodine_kit("prepare", "my_lab.half", "--generate", 3, status=4).stderr
-    assert "'my_lab.half' is not a valid data set: it does not define" in told and "generate" in told
+    message = iodine_kit("prepare", "my_lab.half", "--generate", 3, status=4).stderr
+    assert "'my_lab.half' is not a valid data set: it does not define" in message and "generate" in message
     assert "cannot be imported" in iodine_kit("prepare", "my_lab.none", "--generate", 3, status=4).stderr
 
 
-def test_an_entry_point_is_found_by_its_name(tmp_path: Path) -> None:
+def test_a_third_party_data_set_is_used_by_its_entry_point(tmp_path: Path) -> None:
     site = tmp_path / "site"
     metadata = site / "my_lab-1.0.dist-info"
     metadata.mkdir(parents=True)
@@ -271,7 +271,7 @@ def picture(path: Path, shade: int) -> None:
     Image.fromarray(np.full((8, 8, 3), shade, np.uint8)).save(path)
 
 
-def test_names_that_decide_splits_and_masks_make_another_data_set(iodine_kit: Command, tmp_path: Path) -> None:
+def test_file_names_that_decide_splits_are_part_of_the_key(iodine_kit: Command, tmp_path: Path) -> None:
     picture(tmp_path / "own" / "train" / "a.png", 10)
     picture(tmp_path / "own" / "val" / "b.png", 20)
     first = iodine_kit("prepare", "folder", "--source", "own").stdout
@@ -283,22 +283,22 @@ def test_names_that_decide_splits_and_masks_make_another_data_set(iodine_kit: Co
     assert "up to date" in iodine_kit("prepare", "folder", "--source", "moved").stderr
 
 
-def test_a_file_named_twice_is_refused(iodine_kit: Command, tmp_path: Path, mini: Path) -> None:
+def test_a_file_that_is_given_twice_is_refused(iodine_kit: Command, tmp_path: Path, mini: Path) -> None:
     (tmp_path / "f").mkdir()
     (tmp_path / "f" / "t.tfrecords").write_bytes(mini.read_bytes())
     for source in (["--source", "f/**"], ["--source", "f", "--source", "f/t.tfrecords"]):
-        told = iodine_kit("prepare", "tetrominoes", *source, "--split", "train=10", status=5).stderr
-        assert "t.tfrecords: this file is named twice" in told
+        message = iodine_kit("prepare", "tetrominoes", *source, "--split", "train=10", status=5).stderr
+        assert "t.tfrecords: this file is named twice" in message
 
 
-def test_a_file_and_then_its_address_are_the_same_data_set(iodine_kit: Command, tmp_path: Path, mini: Path) -> None:
+def test_a_file_and_its_address_give_the_same_data_set(iodine_kit: Command, tmp_path: Path, mini: Path) -> None:
     split = ["--split", "train=10"]
     first = iodine_kit("prepare", "tetrominoes", "--source", mini, *split).stdout
     done = iodine_kit("prepare", "tetrominoes", "--source", mini.as_uri(), *split)
     assert done.stdout == first and "up to date" in done.stderr
 
 
-def test_published_splits_are_never_mixed(iodine_kit: Command, tmp_path: Path) -> None:
+def test_published_splits_are_not_mixed(iodine_kit: Command, tmp_path: Path) -> None:
     for split, shade in {"test": 100, "train": 10, "val": 50}.items():
         for number in range(3):
             picture(tmp_path / "own" / split / f"{number}.png", shade + number)
@@ -306,11 +306,11 @@ def test_published_splits_are_never_mixed(iodine_kit: Command, tmp_path: Path) -
     for split, shades in {"train": [10, 11], "test": [100]}.items():
         reader = FORMATS.load("hdf5").open_split(only(tmp_path / "data"), split)
         assert [int(reader.scene(index).image[0, 0, 0]) for index in range(len(reader))] == shades
-    told = iodine_kit("prepare", "folder", "--source", "own", "--split", "train=4", status=8).stderr
-    assert "it lacks 1 of 4 for 'train'" in told
+    message = iodine_kit("prepare", "folder", "--source", "own", "--split", "train=4", status=8).stderr
+    assert "it lacks 1 of 4 for 'train'" in message
 
 
-def test_a_shard_that_is_lost_between_two_runs_is_noticed(iodine_kit: Command, tmp_path: Path) -> None:
+def test_a_shard_that_changes_between_two_runs_is_an_error(iodine_kit: Command, tmp_path: Path) -> None:
     (tmp_path / "discs.py").write_text(PLUGIN)
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "stubborn.py").write_text(STUBBORN)
@@ -319,15 +319,15 @@ def test_a_shard_that_is_lost_between_two_runs_is_noticed(iodine_kit: Command, t
     (shard,) = (tmp_path / "data" / "dataset").glob(".*/train-000000.h5")
     shard.write_bytes(shard.read_bytes()[:-1])
     (tmp_path / "repaired").touch()
-    assert "train-000000.h5: this finished shard was altered" in iodine_kit(*command, status=11).stderr
+    assert "train-000000.h5: this finished shard was changed" in iodine_kit(*command, status=11).stderr
     iodine_kit(*command, "--overwrite")
 
 
-def test_other_programs_do_not_go_on_with_what_some_began(iodine_kit: Command, tmp_path: Path) -> None:
+def test_a_run_does_not_resume_with_another_version_of_the_renderer(iodine_kit: Command, tmp_path: Path) -> None:
     (tmp_path / "discs.py").write_text(PLUGIN)
     (tmp_path / "plugins").mkdir()
-    told = "\n\ndef made_with(config):\n    return {'renderer': Path('version').read_text()}\n"
-    (tmp_path / "plugins" / "stubborn.py").write_text(STUBBORN + told)
+    made_with = "\n\ndef made_with(config):\n    return {'renderer': Path('version').read_text()}\n"
+    (tmp_path / "plugins" / "stubborn.py").write_text(STUBBORN + made_with)
     (tmp_path / "version").write_text("1.0")
     command = ["prepare", "plugins.stubborn", "--generate", 200]
     iodine_kit(*command, status=5)
@@ -339,7 +339,7 @@ def test_other_programs_do_not_go_on_with_what_some_began(iodine_kit: Command, t
     assert facts(tmp_path / "data")["origin"]["made_with"] == {"renderer": "1.0"}  # type: ignore[index]
 
 
-def test_what_a_plugin_raises_in_a_worker_is_told_as_it_is(tmp_path: Path) -> None:
+def test_an_error_of_a_plugin_in_a_worker_is_reported_unchanged(tmp_path: Path) -> None:
     (tmp_path / "discs.py").write_text(PLUGIN)
     (tmp_path / "odd.py").write_text(
         "from discs import *\n\n\nclass Odd(Exception):\n    def __init__(self, what, why):\n"
@@ -353,7 +353,7 @@ def test_what_a_plugin_raises_in_a_worker_is_told_as_it_is(tmp_path: Path) -> No
     assert done.returncode == 1 and "lamp: broken" in done.stderr and "memory" not in done.stderr
 
 
-def test_a_dotted_data_set_may_read_pictures_into_shards(iodine_kit: Command, tmp_path: Path) -> None:
+def test_a_third_party_data_set_can_be_read_from_a_folder_of_images(iodine_kit: Command, tmp_path: Path) -> None:
     (tmp_path / "birds").mkdir()
     (tmp_path / "birds" / "garden.py").write_text(PLUGIN)
     for shade in (3, 4):
@@ -364,7 +364,7 @@ def test_a_dotted_data_set_may_read_pictures_into_shards(iodine_kit: Command, tm
     assert keys == ["garden-00000000", "garden-00000001"]
 
 
-def test_a_broken_package_of_others_spoils_nothing(tmp_path: Path, mini: Path) -> None:
+def test_a_broken_third_party_package_does_not_affect_other_data_sets(tmp_path: Path, mini: Path) -> None:
     metadata = tmp_path / "site" / "broken-1.0.dist-info"
     metadata.mkdir(parents=True)
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")

@@ -60,4 +60,4 @@ def test_a_cpu_that_has_to_emulate_bfloat16_is_told(
 
 def test_a_machine_that_says_nothing_of_its_cpu_has_no_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(system, "_CPU_INFO", tmp_path / "nothing")
-    assert not system.has_bfloat16_matrix_units() and not system.lacks_bfloat16()
+    assert not system.has_bfloat16_matrix_units() and not system.emulates_bfloat16()

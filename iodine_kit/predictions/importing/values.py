@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from iodine_kit.errors import SchemaError
 from iodine_kit.predictions.importing.config import MAX_SLOTS, Colours, ImportConfig
 from iodine_kit.predictions.importing.fields import MatchedField
-from iodine_kit.preprocessing.pixels import nearest
+from iodine_kit.preprocessing import nearest
 from iodine_kit.records import Array, Bytes, Floats, PredictionBatch
 
 _SUM_TOLERANCE = 1e-3

@@ -15,7 +15,7 @@ from zipfile import BadZipFile, ZipFile
 
 from iodine_kit.errors import CorruptDataError, SchemaError
 from iodine_kit.predictions.readers import ArrayColumn, Column
-from iodine_kit.system import require_space
+from iodine_kit.system import require_free_space
 from iodine_kit.untrusted.npy import map_array
 
 VERSION = 1
@@ -78,7 +78,7 @@ class _Members(Mapping[str, Column]):
 
     def _unpack(self, member: str, place: Path) -> None:
         with ZipFile(self._path) as archive:
-            require_space(self._folder, archive.getinfo(member).file_size)
+            require_free_space(self._folder, archive.getinfo(member).file_size)
             try:
                 with archive.open(member) as packed, place.open("wb") as file:
                     shutil.copyfileobj(packed, file, 1 << 20)

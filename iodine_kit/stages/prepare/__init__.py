@@ -1,16 +1,26 @@
-"""prepare: published files, or a generator, become a data set in our shards.
+"""prepare: write a data set from published files or from a generator.
 
-`config` says what is wanted, `choice` finds the plug-ins and rules that this means, and `plan` looks at the source:
-the result is `work`, which `make` carries out. `recipe` is the work on one record, which `workers` may do in several
-processes; `assembly` deals the results out to splits and writes shards; `journal` keeps what is done, so that an
-interruption costs nothing and changes nothing; `outcome` describes and shows what came of it.
+The work has three phases:
+
+1. :mod:`resolve <iodine_kit.stages.prepare.resolve>` validates the configuration and loads the plug-ins and the split
+   rule that it names.
+2. :mod:`plan <iodine_kit.stages.prepare.plan>` reads the source's file list and hashes and returns a job.
+3. :mod:`make <iodine_kit.stages.prepare.make>` executes the job. ``process_record`` turns one record into encoded
+   scenes, and ``workers`` does this in parallel. ``shard_writer`` assigns the scenes to splits and writes shards.
+   ``journal`` saves the progress so that an interrupted run can resume. ``describe`` writes the description and a
+   contact sheet.
+
+With more than one worker, the processes are spawned. A Python script that calls this stage must therefore guard its
+entry point, or every worker would run the script again::
+
+    if __name__ == "__main__":
+        main()
 """
 
 from iodine_kit.stages.prepare.config import TABLES, PrepareConfig, PrepareExecution
 from iodine_kit.stages.prepare.plan import INPUTS, VERSION, plan
-from iodine_kit.stages.prepare.resolve import Choice, choose
+from iodine_kit.stages.prepare.resolve import ResolvedConfig, configure
 
-configure = choose
 __all__ = [
-    "INPUTS", "TABLES", "VERSION", "Choice", "PrepareConfig", "PrepareExecution", "choose", "configure", "plan",
+    "INPUTS", "TABLES", "VERSION", "PrepareConfig", "PrepareExecution", "ResolvedConfig", "configure", "plan",
 ]  # fmt: skip

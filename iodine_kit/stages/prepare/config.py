@@ -12,7 +12,7 @@ TABLES = ("prepare", "dataset", "layout", "preprocess", "format")
 
 
 class PrepareConfig(Config):
-    """What to prepare.
+    """Which data set to prepare, from what, and how to split it.
 
     Attributes:
         dataset: name of the data set; see ``iodine-kit datasets``.
@@ -46,16 +46,17 @@ class PrepareConfig(Config):
     def _names(cls, split: dict[str, int]) -> dict[str, int]:
         for name in split:
             if not name.replace("_", "").isalnum():
-                raise ValueError(f"'{name}' is not a split's name: use letters, digits and '_'")
+                raise ValueError(f"'{name}' is not a valid name of a split: use letters, digits and '_'")
         return split
 
 
 class PrepareExecution(Config):
-    """How it is executed; never changes the result.
+    """How to execute the work; these settings never change the result.
 
     Attributes:
-        workers: number of processes that decode, render, resize and encode.
-        max_bad: largest share of damaged records that ``skip_bad`` accepts.
+        workers: number of processes that decode, render, resize and encode. A script that uses more than one must be
+            guarded by ``if __name__ == "__main__"``.
+        max_bad: largest share of damaged records, 0…1, that ``skip_bad`` accepts.
     """
 
     workers: Annotated[int, Field(ge=1, le=256)] = 1

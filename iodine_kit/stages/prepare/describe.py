@@ -1,4 +1,4 @@
-"""What came of it: facts for the manifest, a description beside the shards, and a picture to look at."""
+"""Describe a finished data set: facts for the manifest, ``dataset.json`` for other readers, and a contact sheet."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from iodine_kit.reporting.image_grid import contact_sheet
 from iodine_kit.stages.prepare.journal import State
 
 DESCRIPTION, CONTACT_SHEET = "dataset.json", "contact-sheet.png"
-_SHOWN = 24
+_SCENES_ON_SHEET = 24
 
 
 def describe(info: DatasetInfo, splits: Mapping[str, int], format_name: str, state: State) -> dict[str, Any]:
-    """Facts of a data set that is written; sizes are those of the stored scenes."""
+    """Return the facts of a data set whose shards are written; height and width are those of the stored scenes."""
     height, width = state.columns["mask"][1]
     entities = info.entities or state.entities
     stored = {**vars(info), "height": height, "width": width, "entities": entities, "background": list(info.background)}
@@ -44,15 +44,15 @@ def describe(info: DatasetInfo, splits: Mapping[str, int], format_name: str, sta
 
 
 def write_description(directory: Path, facts: Mapping[str, Any]) -> None:
-    """Write ``dataset.json``, which says all that a reader without this package must know."""
+    """Write ``dataset.json``: everything that a reader without this package must know."""
     text = json.dumps(facts, indent=2, ensure_ascii=False)
     (directory / DESCRIPTION).write_text(text + "\n", "utf-8")
 
 
 def write_contact_sheet(directory: Path, facts: Mapping[str, Any]) -> None:
-    """Write ``contact-sheet.png`` of the first split's first scenes."""
+    """Write ``contact-sheet.png``, a picture of the first scenes of the first split."""
     split, count = next(iter(facts["splits"].items()))
     reader = FORMATS.load(facts["format"]).open_split(directory, split)
-    scenes = [reader.scene(index) for index in range(min(count, _SHOWN))]
+    scenes = [reader.scene(index) for index in range(min(count, _SCENES_ON_SHEET))]
     reader.close()
     (directory / CONTACT_SHEET).write_bytes(contact_sheet(scenes, facts["info"]["background"]))

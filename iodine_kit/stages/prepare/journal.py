@@ -1,8 +1,8 @@
-"""What is done so far, in one file that may be cut off anywhere without harm.
+"""The progress of a preparation, in one file that remains valid if it is cut off at any byte.
 
-The file is a sequence of frames, each ``length u32 | CRC-32 u32 | body``, and a body is a line of JSON, then bytes.
-A frame holds samples of one or more records, and the state of the work after them. A frame that is cut off or damaged
-ends the journal: what it told of is simply done again.
+The file is a sequence of frames, each ``length u32 | CRC-32 u32 | body``. A body is a line of JSON, followed by bytes.
+A frame contains the samples of one or more records, and the state of the work after them. The first frame that is
+incomplete or damaged ends the journal; the records of that frame are processed again.
 """
 
 from __future__ import annotations
@@ -22,26 +22,27 @@ from iodine_kit.formats import Columns, Sample
 
 NAME = "prepare.journal"
 _FRAME = struct.Struct("<II")
-_WRITTEN_TOGETHER = 64
-_BYTES_TOGETHER = 8 << 20
-_SECONDS_AT_STAKE = 1.0
+_SAMPLES_PER_FRAME = 64
+_BYTES_PER_FRAME = 8 << 20
+_SECONDS_PER_FRAME = 1.0
+"""A frame is written once any of these limits is reached; at most this much work is lost when the process is killed."""
 
 
 @dataclass
 class State:
-    """Where the work stands.
+    """The progress after some records.
 
     Attributes:
-        next_record: the first record of the source that was not looked at.
-        shards: scenes of every finished shard, by split.
-        kept: records of which scenes were kept, by split.
-        files: bytes of every finished shard, by name.
-        dropped: scenes that the filter left out.
-        surplus: scenes that fit, of records whose split was full.
-        entities: of the kept scenes, at most.
-        bad: number of every bad record, and why.
-        columns: of every scene; empty before the first.
-        made_with: programs from outside that generate the scenes, with their versions.
+        next_record: the first record of the source that is not processed yet.
+        shards: number of scenes of every finished shard, by split.
+        kept: number of records with kept scenes, by split.
+        files: size in bytes of every finished shard, by file name.
+        dropped: number of scenes that the filter removed.
+        surplus: number of scenes that passed the filter, but whose split was full.
+        entities: largest number of entities in a kept scene.
+        bad: number of every damaged record, and the reason.
+        columns: dtypes and shapes of every scene; empty before the first.
+        made_with: external programs that generate the scenes, and their versions.
     """
 
     next_record: int = 0
@@ -57,8 +58,8 @@ class State:
 
 
 @dataclass(frozen=True)
-class _Place:
-    """A sample in the file: its key, where its parts begin, and their sizes in order."""
+class _SamplePosition:
+    """A sample in the file: its key, the offset of its first part, and the sizes of its parts in order."""
 
     key: str
     offset: int
@@ -66,16 +67,16 @@ class _Place:
 
 
 class Journal:
-    """Samples that wait until there are enough for a shard, and the state of everything before them."""
+    """Samples that wait for their shard to fill up, and the state of the work."""
 
     def __init__(self, path: Path) -> None:
-        """Open the journal with what an interrupted run left in it, if there is one."""
+        """Open the journal; if the file exists, recover what an interrupted run wrote."""
         self._path = path
         self.state = State()
-        self._waiting: dict[str, list[_Place]] = {}
+        self._waiting: dict[str, list[_SamplePosition]] = {}
         self._unwritten: list[tuple[str, Sample]] = []
         self._unwritten_bytes = 0
-        self._told = 0  # bad records that the file tells of
+        self._bad_written = 0  # number of the bad records that are in the file
         self._written_at = monotonic()
         self._file: BinaryIO | None = None
         self._end = 0
@@ -83,48 +84,48 @@ class Journal:
             self._recover()
 
     def waiting(self, split: str) -> int:
-        """How many samples of a split wait, those just added left out until they are written."""
+        """Number of written samples of a split that are not in a shard yet."""
         return len(self._waiting.get(split, ()))
 
     def append(self, split: str, samples: Sequence[Sample]) -> None:
-        """Add a record's samples; the state must tell of them already. They are written together with others."""
+        """Add the samples of a record. Update ``state`` first: both are written together, later or now."""
         self._unwritten += [(split, sample) for sample in samples]
         self._unwritten_bytes += sum(len(part) for sample in samples for part in sample.parts.values())
-        many = len(self._unwritten) >= _WRITTEN_TOGETHER or self._unwritten_bytes >= _BYTES_TOGETHER
-        if many or monotonic() - self._written_at > _SECONDS_AT_STAKE:
+        is_full = len(self._unwritten) >= _SAMPLES_PER_FRAME or self._unwritten_bytes >= _BYTES_PER_FRAME
+        if is_full or monotonic() - self._written_at > _SECONDS_PER_FRAME:
             self.write()
 
     def write(self) -> None:
-        """Write the samples that were added, and the state after them, as one frame."""
+        """Write the samples that were appended, and the current state, as one frame."""
         if self._file is None:
             self._file = self._path.open("wb")
         described = [[split, s.key, {n: len(p) for n, p in s.parts.items()}] for split, s in self._unwritten]
-        line = {"samples": described, **vars(self.state), "bad": self.state.bad[self._told :]}
+        line = {"samples": described, **vars(self.state), "bad": self.state.bad[self._bad_written :]}
         header = json.dumps(line, separators=(",", ":")).encode() + b"\n"
         parts = b"".join(part for _, sample in self._unwritten for part in sample.parts.values())
         _write_frame(self._file, header, parts)
-        self._admit(line, self._end + _FRAME.size + len(header))
+        self._index_samples(line, self._end + _FRAME.size + len(header))
         self._end += _FRAME.size + len(header) + len(parts)
         self._unwritten.clear()
-        self._unwritten_bytes, self._told = 0, len(self.state.bad)
+        self._unwritten_bytes, self._bad_written = 0, len(self.state.bad)
         self._written_at = monotonic()
 
     def samples(self, split: str, start: int, stop: int | None = None) -> Iterator[Sample]:
-        """Waiting samples of a split, by their place in the queue, read from the file in order."""
+        """Read the waiting samples ``start`` to ``stop - 1`` of a split from the file, in order."""
         if self._file is not None:
             self._file.flush()
         with self._path.open("rb") as file:
-            for place in self._waiting.get(split, [])[start:stop]:
-                file.seek(place.offset)
-                yield Sample(place.key, _parts(file.read(sum(place.sizes.values())), place.sizes))
+            for position in self._waiting.get(split, [])[start:stop]:
+                file.seek(position.offset)
+                yield Sample(position.key, _parts(file.read(sum(position.sizes.values())), position.sizes))
 
-    def shard_is_finished(self, split: str, count: int) -> None:
-        """Forget the first ``count`` waiting samples of a split: they lie in a shard. Replaces the file in one go."""
+    def finish_shard(self, split: str, count: int) -> None:
+        """Remove the first ``count`` waiting samples of a split, which are in a shard. Replaces the file atomically."""
         if self._unwritten:
             self.write()
         self.state.shards.setdefault(split, []).append(count)
         replacement = self._path.with_suffix(".tmp")
-        replacement.unlink(missing_ok=True)  # of a replacement that was cut short
+        replacement.unlink(missing_ok=True)  # of an interrupted replacement
         fresh = Journal(replacement)
         fresh.state = self.state
         fresh.write()
@@ -136,11 +137,11 @@ class Journal:
         fresh.close()
         self.close()
         fresh._path.replace(self._path)
-        self._waiting, self._end, self._told = fresh._waiting, fresh._end, fresh._told
+        self._waiting, self._end, self._bad_written = fresh._waiting, fresh._end, fresh._bad_written
         self._file = self._path.open("ab")
 
     def close(self) -> None:
-        """Leave the file for the next run. What was added and not yet written is done again then."""
+        """Close the file for the next run. Samples that were appended but not written will be processed again."""
         if self._file is not None:
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -148,14 +149,14 @@ class Journal:
             self._file = None
 
     def remove(self) -> None:
-        """Forget everything."""
+        """Close and delete the file."""
         self.close()
         self._path.unlink(missing_ok=True)
 
-    def _admit(self, line: dict[str, Any], offset: int) -> None:
-        """Count in the samples of a frame, which begin at ``offset``."""
+    def _index_samples(self, line: dict[str, Any], offset: int) -> None:
+        """Add the samples of a frame to the waiting ones; their bytes start at ``offset``."""
         for split, key, sizes in line["samples"]:
-            self._waiting.setdefault(split, []).append(_Place(key, offset, sizes))
+            self._waiting.setdefault(split, []).append(_SamplePosition(key, offset, sizes))
             offset += sum(sizes.values())
 
     def _recover(self) -> None:
@@ -163,17 +164,17 @@ class Journal:
             for offset, body in _frames(file):
                 header = body[: body.index(b"\n") + 1]
                 line = json.loads(header)
-                self._admit(line, offset + len(header))
+                self._index_samples(line, offset + len(header))
                 self.state = _state(line, self.state.bad)
                 self._end = offset + len(body)
             file.truncate(self._end)
-        self._told = len(self.state.bad)
+        self._bad_written = len(self.state.bad)
         if self._end:
             self._file = self._path.open("ab")
 
 
 def _parts(body: bytes, sizes: Mapping[str, int]) -> dict[str, bytes]:
-    """The parts of a sample, which follow each other; one slice each costs a fifth of one read each."""
+    """Split the bytes of a sample into its parts; slicing takes a fifth of the time of one read per part."""
     ends = accumulate(sizes.values())
     return {name: body[end - size : end] for (name, size), end in zip(sizes.items(), ends, strict=True)}
 
@@ -182,11 +183,11 @@ def _write_frame(file: BinaryIO, header: bytes, parts: bytes) -> None:
     file.write(_FRAME.pack(len(header) + len(parts), zlib.crc32(parts, zlib.crc32(header))))
     file.write(header)
     file.write(parts)
-    file.flush()  # to the system: what is written outlives this process
+    file.flush()  # to the operating system, so that the frame survives the death of this process
 
 
 def _frames(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Every whole frame: where its body begins, and the body."""
+    """Yield the offset and the bytes of the body of every intact frame."""
     while len(head := file.read(_FRAME.size)) == _FRAME.size:
         length, checksum = _FRAME.unpack(head)
         offset = file.tell()
@@ -197,7 +198,7 @@ def _frames(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 
 def _state(line: dict[str, Any], bad: list[tuple[int, str]]) -> State:
-    """The state of a frame, which tells only of the bad records that no frame before it told of."""
+    """The state in a frame; a frame lists only the bad records that are not in an earlier frame."""
     values = {name: line[name] for name in State.__dataclass_fields__}
     values["columns"] = {name: (dtype, tuple(shape)) for name, (dtype, shape) in line["columns"].items()}
     values["bad"] = bad + [(record, why) for record, why in line["bad"]]

@@ -1,4 +1,4 @@
-"""The work on one record: decode or generate it, filter, crop, resize, encode. The same in every process."""
+"""Process one record: decode or generate its scenes, filter, crop, resize, encode. The same in every process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from iodine_kit.config import Config
-from iodine_kit.datasets import DATASETS, repaired
+from iodine_kit.datasets import DATASETS, repair_scene
 from iodine_kit.errors import CorruptDataError, SchemaError
 from iodine_kit.formats import FORMATS, Columns, Sample, ShardedConfig, columns_of
 from iodine_kit.layouts import LAYOUTS, Expected, Item
@@ -18,17 +18,17 @@ from iodine_kit.records import Scene
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What came of one record.
+class RecordResult:
+    """The scenes of one record.
 
     Attributes:
-        record: its number.
-        split: the split in which it was published or for which it was generated; may be empty.
-        samples: scenes that are kept, encoded.
-        dropped: scenes that the filter left out.
-        entities: largest mask index of the kept scenes, plus 1.
-        columns: of the kept scenes, which all have the same.
-        bad: why the record cannot be used, where that is allowed.
+        record: number of the record.
+        split: split in which it was published or for which it was generated; can be empty.
+        samples: the scenes that passed the filter, encoded.
+        dropped: number of scenes that the filter removed.
+        entities: largest mask index of the scenes in ``samples``, plus 1.
+        columns: dtypes and shapes of the scenes in ``samples``, which are the same for all.
+        bad: why the record cannot be used; empty if it can.
     """
 
     record: int
@@ -41,11 +41,15 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """Everything that shapes the work on a record; plug-ins by name, so that it can be sent to other processes.
+class RecordProcessor:
+    """Everything that determines the scenes of a record. Plug-ins are given by name, so that it can be pickled.
 
     Attributes:
+        dataset, format: plug-in names.
         layout: plug-in name; empty for generated scenes.
+        expected: the data set that the source must contain.
+        seed: of the generator.
+        skip_bad: return a damaged record as ``bad`` instead of raising an error.
     """
 
     dataset: str
@@ -59,30 +63,29 @@ class Recipe:
     seed: int
     skip_bad: bool
 
-    def carry_out(self, record: int, item: Item) -> Outcome:
-        """Do the work on one record.
+    def process(self, record: int, item: Item) -> RecordResult:
+        """Process one record.
 
         Raises:
-            IodineKitError: if it cannot be used, and bad ones are not skipped.
+            IodineKitError: if the record cannot be used and ``skip_bad`` is not set.
         """
         try:
-            scenes = self._scenes(record, item)
-            return self._encoded(record, item.split, scenes)
+            return self._encode(record, item.split, self._scenes(record, item))
         except (CorruptDataError, SchemaError) as error:
             if not self.skip_bad:
                 raise
-            return Outcome(record, item.split, bad=str(error))
+            return RecordResult(record, item.split, bad=str(error))
 
     def _scenes(self, record: int, item: Item) -> Sequence[Scene]:
         if self.layout:
             key = f"{self.dataset.rpartition('.')[2]}-{record:08d}"
             scenes = LAYOUTS.load(self.layout).scenes(item, key, self.expected, self.layout_config)
-            return [repaired(DATASETS.load(self.dataset), self.dataset_config, scene) for scene in scenes]
-        # Every scene has its own stream of random numbers: the same whatever else is generated.
+            return [repair_scene(DATASETS.load(self.dataset), self.dataset_config, scene) for scene in scenes]
+        # Every scene has its own random stream, which does not depend on the other scenes.
         spawn_key = (zlib.crc32(item.split.encode()), item.payload)
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=spawn_key))
         generate = DATASETS.load(self.dataset).generate
-        assert generate is not None  # the plan has seen to that
+        assert generate is not None  # configure has checked this
         key = f"{item.split}-{item.payload:08d}"
         try:
             return [generate(self.dataset_config, rng, key)]
@@ -90,34 +93,38 @@ class Recipe:
             error.add_note(f"while generating scene {key}")
             raise
 
-    def _encoded(self, record: int, split: str, scenes: Sequence[Scene]) -> Outcome:
+    def _encode(self, record: int, split: str, scenes: Sequence[Scene]) -> RecordResult:
         kept = []
         for scene in scenes:
             cropped = preprocess(scene, self.preprocess)
             if is_kept(scene, cropped, self.expected.info.background, self.preprocess):
                 kept.append(cropped)
         if not kept:
-            return Outcome(record, split, dropped=len(scenes))
+            return RecordResult(record, split, dropped=len(scenes))
         columns = columns_of(kept[0])
         for scene in kept[1:]:
-            require_same(columns, columns_of(scene), scene.key)
+            require_same_columns(columns, columns_of(scene), scene.key)
         plugin = FORMATS.load(self.format)
         samples = tuple(Sample(scene.key, plugin.encode(scene, self.format_config)) for scene in kept)
         entities = max(int(scene.mask.max()) for scene in kept) + 1
         if 0 < self.expected.info.entities < entities:
             raise SchemaError(
-                f"{kept[0].key}: its mask has index {entities - 1}, and the data set says that there are "
-                f"{self.expected.info.entities} entities at most, background included"
+                f"{kept[0].key}: its mask contains index {entities - 1}, but the data set declares at most "
+                f"{self.expected.info.entities} entities, background included"
             )
-        return Outcome(record, split, samples, len(scenes) - len(kept), entities, columns)
+        return RecordResult(record, split, samples, len(scenes) - len(kept), entities, columns)
 
 
-def require_same(first: Columns, other: Columns, key: str) -> None:
-    """Raise :class:`SchemaError` if a scene has other columns than the first one of the data set."""
+def require_same_columns(first: Columns, other: Columns, key: str) -> None:
+    """Raise :class:`SchemaError` if a scene has other dtypes or shapes than the first scene of the data set."""
     if first == other:
         return
     name = next(name for name in {**first, **other} if first.get(name) != other.get(name))
-    told = [f"{dtype.lstrip('|<')}{list(shape)}" if dtype else "nothing" for dtype, shape in
-            (columns.get(name, ("", ())) for columns in (first, other))]  # fmt: skip
-    advice = "; bring all to one size with --set preprocess.size=N" if name in ("image", "mask") else ""
-    raise SchemaError(f"{key}: its {name} is {told[1]}, and that of the first scene is {told[0]}{advice}")
+    expected, given = (_column_text(columns, name) for columns in (first, other))
+    advice = "; resize all scenes with --set preprocess.size=N" if name in ("image", "mask") else ""
+    raise SchemaError(f"{key}: its {name} is {given}, but that of the first scene is {expected}{advice}")
+
+
+def _column_text(columns: Columns, name: str) -> str:
+    dtype, shape = columns.get(name, ("", ()))
+    return f"{dtype.lstrip('|<')}{list(shape)}" if dtype else "missing"

@@ -1,4 +1,4 @@
-"""Which plug-ins, rule and preprocessing a configuration means, before any file is looked at."""
+"""Resolve a configuration: load its plug-ins, its split rule and its preprocessing, before any file is read."""
 
 from __future__ import annotations
 
@@ -18,17 +18,19 @@ from iodine_kit.split_rules import Counts, Own, Ranges, SplitRule
 from iodine_kit.stages.prepare.config import PrepareConfig, PrepareExecution
 
 SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
-"""Of a generated data set, where no split is given."""
+"""Default splits of a generated data set, as shares of its scenes."""
 
 
 @dataclass(frozen=True)
-class Choice:
-    """A configuration with its plug-ins loaded and checked.
+class ResolvedConfig:
+    """A validated configuration and the plug-ins that it names.
 
     Attributes:
-        splits: names of the splits to come; empty if only the source knows.
-        rule: of the protocol, if there is one.
-        preprocess: as the user gave it, not yet laid over what the data set and the protocol say.
+        protocol: the protocol's rule for the data set; ``None`` without a protocol.
+        protocol_version: version of the protocol by plug-in name; empty without a protocol.
+        preprocess: the ``[preprocess]`` table of the user, without the defaults of data set and protocol.
+        layout_values: the ``[layout]`` table of the user; the layout may not be known yet.
+        counts: number of scenes by split; empty if the user gave none and files are read.
     """
 
     config: PrepareConfig
@@ -45,6 +47,7 @@ class Choice:
 
     @property
     def splits(self) -> tuple[str, ...]:
+        """Names of the splits that the data set will have; empty if only the source knows them."""
         if self.protocol:
             return self.protocol.splits.names
         if self.counts:
@@ -52,12 +55,16 @@ class Choice:
         return () if self.config.source else tuple(self.dataset.splits(self.dataset_config))
 
     def rule(self, layout: LayoutPlugin) -> SplitRule:
-        """Which record of published files goes where."""
+        """The rule that assigns the records of published files to splits.
+
+        Raises:
+            SchemaError: if the protocol selects records by index, but the source is already divided into splits.
+        """
         if self.protocol:
             if layout.OWN_SPLITS and not isinstance(self.protocol.splits, Own):
                 raise SchemaError(
-                    f"protocol {self.config.protocol} goes by the numbers of records in the one published file, and "
-                    "this source comes divided into splits: leave --protocol out, filter with --set preprocess.…"
+                    f"protocol {self.config.protocol} selects records by their index in the single published file, but "
+                    "this source is already divided into splits: omit --protocol and filter with --set preprocess.…"
                 )
             return self.protocol.splits
         if self.counts:
@@ -66,21 +73,25 @@ class Choice:
         return Own() if layout.OWN_SPLITS or not usual else Ranges.of_counts(usual)
 
     def preprocessing(self, layout: LayoutPlugin) -> PreprocessConfig:
-        """What is done to published scenes: as the data set says, or the protocol, or the layout, or the user."""
+        """Preprocessing of published scenes: defaults of data set, protocol and layout, then the user's values."""
         values = {**self.dataset.PREPROCESS, **(self.protocol.preprocess if self.protocol else {})}
         own = layout.PREPROCESS.get(self.config.dataset, {})
         if values.get("crop") == self.dataset.PREPROCESS.get("crop"):
-            values |= own  # the same view in pictures of another size
+            values |= own  # the same view in images of another size
         if self.preprocess.get("crop") == "none":
-            values.pop("size", None)  # or a picture that is not square would be squeezed
+            values.pop("size", None)  # resizing the whole image to a square would distort it
         return build(PreprocessConfig, {**values, **self.preprocess}, "preprocess")
 
 
-def choose(tables: Tables) -> Choice:
-    """Validate the tables and load the plug-ins they name.
+def configure(tables: Tables) -> ResolvedConfig:
+    """Validate the tables and load the plug-ins that they name.
 
     Raises:
-        ConfigError, UnknownNameError, CountError, SourceError: if they contradict each other or what there is.
+        ConfigError: if a value is invalid or two settings contradict each other.
+        UnknownNameError: if a plug-in does not exist.
+        CountError: if a split would be empty or the splits do not add up.
+        SchemaError: if the protocol does not define the data set.
+        SourceError: if the data set can neither be generated nor downloaded, and no source is given.
     """
     values, execution = split_table(tables.get("prepare", {}), [PrepareConfig, PrepareExecution], "prepare")
     config = build(PrepareConfig, values, "prepare")
@@ -90,7 +101,7 @@ def choose(tables: Tables) -> Choice:
     _check_origin(config, dataset, dataset_config)
     build(PreprocessConfig, tables.get("preprocess", {}), "preprocess")
     protocol, versions = _protocol(config)
-    return Choice(
+    return ResolvedConfig(
         config=config,
         execution=build(PrepareExecution, execution, "prepare"),
         dataset=dataset,
@@ -109,14 +120,16 @@ def _check_exclusive(config: PrepareConfig, tables: Tables) -> None:
     if config.generate is not None and config.source:
         raise ConfigError("--generate and --source exclude each other: scenes are either generated or read")
     if config.generate is not None and (config.layout or config.skip_bad):
-        raise ConfigError("prepare.layout and prepare.skip_bad are for published files: omit them with --generate")
+        raise ConfigError("prepare.layout and prepare.skip_bad apply to published files: omit them with --generate")
     if config.generate is not None and config.protocol:
         raise ConfigError("--generate and --protocol exclude each other: a protocol divides published files")
     if config.protocol and config.split:
-        raise ConfigError("--protocol and --split exclude each other: the protocol says which record goes where")
+        raise ConfigError("--protocol and --split exclude each other: the protocol defines the splits")
     filters = {"min_objects", "max_objects"} & tables.get("preprocess", {}).keys()
     if config.generate is not None and filters:
-        raise ConfigError(f"preprocess.{min(filters)} leaves out published scenes; generated ones take --set dataset.…")
+        raise ConfigError(
+            f"preprocess.{min(filters)} filters published scenes only; for generated scenes use --set dataset.…"
+        )
 
 
 def _check_origin(config: PrepareConfig, dataset: DatasetPlugin, dataset_config: Config) -> None:
@@ -125,14 +138,12 @@ def _check_origin(config: PrepareConfig, dataset: DatasetPlugin, dataset_config:
     if config.generate is not None:
         return
     if not config.source and not dataset.urls(dataset_config):
-        advice = ", or --generate N" if dataset.generate else ""
-        raise SourceError(
-            f"{config.dataset} has no public address to download from: say where it is with --source PATH{advice}"
-        )
+        advice = " or --generate N" if dataset.generate else ""
+        raise SourceError(f"{config.dataset} has no public address to download from: use --source PATH{advice}")
     defaults = dataset.Config()
     for key, value in dataset_config:
         if key not in dataset.PUBLISHED_KEYS and value != getattr(defaults, key):
-            raise ConfigError(f"dataset.{key} shapes generated scenes only: add --generate N, or leave it out")
+            raise ConfigError(f"dataset.{key} applies to generated scenes only: add --generate N, or omit it")
 
 
 def _protocol(config: PrepareConfig) -> tuple[Rule | None, dict[str, int]]:
@@ -140,14 +151,13 @@ def _protocol(config: PrepareConfig) -> tuple[Rule | None, dict[str, int]]:
         return None, {}
     plugin = PROTOCOLS.load(config.protocol)
     if config.dataset not in plugin.RULES:
-        raise SchemaError(
-            f"protocol {config.protocol} says nothing of {config.dataset}{did_you_mean(config.dataset, plugin.RULES)}"
-        )
+        hint = did_you_mean(config.dataset, plugin.RULES)
+        raise SchemaError(f"protocol {config.protocol} does not define the data set {config.dataset}{hint}")
     return plugin.RULES[config.dataset], {f"protocol/{config.protocol}": plugin.VERSION}
 
 
 def _counts(config: PrepareConfig) -> dict[str, int]:
-    """Scenes per split as asked for, or shares of what is generated; raises :class:`CountError` for an empty one."""
+    """Scenes by split as the user asked for, else default shares of the scenes to generate."""
     splits = dict(config.split)
     if config.generate is not None and not splits:
         few = config.generate < len(SHARES)
@@ -155,8 +165,8 @@ def _counts(config: PrepareConfig) -> dict[str, int]:
         splits["train"] = splits.get("train", 0) + config.generate - sum(splits.values())
     elif config.generate is not None and sum(splits.values()) != config.generate:
         total = sum(splits.values())
-        raise CountError(f"the splits add up to {total} scenes, and --generate says {config.generate}: make them equal")
+        raise CountError(f"the splits add up to {total} scenes, but --generate is {config.generate}: make them equal")
     for name, count in splits.items():
         if count < 1:
-            raise CountError(f"split '{name}' would be empty: give it at least one scene with --split {name}=N")
+            raise CountError(f"split '{name}' would be empty: request at least one scene with --split {name}=N")
     return splits

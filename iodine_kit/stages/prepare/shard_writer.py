@@ -1,4 +1,4 @@
-"""Deals outcomes out to splits, and turns what waits into shards."""
+"""Assign the scenes of each record to a split, and write full shards."""
 
 from __future__ import annotations
 
@@ -11,28 +11,33 @@ from iodine_kit.formats import FORMATS, FormatPlugin
 from iodine_kit.progress import Reporter
 from iodine_kit.split_rules import SplitRule
 from iodine_kit.stages.prepare.journal import Journal, State
-from iodine_kit.stages.prepare.prepare_plan import Work
-from iodine_kit.stages.prepare.process_record import Outcome, require_same
-from iodine_kit.system import require_space, sync
+from iodine_kit.stages.prepare.process_record import RecordProcessor, RecordResult, require_same_columns
+from iodine_kit.system import require_free_space, sync_to_disk
 
 
-class Assembly:
-    """A data set that grows in ``directory``, record by record in their order."""
+class ShardWriter:
+    """Writes a data set to ``directory``, record by record in their order."""
 
-    def __init__(self, directory: Path, work: Work, journal: Journal, reporter: Reporter) -> None:
-        """Go on with what the journal tells of."""
-        self._directory, self._rule, self._journal, self._reporter = directory, work.rule, journal, reporter
-        self._plugin: FormatPlugin = FORMATS.load(work.recipe.format)
-        self._config = work.recipe.format_config
-        self._shard_size = work.recipe.format_config.scenes_per_shard
-        filtered = {work.recipe.preprocess.min_objects, work.recipe.preprocess.max_objects} != {None}
-        self._foreseen = 0 if filtered else work.rule.total
-        self._since = perf_counter()
+    def __init__(
+        self, directory: Path, processor: RecordProcessor, rule: SplitRule, journal: Journal, reporter: Reporter
+    ) -> None:
+        """Continue from the state of the journal.
+
+        Raises:
+            ArtifactCorruptError: if a finished shard was changed or removed after the interruption.
+        """
+        self._directory, self._rule, self._journal, self._reporter = directory, rule, journal, reporter
+        self._plugin: FormatPlugin = FORMATS.load(processor.format)
+        self._config = processor.format_config
+        self._shard_size = processor.format_config.scenes_per_shard
+        has_filter = {processor.preprocess.min_objects, processor.preprocess.max_objects} != {None}
+        self._expected_records = 0 if has_filter else rule.total
+        self._shard_started = perf_counter()
         self._check_shards()
 
     @property
     def state(self) -> State:
-        """Where the work stands."""
+        """The progress so far."""
         return self._journal.state
 
     @property
@@ -40,27 +45,27 @@ class Assembly:
         """Whether no further record is needed."""
         return self._rule.complete(self.state.next_record, self.state.kept)
 
-    def take(self, outcome: Outcome) -> bool:
-        """Count in what came of the next record; returns whether any of its scenes were kept."""
+    def add(self, result: RecordResult) -> bool:
+        """Add the scenes of the next record; returns whether it belongs to a split."""
         state = self.state
-        split = self._rule.assign(outcome.record, outcome.split, state.kept)
-        state.next_record = outcome.record + 1
-        state.dropped += outcome.dropped
-        if outcome.bad:
-            state.bad.append((outcome.record, outcome.bad))
-            self._reporter.note(f"left out: {outcome.bad}")
-        if split and outcome.samples:
-            self._check(outcome)
+        split = self._rule.assign(result.record, result.split, state.kept)
+        state.next_record = result.record + 1
+        state.dropped += result.dropped
+        if result.bad:
+            state.bad.append((result.record, result.bad))
+            self._reporter.note(f"omitted: {result.bad}")
+        if split and result.samples:
+            self._check_columns(result)
             state.kept[split] = state.kept.get(split, 0) + 1
-            state.entities = max(state.entities, outcome.entities)
-            self._journal.append(split, outcome.samples)
+            state.entities = max(state.entities, result.entities)
+            self._journal.append(split, result.samples)
             self._write_full_shards(split)
         else:
-            state.surplus += len(outcome.samples)
-        return bool(split and outcome.samples)
+            state.surplus += len(result.samples)
+        return bool(split and result.samples)
 
     def finish(self) -> dict[str, int]:
-        """Write what still waits, and make every split ready; returns the number of scenes per split."""
+        """Write the remaining samples and finish every split; returns the number of scenes per split."""
         self._journal.write()
         for split in self._splits():
             while self._journal.waiting(split):
@@ -71,29 +76,30 @@ class Assembly:
         return {split: sum(shards[split]) for split in self._splits() if split in shards}
 
     def _check_shards(self) -> None:
-        """Raise :class:`ArtifactCorruptError` if a shard is not what an interrupted run left."""
         for name, size in self.state.files.items():
             path = self._directory / name
             if not path.is_file() or path.stat().st_size != size:
-                raise ArtifactCorruptError(f"{path}: this finished shard was altered or removed; add --overwrite")
+                raise ArtifactCorruptError(
+                    f"{path}: this finished shard was changed or removed; start again with --overwrite"
+                )
 
     def _write_full_shards(self, split: str) -> None:
         while self._journal.waiting(split) >= self._shard_size:
             self._write_shard(split)
 
     def _splits(self) -> list[str]:
-        """All splits, in the rule's order if it has one."""
+        """All splits: first those of the rule, in its order, then the others in the order of the source."""
         return list(dict.fromkeys(chain(self._rule.names, self.state.kept)))
 
-    def _check(self, outcome: Outcome) -> None:
-        assert outcome.columns is not None
+    def _check_columns(self, result: RecordResult) -> None:
+        assert result.columns is not None
         if not self.state.columns:
-            self.state.columns = outcome.columns
-            scene = sum(len(part) for part in outcome.samples[0].parts.values())
-            scenes = self._foreseen * len(outcome.samples)
+            self.state.columns = result.columns
+            scene_bytes = sum(len(part) for part in result.samples[0].parts.values())
+            scenes = self._expected_records * len(result.samples)
             waiting = min(scenes, self._shard_size)  # in the journal, until they are in a shard
-            require_space(self._directory, (scenes + waiting) * scene)
-        require_same(self.state.columns, outcome.columns, outcome.samples[0].key)
+            require_free_space(self._directory, (scenes + waiting) * scene_bytes)
+        require_same_columns(self.state.columns, result.columns, result.samples[0].key)
 
     def _write_shard(self, split: str) -> None:
         number = len(self.state.shards.get(split, ()))
@@ -101,22 +107,22 @@ class Assembly:
         samples = self._journal.samples(split, 0, count)
         columns = self.state.columns
         path = self._plugin.write_shard(self._directory, split, number, samples, count, columns, self._config)
-        sync(path)  # before the journal forgets what is in it
+        sync_to_disk(path)  # before the journal drops the samples
         self.state.files[path.name] = path.stat().st_size
-        self._journal.shard_is_finished(split, count)
-        rate = count / max(perf_counter() - self._since, 1e-9)
-        self._since = perf_counter()
-        told = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
-        self._reporter.note(f"{split}: shard {number} of {count:,} scenes, {told} per second")
+        self._journal.finish_shard(split, count)
+        rate = count / max(perf_counter() - self._shard_started, 1e-9)
+        self._shard_started = perf_counter()
+        rate_text = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
+        self._reporter.note(f"{split}: shard {number} of {count:,} scenes, {rate_text} scenes per second")
 
 
 def require_complete(records: int, rule: SplitRule, state: State, source: str, protocol: str) -> None:
-    """Raise :class:`CountError` if a source of so many records does not give what the rule asks for."""
+    """Raise :class:`CountError` if a source with this number of records does not fill the splits of the rule."""
     shortage = rule.shortage(records, state.kept)
     if shortage:
-        dropped = f" ({state.dropped} were left out by the filter)" if state.dropped else ""
-        advice = f"this is not what protocol {protocol} is about; take --protocol '' and --split NAME=N"
-        advice = advice if protocol else "give smaller splits with --split NAME=N"
-        raise CountError(f"{source}: holds {records} records{dropped}: {shortage}; {advice}")
+        dropped = f" (the filter removed {state.dropped} scenes)" if state.dropped else ""
+        advice = f"protocol {protocol} needs another source; use --protocol '' and --split NAME=N"
+        advice = advice if protocol else "request smaller splits with --split NAME=N"
+        raise CountError(f"{source}: contains {records} records{dropped}: {shortage}; {advice}")
     if not state.kept:
-        raise CountError(f"{source}: no scene is left of its {records} records")
+        raise CountError(f"{source}: no scene of its {records} records remains after filtering")

@@ -1,4 +1,4 @@
-"""Work on records in this process or in several; results always come in the order of the records."""
+"""Process records in this process or in several; the results are always in the order of the records."""
 
 from __future__ import annotations
 
@@ -19,53 +19,61 @@ from time import perf_counter
 from iodine_kit.datasets import THREADS
 from iodine_kit.errors import IodineKitError, StorageError
 from iodine_kit.layouts import Item
-from iodine_kit.stages.prepare.process_record import Outcome, Recipe
+from iodine_kit.stages.prepare.process_record import RecordProcessor, RecordResult
 
 TASK_SECONDS = 0.2
-"""A task should take so long: little is lost with it, and sending it costs little."""
+"""Target duration of a task: short enough to lose little with it, long enough to hide the cost of sending it."""
 LARGEST_TASK = 64
-AHEAD = 3
-"""Tasks per worker that may wait: bounds memory, whatever the length of the source."""
+"""Most records in one task."""
+TASKS_AHEAD = 3
+"""Tasks per worker that may wait; this bounds the memory, whatever the length of the source."""
 
-Numbered = tuple[int, Item]
-Done = tuple[list[Outcome], float]
-"""Outcomes of a task, and the seconds it took."""
+NumberedItem = tuple[int, Item]
+TaskResult = tuple[list[RecordResult], float]
+"""The results of a task, and the seconds that it took."""
 
 
-def carried_out(recipe: Recipe, items: Iterable[Numbered], workers: int) -> Iterator[Outcome]:
-    """The outcome of every record, in order."""
+def process_records(processor: RecordProcessor, items: Iterable[NumberedItem], workers: int) -> Iterator[RecordResult]:
+    """Yield the result of every record, in order. With ``workers`` > 1, spawn that many processes.
+
+    Raises:
+        StorageError: if a worker process cannot be started or is killed.
+        IodineKitError: the first error of a record, see :meth:`RecordProcessor.process`.
+    """
     if workers == 1:
-        return (recipe.carry_out(record, item) for record, item in items)
-    return _in_processes(recipe, iter(items), workers)
+        return (processor.process(record, item) for record, item in items)
+    return _process_in_parallel(processor, iter(items), workers)
 
 
-def _in_processes(recipe: Recipe, items: Iterator[Numbered], workers: int) -> Iterator[Outcome]:
-    # Spawned, not forked: a fork would copy the locks of the threads that show progress.
+def _process_in_parallel(
+    processor: RecordProcessor, items: Iterator[NumberedItem], workers: int
+) -> Iterator[RecordResult]:
+    # Spawned, not forked: a fork would copy the locks of the threads that display progress.
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
-    pool = ProcessPoolExecutor(workers, context, _start, (recipe, workers, stop))
-    waiting: deque[Future[Done]] = deque()
-    size, begun = 1, False
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (processor, workers, stop))
+    waiting: deque[Future[TaskResult]] = deque()
+    size, has_results = 1, False
     try:
         while batch := list(islice(items, size)):
-            with _interruptions_later():
-                waiting.append(pool.submit(_carry_out, batch))
-            if len(waiting) > AHEAD * workers:
-                outcomes, seconds = waiting.popleft().result()
-                yield from outcomes
-                size, begun = _task_size(len(outcomes), seconds), True
+            with _delay_interrupts():
+                waiting.append(pool.submit(_process_batch, batch))
+            if len(waiting) > TASKS_AHEAD * workers:
+                results, seconds = waiting.popleft().result()
+                yield from results
+                size, has_results = _task_size(len(results), seconds), True
         while waiting:
             yield from waiting.popleft().result()[0]
     except BrokenProcessPool as error:
-        raise StorageError(_broken(begun)) from error
+        raise StorageError(_broken_pool_message(has_results)) from error
     finally:
-        stop.set()  # what waits is not begun; ending processes by force could leave a queue that nobody empties
+        stop.set()  # waiting tasks return at once; killing the processes could leave a queue that nobody reads
         pool.shutdown(wait=True, cancel_futures=True)
 
 
 @contextmanager
-def _interruptions_later() -> Iterator[None]:
-    """Let Ctrl-C wait, so that processes which start meanwhile, and inherit this, never hear of it."""
+def _delay_interrupts() -> Iterator[None]:
+    """Block Ctrl-C. Processes that start in this context inherit the block, so only the parent reacts to Ctrl-C."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -74,49 +82,48 @@ def _interruptions_later() -> Iterator[None]:
 
 
 def _task_size(records: int, seconds: float) -> int:
-    """How many records the next task should have."""
+    """Number of records for the next task, from the duration of the last one."""
     return max(1, min(LARGEST_TASK, int(TASK_SECONDS * records / max(seconds, 1e-6))))
 
 
-def _broken(begun: bool) -> str:
-    if begun:
+def _broken_pool_message(has_results: bool) -> str:
+    if has_results:
         return (
-            "a worker process was ended from outside, perhaps because memory ran out; "
-            "run the command again to go on, with fewer --workers"
+            "a worker process was killed, possibly because the memory was full; run the command again with fewer "
+            "--workers to resume"
         )
     return (
-        "worker processes cannot be started or ended at once: call this from a module that is guarded by "
-        'if __name__ == "__main__", or take --workers 1'
+        'the worker processes cannot start: guard the calling script with if __name__ == "__main__", or use --workers 1'
     )
 
 
-_recipe: Recipe
+_processor: RecordProcessor
 _stop: Event
-"""Of a worker process: what it does, and whether anybody still asks for it."""
+"""Of a worker process: how to process records, and whether to skip those that are left."""
 
 
-def _start(recipe: Recipe, workers: int, stop: Event) -> None:
-    global _recipe, _stop
-    _recipe, _stop = recipe, stop
+def _start_worker(processor: RecordProcessor, workers: int, stop: Event) -> None:
+    global _processor, _stop
+    _processor, _stop = processor, stop
     os.environ[THREADS] = str(max(1, (os.cpu_count() or 1) // workers))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the parent acts on it, and ends its workers
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the parent reacts, and ends its workers
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _end_with_parent() -> None:
+def _exit_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
         os._exit(1)
 
 
-def _carry_out(batch: Sequence[Numbered]) -> Done:
-    begun = perf_counter()
+def _process_batch(batch: Sequence[NumberedItem]) -> TaskResult:
+    start = perf_counter()
     try:
-        outcomes = [_recipe.carry_out(record, item) for record, item in batch if not _stop.is_set()]
-        return outcomes, perf_counter() - begun
+        results = [_processor.process(record, item) for record, item in batch if not _stop.is_set()]
+        return results, perf_counter() - start
     except IodineKitError:
         raise
     except Exception:
-        # As text, for exceptions of strangers need not survive the way to the parent.
+        # As text, because the exceptions of third-party code may not survive pickling.
         raise RuntimeError(f"in a worker process:\n{traceback.format_exc()}") from None

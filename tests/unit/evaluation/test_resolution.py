@@ -12,7 +12,7 @@ from unit.stages.test_evaluate import evaluated
 
 from iodine_kit.errors import SchemaError
 from iodine_kit.evaluation.resolution import Resolution
-from iodine_kit.preprocessing.pixels import nearest
+from iodine_kit.preprocessing import nearest
 from iodine_kit.records import PredictionBatch, SceneBatch
 from iodine_kit.stages import evaluate
 

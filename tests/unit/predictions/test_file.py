@@ -12,7 +12,7 @@ import pytest
 from iodine_kit.errors import CorruptDataError, StorageError
 from iodine_kit.predictions.file import PredictionReader, PredictionWriter
 from iodine_kit.records import PredictionBatch
-from iodine_kit.system import require_space
+from iodine_kit.system import require_free_space
 
 
 def batch(first: int, count: int) -> PredictionBatch:
@@ -62,6 +62,6 @@ def test_other_files_are_refused(damage: str, tmp_path: Path) -> None:
 
 
 def test_a_disk_that_is_too_small_is_refused_before_writing(tmp_path: Path) -> None:
-    require_space(tmp_path, 1)
-    with pytest.raises(StorageError, match="are needed and"):
-        require_space(tmp_path, 10**18)
+    require_free_space(tmp_path, 1)
+    with pytest.raises(StorageError, match="are needed but only"):
+        require_free_space(tmp_path, 10**18)

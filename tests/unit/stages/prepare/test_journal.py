@@ -14,8 +14,8 @@ def sample(number: int) -> Sample:
     return Sample(f"k{number}", {"image": bytes([number % 256]) * (number % 7), "mask": b"m" * 3})
 
 
-def begun(path: Path, records: int, *, close: bool = True) -> Journal:
-    """A journal of records that go to two splits in turn, each written as its own frame."""
+def written(path: Path, records: int, *, close: bool = True) -> Journal:
+    """A journal of records that belong to two splits in turn; each record is one frame."""
     journal = Journal(path)
     for record in range(records):
         journal.state.next_record = record + 1
@@ -26,8 +26,8 @@ def begun(path: Path, records: int, *, close: bool = True) -> Journal:
     return journal
 
 
-def test_what_was_written_is_there_again(tmp_path: Path) -> None:
-    begun(tmp_path / "j", 9)
+def test_a_reopened_journal_has_what_was_written(tmp_path: Path) -> None:
+    written(tmp_path / "j", 9)
     journal = Journal(tmp_path / "j")
     assert journal.state.next_record == 9 and journal.waiting("even") == 5 and journal.waiting("odd") == 4
     assert list(journal.samples("odd", 1, 3)) == [sample(3), sample(5)]
@@ -37,9 +37,9 @@ def test_what_was_written_is_there_again(tmp_path: Path) -> None:
     assert [s.key for s in journal.samples("odd", 0)] == ["k1", "k3", "k5", "k7", "k9"]
 
 
-def test_a_finished_shard_leaves_the_rest_in_order(tmp_path: Path) -> None:
-    journal = begun(tmp_path / "j", 9, close=False)
-    journal.shard_is_finished("even", 3)
+def test_finishing_a_shard_keeps_the_other_samples_in_order(tmp_path: Path) -> None:
+    journal = written(tmp_path / "j", 9, close=False)
+    journal.finish_shard("even", 3)
     assert [s.key for s in journal.samples("even", 0)] == ["k6", "k8"] and journal.waiting("odd") == 4
     journal.close()
     again = Journal(tmp_path / "j")
@@ -49,15 +49,15 @@ def test_a_finished_shard_leaves_the_rest_in_order(tmp_path: Path) -> None:
     assert not (tmp_path / "j.tmp").exists()
 
 
-def test_a_replacement_that_was_cut_short_is_forgotten(tmp_path: Path) -> None:
-    begun(tmp_path / "j.tmp", 3)
-    journal = begun(tmp_path / "j", 4, close=False)
-    journal.shard_is_finished("even", 2)
+def test_an_interrupted_replacement_is_discarded(tmp_path: Path) -> None:
+    written(tmp_path / "j.tmp", 3)
+    journal = written(tmp_path / "j", 4, close=False)
+    journal.finish_shard("even", 2)
     assert list(journal.samples("even", 0)) == [] and journal.waiting("odd") == 2
 
 
-def test_samples_that_were_not_written_are_not_said_to_be_done(tmp_path: Path) -> None:
-    journal = begun(tmp_path / "j", 4, close=False)
+def test_samples_that_were_not_written_are_processed_again(tmp_path: Path) -> None:
+    journal = written(tmp_path / "j", 4, close=False)
     journal.state.next_record = 5
     journal.append("even", [sample(4)])
     journal.close()
@@ -65,11 +65,11 @@ def test_samples_that_were_not_written_are_not_said_to_be_done(tmp_path: Path) -
 
 
 @given(cut=st.booleans(), share=st.floats(0, 1))
-def test_cut_off_or_damaged_anywhere_it_tells_the_truth_about_less(
+def test_a_journal_that_is_cut_off_or_damaged_anywhere_recovers_its_intact_frames(
     tmp_path_factory: pytest.TempPathFactory, cut: bool, share: float
 ) -> None:
     path = tmp_path_factory.mktemp("journal") / "j"
-    begun(path, 6)
+    written(path, 6)
     whole = path.read_bytes()
     place = int(share * (len(whole) - 1))
     path.write_bytes(whole[:place] if cut else whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
