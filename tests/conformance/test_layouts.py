@@ -1,4 +1,4 @@
-"""Every layout reads a data set that was made independently of it, and tells what is wrong with a damaged one."""
+"""Every layout reads a data set that was written independently of it, and reports damage."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TESTED = sorted(MADE & set(LAYOUTS.names()))
 
 
 def of(layout: str) -> ModuleType:
-    """The module that makes data sets of this layout."""
+    """The module of tests/fakes that makes data sets in this layout."""
     return importlib.import_module(f"fakes.{layout.replace('-', '_')}")
 
 
@@ -45,7 +45,7 @@ def test_every_layout_has_a_fake() -> None:
     assert set(LAYOUTS.names()) == MADE
 
 
-def test_protobuf_reads_the_fake_examples_as_meant() -> None:
+def test_protobuf_reads_the_fake_examples() -> None:
     protobuf = pytest.importorskip("google.protobuf.descriptor_pb2")
     from google.protobuf import descriptor_pool, message_factory
 
@@ -68,10 +68,10 @@ def test_protobuf_reads_the_fake_examples_as_meant() -> None:
     image = np.arange(200, dtype=np.uint8)
     for blob in (False, True):
         parsed = example.FromString(_tfrecord.example(factors | {"image": image}, np.random.default_rng(0), blob))
-        found = {entry.key: entry.value for entry in parsed.features.feature}
-        assert found.keys() == {*factors, "image"}
-        assert list(found["image"].bytes_list.value) == ([bytes(image)] if blob else [bytes([one]) for one in image])
-        assert list(found["color"].float_list.value) == factors["color"].ravel().tolist()
+        entries = {entry.key: entry.value for entry in parsed.features.feature}
+        assert entries.keys() == {*factors, "image"}
+        assert list(entries["image"].bytes_list.value) == ([bytes(image)] if blob else [bytes([one]) for one in image])
+        assert list(entries["color"].float_list.value) == factors["color"].ravel().tolist()
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_protobuf_reads_the_fake_examples_as_meant() -> None:
         ("clevr", {}, 3_226_280),
     ],
 )
-def test_fake_records_are_as_long_as_genuine_ones(dataset: str, config: Variant, size: int) -> None:
+def test_fake_records_have_the_length_of_published_ones(dataset: str, config: Variant, size: int) -> None:
     rng = np.random.default_rng(0)
     image, mask, factors = _published.sample(dataset, config, rng)
     hot = fakes.one_hot(mask, _published.entities(dataset, config))
@@ -99,7 +99,7 @@ def test_a_source_is_recognised_by_its_layout_alone(layout: str, variant: Varian
 def test_scenes_are_the_truth(layout: str, variant: Variant, tmp_path: Path) -> None:
     fake = of(layout).make(tmp_path, **variant)
     if LAYOUTS.load(layout).DATASETS and fake.dataset not in LAYOUTS.load(layout).DATASETS:
-        pytest.skip(f"{fake.dataset} was not published so, says the layout")
+        pytest.skip(f"{fake.dataset} was not published in this layout")
     assert difference(read(layout, fake), fake) == ""
     assert not (tmp_path / MARKER).exists()
 
@@ -111,12 +111,14 @@ def test_nothing_else_is_recognised(layout: str, tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("images, masks and scenes\n")
     (tmp_path / "noise.bin").write_bytes(np.random.default_rng(0).bytes(5000))
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    found = [path.name for path in [*tmp_path.iterdir(), tmp_path / "absent"] if LAYOUTS.load(layout).recognises(path)]
-    assert found == []
+    recognised = [
+        path.name for path in [*tmp_path.iterdir(), tmp_path / "absent"] if LAYOUTS.load(layout).recognises(path)
+    ]
+    assert recognised == []
 
 
 @pytest.mark.parametrize("layout", TESTED)
-def test_files_are_all_that_is_read(layout: str, tmp_path: Path) -> None:
+def test_only_the_listed_files_are_read(layout: str, tmp_path: Path) -> None:
     fake, plugin = first(layout, tmp_path), LAYOUTS.load(layout)
     listed = plugin.files([fake.source], plugin.Config())
     assert len(set(listed)) == len(listed) and all(path.is_file() for path in listed)
@@ -124,19 +126,19 @@ def test_files_are_all_that_is_read(layout: str, tmp_path: Path) -> None:
     assert set(needed) <= set(listed)
     for path in set(tmp_path.rglob("*")) - set(listed):
         if path.is_file():
-            path.write_bytes(b"not what it was")
+            path.write_bytes(b"replaced")
     assert difference(read(layout, fake), fake) == ""
 
 
 @pytest.mark.parametrize("layout", TESTED)
-def test_a_missing_source_is_told(layout: str, tmp_path: Path) -> None:
+def test_a_missing_source_is_reported(layout: str, tmp_path: Path) -> None:
     fake = replace(first(layout, tmp_path), source=tmp_path / "elsewhere")
     with pytest.raises(SourceError, match="elsewhere"):
         read(layout, fake)
 
 
 @pytest.mark.parametrize("layout", TESTED)
-def test_a_missing_file_is_told(layout: str, tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(layout: str, tmp_path: Path) -> None:
     fake = first(layout, tmp_path)
     for path in [path for pattern in of(layout).NEEDED for path in sorted(fake.source.glob(pattern))]:
         content = path.read_bytes()
@@ -147,7 +149,7 @@ def test_a_missing_file_is_told(layout: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("layout", "variant"), variants("SMALL"))
-def test_damage_is_told_or_harmless(layout: str, variant: Variant, tmp_path: Path) -> None:
+def test_damage_is_reported_or_harmless(layout: str, variant: Variant, tmp_path: Path) -> None:
     fake = of(layout).make(tmp_path, **variant)
     tries = _reading.damages(fake, seed=1, reads=80)
     labels = [f"{one.path.name}, {'altered' if one.flip else 'cut'} at {one.at}" for one in tries]
@@ -157,13 +159,13 @@ def test_damage_is_told_or_harmless(layout: str, variant: Variant, tmp_path: Pat
 
 
 @pytest.mark.parametrize("layout", [layout for layout in TESTED if hasattr(of(layout), "lone")])
-def test_a_damaged_record_leaves_the_others(layout: str, tmp_path: Path) -> None:
+def test_records_beside_a_damaged_one_are_read(layout: str, tmp_path: Path) -> None:
     fake, path, at = of(layout).lone(tmp_path)
     path.write_bytes(_reading.Damage(path, at, 1).apply(path.read_bytes()))
-    plugin, told, intact = LAYOUTS.load(layout), expected(fake), []
+    plugin, wanted, intact = LAYOUTS.load(layout), expected(fake), []
     for item in items(layout, fake):
         try:
-            intact += plugin.scenes(item, "0", told, plugin.Config())
+            intact += plugin.scenes(item, "0", wanted, plugin.Config())
         except CorruptDataError as error:
             assert path.name in str(error)
     assert len(intact) == len(fake.truth) - 1
@@ -185,30 +187,30 @@ def test_another_data_set_s_file_is_refused(layout: str, tmp_path: Path) -> None
         read(layout, fake)
 
 
-@pytest.mark.parametrize(("held", "told"), list(itertools.permutations(_published.ROOMS, 2)))
-def test_another_part_of_objects_room_is_named(held: str, told: str, tmp_path: Path) -> None:
-    _expect_named("objects-room", {"part": held}, {"part": told}, tmp_path)
+@pytest.mark.parametrize(("stored", "configured"), list(itertools.permutations(_published.ROOMS, 2)))
+def test_another_part_of_objects_room_is_named(stored: str, configured: str, tmp_path: Path) -> None:
+    _expect_named("objects-room", {"part": stored}, {"part": configured}, tmp_path)
 
 
-@pytest.mark.parametrize(("held", "told"), list(itertools.permutations(_published.SPRITES, 2)))
-def test_another_variant_of_multi_dsprites_is_named(held: str, told: str, tmp_path: Path) -> None:
-    _expect_named("multi-dsprites", {"variant": held}, {"variant": told}, tmp_path)
+@pytest.mark.parametrize(("stored", "configured"), list(itertools.permutations(_published.SPRITES, 2)))
+def test_another_variant_of_multi_dsprites_is_named(stored: str, configured: str, tmp_path: Path) -> None:
+    _expect_named("multi-dsprites", {"variant": stored}, {"variant": configured}, tmp_path)
 
 
 def test_another_data_set_is_named(tmp_path: Path) -> None:
-    _expect_named("clevr", {}, {"variant": "binarized"}, tmp_path, told="multi-dsprites")
-    _expect_named("tetrominoes", {}, {"part": "test"}, tmp_path, told="cater")
+    _expect_named("clevr", {}, {"variant": "binarized"}, tmp_path, configured="multi-dsprites")
+    _expect_named("tetrominoes", {}, {"part": "test"}, tmp_path, configured="cater")
 
 
-def _expect_named(held: str, variant: Variant, config: Variant, folder: Path, told: str = "") -> None:
-    fake = of("multi-object-datasets").make(folder, dataset=held, **variant)
-    other = expected(replace(fake, dataset=told or held, config=config))
+def _expect_named(stored: str, variant: Variant, config: Variant, folder: Path, configured: str = "") -> None:
+    fake = of("multi-object-datasets").make(folder, dataset=stored, **variant)
+    other = expected(replace(fake, dataset=configured or stored, config=config))
     fields = expected(fake).fields
     if fields == other.fields:
-        pytest.skip("their files cannot be told apart")
+        pytest.skip("their files have the same features")
     with pytest.raises(SchemaError) as caught:
         read("multi-object-datasets", fake, other)
-    titles = [title for title, known in DATASETS.load(held).SCHEMAS.items() if known == fields]
+    titles = [title for title, known in DATASETS.load(stored).SCHEMAS.items() if known == fields]
     assert titles and any(title in str(caught.value) for title in titles), (titles, caught.value)
     assert fake.source.name in str(caught.value)
 
@@ -255,7 +257,7 @@ def test_a_member_outside_its_tar_is_refused(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("layout", "flaw"), [(layout, flaw) for layout in TESTED for flaw in of(layout).FLAWS])
-def test_a_mask_that_is_no_partition_is_refused(layout: str, flaw: str, tmp_path: Path) -> None:
+def test_a_mask_that_is_not_a_partition_is_refused(layout: str, flaw: str, tmp_path: Path) -> None:
     others = [{"dataset": "cater", "part": "train", "scenes": 1}] if layout == "multi-object-datasets" else []
     for variant in (*of(layout).SMALL[:1], {"dataset": "clevr"}, *others):
         folder = tmp_path / str(variant.get("dataset", "small"))

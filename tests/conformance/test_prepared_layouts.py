@@ -1,4 +1,4 @@
-"""Every published layout, prepared in every format: what is stored is what the maker of the file put in."""
+"""Every published layout, prepared in every format: the stored scenes are those of the published file."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def scenes_of(artifact: Artifact) -> list[tuple[str, Any]]:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.names())
-def test_what_is_stored_is_what_was_published(layout: str, tmp_path: Path) -> None:
+def test_stored_scenes_are_those_that_were_published(layout: str, tmp_path: Path) -> None:
     folder = tmp_path / "source"
     folder.mkdir()
     fake = importlib.import_module(f"fakes.{layout.replace('-', '_')}").make(folder)

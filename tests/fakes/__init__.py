@@ -1,24 +1,23 @@
-"""Small data sets in the layouts in which they were published: one module per layout, named as the layout is.
+"""Small data sets in the published layouts: one module per layout, with the layout's name.
 
-They are made from what is known of the published bytes and share no code with the package: not its readers, not its
-writers. Each module offers
+They follow the published bytes and share no code with the package, neither readers nor writers. Each module offers
 
 ``make(folder, scenes, seed, **variant)``
     the data set;
 ``VARIANTS``
-    the keywords of ``make`` that are worth reading once;
+    sets of keywords of ``make`` to read once;
 ``SMALL``
-    those that are worth damaging;
+    sets of keywords of ``make`` to damage;
 ``NEEDED``
-    patterns of the source's files that cannot be missing unnoticed, where the source is a folder;
+    patterns of files whose absence must be reported, if the source is a folder;
 ``lone(folder)``
-    a data set, one of its files and the place of a byte in it that belongs to one scene only; where there is such;
+    a data set, one of its files, and the position of a byte that belongs to only one scene; optional;
 ``FLAWS``
-    the flawed masks that ``make`` knows;
+    the flawed masks that ``make`` can write;
 ``mix(fake)``
-    a source in which something is of another data set;
+    a source that partly belongs to another data set;
 ``HOSTILE``
-    by name, functions that put something into a source which is intact by its checksums and yet must be refused.
+    by name, functions that put content into a source that matches its checksums but must be refused.
 """
 
 from __future__ import annotations
@@ -37,15 +36,15 @@ Array = NDArray[Any]
 Bytes = NDArray[np.uint8]
 
 PIXEL = (13, 29)
-"""Row and column of what is wrong with a flawed mask, which is the last scene's."""
+"""Row and column of the flaw in a flawed mask, which is the mask of the last scene."""
 
 MARKER = "unpickled"
-"""What a file or folder is called that must not come to be."""
+"""Name of a file that must not be created."""
 
 
 @dataclass(frozen=True)
 class Truth:
-    """One scene as it was written: ``image u8[H, W, 3]``, ``mask u8[H, W]``, the factors that are beyond doubt.
+    """One scene as it was written: ``image u8[H, W, 3]``, ``mask u8[H, W]``, and the factors with a certain value.
 
     A factor has a row for the background and for each object; a reader may add rows of 0.
     """
@@ -58,7 +57,7 @@ class Truth:
 
 @dataclass(frozen=True)
 class Fake:
-    """A data set on disk: its ``[dataset]`` table, what a person would give as the source, and what it holds."""
+    """A data set on disk: its ``[dataset]`` table, the source that a user would give, and its scenes."""
 
     dataset: str
     config: dict[str, Any]
@@ -86,7 +85,7 @@ def save_pickle(path: Path, marker: Path) -> None:
 
 
 def save_bomb(path: Path) -> None:
-    """Write the head of a PNG file that is intact and says that 60,000×60,000 pixels follow."""
+    """Write an intact PNG file whose header announces 60,000×60,000 pixels."""
     chunks = [(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)), (b"IDAT", zlib.compress(bytes(1000)))]
     parts = [struct.pack(">I", len(data)) + kind + data + _crc(kind + data) for kind, data in [*chunks, (b"IEND", b"")]]
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
@@ -97,17 +96,17 @@ def _crc(data: bytes) -> bytes:
 
 
 def npy_head(shape: tuple[int, ...], dtype: str = "|u1") -> bytes:
-    """The head of a npy file of any shape and type."""
+    """The header of a ``.npy`` file of any shape and type."""
     stream = io.BytesIO()
     np.lib.format.write_array_header_1_0(stream, {"descr": dtype, "fortran_order": False, "shape": shape})
     return stream.getvalue()
 
 
 def draw(rng: np.random.Generator, size: tuple[int, int], objects: int, channels: int = 3) -> tuple[Bytes, Bytes]:
-    """Boxes before a background, all of other colours and shades: image ``[H, W, C]`` and index mask ``[H, W]``.
+    """Boxes in front of a background, in different colours and shades: image ``[H, W, C]`` and index mask ``[H, W]``.
 
-    Every object keeps at least one pixel, and no two rows or columns of the image are alike, so that nothing can be
-    turned, mirrored or shifted without being seen.
+    Every object has at least one visible pixel, and no two rows or columns of the image are equal, so that a rotated,
+    mirrored or shifted image is detected.
     """
     height, width = size
     mask = np.zeros(size, np.uint8)
@@ -129,19 +128,19 @@ def one_hot(mask: Bytes, entities: int, flaw: str = "", value: int = 255) -> Byt
 
 
 def rows(rng: np.random.Generator, objects: int, entities: int, *shape: int) -> NDArray[np.float32]:
-    """A factor ``f32[K, …]``: 0 for the background and for entities that are not there."""
+    """A factor ``f32[K, …]``: 0 for the background and for missing entities."""
     values = np.zeros((entities, *shape), np.float32)
     values[1 : objects + 1] = rng.uniform(0.1, 1, (objects, *shape))
     return values
 
 
 def kinds(rng: np.random.Generator, objects: int, entities: int, count: int) -> Bytes:
-    """A factor ``u8[K]`` of 1…count, 0 for the background and for entities that are not there."""
+    """A factor ``u8[K]`` of 1…count, 0 for the background and for missing entities."""
     values = np.zeros(entities, np.uint8)
     values[1 : objects + 1] = rng.integers(1, count + 1, objects)
     return values
 
 
 def visible(objects: int, entities: int) -> NDArray[np.float32]:
-    """The visibility ``f32[K]`` of the background and so many objects."""
+    """The visibility ``f32[K]`` of the background and ``objects`` objects."""
     return (np.arange(entities) <= objects).astype(np.float32)

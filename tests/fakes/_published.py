@@ -1,4 +1,4 @@
-"""What DeepMind's five data sets hold, whatever the layout: one scene as named arrays."""
+"""Scenes of DeepMind's five data sets as named arrays, independent of the layout."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Sample = tuple[Bytes, Bytes, dict[str, Array]]
 
 
 def entities(dataset: str, config: dict[str, Any]) -> int:
-    """How many entities a record has room for, the background included."""
+    """Largest number of entities of a record, including the background."""
     several = {"multi-dsprites": SPRITES, "objects-room": ROOMS}
     if dataset in several:
         return several[dataset][next(iter(config.values()))]
@@ -23,7 +23,7 @@ def entities(dataset: str, config: dict[str, Any]) -> int:
 
 
 def sample(dataset: str, config: dict[str, Any], rng: np.random.Generator) -> Sample:
-    """An image ``[H, W, C]``, its index mask ``[H, W]`` and its factors ``[K, …]``, with the published sizes."""
+    """An image ``[H, W, C]``, its index mask ``[H, W]`` and its factors ``[K, …]``, in the published sizes."""
     makers: dict[str, Callable[[np.random.Generator, int, dict[str, Any]], Sample]] = {
         "clevr": _clevr, "tetrominoes": _tetrominoes, "multi-dsprites": _sprites, "objects-room": _room
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Reads a source with a layout as the package does, and compares what came of it with the truth."""
+"""Read a source with a layout as the package does, and compare the scenes with the truth."""
 
 from __future__ import annotations
 
@@ -19,43 +19,43 @@ from iodine_kit.errors import IodineKitError
 from iodine_kit.layouts import LAYOUTS, Expected, Item
 from iodine_kit.records import Scene
 
-Found = list[tuple[str, Scene]]
+Scenes = list[tuple[str, Scene]]
 UNCHECKED = {".hdf5", ".h5", ".npy", ".json"}
 """Files without checksums: an altered byte may be read as another number."""
 
 
 def expected(fake: Fake) -> Expected:
-    """What the package would say of the data set."""
+    """What the package expects of the data set."""
     plugin = DATASETS.load(fake.dataset)
     config = plugin.Config(**fake.config)
     others = {title: fields for name in DATASETS.names() for title, fields in DATASETS.load(name).SCHEMAS.items()}
     return Expected(fake.dataset, plugin.info(config), plugin.fields(config), others, config.model_dump())
 
 
-def items(layout: str, fake: Fake, told: Expected | None = None) -> Iterator[Item]:
-    """The records of the fake's source; ``told`` if it is said to be something else."""
+def items(layout: str, fake: Fake, wanted: Expected | None = None) -> Iterator[Item]:
+    """The records of the fake's source; ``wanted`` defaults to its own data set."""
     plugin = LAYOUTS.load(layout)
     plugin.files([fake.source], plugin.Config())
-    yield from plugin.items([fake.source], told or expected(fake), plugin.Config())
+    yield from plugin.items([fake.source], wanted or expected(fake), plugin.Config())
 
 
-def read(layout: str, fake: Fake, told: Expected | None = None) -> Found:
-    """All scenes with their splits; items are sent through a pickle, as to another process."""
-    plugin, told = LAYOUTS.load(layout), told or expected(fake)
-    found = []
-    for number, item in enumerate(items(layout, fake, told)):
+def read(layout: str, fake: Fake, wanted: Expected | None = None) -> Scenes:
+    """All scenes with their splits; items are pickled and unpickled, as for another process."""
+    plugin, wanted = LAYOUTS.load(layout), wanted or expected(fake)
+    decoded = []
+    for number, item in enumerate(items(layout, fake, wanted)):
         key = f"{number:08d}"
-        scenes = plugin.scenes(pickle.loads(pickle.dumps(item)), key, told, plugin.Config())
+        scenes = plugin.scenes(pickle.loads(pickle.dumps(item)), key, wanted, plugin.Config())
         video = [f"{key}-{frame:02d}" for frame in range(len(scenes))]
         assert [scene.key for scene in scenes] == (video if fake.dataset == "cater" else [key])
-        found += [(item.split, scene) for scene in scenes]
-    return found
+        decoded += [(item.split, scene) for scene in scenes]
+    return decoded
 
 
-def difference(found: Found, fake: Fake) -> str:
-    """What is not as the truth says; empty if all is. Scenes are in order within each split."""
-    for split in sorted({split for split, _ in found} | {one.split for one in fake.truth}):
-        scenes = [scene for name, scene in found if name == split]
+def difference(decoded: Scenes, fake: Fake) -> str:
+    """The first difference from the truth, or "". Scenes are in order within each split."""
+    for split in sorted({split for split, _ in decoded} | {one.split for one in fake.truth}):
+        scenes = [scene for name, scene in decoded if name == split]
         truth = [one for one in fake.truth if one.split == split]
         if len(scenes) != len(truth):
             return f"split '{split}' has {len(scenes)} scenes, not {len(truth)}"
@@ -84,7 +84,7 @@ def _same(scene: Scene, name: str, true: Array) -> bool:
 
 @dataclass(frozen=True)
 class Damage:
-    """One way to damage a file: keep ``at`` bytes, or alter the byte there by ``flip``."""
+    """One way to damage a file: keep ``at`` bytes, or alter byte ``at`` by ``flip``."""
 
     path: Path
     at: int
@@ -98,7 +98,7 @@ class Damage:
 
 
 def damages(fake: Fake, seed: int, reads: int) -> list[Damage]:
-    """Truncations and altered bytes for every file, about so many in all, the ends and the middle among them."""
+    """Truncations and altered bytes for every file, about ``reads`` in all, including both ends and the middle."""
     rng = np.random.default_rng(seed)
     files, result = fake.files(), []
     each = max(2, reads // len(files) // 2 - 4)
@@ -112,46 +112,46 @@ def damages(fake: Fake, seed: int, reads: int) -> list[Damage]:
 
 
 def judge(layout: str, fake: Fake, damage: Damage) -> str:
-    """Why reading the damaged source did not end as it should; empty if it did."""
+    """Why reading the damaged source did not end correctly; "" if it did."""
     intact = damage.path.read_bytes()
     damage.path.write_bytes(damage.apply(intact))
     try:
-        found = read(layout, fake)
+        decoded = read(layout, fake)
     except IodineKitError as error:
         return "" if damage.path.name in str(error) else f"the message does not name the file: {error}"
     except Exception as error:  # the point of the test
         return f"{type(error).__name__}: {error}"
     finally:
         damage.path.write_bytes(intact)
-    unchecked = damage.path.suffix in UNCHECKED and damage.flip and shapes(found) == shapes(_as_found(fake))
-    return "" if unchecked else difference(found, fake)
+    unchecked = damage.path.suffix in UNCHECKED and damage.flip and shapes(decoded) == shapes(_as_decoded(fake))
+    return "" if unchecked else difference(decoded, fake)
 
 
 def refused(layout: str, fake: Fake) -> str:
-    """Why reading did not end in an error for people that names a file; empty if it did."""
+    """Why reading did not end in an error for users that names a file; "" if it did."""
     try:
-        found = read(layout, fake)
+        decoded = read(layout, fake)
     except IodineKitError as error:
         named = any(path.name in str(error) for path in fake.files())
         return "" if named else f"the message names no file: {error}"
     except Exception as error:  # the point of the test
         return f"{type(error).__name__}: {error}"
-    return f"was read as {[(split, scene.image.shape) for split, scene in found]}"
+    return f"was read as {[(split, scene.image.shape) for split, scene in decoded]}"
 
 
-def shapes(found: Found) -> list[tuple[int, ...]]:
+def shapes(decoded: Scenes) -> list[tuple[int, ...]]:
     """The shapes of all images; a scene's mask has the same."""
-    return sorted(scene.image.shape for _, scene in found)
+    return sorted(scene.image.shape for _, scene in decoded)
 
 
-def _as_found(fake: Fake) -> Found:
+def _as_decoded(fake: Fake) -> Scenes:
     return [(one.split, Scene("", np.asarray(one.image), one.mask)) for one in fake.truth]
 
 
 def in_child(labels: list[str], work: Callable[[int], str], patience: float = 20, memory: int = 0) -> list[str]:
-    """Do ``work(index)`` for each label in another process, which may crash or hang; return the complaints.
+    """Call ``work(index)`` for each label in another process, which may crash or hang; return the complaints.
 
-    ``memory`` limits how many bytes of address space the process may add to what it has.
+    ``memory`` limits the address space, in bytes, that the process may add.
     """
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
@@ -161,11 +161,11 @@ def in_child(labels: list[str], work: Callable[[int], str], patience: float = 20
     complaints = []
     for label in labels:
         try:
-            told = ours.recv() if ours.poll(patience) else f"still not read after {patience} s"
+            complaint = ours.recv() if ours.poll(patience) else f"not finished after {patience} s"
         except EOFError:
             child.join()
             return [*complaints, f"{label}: the process ended with {child.exitcode}"]
-        complaints += [f"{label}: {told}"] if told else []
+        complaints += [f"{label}: {complaint}"] if complaint else []
     child.kill()
     child.join()
     return complaints

@@ -38,7 +38,7 @@ def feature(values: Array, blob: bool = False) -> bytes:
 
 
 def example(features: dict[str, Array], rng: np.random.Generator, blob: bool = False) -> bytes:
-    """An ``Example`` with its features in an order of ``rng``'s, as a protobuf map may have."""
+    """An ``Example`` with its features in a random order, as in a protobuf map."""
     order = rng.permutation(sorted(features))
     entries = [field(1, name.encode()) + field(2, feature(features[name], blob)) for name in order]
     return field(1, b"".join(field(1, entry) for entry in entries))

@@ -1,4 +1,4 @@
-"""The HDF5 files of the object-centric-library: index masks, flat arrays, and a pickle beside them that is a trap."""
+"""The HDF5 files of the object-centric-library: index masks, flat arrays, and a hostile pickle beside them."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def make(
     mask_type: str = "uint8",
     **config: Any,
 ) -> Fake:
-    """``STEM-full.hdf5`` and ``STEM-metadata.npy``, which makes ``MARKER`` beside itself if someone unpickles it.
+    """``STEM-full.hdf5`` and ``STEM-metadata.npy``, which creates ``MARKER`` in its folder when it is unpickled.
 
     Args:
         folder: where to put them.
         scenes: images.
-        seed: of all that is random.
+        seed: of the random generator.
         dataset: name of the data set.
         mask_type: of the indices.
         config: ``variant`` of Multi-dSprites, ``part`` of Objects Room.
@@ -90,14 +90,14 @@ def _metadata(folder: Path, dataset: str, scenes: int) -> None:
 
 
 def mix(fake: Fake) -> Fake:
-    """Put another data set's file in its place."""
+    """Replace the file by one of another data set."""
     other = make(fake.source.parent, dataset="objects-room", part="train")
     other.source.replace(fake.source)
     return fake
 
 
 def _put(**datasets: Any) -> Callable[[Fake], None]:
-    """Other values of a data set; a path's ``/`` is written ``__``, and links are as HDF5 has them."""
+    """Replace values of a data set or put a link; ``__`` in a name means ``/``."""
 
     def write(fake: Fake) -> None:
         with h5py.File(fake.source, "r+") as file:
@@ -122,7 +122,7 @@ def _misnamed(fake: Fake) -> None:
 
 
 HOSTILE = {
-    "a name that is no text": _misnamed,
+    "a name that is not text": _misnamed,
     "fewer masks than images": _put(mask=np.zeros((2, 35, 35, 1), np.uint8)),
     "masks of another size": _put(mask=np.zeros((3, 32, 32, 1), np.uint8)),
     "masks of fractions": _put(mask=np.full((3, 35, 35, 1), 0.5)),

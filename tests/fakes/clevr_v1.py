@@ -1,4 +1,4 @@
-"""CLEVR v1.0 as published in its zip: PNG files of 480×320 RGBA pixels, scenes in JSON, no masks, no test scenes."""
+"""CLEVR v1.0 as published in its zip: PNG files of 480×320 RGBA pixels, scenes in JSON (not for test), no masks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NAMES = {
     "shape": ("sphere", "cylinder", "cube"),
     "color": ("red", "cyan", "green", "blue", "brown", "gray", "purple", "yellow"),
 }
-"""In the order of their numbers in CLEVR with masks, from 1."""
+"""Sorted by their numbers in CLEVR with masks, which start at 1."""
 
 
 def make(
@@ -33,9 +33,9 @@ def make(
     Args:
         folder: where to put it.
         scenes: images, at least 3.
-        seed: of all that is random.
+        seed: of the random generator.
         relations: key of the relations: the generator writes ``relationships``, the README says ``relations``.
-        shuffled: whether the scenes of a file stand in another order than their images are numbered.
+        shuffled: whether the order of the scenes in a file differs from the numbers of their images.
     """
     rng = np.random.default_rng(seed)
     root = folder / "CLEVR_v1.0"
@@ -99,7 +99,7 @@ def _save(
 
 
 def mix(fake: Fake) -> Fake:
-    """Put a picture of another size in place of one."""
+    """Replace a picture by one of another size."""
     Image.new("RGBA", (320, 240)).save(fake.source / "images" / "val" / "CLEVR_val_000000.png")
     return fake
 
@@ -119,7 +119,7 @@ def _scenes(text: str) -> Callable[[Fake], None]:
 
 
 def _changed(**values: Any) -> Callable[[Fake], None]:
-    """The first object of val with other values, or without those that are None; ``scene_`` is of the scene."""
+    """Change values of the first object of val; with the prefix ``scene_``, values of the scene."""
 
     def write(fake: Fake) -> None:
         path = fake.source / "scenes" / "CLEVR_val_scenes.json"
@@ -148,6 +148,6 @@ HOSTILE = {
     "no colour": _changed(color=None),
     "coordinates in a plane": _changed(three_d_coords=[1.0, 2.0]),
     "coordinates in words": _changed(three_d_coords=["a", "b", "c"]),
-    "objects that are none": _changed(scene_objects=7),
+    "a number for objects": _changed(scene_objects=7),
     "a picture elsewhere": _outside,
 }

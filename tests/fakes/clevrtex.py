@@ -20,12 +20,12 @@ _SIZES, _SHAPES = ("large", "medium", "small"), ("cube", "cylinder", "monkey", "
 
 
 def make(folder: Path, scenes: int = 3, seed: int = 0, *, variant: str = "full", alpha: bool = False) -> Fake:
-    """The tree of a variant, with some of the other pictures that lie beside a scene's.
+    """The tree of a variant, with some of the other pictures of each scene.
 
     Args:
         folder: where to put it.
         scenes: images.
-        seed: of all that is random.
+        seed: of the random generator.
         variant: of the data set.
         alpha: whether images have a fourth channel.
     """
@@ -52,7 +52,7 @@ def make(folder: Path, scenes: int = 3, seed: int = 0, *, variant: str = "full",
 
 
 def _split(index: int, scenes: int) -> str:
-    """The authors' rule: the first tenth is for tests, the next for validation, rounded down."""
+    """The authors' rule: the first tenth is test, the next tenth val, rounded down."""
     return "test" if index < int(0.1 * scenes) else "val" if index < int(0.2 * scenes) else "train"
 
 
@@ -68,7 +68,7 @@ def _object(rng: np.random.Generator) -> dict[str, Any]:
 
 
 def mix(fake: Fake) -> Fake:
-    """Put a picture of another size in place of one."""
+    """Replace a picture by one of another size."""
     Image.new("RGB", (64, 64)).save(next(fake.source.glob("*/*_000001.png")))
     return fake
 

@@ -1,4 +1,4 @@
-"""EfficientMORL's HDF5 files: a group per split, masks with an entity axis, factors of no described meaning."""
+"""EfficientMORL's HDF5 files: a group per split, masks with an entity axis, factors without a documented meaning."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def make(
     Args:
         folder: where to put it.
         scenes: images, at least 3.
-        seed: of all that is random.
+        seed: of the random generator.
         dataset: name of the data set.
-        owner: what a mask says of the pixels that an entity has: 255 or 1.
+        owner: value of a mask at the pixels of its entity: 255 or 1.
         flaw: ``overlap`` or ``gap``, in the last mask of test.
         compression: HDF5's.
         config: ``variant`` of Multi-dSprites.
@@ -64,14 +64,14 @@ def make(
 
 
 def mix(fake: Fake) -> Fake:
-    """Put another data set's file in its place."""
+    """Replace the file by one of another data set."""
     other = make(fake.source.parent, dataset="multi-dsprites", variant="colored_on_colored")
     other.source.replace(fake.source)
     return fake
 
 
 def _put(**datasets: Any) -> Callable[[Fake], None]:
-    """Other values of a data set; a path's ``/`` is written ``__``, and links are as HDF5 has them."""
+    """Replace values of a data set or put a link; ``__`` in a name means ``/``."""
 
     def write(fake: Fake) -> None:
         with h5py.File(fake.source, "r+") as file:
@@ -96,7 +96,7 @@ def _misnamed(fake: Fake) -> None:
 
 
 HOSTILE = {
-    "a name that is no text": _misnamed,
+    "a name that is not text": _misnamed,
     "fewer masks than images": _put(train__masks=np.zeros((0, 4, 35, 35, 1), np.uint8)),
     "masks of another size": _put(train__masks=np.zeros((1, 4, 32, 32, 1), np.uint8)),
     "masks of fractions": _put(train__masks=np.full((1, 4, 35, 35, 1), 0.5)),

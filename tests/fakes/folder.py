@@ -1,4 +1,4 @@
-"""Anyone's pictures: ``images/`` and ``masks/``, PNG files of the same names, masks being indices."""
+"""A user's own pictures: ``images/`` and ``masks/`` with PNG files of the same names; masks hold indices."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def make(
     Args:
         folder: where to put them.
         scenes: images.
-        seed: of all that is random.
+        seed: of the random generator.
         size: height and width.
-        palette: whether masks are palette images, whose indices count, rather than grey ones.
+        palette: whether masks are palette pictures rather than grey ones.
     """
     rng = np.random.default_rng(seed)
     source = folder / "pictures"
@@ -50,7 +50,7 @@ def make(
 
 
 def mix(fake: Fake) -> Fake:
-    """Put a picture of another size in place of one."""
+    """Replace a picture by one of another size."""
     Image.new("RGB", (24, 24)).save(fake.source / "images" / "0001.png")
     return fake
 

@@ -1,4 +1,4 @@
-"""DeepMind's multi_object_datasets: TFRecord files, whose bytes have an entry each, but for CATER's."""
+"""DeepMind's multi_object_datasets: TFRecord files with one entry per byte, except in CATER."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def make(
     Args:
         folder: where to put them.
         scenes: records, which are videos of 33 scenes for CATER.
-        seed: of all that is random.
+        seed: of the random generator.
         dataset: name of the data set.
         compression: ``gzip``, ``zlib`` or ``plain``; empty is as published.
         flaw: ``overlap`` or ``gap``, in the last record's mask.
@@ -112,7 +112,7 @@ def _video(rng: np.random.Generator, flaw: str) -> tuple[dict[str, Array], list[
 
 
 def mix(fake: Fake) -> Fake:
-    """Put the file into a folder with one of another data set."""
+    """Move the file into a folder with a file of another data set."""
     folder = fake.source.parent / "mixed"
     folder.mkdir()
     source = fake.source.rename(folder / fake.source.name)
@@ -137,7 +137,7 @@ def _inflated(fake: Fake) -> None:
 
 
 def _no_example(fake: Fake) -> None:
-    _tfrecord.write(fake.source, [b"hello, this is no message at all"])
+    _tfrecord.write(fake.source, [b"hello, this is not a message"])
 
 
 def _empty(fake: Fake) -> None:
@@ -153,8 +153,8 @@ def _misnamed(fake: Fake) -> None:
 
 HOSTILE = {
     "a record of 2^60 bytes": _endless,
-    "a record longer than what is inflated": _inflated,
-    "no example": _no_example,
+    "a record longer than its compressed stream": _inflated,
+    "a record that is not an example": _no_example,
     "an example without features": _empty,
     "another name of a feature": _misnamed,
 }

@@ -29,7 +29,7 @@ def make(
     Args:
         folder: where to put them.
         scenes: images of each split.
-        seed: of all that is random.
+        seed: of the random generator.
         splits: their names.
         mask_type: of the indices.
     """

@@ -35,15 +35,15 @@ def make(
     evil: str = "",
     **config: Any,
 ) -> Fake:
-    """Folders with one scene of val, one of test and the others of train, in two shards if there are several.
+    """Folders with one scene of val, one of test and the others of train, in two shards if they are many.
 
     Args:
         folder: where to put them.
         scenes: images, at least 3.
-        seed: of all that is random.
+        seed: of the random generator.
         dataset: name of the data set.
         flaw: ``overlap`` or ``gap``, in the last mask of test.
-        evil: name of one more member at the end of val; ``pickle`` puts a pickle in place of val's last image.
+        evil: name of one more member at the end of val; ``pickle`` replaces the last image of val by a pickle.
         config: ``variant`` of Multi-dSprites, ``part`` of Objects Room.
     """
     rng = np.random.default_rng(seed)
@@ -98,21 +98,21 @@ def _write(folder: Path, members: list[list[tuple[str, bytes]]]) -> None:
 
 
 def mix(fake: Fake) -> Fake:
-    """Put a tar of another data set beside its own."""
+    """Add a shard of another data set."""
     other = make(fake.source.parent, dataset="objects-room", part="train")
     (other.source / "val" / "shard-000000.tar").rename(fake.source / "val" / "shard-000001.tar")
     return fake
 
 
 def lone(folder: Path) -> tuple[Fake, Path, int]:
-    """A place within the first of a tar's compressed members."""
+    """A position in the first compressed member of a shard."""
     fake = make(folder, 7, dataset="tetrominoes")
     path = fake.source / "train" / "shard-000000.tar"
     return fake, path, path.read_bytes().index(b"\x1f\x8b") + 40
 
 
 def _member(feature: str, content: bytes | None, kind: bytes = tarfile.REGTYPE) -> Callable[[Fake], None]:
-    """Another content of a member of val, or none; or a link, a device or a folder in its place."""
+    """Replace a member of val by other content, a link or a device, or remove it."""
 
     def write(fake: Fake) -> None:
         path = fake.source / "val" / "shard-000000.tar"
@@ -130,11 +130,11 @@ def _member(feature: str, content: bytes | None, kind: bytes = tarfile.REGTYPE) 
 
 
 HOSTILE = {
-    "a member less": _member("mask", None),
+    "a missing member": _member("mask", None),
     "no gzip": _member("image", b"hello"),
     "no npy": _member("image", gzip.compress(b"hello")),
     "a terabyte": _member("image", gzip.compress(npy_head((1 << 28, 64, 64)) + bytes(1000))),
-    "zeros that do not end": _member("x", gzip.compress(npy_head((4,), "<f4") + bytes(1 << 28), 1)),
+    "endless zeros": _member("x", gzip.compress(npy_head((4,), "<f4") + bytes(1 << 28), 1)),
     "a symbolic link": _member("image", b"", tarfile.SYMTYPE),
     "a hard link": _member("image", b"", tarfile.LNKTYPE),
     "a named pipe": _member("image", b"", tarfile.FIFOTYPE),

@@ -1,4 +1,4 @@
-"""Everything a user can do wrong ends in one sentence, with its own exit status, and nothing half written."""
+"""Every mistake of a user ends in one sentence with its own exit status and leaves no partial artifact."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def empty(path: Path, mini: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "status", "told"),
+    ("make", "status", "message"),
     [
         (lambda path, mini: None, 5, "no such file or folder; give --source PATH or an address, or --generate N"),
         (text, 6, "not a TFRecord file"),
@@ -49,8 +49,8 @@ def empty(path: Path, mini: Path) -> None:
         (lambda path, mini: sprites(path), 7, "looks like another data set's file"),
     ],
 )
-def test_a_bad_source(
-    make: Callable[[Path, Path], None], status: int, told: str, iodine_kit: Command, tmp_path: Path, mini: Path
+def test_a_bad_source_is_refused(
+    make: Callable[[Path, Path], None], status: int, message: str, iodine_kit: Command, tmp_path: Path, mini: Path
 ) -> None:
     make(tmp_path / "given.tfrecords", mini)
     done = iodine_kit(
@@ -64,17 +64,17 @@ def test_a_bad_source(
         "hdf5",
         status=status,
     )
-    _one_sentence(done.stderr, "given.tfrecords", told)
+    _one_sentence(done.stderr, "given.tfrecords", message)
     _nothing_left(tmp_path / "data")
 
 
-def test_an_address_that_cannot_be_reached(iodine_kit: Command, tmp_path: Path) -> None:
+def test_an_unreachable_address_is_refused(iodine_kit: Command, tmp_path: Path) -> None:
     done = iodine_kit("prepare", "tetrominoes", "--source", "http://127.0.0.1:9/t.tfrecords", status=5)
     _one_sentence(done.stderr, "http://127.0.0.1:9/t.tfrecords", "cannot be downloaded")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "told"),
+    ("arguments", "status", "message"),
     [
         (
             ["prepare", "tetromino", "--generate", 5],
@@ -99,12 +99,14 @@ def test_an_address_that_cannot_be_reached(iodine_kit: Command, tmp_path: Path) 
         (["run", "absent.toml"], 3, "absent.toml: no such configuration file"),
     ],
 )
-def test_bad_arguments(arguments: list[object], status: int, told: str, iodine_kit: Command, tmp_path: Path) -> None:
-    _one_sentence(iodine_kit(*arguments, status=status).stderr, told)
+def test_bad_arguments_are_refused(
+    arguments: list[object], status: int, message: str, iodine_kit: Command, tmp_path: Path
+) -> None:
+    _one_sentence(iodine_kit(*arguments, status=status).stderr, message)
     _nothing_left(tmp_path / "data")
 
 
-def test_a_file_with_fewer_scenes_than_asked(iodine_kit: Command, tmp_path: Path, mini: Path) -> None:
+def test_a_file_with_too_few_scenes_is_refused(iodine_kit: Command, tmp_path: Path, mini: Path) -> None:
     arguments = ["prepare", "tetrominoes", "--source", mini, "--split", "train=8", "--split", "test=5"]
     for format in ("hdf5", "webdataset"):
         done = iodine_kit(*arguments, "--format", format, status=8)
@@ -118,7 +120,7 @@ def prepared(iodine_kit: Command, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("settings", "status", "told"),
+    ("settings", "status", "message"),
     [
         (["train.stesp=5"], 3, "train.stesp is not a known key; did you mean 'steps'?"),
         (["trian.steps=5"], 3, "unknown table 'trian'; did you mean 'train'?"),
@@ -131,16 +133,16 @@ def prepared(iodine_kit: Command, tmp_path: Path) -> Path:
         (["train.device=cuda:7"], 3, "device 'cuda:7' cannot be used"),
     ],
 )
-def test_bad_training_configuration(
-    settings: list[str], status: int, told: str, iodine_kit: Command, prepared: Path, tmp_path: Path
+def test_a_bad_training_configuration_is_refused(
+    settings: list[str], status: int, message: str, iodine_kit: Command, prepared: Path, tmp_path: Path
 ) -> None:
     options = [part for setting in settings for part in ("--set", setting)]
-    _one_sentence(iodine_kit("train", *options, status=status).stderr, told)
+    _one_sentence(iodine_kit("train", *options, status=status).stderr, message)
     assert not list((tmp_path / "data").glob("run/*"))
 
 
 @pytest.mark.slow
-def test_a_run_that_diverges_says_so_and_leaves_no_artifact(
+def test_a_diverging_run_is_reported_and_leaves_no_artifact(
     iodine_kit: Command, prepared: Path, tmp_path: Path
 ) -> None:
     settings = [*TINY, "--set", "train.learning_rate=1e30", "--set", "train.steps=20"]
@@ -149,14 +151,14 @@ def test_a_run_that_diverges_says_so_and_leaves_no_artifact(
 
 
 @pytest.mark.slow
-def test_bad_inference_and_evaluation(iodine_kit: Command, prepared: Path, tmp_path: Path) -> None:
+def test_bad_inference_and_evaluation_are_refused(iodine_kit: Command, prepared: Path, tmp_path: Path) -> None:
     iodine_kit("train", *TINY, "--set", "train.steps=1")
-    for setting, status, told in [
+    for setting, status, message in [
         ("infer.scenes=99", 8, "has 2 scenes, not 99"),
         ("infer.slots=1", 3, "leave 'counterfactual' out"),
         ("infer.store=['soft']", 3, "infer.store.0: input should be 'step_mask'"),
     ]:
-        _one_sentence(iodine_kit("infer", "--set", setting, status=status).stderr, told)
+        _one_sentence(iodine_kit("infer", "--set", setting, status=status).stderr, message)
     iodine_kit("infer", "--set", "infer.store=[]")
     assert "metric 'mse' needs 'reconstruction'" in iodine_kit("eval", "--metric", "mse", status=7).stderr
     assert "did you mean 'ari'?" in iodine_kit("eval", "--metric", "arri", status=4).stderr
@@ -165,7 +167,7 @@ def test_bad_inference_and_evaluation(iodine_kit: Command, prepared: Path, tmp_p
     assert "FG-ARI" in page.read_text("utf-8")
 
 
-def test_an_artifact_that_was_altered_on_disk(iodine_kit: Command, prepared: Path) -> None:
+def test_an_artifact_altered_on_disk_is_detected(iodine_kit: Command, prepared: Path) -> None:
     assert "files are unchanged" in iodine_kit("verify", prepared).stdout
     data = bytearray((prepared / "test.h5").read_bytes())
     data[-1] ^= 1
@@ -175,7 +177,7 @@ def test_an_artifact_that_was_altered_on_disk(iodine_kit: Command, prepared: Pat
     iodine_kit("verify", prepared)
 
 
-def test_a_store_that_cannot_be_written(iodine_kit: Command, tmp_path: Path) -> None:
+def test_an_unwritable_store_is_reported(iodine_kit: Command, tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file where the store should be")
     _one_sentence(iodine_kit(*GENERATE, "--generate", 20, status=14).stderr, "data", "Not a directory")
 

@@ -1,4 +1,4 @@
-"""Predictions that do not fit the truth end in one sentence that names the file and the scene, with its own status."""
+"""Predictions that do not fit the true masks end in one sentence with file, scene and exit status."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def not_a_number() -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("change", "options", "status", "told"),
+    ("change", "options", "status", "message"),
     [
         ({"keys": ["test-000", "test-001", "test-001", "test-003"]}, [], 7, "'test-001' occurs more than once"),
         ({"keys": ["test-000", "test-002", "test-001", "test-003"]}, [], 7, "in another order than in split 'test'"),
@@ -46,23 +46,23 @@ def not_a_number() -> np.ndarray:
         ),
     ],
 )
-def test_predictions_that_do_not_fit(
-    change: dict[str, Any], options: list[str], status: int, told: str, tmp_path: Path
+def test_unsuitable_predictions_are_refused(
+    change: dict[str, Any], options: list[str], status: int, message: str, tmp_path: Path
 ) -> None:
     given = {"masks": masks(), **change}
     store_predictions(tmp_path, store_masks(tmp_path, masks()), **given)
     done = CliRunner().invoke(app, ["eval", "--store", str(tmp_path), *options])
     text = " ".join(done.stderr.split())
-    assert done.exit_code == status and told in text and "predictions.h5: " in text, text
+    assert done.exit_code == status and message in text and "predictions.h5: " in text, text
     assert text.count("error: ") == 1 and done.stdout == "" and not list(tmp_path.glob("evaluation/*"))
 
 
-def test_soft_masks_that_are_not_looked_at_do_no_harm(tmp_path: Path) -> None:
+def test_unused_soft_masks_are_not_checked(tmp_path: Path) -> None:
     store_predictions(tmp_path, store_masks(tmp_path, masks()), masks(), soft_mask=not_a_number())
     assert CliRunner().invoke(app, ["eval", "--store", str(tmp_path)]).exit_code == 0
 
 
-def test_predictions_that_were_altered_after_they_were_made(tmp_path: Path) -> None:
+def test_altered_predictions_are_detected(tmp_path: Path) -> None:
     predictions = store_predictions(tmp_path, store_masks(tmp_path, masks()), masks())
     with h5py.File(predictions.path / "predictions.h5", "r+") as file:
         file["mask"][0, 0, 0] = 2

@@ -1,4 +1,4 @@
-"""Reading TensorFlow checkpoints: DeepMind's file, files of every supported kind, and damaged files."""
+"""Reading TensorFlow checkpoints: one written by TensorFlow, others of every supported kind, and damaged ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from iodine_kit.errors import CorruptDataError, IodineKitError, SchemaError, Sou
 from iodine_kit.tensorbundle import Bundle, Folder, locate
 from iodine_kit.tensorbundle.table import read_table
 
-GENUINE = RELEASE / "tetrominoes.ckpt-1000000.index"
+BY_TENSORFLOW = RELEASE / "tetrominoes.ckpt-1000000.index"
 SHARD = "tetrominoes.ckpt-1000000.data-00000-of-00001"
 VALUES = {
     "a/w": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -34,10 +34,10 @@ def opened(index: Path) -> Bundle:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """A copy of DeepMind's checkpoint, to be damaged."""
-    for name in (GENUINE.name, SHARD):
+    """A copy of the checkpoint that TensorFlow wrote, to be damaged."""
+    for name in (BY_TENSORFLOW.name, SHARD):
         (tmp_path / name).write_bytes((RELEASE / name).read_bytes())
-    return tmp_path / GENUINE.name
+    return tmp_path / BY_TENSORFLOW.name
 
 
 def altered(path: Path, place: int, cut: bool = False) -> None:
@@ -46,8 +46,8 @@ def altered(path: Path, place: int, cut: bool = False) -> None:
     path.write_bytes(data[:place] if cut else data)
 
 
-def test_deepminds_checkpoint_is_read_bit_for_bit() -> None:
-    bundle = opened(GENUINE)
+def test_a_checkpoint_written_by_tensorflow_is_read_bit_for_bit() -> None:
+    bundle = opened(BY_TENSORFLOW)
     made = variables(numbers("tetrominoes"))
     assert set(bundle.variables) == {*made, "global_step"} and bundle.read("global_step") == 1_000_000
     for name, value in made.items():
@@ -59,7 +59,7 @@ def test_the_writer_of_these_tests_writes_what_tensorflow_wrote(tmp_path: Path) 
     """So the other files that it writes are valid tests."""
     values = {**variables(numbers("tetrominoes")), "global_step": np.int64(1_000_000)}
     index = writer.write(tmp_path / "tetrominoes.ckpt-1000000", values)
-    assert index.read_bytes() == GENUINE.read_bytes()
+    assert index.read_bytes() == BY_TENSORFLOW.read_bytes()
     assert (tmp_path / SHARD).read_bytes() == (RELEASE / SHARD).read_bytes()
 
 
@@ -117,7 +117,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_every_byte_of_the_index_is_checked() -> None:
     """Except the empty meta block, and in the footer the pointer to it and the padding."""
-    data = GENUINE.read_bytes()
+    data = BY_TENSORFLOW.read_bytes()
     whole = read_table(data, "index")
     for place in range(len(data)):
         bad = bytearray(data)
@@ -140,7 +140,7 @@ def test_a_truncated_index_is_refused(copy: Path, length: int) -> None:
 
 @given(st.binary(max_size=200), st.integers(0, 1354))
 def test_any_damage_ends_in_an_error_for_users(piece: bytes, place: int) -> None:
-    data = GENUINE.read_bytes()
+    data = BY_TENSORFLOW.read_bytes()
     for bad in (
         data[:place] + piece + data[place:],
         piece + data[-48:],

@@ -25,7 +25,7 @@ from iodine_kit.tfrecord import (
     write_records,
 )
 
-GENUINE = Path(__file__).parents[2] / "data" / "tetrominoes_mini.tfrecords"
+PUBLISHED = Path(__file__).parents[2] / "data" / "tetrominoes_mini.tfrecords"
 TETROMINOES = {
     "image": FieldSpec(np.uint8, (35, 35, 3)),
     "mask": FieldSpec(np.uint8, (4, 35, 35, 1)),
@@ -41,17 +41,17 @@ TETROMINOES = {
 
 
 def test_the_published_file_has_its_recorded_checksum() -> None:
-    digest = hashlib.sha256(GENUINE.read_bytes()).hexdigest()
-    assert digest in GENUINE.with_name("README.md").read_text(encoding="utf-8")
+    digest = hashlib.sha256(PUBLISHED.read_bytes()).hexdigest()
+    assert digest in PUBLISHED.with_name("README.md").read_text(encoding="utf-8")
 
 
 def test_the_published_file_has_ten_records_of_its_schema() -> None:
-    assert sniff(GENUINE) == "gzip"
-    assert [(i, offset, len(payload)) for i, offset, payload in read_records(GENUINE)] == [
+    assert sniff(PUBLISHED) == "gzip"
+    assert [(i, offset, len(payload)) for i, offset, payload in read_records(PUBLISHED)] == [
         (i, 25_960 * i, 25_944) for i in range(10)
     ]
-    for index, raw in enumerate(read_examples(GENUINE)):
-        assert (raw.path, raw.index, raw.offset) == (GENUINE, index, 25_960 * index)
+    for index, raw in enumerate(read_examples(PUBLISHED)):
+        assert (raw.path, raw.index, raw.offset) == (PUBLISHED, index, 25_960 * index)
         check_features(raw, TETROMINOES)
         arrays = decode(raw, TETROMINOES)
         assert {name: (a.dtype, a.shape) for name, a in arrays.items()} == {
@@ -60,7 +60,7 @@ def test_the_published_file_has_ten_records_of_its_schema() -> None:
 
 
 def test_published_scenes_are_plausible() -> None:
-    for raw in read_examples(GENUINE):
+    for raw in read_examples(PUBLISHED):
         scene = decode(raw, TETROMINOES)
         assert set(np.unique(scene["mask"])) == {0, 255}
         owners = (scene["mask"] == 255).sum(axis=0)
@@ -76,7 +76,7 @@ def test_published_scenes_are_plausible() -> None:
 
 def test_published_records_written_again_have_the_same_length_and_content(tmp_path: Path) -> None:
     path = tmp_path / "again"
-    scenes = [decode(raw, TETROMINOES) for raw in read_examples(GENUINE)]
+    scenes = [decode(raw, TETROMINOES) for raw in read_examples(PUBLISHED)]
     write_records(path, (serialize_example(scene) for scene in scenes))
     assert {len(payload) for _, _, payload in read_records(path)} == {25_944}
     for scene, raw in zip(scenes, read_examples(path), strict=True):

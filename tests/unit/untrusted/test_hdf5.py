@@ -103,14 +103,14 @@ def test_no_user_follows_a_link(user: str, link: str, tmp_path: Path) -> None:
         if user == "efficient_morl":
             del file["other"]
     if user == "reader":
-        assert read(path, user) == {"mask", "other"}  # links are left aside: a file may have arrays that nobody wants
+        assert read(path, user) == {"mask", "other"}  # links are ignored: a file may have arrays that are not imported
     else:
         with pytest.raises(SchemaError, match="is a link"):
             read(path, user)
 
 
 def damage_heap(path: Path) -> None:
-    """Free space of no length in a global heap: the HDF5 library walks on the spot for ever."""
+    """Set the length of free space in a global heap to 0: the HDF5 library loops for ever."""
     content = bytearray(path.read_bytes())
     start = content.index(b"GCOL")
     end, at = start + struct.unpack_from("<Q", content, start + 8)[0], start + 16
