@@ -95,7 +95,7 @@ def columns(path: Path, group: str = "") -> Columns:
 
     Raises:
         CorruptDataError: the file cannot be read.
-        SchemaError: a member of the group is a link, or its data lie outside the file.
+        SchemaError: a member of the group is a link, or its data are outside of the file.
     """
     with hdf5.reading(str(path)):
         status = path.stat()

@@ -36,6 +36,7 @@ class Folder:
         self.path = path
 
     def names(self) -> list[str]:
+        """Names of its files, sorted; raises :class:`SourceError` or :class:`StorageError` if it cannot be listed."""
         try:
             return sorted(entry.name for entry in self.path.iterdir() if entry.is_file())
         except FileNotFoundError:
@@ -44,12 +45,15 @@ class Folder:
             raise StorageError(f"{self.path}: cannot be read ({error.strerror}); check its permissions") from error
 
     def place(self, name: str) -> str:
+        """Path of a file, for messages."""
         return str(self.path / name)
 
     def size(self, name: str) -> int:
+        """Number of bytes of a file."""
         return (self.path / name).stat().st_size
 
     def read(self, name: str, offset: int, length: int) -> bytes:
+        """``length`` bytes of a file from byte ``offset``, or fewer at its end."""
         try:
             with (self.path / name).open("rb") as file:
                 file.seek(offset)
@@ -83,16 +87,20 @@ class ZipFolder:
         self._read: tuple[str, bytes] = ("", b"")
 
     def names(self) -> list[str]:
+        """Names of its files, sorted."""
         return sorted(self._infos)
 
     def place(self, name: str) -> str:
+        """Path of a file, for messages."""
         inside = self._infos[name].filename if name in self._infos else name
         return f"{self._archive}: {inside}"
 
     def size(self, name: str) -> int:
+        """Number of bytes of a file."""
         return self._infos[name].file_size
 
     def read(self, name: str, offset: int, length: int) -> bytes:
+        """``length`` bytes of a file from byte ``offset``, or fewer at its end."""
         if self._read[0] != name:  # one member is kept, because variables are read in their stored order
             self._read = (name, self._inflate(self._infos[name]))
         return self._read[1][offset : offset + length]

@@ -1,4 +1,4 @@
-"""HDF5 files of unknown origin: data that lie in the file itself. Links and paths are never followed.
+"""HDF5 files of unknown origin: data that are in the file itself. Links and paths are never followed.
 
 Open every file with :func:`open_file`, every group with :func:`open_group` and every other member with
 :func:`open_member`. Pass every data set through :func:`own_data` before reading it.

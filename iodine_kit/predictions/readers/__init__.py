@@ -46,13 +46,16 @@ class ArrayColumn:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Of the whole array."""
         return self.array.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """Of its values."""
         return self.array.dtype
 
     def rows(self, indices: NDArray[np.int64]) -> Array:
+        """Some rows, in the given order."""
         return np.asarray(self.array[indices])
 
 

@@ -35,7 +35,7 @@ def columns(path: Path) -> Mapping[str, Column]:
 
     Raises:
         CorruptDataError: it cannot be opened, or its groups cannot be listed.
-        SchemaError: it has no data set, its data lie in other files, or a row takes more than 1 GiB.
+        SchemaError: it has no data set, its data are in other files, or a row takes more than 1 GiB.
     """
     with hdf5.reading(str(path)):
         found = dict(_inside(hdf5.open_file(path), "", path, _DEPTH))
