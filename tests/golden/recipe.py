@@ -1,4 +1,4 @@
-"""The weights that the numbers in ``release/`` were computed with, made again from their recipe."""
+"""The weights with which the numbers in ``release/`` were computed, drawn again by the same recipe."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ Variables = dict[str, NDArray[np.float32]]
 
 
 def numbers(net: str) -> Numbers:
-    """What the released code computed with a net."""
+    """What the released code computed with a network."""
     with np.load(RELEASE / f"{net}.npz", allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
 
 
 def variables(found: Numbers) -> Variables:
-    """The net's variables by name, in the order of their names."""
+    """The variables of the network by name, in alphabetical order."""
     meta = json.loads(str(found["meta"]))
-    made = draw(meta["names"], meta["shapes"])
-    digest = hashlib.sha256(b"".join(value.astype("<f4").tobytes() for value in made.values())).hexdigest()
-    assert digest == meta["weights_sha256"], "the recipe no longer gives the weights that the numbers are of"
-    return made
+    drawn = draw(meta["names"], meta["shapes"])
+    digest = hashlib.sha256(b"".join(value.astype("<f4").tobytes() for value in drawn.values())).hexdigest()
+    assert digest == meta["weights_sha256"], "the recipe draws other weights than those of the numbers"
+    return drawn
 
 
 def draw(names: Sequence[str], shapes: Sequence[Sequence[int]]) -> Variables:
-    """Normal draws, scaled so that no layer saturates, masks are far from even and means lie around 0.5."""
+    """Normal draws, scaled so that no layer saturates, masks are far from uniform and means are around 0.5."""
     random = np.random.RandomState(7)
     drawn = {}
     for name, shape in zip(names, shapes, strict=True):

@@ -1,4 +1,4 @@
-"""A training step of ours in float64, with the same weights, images and noise, and its numbers by their names."""
+"""Our training step in float64, with the same weights, images and noise as the released code."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def loaded(preset: str, variables: Variables) -> Iodine:
 
 
 def step(model: Iodine, theirs: Numbers) -> dict[str, np.ndarray]:
-    """Everything that the files hold of a step, but for sums and first numbers, which the test takes."""
+    """All values of a step that the files contain; the test itself takes sums and first elements."""
     image_BCHW = torch.from_numpy(theirs["image"]).double().permute(0, 3, 1, 2).contiguous()
     noise_TNZ = torch.from_numpy(theirs["noise"]).double().flatten(1, 2)
     batch, slots = len(image_BCHW), model.config.slots
-    seen = _recorded(model)
+    decodes = _recorded(model)
     terms = model(image_BCHW, noise_TNZ, batch)
     terms.loss.backward()
     found: dict[str, Tensor] = {}
-    for t, decode in enumerate(seen):
+    for t, decode in enumerate(decodes):
         found[f"zp/{t}"] = decode.zp_NL.unflatten(0, (batch, slots))
         found[f"nll/{t}"], found[f"kl/{t}"] = decode.nll_B, decode.kl_BK
         found[f"slot/{t}"] = decode.logit_BKHW.argmax(1)
@@ -45,7 +45,7 @@ def step(model: Iodine, theirs: Numbers) -> dict[str, np.ndarray]:
 
 
 def _recorded(model: Iodine) -> list[Decode]:
-    """A list that the next step fills with its decodes."""
+    """A list to which the next step adds its decodes."""
     seen: list[Decode] = []
     iterate = model.iterate
 
@@ -59,7 +59,7 @@ def _recorded(model: Iodine) -> list[Decode]:
 
 
 def inputs(model: Iodine, image_BCHW: Tensor, values: dict) -> dict[str, Tensor]:
-    """The inputs a_k as the refinement network gets them, ``[B, K, H, W, C]`` or ``[B, K, F]``."""
+    """The inputs a_k of the refinement network, ``[B, K, H, W, C]`` or ``[B, K, F]``."""
     channels, (batch, slots) = input_channels(model.config), (len(image_BCHW), model.config.slots)
     rows, module = batch * slots, model.inputs
     own = [name for name in module.spatial if name not in STATIC_INPUTS]
@@ -76,7 +76,7 @@ def inputs(model: Iodine, image_BCHW: Tensor, values: dict) -> dict[str, Tensor]
 
 
 def gradients(model: Iodine) -> dict[str, Tensor]:
-    """The loss's gradient in the released layouts, by the names of the variables."""
+    """The gradient of the loss in the released memory layouts, by name of the variable."""
     net = released.counterparts(model.config)
     ours = dict(model.named_parameters())
     return {

@@ -1,4 +1,4 @@
-"""A training step of every released net equals what the released code computed (float64; see release/README.md).
+"""A training step of every released network equals what the released code computed (float64; see release/README.md).
 
 Tolerance: 1e-10, relative to the largest value of an array, a variable's gradient norm, or a sum's sum of magnitudes.
 """
@@ -24,7 +24,7 @@ NETS = [
 
 @pytest.fixture(scope="module", params=NETS)
 def both(request: pytest.FixtureRequest) -> Iterator[tuple[Numbers, dict[str, np.ndarray], list[str]]]:
-    """Theirs, ours, and the names of the variables."""
+    """The released code's values, ours, and the names of the variables."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     theirs = numbers(request.param)
@@ -83,7 +83,7 @@ def test_every_gradient(both: tuple[Numbers, dict[str, np.ndarray], list[str]]) 
 
 
 def _as_theirs(name: str, values: np.ndarray, slots: int) -> np.ndarray:
-    """In the files, the constant is repeated for every slot, and the log-likelihood, which slots share, is not."""
+    """Repeat the constant for every slot and keep one log-likelihood for all slots, as in the files."""
     if name == "capacity":
         return np.repeat(values, slots, 1)
     return values[:, :1] if name == "log_prob" else values

@@ -164,7 +164,7 @@ def test_of_a_damaged_checkpoint_the_one_before_is_taken_and_nothing_removed(dat
     newest.write_bytes(newest.read_bytes()[:-1] + b"\0")
     notes = Notes()
     assert at(dataset, "latest", notes=notes).facts["step"] == 1
-    assert "is damaged" in notes.told[0] and newest.exists()
+    assert "is damaged" in notes.texts[0] and newest.exists()
     with pytest.raises(ArtifactCorruptError, match="is damaged"):
         at(dataset, 2)
 

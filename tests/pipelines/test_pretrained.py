@@ -113,7 +113,7 @@ def test_in_another_store_it_predicts_what_its_run_predicts(squares: Artifact, t
     dataset = dataset_in(tmp_path / "other")
     store, notes = Store.of(dataset), Notes()
     job = infer.plan({}, {"dataset": dataset}, Context(Store.of(dataset), notes), of_pretrained("squares"))
-    assert notes.told == []
+    assert notes.texts == []
     made = obtain(job, Context(store, notes))
     assert (made.facts["steps"], made.facts["restarts"], made.facts["slots"]) == (2, 2, 3)
     here = Store.of(squares)
@@ -147,7 +147,7 @@ def test_images_of_another_size_or_range_get_a_note_and_too_small_ones_are_refus
         infer.plan({}, {"dataset": white}, Context(Store.of(white), notes), of_pretrained("squares")),
         Context(Store.of(white), notes),
     )
-    (note,) = notes.told
+    (note,) = notes.texts
     assert note.startswith("note: pretrained:squares: the model was trained on images of 6×6 pixels, and these are 8×8")
     assert "median of the images' channels is 1.00 1.00 1.00" in note
     tiny = store_scenes(tmp_path / "tiny", {"test": [Scene("a", np.zeros((2, 2, 3), np.uint8),

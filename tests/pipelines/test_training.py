@@ -72,7 +72,7 @@ def test_what_cannot_change_the_result_is_no_part_of_the_key(dataset: Artifact) 
     notes = Notes()
     settings = ["train.accumulate=2", "train.keep=5", "train.recompute=true", "train.compile=off"]
     assert made(dataset, *settings, notes=notes).path == run.path
-    assert notes.told == [f"up to date: {run.path}"]
+    assert notes.texts == [f"up to date: {run.path}"]
 
 
 @pytest.mark.parametrize("setting", ["ema=0.9", "geco_target=-3", "skip_nonfinite=1", "validate_every=2"])
@@ -138,7 +138,7 @@ def test_the_best_weights_are_those_of_a_run_that_ended_there(dataset: Artifact)
 def test_a_batch_larger_than_the_split_holds_scenes_more_than_once(dataset: Artifact) -> None:
     notes = Notes()
     made(dataset, "train.batch_size=20", notes=notes)
-    assert "note: batches of 20 from 12 scenes hold scenes more than once" in notes.told
+    assert "note: batches of 20 from 12 scenes hold scenes more than once" in notes.texts
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_a_run_that_diverged_can_be_looked_into_and_gone_on_with(dataset: Artifa
     notes = Notes()
     with pytest.raises(DivergedError, match=f"diverged at step {step}:"):  # on a CPU it happens again, at once
         made(dataset, "train.learning_rate=1e30", "train.log_every=4", notes=notes)
-    assert f"resuming after step {step - 1}" in notes.told
+    assert f"resuming after step {step - 1}" in notes.texts
 
 
 @pytest.mark.slow

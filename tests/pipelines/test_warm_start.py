@@ -133,7 +133,7 @@ def test_a_schedule_of_the_kl_weight_that_starts_over_is_told(dataset: Artifact)
     first, notes = made(dataset, *rising), Notes()
     tables = parse_overrides([*rising, f"train.from={first.path}"], train.TABLES)
     train.plan(tables, {"dataset": dataset}, Context(Store.of(dataset), notes))
-    assert any("starts again at train.kl_from, 1" in told for told in notes.told)
+    assert any("starts again at train.kl_from, 1" in told for told in notes.texts)
 
 
 def test_what_is_no_start_is_told_in_a_sentence(dataset: Artifact, tmp_path: Path) -> None:

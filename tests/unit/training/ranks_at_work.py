@@ -1,4 +1,4 @@
-"""What two ranks do in the tests of ``test_distributed.py``: run by torchrun, with a scenario's name."""
+"""The program that torchrun starts on two ranks in ``test_distributed.py``, with the name of a scenario."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TOTAL, STEPS = 8, 4
 
 
 class Line(nn.Module):
-    """Least squares in float64; ``idle`` leaves a layer out, as the model does its refinement network at times."""
+    """Least squares in float64; ``idle`` leaves one layer without a gradient, as IODINE may do with its refinement."""
 
     def __init__(self, idle: bool) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class Batches:
 
 
 def trained(world: World, out: Path, idle: bool, accumulate: int) -> dict[str, Any]:
-    """What the trainer makes of a model whose rounding is that of float64."""
+    """Train a float64 model; return its weights."""
     model = Line(idle)
     if world.rank:  # the first rank's weights are to win
         nn.init.zeros_(model.layer.weight)

@@ -1,4 +1,4 @@
-"""Adam with ε where PyTorch adds it and where TensorFlow does, each against its formula written out in float64."""
+"""Adam with ε where PyTorch adds it and where TensorFlow does, each against its formula in float64."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STEPS, RATE, BETA1, BETA2, EPSILON = 40, 0.1, 0.95, 0.999, 1e-8
 
 
 class Pulled(Mean):
-    """Its gradient is the images' mean times :data:`SCALE`."""
+    """A model whose gradient is the mean of the images times :data:`SCALE`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class Pulled(Mean):
         return LossTerms(nll, nll, nll * 0, zeros, zeros.expand(2, 2))
 
 
-def written_out(gradients: list[Tensor], epsilon: str) -> Tensor:
+def by_formula(gradients: list[Tensor], epsilon: str) -> Tensor:
     """TensorFlow: w −= α √(1 − β2^t) / (1 − β1^t) · m / (√v + ε). PyTorch: w −= α m̂ / (√v̂ + ε)."""
     weight = m = v = torch.zeros(3, dtype=torch.float64)
     for t, gradient in enumerate(gradients, 1):
@@ -50,16 +50,16 @@ def written_out(gradients: list[Tensor], epsilon: str) -> Tensor:
 
 
 @pytest.mark.parametrize("epsilon", ["pytorch", "tensorflow"])
-def test_updates_are_the_formula_s(epsilon: Any, tmp_path: Path) -> None:
+def test_updates_follow_the_formula(epsilon: Any, tmp_path: Path) -> None:
     model = Pulled()
     constant: dict[str, Any] = {"schedule": "constant", "learning_rate": RATE, "epsilon": EPSILON}
     trainer(tmp_path, model, steps=STEPS, adam_epsilon=epsilon, **constant).run(Batches())
-    expected = {name: written_out(model.seen, name) for name in ("pytorch", "tensorflow")}
+    expected = {name: by_formula(model.seen, name) for name in ("pytorch", "tensorflow")}
     torch.testing.assert_close(model.weight.detach(), expected[epsilon], rtol=1e-12, atol=0)
     assert (expected["tensorflow"] / expected["pytorch"])[0] < 0.5 and len(model.seen) == STEPS
 
 
-def test_pytorch_s_is_the_default_and_older_runs_have_no_such_key() -> None:
+def test_pytorchs_epsilon_is_the_default_and_configurations_without_the_key_are_valid() -> None:
     values = TrainConfig().model_dump(mode="json")
     assert values.pop("adam_epsilon") == "pytorch"
     assert TrainConfig.model_validate(values) == TrainConfig()
@@ -69,7 +69,7 @@ def test_pytorch_s_is_the_default_and_older_runs_have_no_such_key() -> None:
     ("name", "batch", "published", "rate"),
     [("clevr6", 4, 32, 1e-3), ("multi_dsprites", 16, 128, 3e-4), ("tetrominoes", 128, 256, 3e-4)],
 )
-def test_the_published_pipelines_take_the_release_s_adam(name: str, batch: int, published: int, rate: float) -> None:
+def test_the_published_pipelines_use_the_releases_adam(name: str, batch: int, published: int, rate: float) -> None:
     train = load(f"greff2019_{name}")["train"]
     assert train["learning_rate"] == rate * math.sqrt(batch / published) and train["batch_size"] == batch
     assert (train["adam_epsilon"], train["beta1"]) == ("tensorflow", 0.95)

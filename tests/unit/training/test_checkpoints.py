@@ -1,4 +1,4 @@
-"""Checkpoint files: whole or not there, kept as told, and refused in one sentence when they are something else."""
+"""Checkpoint files: complete or absent, as many as configured, and refused with one sentence if they do not fit."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def crashed(directory: Path, **options: object) -> None:
         trainer(directory, checkpoint_every=2, **options).run(Batches({10: crash}))
 
 
-def test_after_a_crash_the_run_goes_on_from_its_newest_checkpoint(tmp_path: Path) -> None:
+def test_after_a_crash_the_run_resumes_from_its_newest_checkpoint(tmp_path: Path) -> None:
     trainer(tmp_path / "whole").run(Batches())
     crashed(tmp_path / "crashed")
     notes = Notes()
     resumed = trainer(tmp_path / "crashed", notes=notes)
-    assert (resumed.step, notes.told) == (10, ["resuming after step 10"])
+    assert (resumed.step, notes.texts) == (10, ["resuming after step 10"])
     resumed.run(Batches())
     assert result(tmp_path / "whole") == result(tmp_path / "crashed")
 
 
 @pytest.mark.parametrize("keep", [1, 2, 3])
-def test_so_many_are_kept(tmp_path: Path, keep: int) -> None:
+def test_as_many_checkpoints_are_kept_as_configured(tmp_path: Path, keep: int) -> None:
     crashed(tmp_path, keep=keep)
     assert sorted(path.name for path in tmp_path.glob("checkpoint-*")) == [
         checkpoint_name(step) for step in (6, 8, 10)[-keep:]
@@ -67,7 +67,7 @@ def foreign(path: Path) -> None:
 
 
 def text(path: Path) -> None:
-    path.write_text("hello, this is no checkpoint at all, just a letter to nobody")
+    path.write_text("this text is not a checkpoint, but it is longer than the header of one")
 
 
 DAMAGE = [
@@ -79,9 +79,9 @@ DAMAGE = [
 ]
 
 
-@pytest.mark.parametrize(("damage", "told"), DAMAGE)
-def test_a_damaged_one_is_named_and_an_older_one_taken(
-    tmp_path: Path, damage: Callable[[Path], None], told: str
+@pytest.mark.parametrize(("damage", "message"), DAMAGE)
+def test_a_damaged_checkpoint_is_named_and_an_older_one_used(
+    tmp_path: Path, damage: Callable[[Path], None], message: str
 ) -> None:
     trainer(tmp_path / "whole").run(Batches())
     crashed(tmp_path / "run")
@@ -89,29 +89,29 @@ def test_a_damaged_one_is_named_and_an_older_one_taken(
     notes = Notes()
     resumed = trainer(tmp_path / "run", notes=notes)
     assert resumed.step == 8
-    first, second = notes.told
-    assert first.startswith(f"note: {tmp_path / 'run' / NEWEST}: {told}")
+    first, second = notes.texts
+    assert first.startswith(f"note: {tmp_path / 'run' / NEWEST}: {message}")
     assert first.endswith(f"; it is removed, and {checkpoint_name(8)} is used instead")
     assert second == "resuming after step 8"
     resumed.run(Batches())
     assert result(tmp_path / "whole") == result(tmp_path / "run")
 
 
-@pytest.mark.parametrize(("damage", "told"), DAMAGE)
-def test_where_there_is_no_older_one_it_says_what_to_do(
-    tmp_path: Path, damage: Callable[[Path], None], told: str
+@pytest.mark.parametrize(("damage", "message"), DAMAGE)
+def test_without_an_older_checkpoint_the_error_names_the_option(
+    tmp_path: Path, damage: Callable[[Path], None], message: str
 ) -> None:
     crashed(tmp_path, keep=1)
     damage(tmp_path / NEWEST)
     with pytest.raises(ArtifactCorruptError) as caught:
         trainer(tmp_path)
-    assert str(caught.value).startswith(f"{tmp_path / NEWEST}: {told}")
+    assert str(caught.value).startswith(f"{tmp_path / NEWEST}: {message}")
     assert str(caught.value).endswith("; there is no older checkpoint: use --overwrite to start from the beginning")
     assert (tmp_path / NEWEST).exists()
 
 
-def test_every_byte_counts() -> None:
-    """Whatever bit is turned, in tensors or in facts, the file is refused."""
+def test_every_changed_byte_is_detected() -> None:
+    """A file with a changed bit, in tensors or in facts, is refused."""
     data = encode(Checkpoint({"a": torch.arange(3.0), "b": torch.tensor(7)}, {"step": 12}))
     assert decode(data, Path("x")).facts == {"step": 12}
     for place in range(len(data)):
@@ -120,11 +120,11 @@ def test_every_byte_counts() -> None:
             found = decode(altered, Path("x"))
         except ArtifactCorruptError:
             continue
-        # A space in the header's padding may turn into something else that means nothing.
+        # A space in the header's padding may change into another character without a meaning.
         assert found.facts == {"step": 12} and found.tensors["a"].tolist() == [0, 1, 2]
 
 
-def test_another_architecture_is_told_by_the_first_field_that_differs(tmp_path: Path) -> None:
+def test_another_architecture_is_refused_with_the_first_field_that_differs(tmp_path: Path) -> None:
     crashed(tmp_path, settings={"model": {"slots": 4, "latent": 8}})
     with pytest.raises(
         ResumeError,
@@ -133,19 +133,19 @@ def test_another_architecture_is_told_by_the_first_field_that_differs(tmp_path: 
         trainer(tmp_path, settings={"model": {"slots": 5, "latent": 16}})
 
 
-def test_another_runs_checkpoint_is_refused_though_its_model_is_the_same(tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_run_of_the_same_model_is_refused(tmp_path: Path) -> None:
     crashed(tmp_path, settings={"model": {"slots": 4}, "train": {"seed": 1}})
     with pytest.raises(ResumeError, match=r"belongs to another run \(train.seed: 1 -> 2\): use --overwrite to start"):
         trainer(tmp_path, settings={"model": {"slots": 4}, "train": {"seed": 2}})
 
 
-def test_another_architecture_is_told_by_the_first_tensor_where_the_fields_agree(tmp_path: Path) -> None:
+def test_another_architecture_is_refused_with_the_first_tensor_if_all_fields_agree(tmp_path: Path) -> None:
     crashed(tmp_path)
     with pytest.raises(ResumeError, match=r"\('weights/weight' is \[3\] in the file and \[1\] in this model\)"):
         trainer(tmp_path, Mean(1))
 
 
-def test_a_file_is_not_replaced_by_half_of_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_the_old_file_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file.safetensors"
     write_atomically(path, b"old")
 
@@ -158,7 +158,7 @@ def test_a_file_is_not_replaced_by_half_of_another(tmp_path: Path, monkeypatch: 
     assert path.read_bytes() == b"old"
 
 
-def test_rows_that_a_crash_cut_or_left_too_many_go(tmp_path: Path) -> None:
+def test_incomplete_and_surplus_rows_after_a_crash_are_removed(tmp_path: Path) -> None:
     trainer(tmp_path / "whole").run(Batches())
     crashed(tmp_path / "run")
     with (tmp_path / "run" / METRICS).open("a") as file:
@@ -169,7 +169,7 @@ def test_rows_that_a_crash_cut_or_left_too_many_go(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [b"\0" * 40, b'{"step": 3, "lo', b"\xff\xfe", b"[]", b"7", b'{"loss": 1.0}'])
 def test_a_damaged_row_ends_the_log_with_a_note(tmp_path: Path, damage: bytes) -> None:
-    """As a power cut may leave one in the middle, with its line's end."""
+    """A loss of power can leave such a row in the middle, complete with its newline."""
     crashed(tmp_path)
     path = tmp_path / METRICS
     lines = path.read_bytes().splitlines(keepends=True)
@@ -178,11 +178,11 @@ def test_a_damaged_row_ends_the_log_with_a_note(tmp_path: Path, damage: bytes) -
     assert [row["step"] for row in read_metrics(path)] == [1, 2]
     notes = Notes()
     trainer(tmp_path, notes=notes).run(Batches())
-    assert f"note: {path}: line 3 is damaged: this line and all later ones are omitted" in notes.told
+    assert f"note: {path}: line 3 is damaged: this line and all later ones are omitted" in notes.texts
     assert [row["step"] for row in read_metrics(path)] == [1, 2, 11, 12]
 
 
-def test_weights_of_another_net_a_damaged_file_and_no_real_numbers_are_refused(tmp_path: Path) -> None:
+def test_weights_of_another_network_damaged_files_and_types_that_are_not_real_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     save_weights(path, nn.Linear(2, 2).state_dict())
     assert load_file(path).keys() == {"weight", "bias"}
@@ -197,7 +197,7 @@ def test_weights_of_another_net_a_damaged_file_and_no_real_numbers_are_refused(t
 
 
 @pytest.mark.parametrize("facts", [{}, {"step": 1, "best": {}}, {"step": 1, "settings": {"model": 3, "train": {}}}])
-def test_a_checkpoint_whose_facts_are_not_known_is_refused(tmp_path: Path, facts: dict[str, Any]) -> None:
+def test_a_checkpoint_with_unknown_facts_is_refused(tmp_path: Path, facts: dict[str, Any]) -> None:
     data = encode(Checkpoint({"weights/weight": torch.zeros(3)}, facts))
     with pytest.raises(ArtifactCorruptError, match="not a checkpoint that this version can read"):
         read_weights(data, tmp_path / "checkpoint.safetensors")

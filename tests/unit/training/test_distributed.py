@@ -1,4 +1,4 @@
-"""Two ranks on a CPU against one process, and what is said when one of them fails."""
+"""Two ranks on a CPU give the same as one process, and report a failure in one sentence."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def two_ranks(scenario: str, out: Path) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def test_a_process_alone_is_its_own_sum(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_collectives_of_a_single_process_return_its_own_values(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
         monkeypatch.delenv(name, raising=False)
     with init_distributed() as world:
@@ -43,8 +43,8 @@ def test_a_process_alone_is_its_own_sum(monkeypatch: pytest.MonkeyPatch) -> None
         SINGLE_PROCESS.device_for("nonsense")
 
 
-def test_a_process_alone_needs_no_torch() -> None:
-    """What is up to date should say so at once."""
+def test_a_single_process_imports_no_torch() -> None:
+    """So that a command whose run is up to date answers at once."""
     program = """
 import sys
 from iodine_kit.training.distributed import init_distributed
@@ -63,7 +63,7 @@ with join_process_group() as world:
     world.any(True)
     weight = torch.nn.Parameter(torch.zeros(3))
     weight.grad = torch.ones(3)
-    torch.optim.Adam([weight], fused=True).step()  # loads much of PyTorch that a process without ranks has no need of
+    torch.optim.Adam([weight], fused=True).step()  # imports modules of PyTorch that a single process does not need
 names = [open(f"/proc/self/task/{thread}/comm").read() for thread in os.listdir("/proc/self/task")]
 print([name for name in names if "gloo" in name])
 """
@@ -71,7 +71,7 @@ print([name for name in names if "gloo" in name])
 
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the names of threads from /proc")
-def test_no_thread_of_gloo_is_left_that_python_could_not_exit_beside() -> None:
+def test_no_thread_of_gloo_is_left_when_python_exits() -> None:
     rank = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", AFTER],
@@ -81,7 +81,7 @@ def test_no_thread_of_gloo_is_left_that_python_could_not_exit_beside() -> None:
 
 
 @pytest.mark.slow
-def test_two_ranks_are_one_process_on_the_same_batch(tmp_path: Path) -> None:
+def test_two_ranks_give_the_same_as_one_process_on_the_same_batch(tmp_path: Path) -> None:
     done = two_ranks("collectives", tmp_path)
     assert done.returncode == 0, done.stderr
     one, other = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
@@ -127,7 +127,7 @@ def test_two_ranks_are_one_process_on_the_same_batch(tmp_path: Path) -> None:
         ("dies", "error: rank 0 lost its connection to another rank, which ended or cannot be reached; ", 15),
     ],
 )
-def test_when_a_rank_fails_one_sentence_says_so_and_the_others_leave_quietly(
+def test_a_failed_rank_is_reported_in_one_sentence_and_the_others_exit_without_one(
     tmp_path: Path, scenario: str, sentence: str, status: int
 ) -> None:
     done = two_ranks(scenario, tmp_path)

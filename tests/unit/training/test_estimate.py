@@ -1,4 +1,4 @@
-"""The estimate of a step against figures worked out by hand, torch's counter on a real step, and a real process."""
+"""The estimate of a step against a calculation by hand, torch's counter on a real step, and a real process."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Chain(nn.Module):
 
 
 class Layer(nn.Module):
-    """A matrix product whose arithmetic is known: 2 · rows · 3 · 5 forward, and as much for the weights' gradient."""
+    """A matrix product of 2 · rows · 3 · 5 operations forward, and as many for the gradient of the weights."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,10 +50,10 @@ class Layer(nn.Module):
         return LossTerms(loss, loss, loss, loss.detach()[None], loss.detach()[None, None])
 
 
-def test_memory_is_what_is_alive_at_the_fullest_moment() -> None:
-    """It is the backward pass's start: image, both exponentials, and the outer one's gradient; and the batch's bytes.
+def test_memory_is_the_largest_sum_of_tensors_at_one_moment() -> None:
+    """At the start of the backward pass: the image, both exponentials, the gradient of the outer one, and the bytes.
 
-    Each step back then lets go of as much as it makes.
+    Each operation of the backward pass then frees as much as it allocates.
     """
     height, width = 100, 80
     found = estimate_step(Chain(), 2, height, width)
@@ -66,12 +66,12 @@ def test_memory_is_what_is_alive_at_the_fullest_moment() -> None:
     assert in_images == pytest.approx(4, abs=1e-3)
 
 
-def test_arithmetic_is_that_of_matrix_products_forward_and_backward() -> None:
+def test_operations_are_those_of_matrix_products_forward_and_backward() -> None:
     assert estimate_step(Layer(), 4, 6, 6).flops == 2 * (2 * 4 * 3 * 5)
     assert estimate_step(Layer(), 4, 6, 6).flops_per_image == 60
 
 
-def test_parts_share_the_memory_and_add_up_to_the_arithmetic() -> None:
+def test_microbatches_need_less_memory_and_the_same_number_of_operations() -> None:
     whole = estimate_step(Chain(), 8, 50, 50)
     parts = estimate_step(Chain(), 8, 50, 50, [Microbatch(first, 2, 8) for first in (0, 2, 4, 6)])
     assert parts.activation_bytes / whole.activation_bytes == pytest.approx(0.25, rel=0.02)
@@ -80,14 +80,14 @@ def test_parts_share_the_memory_and_add_up_to_the_arithmetic() -> None:
     assert estimate_step(Layer(), 8, 5, 5, halves).flops == estimate_step(Layer(), 8, 5, 5).flops
 
 
-def test_it_is_the_same_wherever_the_model_is() -> None:
-    """When memory runs out the model is on the GPU already; "meta" stands for it: it too is not the CPU."""
+def test_the_estimate_does_not_depend_on_the_device_of_the_model() -> None:
+    """If memory runs out, the model is already on the GPU; here, the device "meta" replaces it."""
     there = Chain().to("meta")
     assert estimate_step(there, 2, 30, 20) == estimate_step(Chain(), 2, 30, 20)
     assert there.weight.is_meta
 
 
-def test_copies_of_the_weights_are_counted_where_they_lie() -> None:
+def test_copies_of_the_weights_are_counted() -> None:
     plain, kept = estimate_step(Chain(), 2, 30, 20), TrainConfig(validate_every=1, select="best", ema=0.9)
     assert with_copies(plain, TrainConfig()) == plain
     found = with_copies(plain, kept)
@@ -97,7 +97,7 @@ def test_copies_of_the_weights_are_counted_where_they_lie() -> None:
     assert with_copies(plain, TrainConfig(validate_every=1)).peak_bytes == plain.peak_bytes + 12
 
 
-def test_nothing_is_computed_and_the_model_stays_as_it_was() -> None:
+def test_nothing_is_computed_and_the_model_does_not_change() -> None:
     model = Chain()
     assert estimate_step(model, 10**6, 1000, 1000).peak_bytes > 10**13  # no machine has that
     assert type(model.weight.data) is Tensor
@@ -105,21 +105,21 @@ def test_nothing_is_computed_and_the_model_stays_as_it_was() -> None:
     assert model.weight.tolist() == [[[0.0]]] * 3
 
 
-def test_the_arithmetic_of_iodine_is_what_torch_counts_on_a_real_step() -> None:
+def test_the_operations_of_iodine_are_those_that_torch_counts_on_a_real_step() -> None:
     model = iodine.build(iodine.Config(**SMALL), 0)
     with FlopCounterMode(display=False) as counter:
         model.loss(torch.rand(2, 3, 16, 16), torch.Generator().manual_seed(0)).loss.backward()
     assert estimate_step(model, 2, 16, 16).flops == counter.get_total_flops() > 0
 
 
-def test_the_figures_read_well() -> None:
+def test_the_sentence_and_the_facts() -> None:
     found = Estimate(8, 35, 35, 1, 2, 10**6, 10**6, 2 * 10**6, 10**10)
     assert found.sentence() == "the estimate for a step of 8 images of 35×35 was 10.0 GB"
     assert found.facts()["peak_bytes"] == 10_004_000_000
 
 
-# A process of its own, whose memory nothing else has filled. A minute step first loads torch's libraries. The C library
-# is told to give memory back at once (below); what it keeps for later is its own affair, and differs from run to run.
+# A separate process, because tests fill the memory of this one. A tiny step first loads the libraries of torch. The C
+# library must return freed memory at once (below); how much memory it keeps for later differs from run to run.
 STEP = """
 import json, sys
 import torch
@@ -153,7 +153,7 @@ SHAPES = {
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the process's memory from /proc")
 @pytest.mark.parametrize(("shape", "mode"), [("35", "keep"), ("64", "recompute")])
-def test_memory_is_within_a_fifth_of_what_a_process_then_takes(shape: str, mode: str) -> None:
+def test_memory_is_within_a_fifth_of_that_of_a_real_process(shape: str, mode: str) -> None:
     config, batch, size = SHAPES[shape]
     model = iodine.build(iodine.Config(**config), 0)
     model.computation = type(model.computation)(recompute=mode == "recompute")
@@ -166,7 +166,7 @@ def test_memory_is_within_a_fifth_of_what_a_process_then_takes(shape: str, mode:
     assert estimate_step(model, batch, size, size).peak_bytes == pytest.approx(int(done.stdout), rel=0.2)
 
 
-def test_a_large_step_that_memory_would_not_hold_is_refused_before_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_on_the_cpu_that_needs_more_memory_than_available_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     found = Estimate(64, 128, 128, 1, 2, 10**6, 10**6, 2 * 10**6, 10**10)
     monkeypatch.setattr(resources, "available_bytes", lambda: 8 * 10**9)
     message = (
@@ -178,12 +178,12 @@ def test_a_large_step_that_memory_would_not_hold_is_refused_before_it_is_taken(m
     refuse_too_large(64 * 128 * 128, "cpu", lambda: found)
     monkeypatch.setattr(resources, "available_bytes", lambda: None)
     refuse_too_large(64 * 128 * 128, "cpu", lambda: found)
-    refuse_too_large(100, "cpu", lambda: pytest.fail("small steps are not looked at"))
-    refuse_too_large(64 * 128 * 128, "cuda", lambda: pytest.fail("a GPU says so itself"))
+    refuse_too_large(100, "cpu", lambda: pytest.fail("small steps are not estimated"))
+    refuse_too_large(64 * 128 * 128, "cuda", lambda: pytest.fail("a GPU reports full memory itself"))
 
 
-def test_patches_cost_less_arithmetic_and_memory_as_counted_by_hand() -> None:
-    """The grid has 7×7 places instead of 35×35; its last layer gives 100 channels a place instead of 4."""
+def test_patches_need_fewer_operations_and_less_memory_as_calculated_by_hand() -> None:
+    """The grid has 7×7 positions instead of 35×35; its last layer has 100 channels instead of 4."""
     net = {
         "slots": 2, "steps": 0, "latent": 3, "decoder": {"kernel": 3, "channels": [8, 8]},
         "refinement": {"channels": [4], "mlp": [4], "lstm": None},

@@ -1,4 +1,4 @@
-"""Kill −9 at any moment loses nothing: what comes of it is the same to the byte."""
+"""A run that is killed by SIGKILL at any moments, and resumed, ends with the same bytes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RUNS = 8
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_again_and_again_is_the_uninterrupted_one(tmp_path: Path) -> None:
+def test_a_run_that_is_killed_repeatedly_ends_like_the_uninterrupted_one(tmp_path: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(TESTS)}
     command = [sys.executable, Path(__file__).with_name("killed_processes.py"), tmp_path, str(RUNS)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

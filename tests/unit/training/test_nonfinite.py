@@ -1,4 +1,4 @@
-"""Losses and gradients that are not finite: nothing of them gets into the weights, and their batch is kept."""
+"""Losses and gradients that are not finite never change the weights, and their batch is saved."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from iodine_kit.training.run_files import WEIGHTS, checkpoint_name
 
 @pytest.mark.parametrize("log_every", [1, 4, 12])
 @pytest.mark.parametrize(
-    ("value", "told"), [(NO_LOSS, r"loss nan, gradient norm [\d.]+"), (NO_GRADIENT, r"loss [\d.]+, gradient norm inf")]
+    ("value", "message"),
+    [(NO_LOSS, r"loss nan, gradient norm [\d.]+"), (NO_GRADIENT, r"loss [\d.]+, gradient norm inf")],
 )
-def test_it_stops_with_step_scenes_and_batch(tmp_path: Path, value: int, told: str, log_every: int) -> None:
+def test_the_error_names_the_step_and_the_batch_is_saved(
+    tmp_path: Path, value: int, message: str, log_every: int
+) -> None:
     batches = Batches(values={5: value, 7: NO_LOSS})
     with pytest.raises(
-        DivergedError, match=rf"diverged at step 6: {told}, .*scene-5, other, saved in .*; try a smaller"
+        DivergedError, match=rf"diverged at step 6: {message}, .*scene-5, other, saved in .*; try a smaller"
     ):
         trainer(tmp_path, log_every=log_every).run(batches)
     assert not (tmp_path / WEIGHTS).exists()
@@ -34,20 +37,20 @@ def test_it_stops_with_step_scenes_and_batch(tmp_path: Path, value: int, told: s
         assert np.isinf(saved["grad_norm"]) == (value == NO_GRADIENT)
 
 
-def test_the_state_before_the_step_is_kept_however_late_anyone_looks(tmp_path: Path) -> None:
+def test_the_state_before_the_step_is_saved_however_late_metrics_are_fetched(tmp_path: Path) -> None:
     good, bad = tmp_path / "good", tmp_path / "bad"
     trainer(good, log_every=12).run(Batches())
     with pytest.raises(DivergedError):
         trainer(bad, log_every=12, ema=0.5, geco_target=0.0).run(Batches(values={5: NO_LOSS}))
     again = trainer(bad, log_every=12, ema=0.5, geco_target=0.0)
     assert again.step == 5
-    again.run(Batches())  # this time the step is fine, as it may be on a GPU
+    again.run(Batches())  # this time the step is finite, as can happen on a GPU
     whole = tmp_path / "whole"
     trainer(whole, log_every=12, ema=0.5, geco_target=0.0).run(Batches())
     assert result(whole).items() <= result(bad).items()
 
 
-def test_no_step_is_lost_and_the_checkpoint_before_stays(tmp_path: Path) -> None:
+def test_no_step_is_lost_and_the_previous_checkpoint_is_kept(tmp_path: Path) -> None:
     with pytest.raises(DivergedError, match="; the state after step 7 is saved, and the same command resumes from"):
         trainer(tmp_path / "bad", checkpoint_every=5, log_every=12).run(Batches(values={7: NO_LOSS}))
     assert sorted(path.name for path in (tmp_path / "bad").glob("checkpoint-*")) == [
@@ -61,7 +64,7 @@ def test_no_step_is_lost_and_the_checkpoint_before_stays(tmp_path: Path) -> None
 
 
 def test_weights_that_are_not_finite_do_not_replace_a_checkpoint(tmp_path: Path) -> None:
-    """Nothing could ever go on from them."""
+    """No run could continue from them."""
     model = Mean()
 
     def poison() -> None:
@@ -76,7 +79,7 @@ def test_weights_that_are_not_finite_do_not_replace_a_checkpoint(tmp_path: Path)
     assert trainer(tmp_path).step == 4
 
 
-def test_weights_that_are_not_finite_stop_it_too(tmp_path: Path) -> None:
+def test_weights_that_are_not_finite_stop_the_run(tmp_path: Path) -> None:
     model = Mean()
 
     def poison() -> None:
@@ -88,8 +91,8 @@ def test_weights_that_are_not_finite_stop_it_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("log_every", [1, 5])
-def test_so_many_as_allowed_are_left_out(tmp_path: Path, log_every: int) -> None:
-    """Adam sees the other gradients only, as if the step had not been."""
+def test_as_many_steps_are_skipped_as_allowed(tmp_path: Path, log_every: int) -> None:
+    """Adam gets the other gradients only, as if the skipped step did not exist."""
     notes, one = Notes(), trainer(tmp_path / "one", notes=None, steps=6, schedule="constant")
     one.run(Batches(values={0: 40, 1: 80, 2: 120, 3: 160, 4: 40, 5: 40}))
     values = {0: 40, 1: NO_LOSS, 2: 80, 3: 120, 4: NO_GRADIENT, 5: 160, 6: 40, 7: 40}
@@ -100,7 +103,7 @@ def test_so_many_as_allowed_are_left_out(tmp_path: Path, log_every: int) -> None
     assert facts["skipped_steps"] == 2
     torch.testing.assert_close(skipping.state.model.weight, one.state.model.weight, rtol=0.02, atol=0)  # other noise
     assert [int(state["step"]) for state in skipping.state.optimizer.state.values()] == [6]
-    assert [note.split(":")[0:2] for note in notes.told] == [
+    assert [note.split(":")[0:2] for note in notes.texts] == [
         ["note", " step 2 skipped"],
         ["note", " step 5 skipped"],
     ]
@@ -110,7 +113,7 @@ def test_so_many_as_allowed_are_left_out(tmp_path: Path, log_every: int) -> None
     assert "NaN" not in (tmp_path / "two" / "metrics.jsonl").read_text()
 
 
-def test_one_more_than_allowed_ends_it(tmp_path: Path) -> None:
+def test_one_more_step_than_allowed_ends_the_run(tmp_path: Path) -> None:
     with pytest.raises(DivergedError, match="diverged at step 9"):
         trainer(tmp_path, skip_nonfinite=2).run(Batches(values={1: NO_LOSS, 4: NO_LOSS, 8: NO_LOSS, 9: NO_LOSS}))
     assert sorted(path.name for path in tmp_path.glob("nonfinite-*")) == [
@@ -118,7 +121,7 @@ def test_one_more_than_allowed_ends_it(tmp_path: Path) -> None:
     ]
 
 
-def test_the_count_goes_on_with_the_run(tmp_path: Path) -> None:
+def test_a_resumed_run_continues_the_count(tmp_path: Path) -> None:
     def crash() -> None:
         raise RuntimeError
 

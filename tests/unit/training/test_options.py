@@ -1,4 +1,4 @@
-"""Averaged weights, GECO and validation, each against the formula written out."""
+"""Averaged weights, GECO, validation and the KL schedule, each against its formula."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ def test_geco_weighs_the_likelihood_as_its_algorithm_says(tmp_path: Path) -> Non
     assert multiplier != pytest.approx(1, rel=0.1)
 
 
-def test_geco_holds_the_constraint(tmp_path: Path) -> None:
-    """Of images of 0.8 and 0.4, nll = 3 ((w − 0.6)² + 0.04) and kl = 3 · 0.3 w²: the least kl lies on the bound."""
+def test_geco_reaches_the_constraint(tmp_path: Path) -> None:
+    """Of images of 0.8 and 0.4, nll = 3 ((w − 0.6)² + 0.04) and kl = 3 · 0.3 w²: the least kl is on the bound."""
 
     class Still(Batches):
         def whole(self, step: int) -> Any:
@@ -100,8 +100,8 @@ def test_the_multiplier_is_bounded() -> None:
     assert geco.log_multiplier.isfinite() and geco.excess.isfinite()
 
 
-class Judge:
-    """A validation that remembers what it was given, uses up random numbers, and gives the scores it is told to."""
+class RecordingValidator:
+    """A validation that records its arguments, draws random numbers, changes its model, and returns given scores."""
 
     def __init__(self, *scores: float | None) -> None:
         self.scores, self.seen = iter(scores), list[tuple[int, list[float]]]()
@@ -116,9 +116,9 @@ class Judge:
         return ValidationResult({"val_loss": 100.0 - step, **({} if score is None else {"fg_ari": score})})
 
 
-def test_validation_leaves_training_as_it_is(tmp_path: Path) -> None:
+def test_validation_does_not_change_training(tmp_path: Path) -> None:
     trainer(tmp_path / "without").run(Batches())
-    judge = Judge()
+    judge = RecordingValidator()
     trainer(tmp_path / "with", validate_every=5, validate=judge).run(Batches())
     found = rows(tmp_path / "with")
     assert {row["step"]: row.pop("val_loss") for row in found if "val_loss" in row} == {5: 95, 10: 90, 12: 88}
@@ -126,8 +126,8 @@ def test_validation_leaves_training_as_it_is(tmp_path: Path) -> None:
     assert (tmp_path / "with" / WEIGHTS).read_bytes() == (tmp_path / "without" / WEIGHTS).read_bytes()
 
 
-def test_averaged_weights_are_what_is_validated(tmp_path: Path) -> None:
-    judge = Judge()
+def test_the_averaged_weights_are_validated(tmp_path: Path) -> None:
+    judge = RecordingValidator()
     trainer(tmp_path, validate_every=12, validate=judge, ema=0.5).run(Batches())
     ((step, weight),) = judge.seen
     assert step == 12 and weight == load_file(tmp_path / WEIGHTS)["weight"].tolist()
@@ -135,33 +135,33 @@ def test_averaged_weights_are_what_is_validated(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("select", "at"), [("last", 12), ("best", 6), ("best-elbo", 12)])
 def test_the_selected_weights_are_saved(tmp_path: Path, select: str, at: int) -> None:
-    judge = Judge(0.3, None, 0.7, 0.5, 0.7, math.nan)
+    judge = RecordingValidator(0.3, None, 0.7, 0.5, 0.7, math.nan)
     facts = trainer(tmp_path, validate_every=2, log_every=100, validate=judge, select=select).run(Batches())
     assert load_file(tmp_path / WEIGHTS)["weight"].tolist() == dict(judge.seen)[at]
     assert facts["weights"]["step"] == at
 
 
 def test_the_first_of_equals_is_the_best(tmp_path: Path) -> None:
-    judge = Judge(0.3, 0.1, 0.7, 0.5, 0.7, 0.2)
+    judge = RecordingValidator(0.3, 0.1, 0.7, 0.5, 0.7, 0.2)
     facts = trainer(tmp_path, validate_every=2, validate=judge, select="best").run(Batches())
     assert facts["best"] == {"step": 6, "fg_ari": 0.7, "val_loss": 94}
     assert facts["weights"] == {"step": 6, "ema": None}
     assert load_file(tmp_path / WEIGHTS)["weight"].tolist() == dict(judge.seen)[6]
 
 
-def test_scores_that_are_none_are_never_the_best() -> None:
+def test_undefined_scores_are_never_the_best() -> None:
     best = BestWeights("best")
     best.offer(1, {"val_loss": 3.0}, {"w": torch.ones(1)})
     best.offer(2, {"fg_ari": math.nan}, {"w": torch.ones(1)})
     assert (best.facts, best.weights) == ({}, {})
 
 
-def test_without_true_masks_the_best_is_that_of_the_elbo(tmp_path: Path) -> None:
-    facts = trainer(tmp_path, validate_every=5, validate=Judge()).run(Batches())
+def test_without_true_masks_the_best_elbo_is_recorded(tmp_path: Path) -> None:
+    facts = trainer(tmp_path, validate_every=5, validate=RecordingValidator()).run(Batches())
     assert facts["best"] == {"step": 12, "val_loss": 88} and facts["weights"]["step"] == 12
 
 
-def test_of_equals_by_fg_ari_the_elbo_is_not_asked() -> None:
+def test_the_elbo_does_not_decide_between_equal_fg_aris() -> None:
     best = BestWeights("last")
     for step, metrics in enumerate(
         [{"val_loss": 1.0}, {"fg_ari": 0.2, "val_loss": 9.0}, {"fg_ari": 0.2, "val_loss": 0.0}]
@@ -170,7 +170,7 @@ def test_of_equals_by_fg_ari_the_elbo_is_not_asked() -> None:
     assert best.facts["step"] == 1
 
 
-def test_the_best_outlives_a_crash(tmp_path: Path) -> None:
+def test_the_best_weights_survive_a_crash(tmp_path: Path) -> None:
     def judge(model: nn.Module, step: int) -> ValidationResult:
         return ValidationResult({"fg_ari": 1 - abs(step - 5) / 10})
 
@@ -186,13 +186,13 @@ def test_the_best_outlives_a_crash(tmp_path: Path) -> None:
     assert result(tmp_path / "whole") == result(tmp_path / "crashed")
 
 
-def test_selecting_needs_validation() -> None:
+def test_selecting_the_best_needs_validation() -> None:
     with pytest.raises(ValidationError, match="select is best, which needs validation: set validate_every"):
         TrainConfig(select="best")
 
 
 @pytest.mark.parametrize("kind", ["linear", "geometric"])
-def test_the_kl_weight_goes_from_one_value_to_the_other_between_two_steps(tmp_path: Path, kind: str) -> None:
+def test_the_kl_weight_changes_from_one_value_to_another_between_two_steps(tmp_path: Path, kind: str) -> None:
     model = Mean()
     model.beta.fill_(16.0)
     used: list[float] = []
@@ -231,6 +231,6 @@ def test_a_geometric_schedule_cannot_start_from_0_and_a_linear_one_can() -> None
 
 
 @pytest.mark.parametrize(("begin", "end"), [(5, 5), (6, 5)])
-def test_a_kl_schedule_that_has_no_time_is_refused(begin: int, end: int) -> None:
+def test_a_kl_schedule_that_ends_before_it_begins_is_refused(begin: int, end: int) -> None:
     with pytest.raises(ValidationError, match="kl_begin < kl_end"):
         TrainConfig(steps=12, kl_schedule="linear", kl_begin=begin, kl_end=end)

@@ -1,4 +1,4 @@
-"""Precision, recomputation and compilation as a run sets them up, on IODINE itself."""
+"""Precision, recomputation and compilation of IODINE, as a run configures them."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def test_precision_and_recomputation_reach_the_model_and_the_gpu(precision: str,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stopped", [None, ("components", "mask", "pred_mask", "posterior")])
-def test_the_whole_step_is_one_graph_and_finds_the_same(stopped: tuple[str, ...] | None) -> None:
-    """Traced and differentiated as for any compiler, then run as it is: generating code would take minutes."""
+def test_the_whole_step_is_one_graph_with_the_same_results(stopped: tuple[str, ...] | None) -> None:
+    """Traced and differentiated as for every compiler, but then not compiled, which would take minutes."""
     five = ("counterfactual", "dcomponents", "dmask", "dzp", "log_prob")
     changes: dict[str, object] = {"stopped": (*five, *stopped)} if stopped else {}
     eager = tiny_model(TINY_SPRITES, **changes)
@@ -53,7 +53,7 @@ def test_the_whole_step_is_one_graph_and_finds_the_same(stopped: tuple[str, ...]
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
 
 
-def test_bfloat16_convolutions_leave_the_rest_in_float32_and_follow_it() -> None:
+def test_bfloat16_is_used_by_convolutions_only_and_agrees_with_float32() -> None:
     """8 bits of significand: losses within 1 %, and gradients that point the same way (cosine above 0.99)."""
     (loss, exact) = gradients(tiny_model().float())
     model = tiny_model().float()
@@ -79,7 +79,7 @@ def test_bfloat16_convolutions_leave_the_rest_in_float32_and_follow_it() -> None
 
 
 @pytest.mark.parametrize("backward", [False, True])
-def test_a_compiler_that_fails_ends_in_one_sentence(backward: bool) -> None:
+def test_a_failed_compilation_is_reported_in_one_sentence(backward: bool) -> None:
     from torch._dynamo.backends.common import aot_autograd
     from torch._inductor.exc import CppCompileError
 

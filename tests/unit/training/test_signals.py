@@ -1,4 +1,4 @@
-"""When a run stops, and what several ranks make of one that is to stop."""
+"""When a run stops, and how all ranks stop after the same step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CONFIG, EXECUTION = TrainConfig(steps=100), TrainExecution()
 
 
 class OtherStops(World):
-    """A rank whose neighbour gives ``answers``; counts the questions."""
+    """A rank whose neighbour requests to stop as in ``answers``; counts the exchanges."""
 
     def __init__(self, *answers: bool) -> None:
         self.answers, self.asked = list(answers), 0
@@ -28,24 +28,24 @@ def end_of_step(world: World, step: int = 3) -> StepActions:
     return actions_after(step, CONFIG, EXECUTION, False, StopRequest(0), world)
 
 
-def test_ranks_ask_one_another_once_a_step() -> None:
+def test_ranks_exchange_requests_once_per_step() -> None:
     world = OtherStops(False)
     actions = end_of_step(world)
     assert not (actions.save or actions.stop_signalled or actions.stop_out_of_time) and world.asked == 1
 
 
-def test_what_another_rank_was_told_stops_this_one_and_saves() -> None:
+def test_a_request_on_another_rank_saves_and_stops_this_one() -> None:
     signalled, timed = end_of_step(OtherStops(True, True)), end_of_step(OtherStops(True, False))
     assert signalled.save and signalled.stop_signalled and not signalled.stop_out_of_time
     assert timed.save and timed.stop_out_of_time and not timed.stop_signalled
 
 
-def test_after_the_last_step_there_is_nothing_to_stop() -> None:
+def test_no_request_is_exchanged_after_the_last_step() -> None:
     world = OtherStops()
     assert not end_of_step(world, 100).stop_signalled and world.asked == 0
 
 
-def test_sigterm_may_come_twice_and_a_second_ctrl_c_is_obeyed_at_once() -> None:
+def test_a_second_sigterm_is_ignored_and_a_second_ctrl_c_interrupts_at_once() -> None:
     with StopRequest(0) as stop:
         assert not stop.signalled
         for _ in range(2):
@@ -59,7 +59,7 @@ def test_sigterm_may_come_twice_and_a_second_ctrl_c_is_obeyed_at_once() -> None:
 
 
 def test_sigterm_after_ctrl_c_does_not_kill_before_the_checkpoint() -> None:
-    """A scheduler, or torchrun, often sends it after what the user has pressed."""
+    """A scheduler, or torchrun, often sends SIGTERM after the user pressed Ctrl-C."""
     reached: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: reached.append(number))
     try:

@@ -1,4 +1,4 @@
-"""The loop: it learns, logs, stops in good order, goes on, and clips."""
+"""The training loop: log, progress, interruption and resumption, clipping, microbatches, memory errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from iodine_kit.training.schedule import learning_rate
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_stopped_and_resumed_run_is_the_uninterrupted_one_bit_for_bit(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_resumed_run_equals_the_uninterrupted_one_to_the_bit(tmp_path: Path, number: signal.Signals) -> None:
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     trainer(whole, log_every=3).run(Batches())
     for _ in range(2):
@@ -54,12 +54,12 @@ def test_the_log_has_a_row_per_step_and_no_clock(tmp_path: Path) -> None:
         assert row["loss"] == pytest.approx(row["nll"] + row["kl"], rel=1e-6)
 
 
-def test_every_so_many_steps_and_the_last_one_are_logged(tmp_path: Path) -> None:
+def test_every_nth_step_and_the_last_one_are_logged(tmp_path: Path) -> None:
     trainer(tmp_path, log_every=5).run(Batches())
     assert [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").open()] == [5, 10, 12]
 
 
-def test_what_is_shown_is_the_row_and_the_pace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_shows_the_row_and_the_speed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = watched(monkeypatch)
     trainer(tmp_path, log_every=4).run(Batches())
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").open()]
@@ -70,7 +70,7 @@ def test_what_is_shown_is_the_row_and_the_pace(tmp_path: Path, monkeypatch: pyte
     assert shown[-1][1]["seconds_left"] == 0
 
 
-def test_what_came_before_an_interruption_is_shown_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_before_an_interruption_are_shown_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(KeyboardInterrupt):
         trainer(tmp_path).run(Batches({4: lambda: signal.raise_signal(signal.SIGINT)}))
     shown = watched(monkeypatch)
@@ -79,7 +79,7 @@ def test_what_came_before_an_interruption_is_shown_again(tmp_path: Path, monkeyp
 
 
 def watched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, dict[str, Any]]]:
-    """Fills with what is shown from here on."""
+    """A list that collects all later steps and rows of the progress display."""
     shown: list[tuple[int, dict[str, Any]]] = []
 
     @contextmanager
@@ -90,7 +90,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, dict[str, Any]]]
     return shown
 
 
-def test_tensorboard_events_are_written_beside(tmp_path: Path) -> None:
+def test_tensorboard_events_have_every_step(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -101,7 +101,7 @@ def test_tensorboard_events_are_written_beside(tmp_path: Path) -> None:
 
 
 def test_gradients_are_clipped_by_their_global_norm(tmp_path: Path) -> None:
-    """Adam is blind to scale, so its second moment tells the size of the gradient that it was given."""
+    """Adam does not depend on the scale, so its second moment is compared, which is the gradient squared."""
     one = trainer(tmp_path, steps=1, clip_norm=1e-3)
     one.run(Batches(values={0: 120}))
     moments = torch.cat([s["exp_avg_sq"].flatten() for s in one.state.optimizer.state.values()])
@@ -110,7 +110,7 @@ def test_gradients_are_clipped_by_their_global_norm(tmp_path: Path) -> None:
     assert logged == pytest.approx(2 * (0.75 * 120 / 255) * 3**0.5, rel=1e-2)  # before clipping
 
 
-def test_parts_one_after_the_other_are_as_good_as_the_whole(tmp_path: Path) -> None:
+def test_microbatches_give_the_same_run_as_the_whole_batch(tmp_path: Path) -> None:
     whole, parts = trainer(tmp_path / "whole"), trainer(tmp_path / "parts", accumulate=2)
     whole.run(Batches())
     parts.run(Batches())
@@ -126,7 +126,7 @@ def test_a_batch_that_does_not_divide_is_refused(tmp_path: Path) -> None:
         trainer(tmp_path, accumulate=3)
 
 
-def test_running_out_of_memory_says_what_to_lower(tmp_path: Path) -> None:
+def test_the_error_of_full_memory_names_the_settings_to_lower(tmp_path: Path) -> None:
     class Huge(Mean):
         def forward(self, image: torch.Tensor, noise: torch.Tensor, total: int) -> LossTerms:
             torch.empty(1 << 58)  # more than any address space
@@ -141,7 +141,7 @@ def test_running_out_of_memory_says_what_to_lower(tmp_path: Path) -> None:
     assert not (tmp_path / WEIGHTS).exists()
 
 
-def test_an_estimate_that_fails_does_not_take_the_sentences_place() -> None:
+def test_an_estimate_that_fails_does_not_hide_the_error_of_full_memory() -> None:
     def fail() -> str:
         raise ValueError("device mismatch")
 
@@ -160,12 +160,12 @@ def test_an_estimate_that_fails_does_not_take_the_sentences_place() -> None:
         "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
     ],
 )
-def test_what_cuda_says_of_no_memory_is_understood(text: str) -> None:
+def test_cudas_errors_of_full_memory_are_recognised(text: str) -> None:
     with pytest.raises(MemoryLimitError, match=r"^out of memory while working: "), enough_memory("working"):
         raise RuntimeError(text)
 
 
-def test_no_memory_for_the_model_itself_is_told_too(tmp_path: Path) -> None:
+def test_too_little_memory_for_the_model_itself_is_an_error_of_full_memory(tmp_path: Path) -> None:
     class Large(Mean):
         def to(self, *_: Any, **__: Any) -> Any:
             raise torch.OutOfMemoryError("CUDA out of memory")
@@ -178,7 +178,7 @@ def test_no_memory_for_the_model_itself_is_told_too(tmp_path: Path) -> None:
     )
 
 
-def test_other_errors_are_no_lack_of_memory(tmp_path: Path) -> None:
+def test_other_errors_are_not_errors_of_full_memory(tmp_path: Path) -> None:
     def fail() -> None:
         raise RuntimeError("size mismatch")
 
@@ -186,14 +186,14 @@ def test_other_errors_are_no_lack_of_memory(tmp_path: Path) -> None:
         trainer(tmp_path).run(Batches({3: fail}))
 
 
-def test_parameters_and_speed_are_facts_where_there_are_any(tmp_path: Path) -> None:
-    """What is learned, as in the estimate; a run that came back after its last step has no speed to tell."""
+def test_the_facts_have_parameters_and_the_speed_if_a_step_was_made(tmp_path: Path) -> None:
+    """Only learned parameters count. A run that resumes after its last step has no speed."""
     with pytest.raises(RuntimeError, match="full disk"), crash_before_weights():
         trainer(tmp_path, checkpoint_every=12).run(Batches())
     facts = trainer(tmp_path).run(Batches())
     assert facts["steps"] == 12 and "seconds_per_step" not in facts
     assert facts["parameters"] == 3 + 2  # without the frozen one
-    assert trainer(tmp_path / "anew").run(Batches())["seconds_per_step"] >= 0
+    assert trainer(tmp_path / "new").run(Batches())["seconds_per_step"] >= 0
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A step asks the device nothing: on a GPU every answer would have to be waited for."""
+"""A step never needs a value from the device: the host would wait for a GPU."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from unit.training.toy_model import Batches, Mean, trainer
 from iodine_kit.config import build
 from iodine_kit.models import iodine
 
-ASKING = {
+WAITING = {
     "_local_scalar_dense",
     "item",
     "equal",
@@ -25,14 +25,14 @@ ASKING = {
     "_unique2",
     "index",
 }
-"""Operations whose result the host needs, or whose result's shape it does, or whose places may come from it."""
+"""Operations of whose result the host needs the values or the shape, or that may index with values of the host."""
 
 
-class NeverAsks(TorchDispatchMode):
-    """Refuses operations for which a GPU would be waited for."""
+class ForbidWaiting(TorchDispatchMode):
+    """Raises an error for operations that wait for a GPU."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func.overloadpacket.__name__ in ASKING:
+        if func.overloadpacket.__name__ in WAITING:
             raise AssertionError(f"{func} waits for the device")
         return func(*args, **(kwargs or {}))
 
@@ -46,8 +46,8 @@ def iodine_model() -> nn.Module:
 def test_a_step_with_all_options_waits_for_nothing(tmp_path: Path, model: Any) -> None:
     one = trainer(tmp_path, model(), ema=0.9, geco_target=1.0, skip_nonfinite=2, accumulate=2)
     image = Batches(values={0: 100}).whole(0).image.repeat(8, 1).repeat(8, 2)
-    for _ in range(2):  # the first one makes Adam's moments
-        with NeverAsks():
+    for _ in range(2):  # the first step creates Adam's moments
+        with ForbidWaiting():
             one._make_step(image)
-    with pytest.raises(AssertionError, match="waits for the device"), NeverAsks():
+    with pytest.raises(AssertionError, match="waits for the device"), ForbidWaiting():
         torch.ones(()).item()

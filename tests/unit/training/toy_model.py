@@ -1,4 +1,4 @@
-"""A model whose answers are known, a parameter pulled towards the images' mean, and grey images for it."""
+"""A model with known results, whose parameter approaches the mean of the images, and grey images for it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from iodine_kit.training.loop import Trainer
 from iodine_kit.training.run_files import METRICS, WEIGHTS
 
 NO_LOSS, NO_GRADIENT = 255, 254
-"""Values of images whose loss, or gradient alone, is not a number."""
+"""Values of images for which the loss is NaN, or only the gradient is infinite."""
 STRENGTH = 0.3
 
 
 class Mean(nn.Module):
-    """nll = Σ (w − x̄ + small noise)² at two decodes alike, the last one counts; kl = β 0.3 Σ w², in 2 slots."""
+    """nll = Σ (w − x̄ + small noise)², equal at both decodes (the last one counts); kl = β 0.3 Σ w² in 2 slots."""
 
     def __init__(self, width: int = 3) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Mean(nn.Module):
 
 
 class Batches:
-    """Two grey images a step; before some steps something happens, and at some they have another value."""
+    """Two grey images per step; ``at`` calls functions before steps, and ``values`` sets the grey value of steps."""
 
     def __init__(self, at: Mapping[int, Callable[[], object]] | None = None, values: Mapping[int, int] | None = None):
         self.at, self.values = at or {}, values or {}
@@ -66,13 +66,13 @@ class Batches:
 
 
 class Notes(Silent):
-    """Keeps what it is told."""
+    """Collects the texts of all notes."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.texts: list[str] = []
 
     def note(self, text: str, *, routine: bool = False) -> None:
-        self.told.append(text)
+        self.texts.append(text)
 
 
 def trainer(directory: Path, model: nn.Module | None = None, notes: Notes | None = None, **options: Any) -> Trainer:
@@ -96,6 +96,6 @@ def trainer(directory: Path, model: nn.Module | None = None, notes: Notes | None
 
 
 def result(directory: Path) -> dict[str, bytes]:
-    """The files that a run leaves for good, by name."""
+    """The files that a finished run leaves, by name."""
     paths = [directory / WEIGHTS, directory / METRICS, *directory.glob("nonfinite-*")]
     return {path.name: path.read_bytes() for path in paths}

@@ -24,7 +24,7 @@ def planned(root: Path, dataset: str) -> tuple[dict[str, object], list[str]]:
     job = train.plan(
         {"model": SMALL, "train": {"batch_size": 2}}, {"dataset": artifact}, Context(Store.of(artifact), notes)
     )
-    return dict(job.identity.config["model"]), notes.told
+    return dict(job.identity.config["model"]), notes.texts
 
 
 @pytest.mark.parametrize(
