@@ -11,7 +11,7 @@ import io
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from iodine_kit import formatting
@@ -50,6 +50,12 @@ class Table:
     caption: str = ""
     notes: Sequence[str] = ()
     total: bool = False
+
+    def without(self, *heads: str) -> Table:
+        """The same table without these columns."""
+        kept = [column for column, head in enumerate(self.heads) if head not in heads]
+        rows = [[row[column] for column in kept] for row in self.rows]
+        return replace(self, heads=[self.heads[column] for column in kept], rows=rows)
 
 
 def shown(cell: Cell) -> str:

@@ -1,1 +1,1 @@
-"""Opening what stages wrote: a split of a data set, a trained model, predictions beside their truth."""
+"""Open what stages wrote: splits, models, predictions beside their true masks, and the files of evaluations."""

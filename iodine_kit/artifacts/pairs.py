@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from iodine_kit.artifacts.dataset import dataset_info, open_split
+from iodine_kit.artifacts.facts import PredictionsFacts
 from iodine_kit.config import differences, flatten
 from iodine_kit.errors import CountError, SchemaError
 from iodine_kit.formats import Reader
@@ -36,10 +37,11 @@ class Pairs:
     def __init__(self, predictions: Artifact, dataset: Artifact) -> None:
         self.path = predictions.path / PREDICTIONS
         self.predictions = PredictionReader(self.path)
-        self.scenes = open_split(dataset, predictions.facts["split"])
-        self.slots: int | None = predictions.facts.get("slots")
+        facts = PredictionsFacts.of(predictions)
+        self.split, self.slots = facts.split, facts.slots
+        self.scenes = open_split(dataset, self.split)
         self.info = dataset_info(dataset)
-        check_keys(self.path, self.predictions.keys, self.scenes.keys(), dataset.path, predictions.facts["split"])
+        check_keys(self.path, self.predictions.keys, self.scenes.keys(), dataset.path, self.split)
 
     def __len__(self) -> int:
         return len(self.predictions)

@@ -46,7 +46,7 @@ STAGES: dict[str, Tables] = {
     "import-predictions": {"import": ("predictions.importing.config:ImportConfig",)},
     "import-checkpoint": {"model": FAMILIES["model"]},
     "eval": {
-        "eval": ("evaluation.config:EvalConfig", "evaluation.config:EvalExecution"),
+        "eval": ("stages.evaluate:EvalConfig", "stages.evaluate:EvalExecution"),
         "import": ("predictions.importing.config:ImportConfig",),
     },
     "compare": {"compare": ("stages.compare:CompareConfig",)},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,8 @@ from iodine_kit.store import Artifact
 
 if TYPE_CHECKING:
     from iodine_kit import tables
+    from iodine_kit.evaluation.facts import ComparisonFacts, EvaluationFacts
+    from iodine_kit.evaluation.probing.facts import ProbeFacts
 
 _WIDEST = 400
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -59,51 +61,49 @@ def emit(artifact: Artifact, as_json: bool, **facts: Any) -> None:
     sys.stdout.write(text + "\n")
 
 
-def show_metrics(facts: Mapping[str, Any]) -> None:
+def show_metrics(facts: EvaluationFacts) -> None:
     """Show the summary of an evaluation as a table."""
-    from iodine_kit.evaluation.tables import metric_table
+    from iodine_kit.evaluation.tables import empty_columns, summary_tables
 
-    counted = ("undefined", "degenerate")
-    none = [head for head in counted if not any(metric[head] for metric in facts["metrics"].values())]
-    _show(metric_table(facts), omit=("median", *none))
+    none = empty_columns(facts.metrics.values())
+    _show(summary_tables(facts)[0].without("median", *none))
     if none:
         err.print(f"{' or '.join(none)}: no scene", markup=False, style="dim")
 
 
-def show_comparison(facts: Mapping[str, Any]) -> None:
+def show_comparison(facts: ComparisonFacts) -> None:
     """Show the models of a comparison, and the difference of each from the first, as tables."""
     from iodine_kit.evaluation.comparison_tables import model_table, pair_tables
 
     for table in (model_table(facts), *pair_tables(facts)):
         _show(table)
-    for name, reason in facts["left_out"].items():
+    for name, reason in facts.left_out.items():
         err.print(f"{name} omitted: {reason}", markup=False, style="dim")
 
 
-def show_probe(facts: Mapping[str, Any]) -> None:
+def show_probe(facts: ProbeFacts) -> None:
     """Show the prediction of factors and the use of slots as tables, and DCI in a line."""
     from iodine_kit.evaluation.probing.tables import brief_table, dci_line, slot_table
 
     _show(brief_table(facts))
     err.print(dci_line(facts), markup=False)
     _show(slot_table(facts))
-    for name, reason in facts["left_out"].items():
+    for name, reason in facts.left_out.items():
         err.print(f"{name} omitted: {reason}", markup=False, style="dim")
 
 
-def _show(table: tables.Table, omit: Collection[str] = ()) -> None:
+def _show(table: tables.Table) -> None:
     """Print a table to standard error, below its caption; only columns of words may break their lines."""
     from iodine_kit.tables import is_text, shown
 
     err.print(table.caption, markup=False)
     drawn = Table(box=SIMPLE_HEAD, pad_edge=False)
-    columns = [column for column, head in enumerate(table.heads) if head not in omit]
-    for column in columns:
+    for column, head in enumerate(table.heads):
         words = is_text(table, column)
         firm = not words or column == 0
-        drawn.add_column(table.heads[column], justify="left" if words else "right", no_wrap=firm)
+        drawn.add_column(head, justify="left" if words else "right", no_wrap=firm)
     for row in table.rows:
-        drawn.add_row(*(escape(shown(row[column])) for column in columns))
+        drawn.add_row(*(escape(shown(cell)) for cell in row))
     # A narrow terminal breaks lines: a number that is cut would be another number.
     wanted = Measurement.get(err, err.options.update(max_width=_WIDEST), drawn).maximum
     Console(file=err.file, width=max(err.width, wanted), highlight=False).print(drawn)

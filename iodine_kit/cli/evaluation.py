@@ -79,6 +79,7 @@ def evaluate(
 
     'iodine-kit config eval' lists all keys for --set.
     """
+    from iodine_kit.artifacts.evaluations import evaluation_facts
     from iodine_kit.cli.console import Terminal, show_metrics
     from iodine_kit.runner import Context, obtain
 
@@ -99,7 +100,7 @@ def evaluate(
     job = stage.plan(tables, inputs | ({"truth": truth} if truth else {}), context)
     _check_thresholds(thresholds, job.identity.config["eval"]["metrics"])
     artifact = obtain(job, context)
-    show_metrics(artifact.facts)
+    show_metrics(evaluation_facts(artifact))
     _print(artifact, format, as_json, {"metrics": artifact.facts["metrics"]})
     _gate(artifact, thresholds)
 
@@ -141,6 +142,7 @@ def compare(
 
     'iodine-kit config compare' lists all keys for --set.
     """
+    from iodine_kit.artifacts.evaluations import comparison_facts
     from iodine_kit.cli.console import Terminal, show_comparison
     from iodine_kit.runner import Context, run_stage
 
@@ -152,7 +154,7 @@ def compare(
     from iodine_kit.stages import compare as stage
 
     artifact = run_stage(stage, tables, stage.numbered(given), Context(place, Terminal(), overwrite))
-    show_comparison(artifact.facts)
+    show_comparison(comparison_facts(artifact))
     _print(artifact, format, as_json, artifact.facts)
 
 
@@ -168,6 +170,7 @@ def probe(
 
     'iodine-kit config probe' lists all keys for --set.
     """
+    from iodine_kit.artifacts.evaluations import probe_facts
     from iodine_kit.cli.console import Terminal, emit, show_probe
     from iodine_kit.runner import Context, run_stage
 
@@ -178,7 +181,7 @@ def probe(
 
     inputs = {"predictions": predicted, "dataset": parent(place, predicted, "dataset")}
     artifact = run_stage(stage, tables, inputs, Context(place, Terminal(), overwrite))
-    show_probe(artifact.facts)
+    show_probe(probe_facts(artifact))
     emit(artifact, as_json, **artifact.facts)
 
 
@@ -212,12 +215,13 @@ def _check_thresholds(thresholds: dict[str, float], metrics: list[str]) -> None:
 
 def _gate(artifact: Artifact, thresholds: dict[str, float]) -> None:
     """Raise :class:`BelowThresholdError` if a mean is worse than its threshold, or undefined for every scene."""
+    from iodine_kit.artifacts.evaluations import evaluation_facts
     from iodine_kit.errors import BelowThresholdError
 
+    facts = evaluation_facts(artifact)
     failed = []
     for name, threshold in thresholds.items():
-        metric = artifact.facts["metrics"][name]
-        mean, higher = metric["mean"], metric["better"] == "higher"
+        mean, higher = facts.metrics[name].mean, facts.metrics[name].better == "higher"
         if mean is None or (mean < threshold if higher else mean > threshold):
             shown = "undefined for every scene" if mean is None else f"{mean:.6g}"
             failed.append(f"{name} is {shown}, required: {'at least' if higher else 'at most'} {threshold:g}")

@@ -138,14 +138,14 @@ def run(
         for planned in pipelines.plan(tables, context):
             typer.echo(f"{planned.status:8} {planned.stage:12} {planned.because}")
         return
+    from iodine_kit.artifacts.evaluations import evaluation_facts
     from iodine_kit.stages.report import PAGE
 
     chain = pipelines.run(tables, context)
-    metrics = chain["evaluation"].facts
-    show_metrics(metrics)
+    show_metrics(evaluation_facts(chain["evaluation"]))
     facts: dict[str, Any] = {
         "artifacts": {role: str(artifact.path) for role, artifact in chain.items()},
-        "metrics": metrics["metrics"],
+        "metrics": chain["evaluation"].facts["metrics"],
         "page": hand_over(chain["report"].path / PAGE, output),
     }
     emit(chain["report"], as_json, **facts)

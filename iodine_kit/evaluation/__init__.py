@@ -1,3 +1,7 @@
-"""The parts of the evaluation stage: `config` says what is wanted, `pairing` brings predictions and truth together,
-`resolution` to one size, `scoring` scores them, `summary` makes figures of the scores, `tables` and `files` write them.
+"""Scores of predicted masks, and what they mean: a library of arrays and readers without artifacts.
+
+``scoring`` scores masks scene by scene, at the size that ``resolution`` gives them; ``summary`` makes means with
+intervals of the scores (``bootstrap``), by group; ``comparison`` compares models on the same scenes (``permutation``);
+``facts`` are the typed results, and ``tables`` and ``comparison_tables`` show them. ``probing`` measures what latents
+reveal about objects.
 """

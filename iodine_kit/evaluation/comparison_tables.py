@@ -1,96 +1,86 @@
-"""The tables of a comparison, made of its facts."""
+"""The tables of a comparison, built once from its facts: the terminal, files and pages show the same ones."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from iodine_kit.evaluation.tables import interval_of, title_of
-from iodine_kit.formatting import estimated
-from iodine_kit.tables import Cell, Table, shown
-
-Facts = Mapping[str, Any]
+from iodine_kit.evaluation.facts import ComparisonFacts, Difference, ModelFacts, PairFacts
+from iodine_kit.evaluation.tables import interval_head, title_of
+from iodine_kit.formatting import estimated, number
+from iodine_kit.tables import Cell, Table
 
 
-def model_table(facts: Facts) -> Table:
+def model_table(facts: ComparisonFacts) -> Table:
     """A row per metric, a column per model: mean ± deviation over seeds, and the interval over scenes."""
-    models = facts["models"]
-    heads = ("metric", *(f"{model['name']}{_seeds(model)}" for model in models))
-    rows = [
-        (title_of(metric), *(_figure(model["metrics"][name]) for model in models))
-        for name, metric in facts["metrics"].items()
-    ]
-    height, width = facts["resolution"]
-    caption = f"{facts['dataset']} {facts['split']}, {facts['scenes']} scenes at {height}×{width}"
+    heads = ("metric", *(f"{model.name}{_seeds(model)}" for model in facts.models))
+    rows = []
+    for name, metric in facts.metrics.items():
+        means = (model.metrics[name] for model in facts.models)
+        rows.append((title_of(metric), *(estimated(one.mean, one.interval, one.sd) for one in means)))
+    height, width = facts.resolution
+    caption = f"{facts.dataset} {facts.split}, {facts.scenes} scenes at {height}×{width}"
     return Table(heads, rows, caption, _notes(facts))
 
 
-def pair_tables(facts: Facts) -> list[Table]:
-    """How every other model differs from the first."""
-    level = facts["bootstrap"]["level"]
-    heads = ("metric", "difference", f"{100 * level:g} % interval", "p", "better", "worse", "equal", "n")
-    tables = []
-    for pair in facts["pairs"]:
-        rows = []
-        for name, metric in facts["metrics"].items():
-            one = pair["metrics"][name]
-            counts = (one["better"], one["worse"], one["equal"], one["n"])
-            rows.append((title_of(metric), one["difference"], interval_of(one), p_of(one, facts), *counts))
-        tables.append(Table(heads, rows, f"{pair['b']} minus {pair['a']}, on the same scenes"))
-    return tables
+def pair_tables(facts: ComparisonFacts) -> list[Table]:
+    """How every other model differs from the first, a table for each."""
+    heads = ("metric", "difference", interval_head(facts.bootstrap.level), "p", "better", "worse", "equal", "n")
+    return [
+        Table(
+            heads,
+            [(title_of(metric), *_cells(pair.metrics[name], facts)) for name, metric in facts.metrics.items()],
+            f"{pair.b} minus {pair.a}, on the same scenes",
+        )
+        for pair in facts.pairs
+    ]
 
 
-def p_of(figures: Facts, facts: Facts) -> Cell:
-    """The p of a test; at its floor, below which so many flips of signs cannot see, it is a bound."""
-    p, floor = figures["p"], 1 / (facts["test"]["flips"] + 1)
-    return f"≤ {shown(p)}" if p is not None and p <= floor * (1 + 1e-9) else p
+def p_of(one: Difference, facts: ComparisonFacts) -> Cell:
+    """The p-value of a difference; the smallest that so many flips of signs can give is an upper bound."""
+    at_floor = one.p is not None and one.p <= facts.test.smallest * (1 + 1e-9)
+    return f"≤ {number(one.p)}" if one.p is not None and at_floor else one.p
 
 
-def long_table(facts: Facts) -> Table:
-    """One row per model and metric, with its difference from the first model, in full: for programs."""
+def long_table(facts: ComparisonFacts) -> Table:
+    """One row per model and metric, with its difference from the first model, for programs."""
     heads = ("model", "seeds", "metric", "title", "unit", "better side", "mean", "sd over seeds", "interval", "n",
              "compared with", "difference", "difference interval", "p", "better", "worse", "equal",
              "paired n")  # fmt: skip
-    pairs = {pair["b"]: pair for pair in facts["pairs"]}
+    pairs = {pair.b: pair for pair in facts.pairs}
     rows: list[tuple[Cell, ...]] = []
-    for model in facts["models"]:
-        for name, metric in facts["metrics"].items():
-            one = model["metrics"][name]
-            told = (model["name"], len(model["seeds"]), name, metric["title"], metric["unit"], metric["better"])
-            pair = pairs.get(model["name"])
-            rows.append((*told, one["mean"], one["sd"], interval_of(one), one["n"], *_pair(pair, name)))
+    for model in facts.models:
+        for name, metric in facts.metrics.items():
+            one = model.metrics[name]
+            described = (model.name, len(model.seeds), name, metric.title, metric.unit, metric.better)
+            rows.append((*described, one.mean, one.sd, one.interval, one.n, *_paired(pairs.get(model.name), name)))
     return Table(heads, rows)
 
 
-def _pair(pair: Facts | None, name: str) -> tuple[Cell, ...]:
+def _cells(one: Difference, facts: ComparisonFacts) -> tuple[Cell, ...]:
+    return one.difference, one.interval, p_of(one, facts), one.better, one.worse, one.equal, one.n
+
+
+def _paired(pair: PairFacts | None, name: str) -> tuple[Cell, ...]:
     if pair is None:
         return (None,) * 8
-    one = pair["metrics"][name]
-    counts = (one["better"], one["worse"], one["equal"], one["n"])
-    return (pair["a"], one["difference"], interval_of(one), one["p"], *counts)
+    one = pair.metrics[name]
+    return pair.a, one.difference, one.interval, one.p, one.better, one.worse, one.equal, one.n
 
 
-def _figure(figures: Facts) -> str:
-    return estimated(figures["mean"], figures["interval"], figures["sd"])
+def _seeds(model: ModelFacts) -> str:
+    return f" ({len(model.seeds)} seeds)" if len(model.seeds) > 1 else ""
 
 
-def _seeds(model: Facts) -> str:
-    count = len(model["seeds"])
-    return f" ({count} seeds)" if count > 1 else ""
-
-
-def _notes(facts: Facts) -> list[str]:
-    notes = [f"{m['title']}: {m['convention']}" for m in facts["metrics"].values()]
-    notes += [f"{name}: left out, {reason}" for name, reason in facts["left_out"].items()]
-    drawn = facts["bootstrap"]
-    if any(len(model["seeds"]) > 1 for model in facts["models"]):
+def _notes(facts: ComparisonFacts) -> list[str]:
+    notes = [f"{metric.title}: {metric.convention}" for metric in facts.metrics.values()]
+    notes += [f"{name}: omitted, {reason}" for name, reason in facts.left_out.items()]
+    drawn = facts.bootstrap
+    if any(len(model.seeds) > 1 for model in facts.models):
         notes.append("±: standard deviation over seeds of training; the interval is over scenes and not over seeds")
-    if drawn["resamples"]:
-        notes.append(f"Intervals: {drawn['method']}; {drawn['resamples']:,} resamples, seed {drawn['seed']}")
-    if facts["pairs"]:
+    if drawn.resamples:
+        notes.append(f"Intervals: {drawn.method}; {drawn.resamples:,} resamples, seed {drawn.seed}")
+    if facts.pairs:
         notes.append(
-            "A mean is over the scenes that have a score in that run, a difference over those that have one in both; n "
-            "tells how many, and under the convention 'deepmind' the prediction decides which"
+            "A mean is over the scenes with a score in that run, a difference over those with a score in both; n is "
+            "their number, and under the convention 'deepmind' it depends on the prediction"
         )
-        notes.append(f"p: {facts['test']['method']}, not corrected for the number of comparisons")
+        notes.append(f"p: {facts.test.method}, not corrected for the number of comparisons")
     return notes

@@ -1,8 +1,8 @@
 """Is one model better than another on the same scenes? The sign-flip test of paired differences (Fisher 1935).
 
-If the two were exchangeable, every scene's difference could as well have had the other sign. The test asks how often a
-mean as far from zero comes about so. Unlike Wilcoxon's it tests the mean, which is what is reported, and scenes on
-which both are equal (many, where a score has a ceiling) need no rule of their own.
+If the two models were exchangeable, every scene's difference could as well have the other sign. The test counts how
+often random signs give a mean as far from zero as the observed one. Unlike Wilcoxon's test it tests the mean, which is
+what is reported, and scenes on which both are equal (many, where a score has a maximum) need no special rule.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from iodine_kit.records import Floats64
 METHOD = "two-sided sign-flip permutation test of the mean paired difference"
 _BATCH_BYTES = 32 << 20
 _CLOSE = 1e-12
-"""Sums that are equal but for their rounding count as equal."""
+"""Sums that differ by rounding only count as equal."""
 
 
 def sign_flip_p(differences_NC: Floats64, *, resamples: int, seed: int) -> Floats64:
     """Two-sided p-values of the hypothesis that differences are symmetric around 0, by column, ``float64[C]``.
 
-    NaN is a scene without a difference. Where all flips of the scenes at hand are no more than ``resamples``, each is
-    looked at and p is exact; else so many are drawn, the same for all columns, and p counts the one observed among
-    them: it is never 0. NaN for a column without a scene.
+    NaN is a scene without a difference. If there are no more than ``resamples`` ways to flip the signs, all are tried
+    and p is exact. Otherwise ``resamples`` of them are drawn, the same for all columns, and p counts the observed signs
+    among them, so it is never 0. NaN for a column without scenes.
     """
     filled = np.nan_to_num(differences_NC, nan=0.0)
     scenes = len(filled)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -60,18 +59,18 @@ class Resolution:
             return f"none: masks are compared as they are predicted and prepared, at {_by(self.size)} pixels"
         return f"masks are compared at {_by(self.size)} pixels: {self._predicted()}; {self._true()}; {self._others()}"
 
-    def predicted(self, prediction: PredictionBatch, path: Path) -> PredictionBatch:
+    def predicted(self, prediction: PredictionBatch, place: str) -> PredictionBatch:
         """The hard masks at the size of comparison; fields that cannot be had at it are left out.
 
         Raises:
-            SchemaError: if a soft mask is not a number somewhere; ``path`` names the file.
+            SchemaError: if a soft mask is not a number somewhere; ``place`` names the predictions.
         """
         if self.model == self.size:
             return PredictionBatch(prediction.keys, prediction.mask, step_mask=prediction.step_mask)
         if prediction.soft_mask is None or not self.soft:
             mask = nearest(prediction.mask, self.size)
         else:
-            _check_finite(prediction, path)
+            _check_finite(prediction, place)
             mask = self._hardened(prediction.soft_mask)
         steps = None if prediction.step_mask is None else nearest(prediction.step_mask, self.size)
         return PredictionBatch(prediction.keys, mask, step_mask=steps)
@@ -120,13 +119,13 @@ class Resolution:
         return f"masks of single steps by nearest neighbour; reconstructions stay at {_by(self.model)}"
 
 
-def _check_finite(prediction: PredictionBatch, path: Path) -> None:
+def _check_finite(prediction: PredictionBatch, place: str) -> None:
     assert prediction.soft_mask is not None
     bad = ~np.isfinite(prediction.soft_mask).all((1, 2, 3))
     if bad.any():
         key = prediction.keys[int(bad.argmax())]
         raise SchemaError(
-            f"{path}: the soft masks of scene '{key}' hold values that are not numbers, and cannot be resized: "
+            f"{place}: the soft masks of scene '{key}' hold values that are not numbers, and cannot be resized: "
             "write the file anew, or evaluate at the model's resolution"
         )
 

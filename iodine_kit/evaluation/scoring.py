@@ -1,45 +1,120 @@
-"""From pairs of predicted and true masks to scores per scene and a row per object."""
+"""From true and predicted masks to scores per scene and a row per object."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from iodine_kit.artifacts.pairs import Pairs, batch_size
 from iodine_kit.errors import SchemaError
-from iodine_kit.evaluation.config import Metrics
 from iodine_kit.evaluation.resolution import Resolution
 from iodine_kit.formats import Reader
-from iodine_kit.metrics import Comparison, MetricOptions, MetricPlugin, Scores
+from iodine_kit.metrics import METRICS, Comparison, MetricOptions, MetricPlugin, Scores
 from iodine_kit.progress import Advance
 from iodine_kit.records import Array, Floats64, PredictionBatch, SceneBatch
 
-OBJECT_COLUMNS = ("scene", "entity", "pixels", "slot", "iou", "best_iou")
+ALL = "all"
+FIRST = "ari"
+Metrics = dict[str, MetricPlugin]
+Batches = Iterable[tuple[SceneBatch, PredictionBatch]]
+"""True scenes beside their predictions."""
+
+
+def score_masks(
+    truth: Array,
+    predicted: Array,
+    metrics: Sequence[str] = (FIRST,),
+    *,
+    background: Sequence[int] = (0,),
+    options: MetricOptions | None = None,
+    image: Array | None = None,
+    fields: Mapping[str, Array] | None = None,
+    device: str = "cpu",
+) -> dict[str, Scores]:
+    """Score predicted masks that are at hand as arrays.
+
+    Args:
+        truth: integers ``[B, H, W]``: the entity that owns each pixel, 0…255.
+        predicted: integers ``[B, H, W]``: the slot that owns each pixel, 0…255.
+        metrics: plug-in names.
+        background: ids of ``truth`` that are background.
+        options: choices that metrics leave open.
+        image: ``uint8[B, H, W, 3]``; only metrics of images need it.
+        fields: more fields of :class:`iodine_kit.records.PredictionBatch` by name, for metrics that need them.
+        device: where images are filtered for SSIM.
+
+    Returns:
+        By metric: ``float64[B]``, NaN where it is undefined, and which scores a convention decided.
+
+    Raises:
+        ValueError: if an array does not fit, or a metric needs one that was not given; the message names it.
+        UnknownNameError: for an unknown metric.
+    """
+    plugins, given = {name: METRICS.load(name) for name in metrics}, dict(fields or {})
+    for name, plugin in plugins.items():
+        if plugin.NEEDS is not None and plugin.NEEDS not in given:
+            raise ValueError(f"metrics: '{name}' needs fields['{plugin.NEEDS}'], which was not given")
+        if plugin.NEEDS == "reconstruction" and image is None:
+            raise ValueError(f"metrics: '{name}' needs image, which was not given")
+    keys = tuple(map(str, range(len(truth))))
+    picture = np.empty((len(truth), 0, 0, 3), np.uint8) if image is None else image
+    try:
+        scenes, prediction = SceneBatch(keys, picture, truth), PredictionBatch(keys, predicted, **given)
+        comparison = Comparison(scenes, prediction, background, options, device)
+        return {name: _finite(plugin.score(comparison)) for name, plugin in plugins.items()}
+    except ValueError as error:
+        message = str(error).replace("truth.mask", "truth").replace("truth.image", "image")
+        raise ValueError(message.replace("prediction.mask", "predicted").replace("prediction.", "fields.")) from None
+
+
+def choose_metrics(names: Iterable[str], stored: set[str], place: str) -> Metrics:
+    """Load the named metrics; ``all`` stands for those that can be scored from the ``stored`` fields.
+
+    Args:
+        place: the predictions, for messages.
+
+    Raises:
+        SchemaError: if a named metric needs a field that was not stored.
+        UnknownNameError: for an unknown metric.
+    """
+    chosen: Metrics = {}
+    for name in names:
+        if name == ALL:
+            chosen |= {other: metric for other, metric in _scorable(stored).items() if other not in chosen}
+            continue
+        metric = METRICS.load(name)
+        if metric.NEEDS is not None and metric.NEEDS not in stored:
+            raise SchemaError(
+                f"{place}: metric '{name}' needs '{metric.NEEDS}', which was not stored: rerun inference with "
+                f"'{_stored_as(metric.NEEDS)}' in infer.store, import it too, or omit the metric"
+            )
+        chosen[name] = metric
+    return chosen
 
 
 @dataclass(frozen=True)
 class Truth:
-    """Where true masks come from: ``scenes`` in the order of the predictions, and what is background in them."""
+    """True masks from another preparation: ``scenes`` in the predictions' order, and which ids are background."""
 
     scenes: Reader
     background: tuple[int, ...]
 
 
-@dataclass
-class Scored:
-    """Everything that was found out, scene by scene; its size does not depend on that of the images.
+@dataclass(frozen=True, eq=False)
+class SceneScores:
+    """Scores of N scenes; its size does not depend on that of the images.
 
     Attributes:
-        keys: of the N scenes.
-        objects, foreground: visible objects, and their pixels together, ``int64[N]``.
+        keys: of the scenes.
+        objects, foreground: visible objects, and the number of their pixels, ``int64[N]``.
         values: scores by metric, ``float64[N]``; NaN is undefined.
         degenerate: by metric, ``bool[N]``, where a convention decided.
         steps: scores after every decode of the metrics that are scored by step, ``float64[N, T+1]``.
-        table: columns of :data:`OBJECT_COLUMNS`, a row per visible object; ``scene`` is the number of its scene.
+        table: a row per visible object, by column: ``scene`` (its number), ``entity``, ``pixels``, ``slot`` (−1 for
+            none), ``iou`` with that slot, and ``best_iou`` with any.
     """
 
     keys: list[str]
@@ -51,103 +126,136 @@ class Scored:
     table: dict[str, Array]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Scorer:
     """Scores batch after batch.
 
     Attributes:
-        metrics: those that need masks alone are scored at the evaluation's resolution, all others at the model's.
-        resolution: how masks come to the first.
-        truth: of another preparation; ``None`` takes the one that the predictions were made for.
+        metrics: those that need masks alone are scored at the resolution of comparison, the others at the model's.
+        options: choices that metrics leave open.
+        resolution: how masks are resized for comparison.
+        background: ids of the batches' true masks that are background.
+        truth: another preparation of the scenes; ``None`` takes the true masks of the batches.
         device: where images are filtered.
     """
 
     metrics: Metrics
-    rules: MetricOptions
+    options: MetricOptions
     resolution: Resolution
+    background: Sequence[int]
     truth: Truth | None = None
     device: str = "cpu"
-    _columns: dict[tuple[str, ...], list[Array]] = field(default_factory=lambda: defaultdict(list))
-    _keys: list[str] = field(default_factory=list)
 
-    def run(self, pairs: Pairs, advance: Advance) -> Scored:
-        """Score all pairs; memory for pixels is that of one batch."""
+    @property
+    def fields(self) -> set[str]:
+        """Fields of the predictions that are read, beside the masks."""
         fields = self.resolution.needs | {metric.NEEDS for metric in self.metrics.values() if metric.NEEDS}
-        if any(metric.BY_STEP for metric in self.metrics.values()):
-            fields.add("step_mask")
+        return fields | ({"step_mask"} if any(metric.BY_STEP for metric in self.metrics.values()) else set())
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of the largest mask of a scene."""
         sizes = (self.resolution.model, self.resolution.size, self.resolution.truth)
-        for own, prediction in pairs.batches(batch_size(max(height * width for height, width in sizes)), fields):
-            self._score(pairs, own, prediction)
+        return max(height * width for height, width in sizes)
+
+    def score(self, batches: Batches, place: str, advance: Advance) -> SceneScores:
+        """Score all batches; memory for pixels is that of one batch.
+
+        Args:
+            place: the predictions, for messages.
+            advance: called with the number of scenes after every batch.
+
+        Raises:
+            SchemaError: if a field that a metric needs is not finite somewhere.
+        """
+        columns: dict[tuple[str, ...], list[Array]] = defaultdict(list)
+        keys: list[str] = []
+        for own, prediction in batches:
+            as_predicted = Comparison(own, prediction, self.background, self.options, self.device)
+            of_masks = self._at_resolution(as_predicted, len(keys), place)
+            _refuse_not_finite({metric.NEEDS for metric in self.metrics.values() if metric.NEEDS}, prediction, place)
+            found = _described(of_masks, len(keys))
+            for name, metric in self.metrics.items():
+                found |= _scored(name, metric, of_masks if metric.NEEDS is None else as_predicted)
+            for names, column in found.items():
+                columns[names].append(column)
+            keys += own.keys
             advance(len(own))
-        return self._scored()
+        return _gathered(keys, {names: np.concatenate(parts) for names, parts in columns.items()})
 
-    def _score(self, pairs: Pairs, own: SceneBatch, prediction: PredictionBatch) -> None:
-        as_predicted = Comparison(own, prediction, pairs.info.background, self.rules, self.device)
-        elsewhere = self.resolution.resizes or self.truth is not None
-        of_masks = self._at_resolution(pairs, own, prediction) if elsewhere else as_predicted
-        self._describe(of_masks)
-        self._keys += own.keys
-        _refuse_not_finite({metric.NEEDS for metric in self.metrics.values() if metric.NEEDS}, prediction, pairs)
-        for name, metric in self.metrics.items():
-            comparison = of_masks if metric.NEEDS is None else as_predicted
-            scores = metric.score(comparison)
-            self._add(np.where(np.isfinite(scores.values), scores.values, np.nan), "values", name)
-            self._add(_degenerate(scores), "degenerate", name)
-            if metric.BY_STEP and prediction.step_mask is not None:
-                self._add(_by_step(metric, comparison), "steps", name)
-
-    def _at_resolution(self, pairs: Pairs, own: SceneBatch, prediction: PredictionBatch) -> Comparison:
-        truth, background = own, pairs.info.background
+    def _at_resolution(self, as_predicted: Comparison, first: int, place: str) -> Comparison:
+        """The masks at the size of comparison; ``first`` is the number of the batch's first scene."""
+        if not self.resolution.resizes and self.truth is None:
+            return as_predicted
+        truth, background = as_predicted.truth, self.background
         if self.truth is not None:
-            first = len(self._keys)
-            truth = self.truth.scenes.batch(range(first, first + len(own)))
+            truth = self.truth.scenes.batch(range(first, first + len(truth)))
             background = self.truth.background
-        resized = self.resolution.predicted(prediction, pairs.path)
-        return Comparison(self.resolution.true(truth), resized, background, self.rules, self.device)
-
-    def _describe(self, comparison: Comparison) -> None:
-        """Objects of a batch, and what became of each."""
-        scene, row = np.nonzero(comparison.objects_BN)
-        self._add(comparison.object_counts_B, "objects")
-        self._add(np.where(comparison.objects_BN, comparison.pixels_BN, 0).sum(1), "foreground")
-        self._add(scene + len(self._keys), "table", "scene")
-        self._add(row - 1, "table", "entity")
-        self._add(comparison.pixels_BN[scene, row], "table", "pixels")
-        self._add(comparison.match_BN[scene, row], "table", "slot")
-        self._add(comparison.matched_iou_BN[scene, row], "table", "iou")
-        self._add(comparison.best_iou_BN[scene, row], "table", "best_iou")
-
-    def _add(self, column: Array, *names: str) -> None:
-        self._columns[names].append(column)
-
-    def _scored(self) -> Scored:
-        columns = {names: np.concatenate(parts) for names, parts in self._columns.items()}
-
-        def group(name: str) -> dict[str, Array]:
-            return {names[1]: column for names, column in columns.items() if names[0] == name}
-
-        return Scored(
-            self._keys, columns[("objects",)], columns[("foreground",)],
-            group("values"), group("degenerate"), group("steps"), group("table"),
-        )  # fmt: skip
+        resized = self.resolution.predicted(as_predicted.prediction, place)
+        return Comparison(self.resolution.true(truth), resized, background, self.options, self.device)
 
 
-def _refuse_not_finite(fields: Collection[str], prediction: PredictionBatch, pairs: Pairs) -> None:
-    """A model that broke on some scenes must not be scored on the others as if those were none."""
+def _described(comparison: Comparison, first: int) -> dict[tuple[str, ...], Array]:
+    """Objects of a batch, and a row for each; ``first`` is the number of its first scene."""
+    scene, row = np.nonzero(comparison.objects_BN)
+    return {
+        ("objects",): comparison.object_counts_B,
+        ("foreground",): np.where(comparison.objects_BN, comparison.pixels_BN, 0).sum(1),
+        ("table", "scene"): scene + first,
+        ("table", "entity"): row - 1,
+        ("table", "pixels"): comparison.pixels_BN[scene, row],
+        ("table", "slot"): comparison.match_BN[scene, row],
+        ("table", "iou"): comparison.matched_iou_BN[scene, row],
+        ("table", "best_iou"): comparison.best_iou_BN[scene, row],
+    }
+
+
+def _scored(name: str, metric: MetricPlugin, comparison: Comparison) -> dict[tuple[str, ...], Array]:
+    scores = _finite(metric.score(comparison))
+    undecided = np.zeros(len(scores.values), np.bool_)
+    columns: dict[tuple[str, ...], Array] = {
+        ("values", name): scores.values,
+        ("degenerate", name): undecided if scores.degenerate is None else scores.degenerate,
+    }
+    if metric.BY_STEP and comparison.prediction.step_mask is not None:
+        columns["steps", name] = np.stack([metric.score(step).values for step in comparison.steps()], 1)
+    return columns
+
+
+def _gathered(keys: list[str], columns: Mapping[tuple[str, ...], Array]) -> SceneScores:
+    def group(name: str) -> dict[str, Array]:
+        return {names[1]: column for names, column in columns.items() if names[0] == name}
+
+    return SceneScores(
+        keys, columns[("objects",)], columns[("foreground",)],
+        group("values"), group("degenerate"), group("steps"), group("table"),
+    )  # fmt: skip
+
+
+def _finite(scores: Scores) -> Scores:
+    """Scores that are not finite are undefined."""
+    return Scores(np.where(np.isfinite(scores.values), scores.values, np.nan), scores.degenerate)
+
+
+def _refuse_not_finite(fields: Collection[str], prediction: PredictionBatch, place: str) -> None:
+    """A model that failed on some scenes must not be scored on the others alone."""
     for name in sorted(fields):
         values = getattr(prediction, name)
         if not np.isfinite(values).all():
             bad = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(1))[0]
             raise SchemaError(
-                f"{pairs.path}: '{name}' of scene '{prediction.keys[bad]}' is not finite: infer anew, or leave out the "
-                "metrics that need it"
+                f"{place}: '{name}' of scene '{prediction.keys[bad]}' contains NaN or infinity: rerun inference, or "
+                "omit the metrics that need it"
             )
 
 
-def _degenerate(scores: Scores) -> NDArray[np.bool_]:
-    return np.zeros(len(scores.values), np.bool_) if scores.degenerate is None else scores.degenerate
+def _scorable(stored: set[str]) -> Metrics:
+    """Metrics of masks before the others, foreground ARI before all."""
+    plugins = {name: METRICS.load(name) for name in METRICS.names()}
+    plugins = {name: metric for name, metric in plugins.items() if metric.NEEDS is None or metric.NEEDS in stored}
+    return dict(sorted(plugins.items(), key=lambda one: (one[0] != FIRST, one[1].NEEDS or "", one[0])))
 
 
-def _by_step(metric: MetricPlugin, comparison: Comparison) -> Floats64:
-    """Scores after every decode, ``float64[B, T+1]``."""
-    return np.stack([metric.score(step).values for step in comparison.steps()], 1)
+def _stored_as(field: str) -> str:
+    """The name by which ``infer.store`` selects a field of the predictions."""
+    return {"nll": "elbo", "kl": "elbo", "latent_loc": "latents", "latent_scale": "latents"}.get(field, field)

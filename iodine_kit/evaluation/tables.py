@@ -1,92 +1,169 @@
-"""The tables of an evaluation's summary, made of its facts."""
+"""The tables of an evaluation, built once from its facts: the terminal, files and pages show the same ones."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
 
-from iodine_kit.tables import Cell, Interval, Table
+from iodine_kit.evaluation.facts import (
+    Better,
+    Ends,
+    EvaluationFacts,
+    GroupMean,
+    MetricDescription,
+    ObjectFacts,
+    SceneGroup,
+    SceneGroups,
+)
+from iodine_kit.formatting import DASH, estimated
+from iodine_kit.metrics import RECOVERY_IOU
+from iodine_kit.tables import Cell, Table
 
-Facts = Mapping[str, Any]
-_GROUPS = {"objects": "number of visible objects", "size": "median object size"}
+_OBJECTS, _SIZE = "number of visible objects", "median object size"
 
 
-def title_of(metric: Facts) -> str:
+class Metric(Protocol):
+    """What a table shows of a metric; means that are undefined are ``None`` or NaN."""
+
+    @property
+    def title(self) -> str: ...
+    @property
+    def unit(self) -> str: ...
+    @property
+    def better(self) -> Better: ...
+    @property
+    def mean(self) -> float | None: ...
+    @property
+    def interval(self) -> Ends | None: ...
+    @property
+    def std(self) -> float | None: ...
+    @property
+    def median(self) -> float | None: ...
+    @property
+    def n(self) -> int: ...
+    @property
+    def undefined(self) -> int: ...
+    @property
+    def degenerate(self) -> int: ...
+
+
+def title_of(metric: Metric | MetricDescription) -> str:
     """A metric's title, its unit if it has one, and an arrow to the better side."""
-    unit = f" ({metric['unit']})" if metric["unit"] else ""
-    return f"{metric['title']}{unit} {'↑' if metric['better'] == 'higher' else '↓'}"
+    unit = f" ({metric.unit})" if metric.unit else ""
+    return f"{metric.title}{unit} {'↑' if metric.better == 'higher' else '↓'}"
 
 
-def headline(facts: Facts) -> str:
+def interval_head(level: float) -> str:
+    """Head of a column of intervals: ``"95 % interval"``."""
+    return f"{100 * level:g} % interval"
+
+
+def headline(facts: EvaluationFacts) -> str:
     """What was evaluated, and how, in one line."""
-    height, width = facts["resolution"]
-    slots = "" if facts["slots"] is None else f", K={facts['slots']}"
-    chosen = f", lowest loss of {facts['restarts']}" if facts["restarts"] > 1 else ""
-    where = f"{facts['dataset']} {facts['split']}, {facts['scenes']} scenes at {height}×{width}"
-    steps = "" if facts["steps"] is None else f", T={facts['steps']}"
-    model = f"{facts['model']}: " if facts["model"] else ""
+    height, width = facts.resolution
+    slots = "" if facts.slots is None else f", K={facts.slots}"
+    chosen = f", lowest loss of {facts.restarts}" if facts.restarts > 1 else ""
+    steps = "" if facts.steps is None else f", T={facts.steps}"
+    model = f"{facts.model}: " if facts.model else ""
+    where = f"{facts.dataset} {facts.split}, {facts.scenes} scenes at {height}×{width}"
     return f"{model}{where}{slots}{steps}{chosen}"
 
 
-def metric_table(facts: Facts) -> Table:
-    """All metrics with intervals, and how many scenes have no score or one by convention."""
-    level = facts["bootstrap"]["level"]
-    heads = ("metric", "mean", f"{100 * level:g} % interval", "sd", "median", "n", "undefined", "degenerate")
-    rows = [
-        (title_of(m), m["mean"], interval_of(m), m["std"], m["median"], m["n"], m["undefined"], m["degenerate"])
-        for m in facts["metrics"].values()
+def summary_tables(facts: EvaluationFacts) -> list[Table]:
+    """All tables of an evaluation: metrics with their conventions, groups of scenes, objects by size."""
+    metrics = metric_table(facts.metrics, facts.bootstrap.level, headline(facts), _notes(facts))
+    return [metrics, *group_tables(facts.metrics, facts.groups, facts.objects, facts.bootstrap.level)]
+
+
+def metric_table(
+    metrics: Mapping[str, Metric],
+    level: float,
+    caption: str = "",
+    notes: Sequence[str] = (),
+    published: Mapping[str, str] | None = None,
+) -> Table:
+    """Means with intervals, and how many scenes have no score or one that a convention decided.
+
+    Args:
+        level: of the intervals, in (0, 1).
+        published: the literature's value by metric name; without any, the table has no column for it.
+    """
+    heads = ["metric", "mean", interval_head(level), "sd", "median", "n", "undefined", "degenerate"]
+    rows: list[Sequence[Cell]] = [
+        (title_of(m), m.mean, m.interval, m.std, m.median, m.n, m.undefined, m.degenerate) for m in metrics.values()
     ]
-    notes = [f"{m['title']}: {m['convention']}" for m in facts["metrics"].values()]
-    return Table(heads, rows, headline(facts), [*notes, *_conditions(facts)])
+    if published and any(published.values()):
+        heads.append("published")
+        rows = [(*row, published.get(name) or DASH) for name, row in zip(metrics, rows, strict=True)]
+    return Table(heads, rows, caption, notes)
 
 
-def group_tables(facts: Facts) -> list[Table]:
-    """Metrics by number and by size of objects, and what became of objects by their size."""
-    tables = [_group_table(facts, name, groups) for name, groups in facts["groups"].items() if groups]
-    objects = facts["objects"]["by_size"]
-    if objects:
-        rows = [(g["label"], g["n"], g["iou"]["mean"], interval_of(g["iou"]), g["recovered"]) for g in objects]
-        interval = f"{100 * facts['bootstrap']['level']:g} % interval"
-        heads = ("object size", "n", "IoU of matched slot", interval, "IoU ≥ 0.5")
+def empty_columns(metrics: Iterable[Metric]) -> list[str]:
+    """Which of the columns "undefined" and "degenerate" hold only zeros."""
+    metrics = list(metrics)
+    counts = {"undefined": [one.undefined for one in metrics], "degenerate": [one.degenerate for one in metrics]}
+    return [head for head, scenes in counts.items() if not any(scenes)]
+
+
+def group_tables(
+    metrics: Mapping[str, Metric | MetricDescription], groups: SceneGroups, objects: ObjectFacts, level: float
+) -> list[Table]:
+    """Metrics by number and by size of objects, and objects by their size; no table where all are alike.
+
+    Args:
+        metrics: those of the groups, by name.
+        level: of the intervals, in (0, 1).
+    """
+    tables = [
+        _group_table(metrics, by, members, level)
+        for by, members in ((_OBJECTS, groups.objects), (_SIZE, groups.size))
+        if members
+    ]
+    if objects.by_size:
+        rows = [
+            (group.label, group.n, group.iou.mean, group.iou.interval, group.recovered) for group in objects.by_size
+        ]
+        heads = ("object size", "n", "IoU of matched slot", interval_head(level), f"IoU ≥ {RECOVERY_IOU:g}")
         tables.append(Table(heads, rows, "Objects by size"))
     return tables
 
 
-def long_table(facts: Facts) -> Table:
-    """One row per group and metric, in full: for programs."""
+def long_table(facts: EvaluationFacts) -> Table:
+    """One row per group and metric, for programs."""
     heads = ("group", "label", "metric", "title", "unit", "better", "mean", "interval", "std", "median", "n",
              "undefined", "degenerate")  # fmt: skip
-    rows: list[tuple[Cell, ...]] = []
-    for group, label, metrics in _all_groups(facts):
-        for name, figures in metrics.items():
-            whole = facts["metrics"][name]
-            more = [figures.get(key) for key in ("std", "median", "n", "undefined", "degenerate")]
-            told = (group, label, name, whole["title"], whole["unit"], whole["better"], figures["mean"])
-            rows.append((*told, interval_of(figures), *more))
+    rows: list[tuple[Cell, ...]] = [
+        ("all", "", name, m.title, m.unit, m.better, m.mean, m.interval, m.std, m.median, m.n, m.undefined,
+         m.degenerate)
+        for name, m in facts.metrics.items()
+    ]  # fmt: skip
+    for by, label, name, group in _group_means(facts):
+        m = facts.metrics[name]
+        described = (by, label, name, m.title, m.unit, m.better)
+        rows.append((*described, group.mean, group.interval, None, None, group.n, None, None))
     return Table(heads, rows)
 
 
-def _all_groups(facts: Facts) -> Iterator[tuple[str, str, Facts]]:
-    yield "all", "", facts["metrics"]
-    for name, groups in facts["groups"].items():
+def _group_means(facts: EvaluationFacts) -> Iterator[tuple[str, str, str, GroupMean]]:
+    for by, groups in (("objects", facts.groups.objects), ("size", facts.groups.size)):
         for group in groups:
-            yield name, group["label"], group["metrics"]
+            for name, mean in group.metrics.items():
+                yield by, group.label, name, mean
 
 
-def _group_table(facts: Facts, name: str, groups: list[Facts]) -> Table:
-    """A column per group, so that many metrics still fit on a page."""
-    rows: list[tuple[Cell, ...]] = [("scenes", *(group["n"] for group in groups))]
-    for metric, told in facts["metrics"].items():
-        rows.append((title_of(told), *(group["metrics"][metric]["mean"] for group in groups)))
-    return Table((_GROUPS[name], *(group["label"] for group in groups)), rows, f"Means by {_GROUPS[name]}")
+def _group_table(
+    metrics: Mapping[str, Metric | MetricDescription], by: str, groups: Sequence[SceneGroup], level: float
+) -> Table:
+    """A row per metric and a column per group, so that many metrics still fit on a page."""
+    rows: list[tuple[Cell, ...]] = [("scenes", *(group.n for group in groups))]
+    for name, metric in metrics.items():
+        means = [group.metrics.get(name) for group in groups]
+        rows.append((title_of(metric), *(estimated(one.mean, one.interval) if one else DASH for one in means)))
+    return Table((by, *(group.label for group in groups)), rows, f"Means by {by}, with {interval_head(level)}s")
 
 
-def interval_of(figures: Facts) -> Interval | None:
-    """Both ends of a figure's interval, if it has one."""
-    return None if figures["interval"] is None else (figures["interval"][0], figures["interval"][1])
-
-
-def _conditions(facts: Facts) -> list[str]:
-    drawn = facts["bootstrap"]
-    spread = f"Intervals: {drawn['method']}; {drawn['resamples']:,} resamples, seed {drawn['seed']}"
-    return [f"Resizing: {facts['resize']}", *([spread] if drawn["resamples"] else [])]
+def _notes(facts: EvaluationFacts) -> list[str]:
+    drawn = facts.bootstrap
+    conventions = [f"{metric.title}: {metric.convention}" for metric in facts.metrics.values()]
+    resampling = f"Intervals: {drawn.method}; {drawn.resamples:,} resamples, seed {drawn.seed}"
+    return [*conventions, f"Resizing: {facts.resize}", *([resampling] if drawn.resamples else [])]

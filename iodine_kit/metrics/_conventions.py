@@ -20,6 +20,8 @@ MATCHED = (
     "pixel is none."
 )
 UNDEFINED = "A scene without objects is undefined and left out."
+RECOVERY_IOU = 0.5
+"""IoU with its slot at which an object counts as recovered."""
 DETECTION = "A slot is a detection unless it has no pixel or more than half of its pixels are true background."
 
 Convention = Literal["deepmind", "emorl", "ones", "exclude"]

@@ -7,23 +7,21 @@ from typing import Literal
 import numpy as np
 
 from iodine_kit.metrics import Comparison, Scores
-from iodine_kit.metrics._conventions import HARD, MATCHED, OBJECT, UNDEFINED, weighted_mean
+from iodine_kit.metrics._conventions import HARD, MATCHED, OBJECT, RECOVERY_IOU, UNDEFINED, weighted_mean
 
 VERSION = 1
-THRESHOLD = 0.5
-"""IoU with its slot from which on an object counts as recovered."""
 TITLE = "Recovery"
 NEEDS = None
 UNIT = ""
 BETTER: Literal["higher", "lower"] = "higher"
 BY_STEP = True
 CONVENTION = (
-    f"Share of the scene's objects whose matched slot has an intersection over union of at least {THRESHOLD} with "
+    f"Share of the scene's objects whose matched slot has an intersection over union of at least {RECOVERY_IOU} with "
     f"them. Slots left over cost nothing. {MATCHED} {HARD} {OBJECT} {UNDEFINED}"
 )
 
 
 def score(comparison: Comparison) -> Scores:
     """Share of recovered objects of every scene, in [0, 1]; see :class:`iodine_kit.metrics.MetricPlugin`."""
-    recovered_BN = np.where(comparison.matched_iou_BN >= THRESHOLD, 1.0, 0.0)
+    recovered_BN = np.where(comparison.matched_iou_BN >= RECOVERY_IOU, 1.0, 0.0)
     return weighted_mean(recovered_BN, comparison.objects_BN)

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from iodine_kit.evaluation.facts import Better, ComparisonFacts, Ends, ObjectFacts, SceneGroups
+from iodine_kit.evaluation.probing.facts import ProbeFacts
 from iodine_kit.records import Array, Bytes, Floats
 
 
@@ -37,8 +39,8 @@ class MetricSummary:
     published: str = ""
     by_step: Sequence[float] = ()
     unit: str = ""
-    better: str = "higher"
-    interval: tuple[float, float] | None = None
+    better: Better = "higher"
+    interval: Ends | None = None
     degenerate: int = 0
     group: str = "Segmentation"
 
@@ -131,7 +133,7 @@ class ReportContext:
         model: the name of the model if the lineage has no run, else "".
         rules: (label, sentence) pairs: convention, resizing, method of the intervals.
         level: of the intervals, for example 0.95.
-        groups, objects: breakdowns by scene and by object, as in the facts of an evaluation.
+        groups, objects: metrics of groups of scenes, and objects by size, if they are known.
         worst, best: keys of the scenes with the lowest and the highest scores by the first metric.
         elbo: final ELBO of each scene in nats, ``float64[total]``, or ``None``.
         comparison: facts of a comparison with other runs, or ``None``.
@@ -162,12 +164,12 @@ class ReportContext:
     model: str = ""
     rules: Sequence[tuple[str, str]] = ()
     level: float = 0.95
-    groups: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
-    objects: Sequence[Mapping[str, Any]] = ()
+    groups: SceneGroups | None = None
+    objects: ObjectFacts | None = None
     worst: Sequence[str] = ()
     best: Sequence[str] = ()
     elbo: Array | None = None
-    comparison: Mapping[str, Any] | None = None
-    probe: Mapping[str, Any] | None = None
+    comparison: ComparisonFacts | None = None
+    probe: ProbeFacts | None = None
     traversals: Sequence[Traversal] = ()
     most_bytes: int | None = None

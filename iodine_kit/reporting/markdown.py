@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from iodine_kit.formatting import count, interval, number, setting
+from iodine_kit.formatting import count, setting
 from iodine_kit.reporting.context import LineageItem, ReportContext
-from iodine_kit.tables import md, md_code
-
-_HEADER = ("Metric", "Mean", "Interval", "sd", "Median", "n", "Undefined", "Published")
+from iodine_kit.reporting.sections.summary import metrics_table
+from iodine_kit.tables import as_markdown, md, md_code
 
 
 def render_markdown(context: ReportContext, figures: Sequence[str] = (), tables: Sequence[str] = ()) -> str:
@@ -50,26 +49,7 @@ def _facts(context: ReportContext) -> str:
 
 
 def _metrics(context: ReportContext) -> str:
-    if not context.metrics:
-        return ""
-    rows = [
-        (
-            f"{md(m.title)}{' (' + md(m.unit) + ')' if m.unit else ''} {'↑' if m.better == 'higher' else '↓'}",
-            number(m.mean),
-            interval(m.interval),
-            number(m.std),
-            number(m.median),
-            count(m.n),
-            count(m.undefined),
-            md(m.published) or "–",
-        )
-        for m in context.metrics.values()
-    ]
-    return _table([_HEADER, ("---", *["---:"] * (len(_HEADER) - 1)), *rows])
-
-
-def _table(rows: Iterable[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return as_markdown(metrics_table(context, context.metrics)).rstrip("\n") if context.metrics else ""
 
 
 def _shown(figures: Sequence[str]) -> list[str]:

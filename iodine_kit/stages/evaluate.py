@@ -1,61 +1,106 @@
-"""eval: predictions and the truth become scores per scene and object, and a summary that states its conventions."""
+"""eval: predictions and true masks become scores per scene and object, and a summary that states its conventions."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
 
 from iodine_kit.artifacts.dataset import dataset_info
-from iodine_kit.artifacts.pairs import Pairs, open_truth, paired
-from iodine_kit.config import build, split_table
+from iodine_kit.artifacts.evaluations import VERSION, require_parquet, write_scores, write_summary
+from iodine_kit.artifacts.facts import PredictionsFacts
+from iodine_kit.artifacts.pairs import Pairs, batch_size, open_truth
+from iodine_kit.config import Config, build, split_table
 from iodine_kit.errors import SchemaError
-from iodine_kit.evaluation import files
-from iodine_kit.evaluation.config import EvalConfig, EvalExecution, Metrics, check, choose
-from iodine_kit.evaluation.files import Scores, read_objects, read_scenes, read_table
+from iodine_kit.evaluation.bootstrap import Resampling
 from iodine_kit.evaluation.resolution import Resolution
-from iodine_kit.evaluation.scoring import Scorer, Truth
-from iodine_kit.evaluation.summary import summarise
+from iodine_kit.evaluation.scoring import ALL, Metrics, Scorer, Truth, choose_metrics
+from iodine_kit.evaluation.summary import Subject, summarise
+from iodine_kit.evaluation.tables import long_table, summary_tables
+from iodine_kit.metrics import METRICS, Convention, MetricOptions
 from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
 from iodine_kit.progress import Reporter
 from iodine_kit.runner import Context, Facts, Inputs, Job, Tables
-from iodine_kit.store import Artifact, Identity, Reference
+from iodine_kit.store import Artifact, Identity
 
-VERSION = 2
 TABLES = ("eval",)
 INPUTS = ("predictions", "dataset")
-__all__ = [
-    "INPUTS", "TABLES", "VERSION", "EvalConfig", "EvalExecution", "Scores", "configure", "paired", "plan",
-    "read_objects", "read_scenes", "read_table",
-]  # fmt: skip
+LARGEST = 4096
+"""Pixels in height and width at which masks can be inputs."""
+__all__ = ["INPUTS", "TABLES", "VERSION", "EvalConfig", "EvalExecution", "configure", "plan"]
 
 
-@dataclass(frozen=True)
-class Compared:
-    """What an evaluation is made from.
+class EvalConfig(Config):
+    """What to evaluate.
 
     Attributes:
-        dataset: that the predictions were made for.
-        truth: another preparation of the same scenes, from which the true masks come; ``None`` takes the data set's.
+        metrics: names of the metrics; the first one chooses the best and the worst scenes. ``all`` means every metric
+            for which the predictions have the data.
+        convention: score of a scene whose adjusted Rand index is 0/0; docs/evaluation.md explains the choices.
+        tolerance: tolerance of boundary metrics, as a share of the image diagonal.
+        resolution: resolution at which masks are compared: ``model`` (as predicted), or height and width in pixels.
+        interpolation: Pillow's filter that resizes soft masks to another resolution.
+        resamples: number of bootstrap samples; 0 means no intervals.
+        level: level of the bootstrap intervals.
+        seed: seed of the bootstrap.
+        table: format of the tables per scene and per object; ``parquet`` needs the package pyarrow (extra ``parquet``).
     """
 
-    predictions: Artifact
-    dataset: Artifact
-    truth: Artifact | None = None
+    metrics: Annotated[tuple[str, ...], Field(min_length=1)] = (ALL,)
+    convention: Convention = "exclude"
+    tolerance: Annotated[float, Field(gt=0, le=0.5)] = 0.008
+    resolution: Literal["model"] | int = "model"
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    resamples: Annotated[int, Field(ge=0, le=1_000_000)] = 2000
+    level: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    table: Literal["csv", "parquet"] = "csv"
 
-    def references(self) -> dict[str, Reference]:
-        """All of them by role."""
-        roles = {"predictions": self.predictions, "dataset": self.dataset, "truth": self.truth}
-        return {role: artifact.reference for role, artifact in roles.items() if artifact is not None}
+    @field_validator("metrics")
+    @classmethod
+    def _each_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(names))
+
+    @field_validator("resolution", mode="before")
+    @classmethod
+    def _a_size(cls, value: Any) -> Any:
+        if value == "model" or (isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= LARGEST):
+            return value
+        raise ValueError(f'write "model" or a number of pixels from 1 to {LARGEST}')
+
+    @property
+    def options(self) -> MetricOptions:
+        """The choices that metrics leave open."""
+        return MetricOptions(convention=self.convention, tolerance=self.tolerance)
+
+
+class EvalExecution(Config):
+    """How it is executed; no part of the key.
+
+    Attributes:
+        device: device that computes SSIM: ``cpu`` is fast for small images; ``auto`` uses a GPU if there is one.
+        threads: CPU threads; 0 means the default of the libraries.
+    """
+
+    device: str = "cpu"
+    threads: Annotated[int, Field(ge=0)] = 0
 
 
 def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
-    """Resolve the metrics and the resolution, and check that what they need was stored; see :class:`Compared`."""
+    """Resolve the metrics and the resolution, and check that what they need was stored.
+
+    ``inputs`` may hold ``truth``: another preparation of the same scenes, whose true masks replace those of the data
+    set for which the predictions were made.
+
+    Raises:
+        SchemaError: if a metric needs a field that was not stored, or the size of comparison is not clear.
+    """
     config, execution = configure(tables)
     predictions = inputs["predictions"]
-    compared = Compared(predictions, inputs["dataset"], inputs.get("truth"))
     stored = PredictionReader(predictions.path / PREDICTIONS).fields()
-    metrics = choose(config.metrics, stored, predictions.path)
-    resolution = _resolution(config, compared, "soft_mask" in stored)
+    metrics = choose_metrics(config.metrics, stored, str(predictions.path))
+    resolution = _resolution(config, inputs, "soft_mask" in stored)
     identity = Identity(
         kind="evaluation",
         name=predictions.manifest.identity.name,
@@ -63,26 +108,29 @@ def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
         version=VERSION,
         plugins={f"metric/{name}": metric.VERSION for name, metric in metrics.items()},
         config={"eval": {**config.model_dump(mode="json"), "metrics": list(metrics)}},
-        inputs=compared.references(),
+        inputs={role: inputs[role].reference for role in (*INPUTS, "truth") if role in inputs},
     )
-    return Job(identity, lambda out: _make(config, execution, metrics, resolution, compared, out, context.reporter))
+    return Job(identity, lambda out: _make(config, execution, metrics, resolution, inputs, out, context.reporter))
 
 
 def configure(tables: Tables) -> tuple[EvalConfig, EvalExecution]:
-    """Validate the tables, and that the metrics they name are there."""
+    """Validate the tables, and load the metrics that they name."""
     values, execution_values = split_table(tables.get("eval", {}), [EvalConfig, EvalExecution], "eval")
     config = build(EvalConfig, values, "eval")
-    check(config)
+    require_parquet(config.table, "eval.table")
+    for name in config.metrics:
+        if name != ALL:
+            METRICS.load(name)
     return config, build(EvalExecution, execution_values, "eval")
 
 
-def _resolution(config: EvalConfig, inputs: Compared, soft: bool) -> Resolution:
-    truth = inputs.truth or inputs.dataset
-    model, true = _size(inputs.dataset), _size(truth)
+def _resolution(config: EvalConfig, inputs: Inputs, soft: bool) -> Resolution:
+    truth = inputs.get("truth", inputs["dataset"])
+    model, true = _size(inputs["dataset"]), _size(truth)
     if config.resolution == "model" and true != model:
         raise SchemaError(
-            f"{inputs.predictions.path} was predicted at {model[0]}×{model[1]} pixels, and {truth.path} holds true "
-            f"masks of {true[0]}×{true[1]}: say at which size to compare, for example --set eval.resolution={true[0]}"
+            f"{inputs['predictions'].path} was predicted at {model[0]}×{model[1]} pixels, and {truth.path} holds true "
+            f"masks of {true[0]}×{true[1]}: choose the size of comparison, as with --set eval.resolution={true[0]}"
         )
     size = model if config.resolution == "model" else (config.resolution, config.resolution)
     return Resolution(model, true, size, config.interpolation, soft)
@@ -93,36 +141,38 @@ def _make(
     execution: EvalExecution,
     metrics: Metrics,
     resolution: Resolution,
-    inputs: Compared,
+    inputs: Inputs,
     out: Path,
     reporter: Reporter,
 ) -> Facts:
-    pairs, told = Pairs(inputs.predictions, inputs.dataset), inputs.predictions.facts
-    scorer = Scorer(metrics, config.rules, resolution, _truth(inputs, pairs), _device(execution))
+    pairs, predicted = Pairs(inputs["predictions"], inputs["dataset"]), PredictionsFacts.of(inputs["predictions"])
+    truth, device = _truth(inputs, pairs), _device(execution)
+    scorer = Scorer(metrics, config.options, resolution, pairs.info.background, truth, device)
     with reporter.track("eval", len(pairs)) as advance:
-        scored = scorer.run(pairs, advance)
-    facts = {
-        "dataset": pairs.info.dataset,
-        "split": told["split"],
-        "model": told.get("model", ""),
-        "scenes": len(pairs),
-        "resolution": list(resolution.size),
-        "resize": told.get("resized", "") + resolution.sentence(),
-        "slots": pairs.slots,
-        "steps": told["steps"],
-        "restarts": told["restarts"],
-        **summarise(config, metrics, resolution, scored),
-    }
-    files.write(out, facts, scored, config.table)
-    return facts
+        batches = pairs.batches(batch_size(scorer.pixels), scorer.fields)
+        scores = scorer.score(batches, str(pairs.path), advance)
+    subject = Subject(
+        dataset=pairs.info.dataset,
+        split=predicted.split,
+        model=predicted.model,
+        slots=pairs.slots,
+        steps=predicted.steps,
+        restarts=predicted.restarts,
+        resized=predicted.resized,
+    )
+    resampling = Resampling(config.resamples, config.level, config.seed)
+    facts = summarise(subject, scores, metrics, config.options, resolution, resampling)
+    write_summary(out, facts, long_table(facts), summary_tables(facts))
+    write_scores(out, scores, config.table)
+    return facts.as_json()
 
 
-def _truth(inputs: Compared, pairs: Pairs) -> Truth | None:
-    """Where true masks come from, if not from the data set that the predictions were made for."""
-    if inputs.truth is None:
+def _truth(inputs: Inputs, pairs: Pairs) -> Truth | None:
+    """Where true masks come from, if not from the data set for which the predictions were made."""
+    if "truth" not in inputs:
         return None
-    split, keys = inputs.predictions.facts["split"], pairs.predictions.keys
-    return Truth(open_truth(inputs.truth, inputs.dataset, split, keys), dataset_info(inputs.truth).background)
+    scenes = open_truth(inputs["truth"], inputs["dataset"], pairs.split, pairs.predictions.keys)
+    return Truth(scenes, dataset_info(inputs["truth"]).background)
 
 
 def _size(dataset: Artifact) -> tuple[int, int]:

@@ -8,18 +8,18 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from iodine_kit.artifacts.dataset import check_split, open_split
+from iodine_kit.artifacts.evaluations import check_version, evaluation_facts
 from iodine_kit.artifacts.start_weights import ROLE
 from iodine_kit.artifacts.trained_model import of_run
 from iodine_kit.config import named
 from iodine_kit.errors import ConfigError, SchemaError, StorageError
+from iodine_kit.evaluation.facts import MetricFacts
 from iodine_kit.models import MODELS
 from iodine_kit.pretrained import PREFIX
 from iodine_kit.pretrained.card import CARD, NAME, Card, Data, Inference, Metric, Phase, Scores, card_text
 from iodine_kit.pretrained.images import measure
-from iodine_kit.stages import evaluate
 from iodine_kit.store import Artifact, SourceFile, Store
 from iodine_kit.training.run_files import WEIGHTS
 
@@ -84,8 +84,7 @@ def package(
 
 def _run_of(evaluations: Sequence[Artifact], store: Store) -> tuple[Artifact, list[Artifact]]:
     for one in evaluations:
-        if one.manifest.identity.version != evaluate.VERSION:
-            raise SchemaError(f"{one.path}: made by another version of eval: evaluate again with 'iodine-kit eval'")
+        check_version(one)
     predictions = [store.resolve(one.manifest.identity.inputs["predictions"]) for one in evaluations]
     runs = {}
     for made in predictions:
@@ -171,25 +170,25 @@ def _phase(run: Artifact) -> Phase:
 
 
 def _scores(evaluation: Artifact, predictions: Artifact, store: Store) -> Scores:
-    facts, inferred = evaluation.facts, predictions.config["infer"]
+    facts, inferred = evaluation_facts(evaluation), predictions.config["infer"]
     dataset = store.resolve(predictions.manifest.identity.inputs["dataset"])
     return Scores(
-        dataset=facts["dataset"],
+        dataset=facts.dataset,
         dataset_key=dataset.manifest.key,
         dataset_config=dataset.config,
-        split=facts["split"],
-        scenes=facts["scenes"],
-        slots=facts["slots"],
-        steps=facts["steps"],
-        restarts=facts["restarts"],
+        split=facts.split,
+        scenes=facts.scenes,
+        slots=facts.slots,
+        steps=facts.steps,
+        restarts=facts.restarts,
         seed=inferred["seed"],
-        level=facts["bootstrap"]["level"],
-        metrics={name: _metric(one) for name, one in facts["metrics"].items()},
+        level=facts.bootstrap.level,
+        metrics={name: _metric(one) for name, one in facts.metrics.items()},
     )
 
 
-def _metric(facts: dict[str, Any]) -> Metric:
-    return Metric(**{key: facts[key] for key in Metric.model_fields})
+def _metric(facts: MetricFacts) -> Metric:
+    return Metric(**{key: getattr(facts, key) for key in Metric.model_fields})
 
 
 def _public(artifact: Artifact) -> tuple[SourceFile, ...]:

@@ -1,23 +1,20 @@
-"""probe: what of objects' true factors can be read from the latents of their slots, and which slots are in use.
+"""probe: how well objects' true factors can be read from the latents of their slots, and which slots are in use.
 
-``summary.json`` (= facts): ``dataset, split, scenes, objects, unmatched`` (objects without a slot), ``latents,
-matching, folds, seed, bootstrap {level, resamples, seed, method}``, ``factors {name: {kind, score, n, baseline, linear
-{score, interval}, mlp {score, interval}}}``, ``dci {model, disentanglement, completeness, informativeness {name:
-score}, importance [[Z][F]], factors}``, ``slots {active_mean, active_counts, telling_mean, telling_counts,
-kl_per_slot, owned_share}``, ``left_out {name: reason}`` and ``conventions``; matched by loss, also ``agreement`` with
-the match by mask. ``table.csv`` has the factors, ``table.md`` everything.
+Writes ``summary.json``, see :class:`iodine_kit.evaluation.probing.facts.ProbeFacts`, ``table.csv`` with the factors,
+and ``table.md`` with everything.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from pydantic import Field
 
 from iodine_kit.artifacts.dataset import dataset_info, open_split
+from iodine_kit.artifacts.evaluations import as_text
+from iodine_kit.artifacts.facts import PredictionsFacts
 from iodine_kit.artifacts.pairs import Pairs, batch_size
 from iodine_kit.config import Config, build
 from iodine_kit.errors import CountError, SchemaError, did_you_mean
@@ -26,9 +23,11 @@ from iodine_kit.progress import Reporter
 from iodine_kit.records import PredictionBatch, SceneBatch
 from iodine_kit.runner import Context, Facts, Inputs, Job, Tables
 from iodine_kit.store import Artifact, Identity
+from iodine_kit.tables import as_csv, as_markdown, joined
 
 if TYPE_CHECKING:
     from iodine_kit.evaluation.probing.factors import Factor
+    from iodine_kit.evaluation.probing.facts import ProbeFacts
     from iodine_kit.evaluation.probing.objects import Objects
     from iodine_kit.evaluation.probing.slots import SlotTable
 
@@ -65,7 +64,7 @@ class ProbeConfig(Config):
 
 
 def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
-    """Check that there is something to predict, and something to predict it from.
+    """Check that there are factors to predict, and latents to predict them from.
 
     Raises:
         SchemaError: if the latents were not stored, or the data set has no factors (by that name).
@@ -76,11 +75,12 @@ def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
     reader = PredictionReader(predictions.path / PREDICTIONS)
     if not reader.fields() >= LATENTS:
         raise SchemaError(
-            f"{predictions.path}: no latents were stored: infer again with 'latents' in infer.store, or import them too"
+            f"{predictions.path}: no latents were stored: rerun inference with 'latents' in infer.store, "
+            "or import them too"
         )
-    known = _factor_names(dataset, predictions.facts["split"])
+    known = _factor_names(dataset, PredictionsFacts.of(predictions).split)
     if not known:
-        raise SchemaError(f"{dataset.path}: its scenes have no factors of objects: there is nothing to predict")
+        raise SchemaError(f"{dataset.path}: its scenes have no factors of objects, so there is nothing to predict")
     for name in config.factors:
         if name not in known:
             raise SchemaError(f"{dataset.path} has no factor '{name}'{did_you_mean(name, known)}")
@@ -102,32 +102,18 @@ def configure(tables: Tables) -> ProbeConfig:
 
 
 def _make(config: ProbeConfig, predictions: Artifact, dataset: Artifact, out: Path, reporter: Reporter) -> Facts:
-    from iodine_kit.evaluation.bootstrap import METHOD
-    from iodine_kit.evaluation.probing import slots
-    from iodine_kit.evaluation.probing.conventions import conventions
-    from iodine_kit.evaluation.probing.prediction import Course
-    from iodine_kit.evaluation.probing.scores import Drawing
-    from iodine_kit.evaluation.probing.summary import summarise
+    from iodine_kit.evaluation.bootstrap import Resampling
+    from iodine_kit.evaluation.probing.prediction import CrossValidation
+    from iodine_kit.evaluation.probing.summary import Subject, summarise
 
     pairs = Pairs(predictions, dataset)
-    objects, tables = _gather(config, pairs)
+    objects, slots = _gather(config, pairs)
     factors, left_out = _choose(config, predictions, objects, pairs.info.classes)
-    course = Course(config.folds, config.seed, config.match, config.rounds)
-    drawing = Drawing(config.resamples, config.level, config.seed)
-    facts = {
-        "dataset": pairs.info.dataset,
-        "split": predictions.facts["split"],
-        "scenes": len(objects.loc_NKZ),
-        "folds": config.folds,
-        "seed": config.seed,
-        "bootstrap": {**vars(drawing), "method": METHOD},
-        **summarise(objects, factors, course, drawing, reporter),
-        "slots": slots.describe(tables),
-        "left_out": left_out,
-        "conventions": conventions(course, drawing),
-    }
+    subject = Subject(pairs.info.dataset, PredictionsFacts.of(predictions).split, objects, slots, factors, left_out)
+    validation = CrossValidation(config.folds, config.seed, config.match, config.rounds)
+    facts = summarise(subject, validation, Resampling(config.resamples, config.level, config.seed), reporter)
     _write(out, facts)
-    return facts
+    return facts.as_json()
 
 
 def _gather(config: ProbeConfig, pairs: Pairs) -> tuple[Objects, list[SlotTable]]:
@@ -159,27 +145,27 @@ def _first(batch: BatchT, count: int) -> BatchT:
 def _choose(
     config: ProbeConfig, predictions: Artifact, objects: Objects, named: Mapping[str, tuple[str, ...]]
 ) -> tuple[list[Factor], dict[str, str]]:
-    """The factors to predict, and why others cannot be.
+    """The factors to predict, and why the others are not predicted.
 
     Raises:
         CountError: if there are too few objects to train and test with.
-        SchemaError: if a factor that was asked for, or every factor, is the same for all objects.
+        SchemaError: if a requested factor, or every factor, is the same for all objects.
     """
     from iodine_kit.evaluation.probing.factors import factors_of
 
     if len(objects) < 2 * config.folds:
         raise CountError(
             f"{predictions.path}: its scenes show {len(objects)} objects, and {config.folds} folds need "
-            f"{2 * config.folds} or more: infer more scenes, or set probe.folds lower"
+            f"{2 * config.folds} or more: infer more scenes, or reduce probe.folds"
         )
     _check_folds(predictions, config, len(set(objects.scene_M.tolist())), "scenes with objects")
     columns = {name: values for name, values in objects.factors.items() if not config.factors or name in config.factors}
     factors, left_out = factors_of(columns, named)
-    told = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
     if not factors:
-        raise SchemaError(f"{predictions.path}: no factor can be predicted ({told})")
+        raise SchemaError(f"{predictions.path}: no factor can be predicted ({reasons})")
     if config.factors and left_out:
-        raise SchemaError(f"{predictions.path}: of probe.factors not all can be predicted ({told}): leave those out")
+        raise SchemaError(f"{predictions.path}: not all of probe.factors can be predicted ({reasons}): omit those")
     return factors, left_out
 
 
@@ -187,28 +173,23 @@ def _check_folds(predictions: Artifact, config: ProbeConfig, scenes: int, what: 
     if scenes < config.folds:
         raise CountError(
             f"{predictions.path}: {scenes} {what} are fewer than the {config.folds} folds of scenes: infer more, or "
-            "set probe.folds lower"
+            "reduce probe.folds"
         )
 
 
 def _factor_names(dataset: Artifact, split: str) -> list[str]:
-    """Factors of objects by the first scene, as all scenes of a split have the same."""
+    """Factors of objects, from the first scene: all scenes of a split have the same."""
     from iodine_kit.evaluation.probing.objects import names_of
 
     scenes = open_split(dataset, split)
     return names_of(scenes.scene(0).factors, dataset_info(dataset).entities) if len(scenes) else []
 
 
-def _write(out: Path, facts: Mapping[str, Any]) -> None:
+def _write(out: Path, facts: ProbeFacts) -> None:
     from iodine_kit.evaluation.probing.tables import factor_table, importance_table, slot_table, use_table
-    from iodine_kit.tables import as_csv, as_markdown, joined
 
     factors = factor_table(facts)
     tables = (factors, importance_table(facts), slot_table(facts), use_table(facts))
-    summary = json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    for name, text in {
-        "summary.json": summary,
-        "table.csv": as_csv(factors),
-        "table.md": joined(map(as_markdown, tables)),
-    }.items():
-        (out / name).write_text(text, "utf-8")
+    (out / "summary.json").write_text(as_text(facts), "utf-8")
+    (out / "table.csv").write_text(as_csv(factors), "utf-8")
+    (out / "table.md").write_text(joined(map(as_markdown, tables)), "utf-8")

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from iodine_kit.artifacts.evaluations import read_scores
 from iodine_kit.evaluation.bootstrap import distribution, mean_intervals, parts
 from iodine_kit.formatting import estimated
 from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
-from iodine_kit.stages.evaluate import read_table
 from iodine_kit.studies._experiment import Evaluated
 from iodine_kit.studies._findings import Estimate
 
@@ -28,12 +28,12 @@ ARI_TEXT = (
 
 def fg_ari(evaluated: Evaluated) -> Floats64:
     """FG-ARI of every scene, ``float64[N]``, NaN where it is undefined."""
-    return read_table(evaluated.evaluation)["ari"]
+    return read_scores(evaluated.evaluation)["ari"]
 
 
 def mse(evaluated: Evaluated) -> Floats64:
     """Mean squared error of every scene's reconstruction, ``float64[N]``."""
-    return read_table(evaluated.evaluation)["mse"]
+    return read_scores(evaluated.evaluation)["mse"]
 
 
 def final(evaluated: Evaluated, column: str = "elbo") -> Floats64:

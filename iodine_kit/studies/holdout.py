@@ -11,12 +11,12 @@ from pydantic import Field
 
 from iodine_kit import config as configuration
 from iodine_kit.artifacts.dataset import dataset_info, open_split
+from iodine_kit.artifacts.pairs import paired
 from iodine_kit.datasets.tetrominoes import ColourName, Holdout, held_out_rows, related_rows
 from iodine_kit.errors import ConfigError, SchemaError
 from iodine_kit.metrics import Comparison, hungarian
 from iodine_kit.reporting.charts import rows_plot
 from iodine_kit.stages import prepare
-from iodine_kit.stages.evaluate import paired
 from iodine_kit.studies._experiment import Evaluated, Experiment
 from iodine_kit.studies._findings import Cell, Findings, Table, estimates_in, point_series
 from iodine_kit.studies._scores import (

@@ -15,7 +15,7 @@ SOURCES = sorted((ROOT / "iodine_kit").rglob("*.py"))
 def test_files_are_small() -> None:
     lengths = {path: len(path.read_text("utf-8").splitlines()) for path in SOURCES}
     assert max(lengths.values()) <= 300, max(lengths, key=lambda path: lengths[path])
-    assert statistics.median(lengths.values()) <= 100
+    assert 80 <= statistics.median(lengths.values()) <= 110
 
 
 def test_help_comes_up_without_torch_or_any_other_slow_import() -> None:

@@ -21,11 +21,12 @@ Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Course:
-    """How probes are trained and tested.
+class CrossValidation:
+    """How probes are trained and tested across folds of scenes.
 
     Attributes:
-        rounds: of a match by loss, how often slots are matched anew.
+        match: the slot of an object: by mask, or the one from which the probe predicts best.
+        rounds: how often a match by loss is repeated.
     """
 
     folds: int
@@ -36,12 +37,12 @@ class Course:
 
 @dataclass(frozen=True, eq=False)
 class Predicted:
-    """What a kind of probe says of each of M objects.
+    """What one kind of probe predicts for each of M objects.
 
     Attributes:
         values: ``float64[M]`` by factor.
-        slot_M: the slot it was read from, −1 where there was none and the baseline is said.
-        importance_ZF: of latent dimensions for factors, mean over folds; of forests only.
+        slot_M: the slot whose latents were used, −1 where there is none and the baseline is predicted.
+        importance_ZF: of latent dimensions for factors, mean over folds; only for forests.
     """
 
     values: dict[str, Floats64]
@@ -50,7 +51,7 @@ class Predicted:
 
 
 def folds_of(objects: Objects, folds: int) -> Iterator[tuple[Bools, Bools]]:
-    """Which objects train and which are tested, by fold; a scene is on one side only."""
+    """Which objects train and which are tested, by fold; all objects of a scene are on the same side."""
     from sklearn.model_selection import GroupKFold
 
     rows = np.zeros((len(objects), 1))
@@ -60,25 +61,27 @@ def folds_of(objects: Objects, folds: int) -> Iterator[tuple[Bools, Bools]]:
         yield sides[0], sides[1]
 
 
-def predict(probe: Probe, objects: Objects, factors: Sequence[Factor], course: Course, advance: Advance) -> Predicted:
-    """Predict every factor of every object out of fold; ``advance`` is told of each fold."""
+def predict(
+    probe: Probe, objects: Objects, factors: Sequence[Factor], validation: CrossValidation, advance: Advance
+) -> Predicted:
+    """Predict every factor of every object out of fold; calls ``advance(1)`` after each fold."""
     values = {factor.name: np.empty(len(objects)) for factor in factors}
     slot_M = objects.slot_M.copy()
     dimensions = objects.loc_NKZ.shape[2]
     importance_ZF = np.zeros((dimensions, len(factors)))
-    for training_M, test_M in folds_of(objects, course.folds):
-        fitted, matched_M = _train(probe, objects, factors, course, training_M, test_M)
+    for training_M, test_M in folds_of(objects, validation.folds):
+        fitted, matched_M = _train(probe, objects, factors, validation, training_M, test_M)
         slot_M[test_M] = matched_M[test_M]
         for each in fitted:
-            values[each.factor.name][test_M] = _say(each, objects, matched_M, test_M)
+            values[each.factor.name][test_M] = _predictions(each, objects, matched_M, test_M)
         if probe == "forest":
-            importance_ZF += np.stack([importances(each, dimensions) for each in fitted], 1) / course.folds
+            importance_ZF += np.stack([importances(each, dimensions) for each in fitted], 1) / validation.folds
         advance(1)
     return Predicted(values, slot_M, importance_ZF if probe == "forest" else None)
 
 
 def baselines(objects: Objects, factors: Sequence[Factor], folds: int) -> dict[str, Floats64]:
-    """What the training folds' mean or most frequent class says of every object, ``float64[M]`` by factor."""
+    """The mean or most frequent class of the training folds, for every object, ``float64[M]`` by factor."""
     values = {factor.name: np.empty(len(objects)) for factor in factors}
     for training_M, test_M in folds_of(objects, folds):
         for factor in factors:
@@ -87,16 +90,21 @@ def baselines(objects: Objects, factors: Sequence[Factor], folds: int) -> dict[s
 
 
 def _train(
-    probe: Probe, objects: Objects, factors: Sequence[Factor], course: Course, training_M: Bools, test_M: Bools
+    probe: Probe,
+    objects: Objects,
+    factors: Sequence[Factor],
+    validation: CrossValidation,
+    training_M: Bools,
+    test_M: Bools,
 ) -> tuple[list[Fitted], NDArray[np.int64]]:
-    """Probes of all factors, and the slots that objects were matched to, of both sides."""
+    """Probes of all factors, and the slot matched to each object of both sides."""
     slot_M = objects.slot_M
-    fitted = _fit(probe, objects, factors, course.seed, training_M, slot_M)
-    if course.match == "mask":
+    fitted = _fit(probe, objects, factors, validation.seed, training_M, slot_M)
+    if validation.match == "mask":
         return fitted, slot_M
-    for _ in range(course.rounds):
+    for _ in range(validation.rounds):
         slot_M = by_loss(fitted, objects, training_M)
-        fitted = _fit(probe, objects, factors, course.seed, training_M, slot_M)
+        fitted = _fit(probe, objects, factors, validation.seed, training_M, slot_M)
     return fitted, by_loss(fitted, objects, test_M)
 
 
@@ -116,11 +124,11 @@ def _fit(
     ]
 
 
-def _say(fitted: Fitted, objects: Objects, slot_M: NDArray[np.int64], test_M: Bools) -> Floats64:
-    """Of test objects; one without a slot is told by the baseline, so that leaving objects unfound never helps."""
+def _predictions(fitted: Fitted, objects: Objects, slot_M: NDArray[np.int64], test_M: Bools) -> Floats64:
+    """For test objects; one without a slot gets the baseline, so that missing objects never improves a score."""
     rows = np.flatnonzero(test_M)
     seen = slot_M[rows] >= 0
-    said = np.full(len(rows), fitted.baseline)
+    predicted = np.full(len(rows), fitted.baseline)
     some = rows[seen]
-    said[seen] = fitted.predict(objects.loc_NKZ[objects.scene_M[some], slot_M[some]])
-    return said
+    predicted[seen] = fitted.predict(objects.loc_NKZ[objects.scene_M[some], slot_M[some]])
+    return predicted

@@ -1,33 +1,18 @@
-"""How good predictions are: R² of numbers, accuracy of classes, each with a bootstrap interval over scenes."""
+"""How good predictions are: R² of numbers and accuracy of classes, with bootstrap intervals over scenes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from iodine_kit.evaluation import bootstrap
+from iodine_kit.evaluation.bootstrap import Resampling
+from iodine_kit.evaluation.facts import Ends
 from iodine_kit.evaluation.probing.factors import Factor
+from iodine_kit.evaluation.probing.facts import Score
 from iodine_kit.records import Floats64
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """Of the bootstrap; no resamples, no intervals."""
-
-    resamples: int
-    level: float
-    seed: int
-
-
-@dataclass(frozen=True)
-class Score:
-    """A figure and the ends of its interval, if there is one."""
-
-    score: float
-    interval: tuple[float, float] | None
 
 
 def score(factor: Factor, predicted_M: Floats64) -> float:
@@ -41,27 +26,29 @@ def score(factor: Factor, predicted_M: Floats64) -> float:
     return float(1 - errors.sum() / ((factor.values - factor.values.mean()) ** 2).sum())
 
 
-def scores(pairs: Sequence[tuple[Factor, Floats64]], scene_M: NDArray[np.int64], drawing: Drawing) -> list[Score]:
+def scores(pairs: Sequence[tuple[Factor, Floats64]], scene_M: NDArray[np.int64], resampling: Resampling) -> list[Score]:
     """The scores of predictions ``float64[M]``, with intervals from the same resampled scenes for all of them.
 
-    The probes are not trained anew: the interval says how far the score depends on which scenes were tested.
+    The probes are not trained again: the interval shows how far the score depends on the tested scenes.
     """
-    intervals: list[tuple[float, float] | None] = [None] * len(pairs)
-    if drawing.resamples and len(np.unique(scene_M)) > 1:
-        ends = bootstrap.central(_resampled(pairs, scene_M, drawing), drawing.level)
+    intervals: list[Ends | None] = [None] * len(pairs)
+    if resampling.resamples and len(np.unique(scene_M)) > 1:
+        ends = bootstrap.central(_resampled(pairs, scene_M, resampling), resampling.level)
         intervals = [(float(low), float(high)) if np.isfinite(low + high) else None for low, high in ends]
-    found = (score(factor, predicted) for factor, predicted in pairs)
-    return [Score(each, interval) for each, interval in zip(found, intervals, strict=True)]
+    values = (score(factor, predicted) for factor, predicted in pairs)
+    return [Score(score=value, interval=interval) for value, interval in zip(values, intervals, strict=True)]
 
 
-def _resampled(pairs: Sequence[tuple[Factor, Floats64]], scene_M: NDArray[np.int64], drawing: Drawing) -> Floats64:
-    """Scores of every resample, ``float64[C, R]``: all of them are made of means of three things over objects."""
+def _resampled(
+    pairs: Sequence[tuple[Factor, Floats64]], scene_M: NDArray[np.int64], resampling: Resampling
+) -> Floats64:
+    """Scores of every resample, ``float64[C, R]``: all are computed from means of three columns over objects."""
     columns = np.concatenate([_columns(factor, predicted) for factor, predicted in pairs], 1)
     scenes, row_M = np.unique(scene_M, return_inverse=True)
     sums = np.zeros((len(scenes), columns.shape[1]))
     np.add.at(sums, row_M, columns)
     weights = np.repeat(np.bincount(row_M)[:, None].astype(np.float64), columns.shape[1], 1)
-    means = bootstrap.distribution(sums, weights, resamples=drawing.resamples, seed=drawing.seed)
+    means = bootstrap.distribution(sums, weights, resamples=resampling.resamples, seed=resampling.seed)
     hits, values, squares = means[::3], means[1::3], means[2::3]
     drawn = np.empty_like(hits)
     for row, (factor, _) in enumerate(pairs):
@@ -74,7 +61,7 @@ def _resampled(pairs: Sequence[tuple[Factor, Floats64]], scene_M: NDArray[np.int
 
 
 def _columns(factor: Factor, predicted_M: Floats64) -> Floats64:
-    """``float64[M, 3]``: right or wrong of a class; of a number its squared error, the number, and its square."""
+    """``float64[M, 3]``: for a class 1 if it is right; for a number its squared error, the number, and its square."""
     if factor.kind == "class":
         right = (predicted_M == factor.values).astype(np.float64)
         return np.stack([right, 0 * right, 0 * right], 1)

@@ -1,22 +1,22 @@
-"""Which slots are in use: by what they own, and by what they tell beyond the prior."""
+"""Which slots are in use: by the pixels they own, and by the KL divergence of their posterior from the prior."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from iodine_kit.evaluation.probing.facts import SlotFacts
 from iodine_kit.records import Array, Floats64, PredictionBatch
 
 NATS = 1.0
-"""A slot tells something if its KL divergence from the prior is larger."""
+"""A slot is informative if its KL divergence from the prior is larger."""
 
 
 @dataclass(frozen=True, eq=False)
 class SlotTable:
-    """Of N scenes and K slots: ``float64[N, K]`` nats, and the share of the image's pixels that a slot owns."""
+    """Slots of N scenes: ``float64[N, K]`` KL in nats, and the share of the image's pixels that each slot owns."""
 
     kl_NK: Floats64
     owned_NK: Floats64
@@ -30,7 +30,7 @@ def kl_from_prior(loc: Array, scale: Array) -> Floats64:
 
 
 def slot_table(batch: PredictionBatch) -> SlotTable:
-    """Of scenes whose latents were stored."""
+    """The slots of scenes whose latents were stored."""
     assert batch.latent_loc is not None and batch.latent_scale is not None
     slots = batch.latent_loc.shape[1]
     return SlotTable(kl_from_prior(batch.latent_loc, batch.latent_scale), owned_shares(batch.mask, slots))
@@ -41,26 +41,26 @@ def owned_shares(mask_NHW: Array, slots: int) -> Floats64:
     return np.stack([(mask_NHW == slot).mean((1, 2)) for slot in range(slots)], 1)
 
 
-def describe(tables: list[SlotTable]) -> dict[str, Any]:
-    """What a summary says of all scenes: counts of scenes by active slots, and means over scenes.
+def describe(tables: list[SlotTable]) -> SlotFacts:
+    """Counts of scenes by slots in use, and means over scenes.
 
-    Slots have no order, so that they are sorted within each scene, the largest first, before the mean is taken.
+    Slots have no order, so they are sorted within each scene, the largest first, before means are taken.
     """
     kl_NK = np.concatenate([table.kl_NK for table in tables])
     owned_NK = np.concatenate([table.owned_NK for table in tables])
     owning, telling = (owned_NK > 0).sum(1), (kl_NK > NATS).sum(1)
-    return {
-        "active_mean": float(owning.mean()),
-        "active_counts": _counts(owning),
-        "telling_mean": float(telling.mean()),
-        "telling_counts": _counts(telling),
-        "kl_per_slot": _sorted_mean(kl_NK),
-        "owned_share": _sorted_mean(owned_NK),
-    }
+    return SlotFacts(
+        active_mean=float(owning.mean()),
+        active_counts=_counts(owning),
+        telling_mean=float(telling.mean()),
+        telling_counts=_counts(telling),
+        kl_per_slot=_sorted_mean(kl_NK),
+        owned_share=_sorted_mean(owned_NK),
+    )
 
 
 def _counts(slots_N: NDArray[np.int64]) -> dict[str, int]:
-    """Scenes by number of slots, as JSON has it: with text for keys."""
+    """Scenes by number of slots; JSON needs texts as keys."""
     different, scenes = np.unique(slots_N, return_counts=True)
     return {str(k): int(n) for k, n in zip(different, scenes, strict=True)}
 

@@ -1,95 +1,72 @@
-"""The tables of a probe's summary, made of its facts."""
+"""The tables of a probe, built once from its facts: the terminal, files and pages show the same ones."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from iodine_kit.evaluation.probing.facts import ProbeFacts, Score
+from iodine_kit.evaluation.probing.slots import NATS
+from iodine_kit.formatting import estimated
+from iodine_kit.tables import Cell, Table
 
-from iodine_kit.tables import Cell, Interval, Table
-
-Facts = Mapping[str, Any]
 _SCORES = {"r2": "R²", "accuracy": "accuracy"}
-_SHORT = {"r2": "R²", "accuracy": "acc."}
 
 
-def headline(facts: Facts) -> str:
+def headline(facts: ProbeFacts) -> str:
     """What was probed, and how, in one line."""
-    matched = f"{facts['objects']:,} objects, slots matched by {facts['matching']}"
-    return f"{facts['dataset']} {facts['split']}, {facts['scenes']:,} scenes, {matched}, {facts['folds']} folds"
+    matched = f"{facts.objects:,} objects, slots matched by {facts.matching}"
+    return f"{facts.dataset} {facts.split}, {facts.scenes:,} scenes, {matched}, {facts.folds} folds"
 
 
-def factor_table(facts: Facts) -> Table:
-    """How well each factor is predicted from its object's latents, beside what needs none."""
+def factor_table(facts: ProbeFacts) -> Table:
+    """How well each factor is predicted from its object's latents, beside a baseline that uses no latents."""
     heads = ("factor", "score", "n", "baseline", "linear", "linear interval", "MLP", "MLP interval", "forest")
     rows: list[tuple[Cell, ...]] = []
-    for name, told in facts["factors"].items():
-        probes = [cell for probe in ("linear", "mlp") for cell in (told[probe]["score"], _interval(told[probe]))]
-        forest = facts["dci"]["informativeness"][name]
-        rows.append((name, _SCORES[told["score"]], told["n"], told["baseline"], *probes, forest))
-    notes = [f"{name}: {sentence}" for name, sentence in facts["conventions"].items()]
-    notes += [f"{name} is left out: {reason}" for name, reason in facts["left_out"].items()]
+    for name, one in facts.factors.items():
+        probes = (one.linear.score, one.linear.interval, one.mlp.score, one.mlp.interval)
+        rows.append((name, _SCORES[one.score], one.n, one.baseline, *probes, facts.dci.informativeness[name]))
+    notes = [f"{name}: {sentence}" for name, sentence in facts.conventions.items()]
+    notes += [f"{name} is omitted: {reason}" for name, reason in facts.left_out.items()]
     return Table(heads, rows, headline(facts), notes)
 
 
-def brief_table(facts: Facts) -> Table:
-    """The same in fewer columns and letters, for terminals."""
-    rows = [
-        (
-            name,
-            _SHORT[told["score"]],
-            _brief({"score": told["baseline"], "interval": None}),
-            _brief(told["linear"]),
-            _brief(told["mlp"]),
-        )
-        for name, told in facts["factors"].items()
+def brief_table(facts: ProbeFacts) -> Table:
+    """The same in fewer columns, for terminals and pages."""
+    rows: list[tuple[Cell, ...]] = [
+        (name, _SCORES[one.score], one.n, one.baseline, _estimate(one.linear), _estimate(one.mlp))
+        for name, one in facts.factors.items()
     ]
-    return Table(("factor", "score", "baseline", "linear", "MLP"), rows, headline(facts))
+    return Table(("factor", "score", "n", "baseline", "linear", "MLP"), rows, headline(facts))
 
 
-def dci_line(facts: Facts) -> str:
+def dci_line(facts: ProbeFacts) -> str:
     """Disentanglement and completeness, in one line."""
-    figures = (facts["dci"]["disentanglement"], facts["dci"]["completeness"])
-    words = ["undefined" if figure is None else f"{figure:.4f}" for figure in figures]
+    values = (facts.dci.disentanglement, facts.dci.completeness)
+    words = ["undefined" if value is None else f"{value:.4f}" for value in values]
     return f"DCI: disentanglement {words[0]}, completeness {words[1]}"
 
 
-def importance_table(facts: Facts) -> Table:
-    """DCI, and how much every latent dimension counts for every factor."""
-    told = facts["dci"]
-    rows = [(str(z), *row) for z, row in enumerate(told["importance"])]
+def importance_table(facts: ProbeFacts) -> Table:
+    """DCI, and how important every latent dimension is for every factor."""
+    rows: list[tuple[Cell, ...]] = [(str(z), *row) for z, row in enumerate(facts.dci.importance)]
     caption = f"{dci_line(facts)}; importances of latent dimensions for factors"
-    return Table(("dimension", *told["factors"]), rows, caption)
+    return Table(("dimension", *facts.dci.factors), rows, caption)
 
 
-def slot_table(facts: Facts) -> Table:
+def slot_table(facts: ProbeFacts) -> Table:
     """Slots sorted within each scene, and how many are in use."""
-    told = facts["slots"]
-    rows = [
-        (str(place), kl, share)
-        for place, (kl, share) in enumerate(zip(told["kl_per_slot"], told["owned_share"], strict=True), 1)
-    ]
-    caption = f"Slots: {told['active_mean']:.2f} own a pixel, {told['telling_mean']:.2f} tell more than 1 nat (means)"
-    return Table(("slot, sorted", "KL (nats)", "share of pixels"), rows, caption)
+    slots = facts.slots
+    values = zip(slots.kl_per_slot, slots.owned_share, strict=True)
+    rows = [(str(place), kl, share) for place, (kl, share) in enumerate(values, 1)]
+    used = f"{slots.active_mean:.2f} own a pixel, {slots.telling_mean:.2f} have a KL above {NATS:g} nat (means)"
+    return Table(("slot, sorted", "KL (nats)", "share of pixels"), rows, f"Slots: {used}")
 
 
-def use_table(facts: Facts) -> Table:
+def use_table(facts: ProbeFacts) -> Table:
     """Scenes by the number of slots in use."""
-    told = facts["slots"]
-    active, telling = told["active_counts"], told["telling_counts"]
+    active, telling = facts.slots.active_counts, facts.slots.telling_counts
     numbers = sorted({*active, *telling}, key=int)
     rows = [(number, active.get(number, 0), telling.get(number, 0)) for number in numbers]
     return Table(("slots in use", "scenes, by pixels", "scenes, by KL"), rows, "Scenes by slots in use")
 
 
-def _interval(told: Facts) -> Interval | None:
-    return None if told["interval"] is None else (told["interval"][0], told["interval"][1])
-
-
-def _brief(told: Facts) -> str:
-    """A figure and its interval, ``"0.935 [0.927, 0.940]"``; two decimals are enough where they go below 0."""
-    ends = told["interval"] or []
-    decimals = 2 if min([told["score"], *ends]) < 0 else 3
-    score, *words = (
-        f"{round(figure, decimals) + 0.0:.{decimals}f}".replace("-", "−") for figure in (told["score"], *ends)
-    )
-    return f"{score} [{', '.join(words)}]" if words else score
+def _estimate(one: Score) -> str:
+    return estimated(one.score, one.interval)

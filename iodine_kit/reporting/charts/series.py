@@ -72,6 +72,13 @@ class RowFrame(Frame):
         return {**super().fields(), **own}
 
 
+def interval_series(means: Sequence[tuple[float | None, tuple[float, float] | None]]) -> Series:
+    """Means with their intervals as points without a line, one above the other; a mean is its own missing interval."""
+    known = [(mean, ends or (mean, mean)) for mean, ends in means if mean is not None]
+    lows, highs = [low for _, (low, _) in known], [high for _, (_, high) in known]
+    return Series("", range(len(known)), [mean for mean, _ in known], lows, highs, line=False)
+
+
 def series_plot(
     series: Sequence[Series],
     *,

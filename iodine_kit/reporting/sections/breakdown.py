@@ -1,29 +1,27 @@
-"""Where the model does well and where not: by number of objects, by size, and the scenes at both ends."""
+"""The metrics of groups of scenes, by number and by size of objects, and the scenes with the worst and best scores."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from iodine_kit.formatting import DASH, estimated
-from iodine_kit.reporting.charts import Plot, Series, figure, rows_plot
+from iodine_kit.evaluation.facts import SceneGroup
+from iodine_kit.evaluation.tables import group_tables
+from iodine_kit.reporting.charts import Plot, figure, interval_series, rows_plot
 from iodine_kit.reporting.context import ReportContext
 from iodine_kit.reporting.templating import fill
-from iodine_kit.tables import Cell, Table
+from iodine_kit.tables import Table
 
 ORDER = 30
 TITLE = "Breakdown"
-_COLUMNS = 5
-_BY = {"objects": "Scenes by their number of visible objects", "size": "Scenes by the median size of their objects"}
 
 
 def render(context: ReportContext) -> Markup | str:
     """Tables and charts of the groups, and links to the worst and best scenes; "" if there is nothing to divide."""
     places = {scene.key: place for place, scene in enumerate(context.scenes)}
     ends = {"Lowest": context.worst, "Highest": context.best}
-    tables = [*group_tables(context), *object_tables(context)]
+    tables = breakdown_tables(context)
     linked = {
         name: [(key, places.get(key)) for key in keys] for name, keys in ends.items() if any(k in places for k in keys)
     }
@@ -38,44 +36,24 @@ def breakdown_plots(context: ReportContext) -> list[Plot]:
     """The first metric with its interval for every group."""
     name, metric = next(iter(context.metrics.items()), ("", None))
     plots = []
-    for by, groups in context.groups.items():
-        figures = [group["metrics"].get(name) for group in groups]
-        if metric is None or not groups or any(one is None or one["mean"] is None for one in figures):
+    for title, groups in _divisions(context):
+        means = [group.metrics.get(name) for group in groups]
+        if metric is None or not groups or any(one is None or one.mean is None for one in means):
             continue
-        ends = [one["interval"] or (one["mean"], one["mean"]) for one in figures]
-        points = Series(
-            "",
-            range(len(groups)),
-            [one["mean"] for one in figures],
-            [e[0] for e in ends],
-            [e[1] for e in ends],
-            line=False,
-        )
-        names = [f"{group['label']} ({group['n']:,})" for group in groups]
-        title = "By number of objects" if by == "objects" else "By size of objects"
-        plots.append(rows_plot(names, [points], title=title, x_label=metric.title, unit="mean, interval"))
+        points = interval_series([(one.mean, one.interval) for one in means if one is not None])
+        labels = [f"{group.label} ({group.n:,})" for group in groups]
+        plots.append(rows_plot(labels, [points], title=title, x_label=metric.title, unit="mean, interval"))
     return [plotted for plotted in plots if plotted is not None]
 
 
-def group_tables(context: ReportContext) -> list[Table]:
-    """A row for every group: its scenes, and the means of the first metrics with their intervals."""
-    shown = list(context.metrics.items())[:_COLUMNS]
-    heads = ("", "scenes", *(metric.title for _, metric in shown))
-    tables = []
-    for by, groups in context.groups.items():
-        if groups:
-            rows = [(g["label"], g["n"], *(_mean(g["metrics"].get(name)) for name, _ in shown)) for g in groups]
-            tables.append(Table(heads, rows, f"{_BY.get(by, by)}: mean and interval."))
-    return tables
-
-
-def object_tables(context: ReportContext) -> list[Table]:
-    """Objects by their size."""
-    if not context.objects:
+def breakdown_tables(context: ReportContext) -> list[Table]:
+    """Metrics by group, and objects by size."""
+    if context.groups is None or context.objects is None:
         return []
-    rows: Sequence[Sequence[Cell]] = [(o["label"], o["n"], _mean(o["iou"]), o["recovered"]) for o in context.objects]
-    return [Table(("", "objects", "IoU with its slot", "share with IoU ≥ 0.5"), rows, "Objects by their size.")]
+    return group_tables(context.metrics, context.groups, context.objects, context.level)
 
 
-def _mean(figures: Mapping[str, Any] | None) -> str:
-    return estimated(figures["mean"], figures.get("interval")) if figures else DASH
+def _divisions(context: ReportContext) -> list[tuple[str, Sequence[SceneGroup]]]:
+    if context.groups is None:
+        return []
+    return [("By number of objects", context.groups.objects), ("By size of objects", context.groups.size)]

@@ -1,17 +1,17 @@
-"""Several runs side by side, on the same scenes."""
+"""Several models side by side, on the same scenes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from markupsafe import Markup
 
-from iodine_kit.formatting import estimated
-from iodine_kit.reporting.charts import Plot, Series, figure, rows_plot
+from iodine_kit.evaluation.comparison_tables import model_table, pair_tables
+from iodine_kit.evaluation.facts import ComparisonFacts, Ends
+from iodine_kit.reporting.charts import Plot, figure, interval_series, rows_plot
 from iodine_kit.reporting.context import ReportContext
 from iodine_kit.reporting.templating import fill
-from iodine_kit.tables import Cell, Table
 
 ORDER = 15
 TITLE = "Comparison"
@@ -25,21 +25,22 @@ def render(context: ReportContext) -> Markup | str:
     if not facts:
         return ""
     charts = [figure(plotted) for plotted in comparison_plots(facts)]
-    tables = comparison_tables(facts)
-    return fill("comparison.html", charts=charts, tables=tables, level=f"{100 * facts['bootstrap']['level']:g} %")
+    tables, level = [model_table(facts), *pair_tables(facts)], f"{100 * facts.bootstrap.level:g} %"
+    return fill("comparison.html", charts=charts, tables=tables, level=level, test=facts.test.method)
 
 
-def comparison_plots(facts: Mapping[str, Any]) -> list[Plot]:
+def comparison_plots(facts: ComparisonFacts) -> list[Plot]:
     """The first metric of every model with its interval, and by how much each differs from the first model."""
-    name, metric = next(iter(facts["metrics"].items()))
-    short = short_names([model["name"] for model in facts["models"]])
-    means = [(label, model["metrics"][name]) for label, model in zip(short, facts["models"], strict=True)]
-    pairs = [(label, pair["metrics"][name]) for label, pair in zip(short[1:], facts["pairs"], strict=True)]
-    title = metric["title"]
+    name, metric = next(iter(facts.metrics.items()))
+    short = short_names([model.name for model in facts.models])
+    means = [model.metrics[name] for model in facts.models]
+    pairs = [pair.metrics[name] for pair in facts.pairs]
     drawn = [
-        _rows(means, "mean", title=title, x_label="mean over scenes", unit="interval over scenes"),
-        _rows(pairs, "difference", title=f"{title}, difference from the first model", x_label="mean over scenes",
-              unit="paired", at=(0.0, "")),
+        _rows(short, [(one.mean, one.interval) for one in means],
+              title=metric.title, x_label="mean over scenes", unit="interval over scenes"),
+        _rows(short[1:], [(one.difference, one.interval) for one in pairs],
+              title=f"{metric.title}, difference from the first model", x_label="mean over scenes", unit="paired",
+              at=(0.0, "")),
     ]  # fmt: skip
     return [plotted for plotted in drawn if plotted]
 
@@ -54,45 +55,8 @@ def short_names(names: Sequence[str]) -> list[str]:
     return [f"{place}: {name[: _LONGEST - 4]}" for place, name in enumerate(cut, 1)] if alike else cut
 
 
-def _rows(figures: Sequence[tuple[str, Mapping[str, Any]]], key: str, **how: Any) -> Plot | None:
-    known = [(label, one) for label, one in figures if one[key] is not None]
+def _rows(labels: Sequence[str], means: Sequence[tuple[float | None, Ends | None]], **how: Any) -> Plot | None:
+    known = [(label, one) for label, one in zip(labels, means, strict=True) if one[0] is not None]
     if not known:
         return None
-    ends = [one["interval"] or (one[key], one[key]) for _, one in known]
-    points = Series(
-        "",
-        range(len(known)),
-        [one[key] for _, one in known],
-        [low for low, _ in ends],
-        [high for _, high in ends],
-        line=False,
-    )
-    return rows_plot([label for label, _ in known], [points], **how)
-
-
-def comparison_tables(facts: Mapping[str, Any]) -> list[Table]:
-    """A table of means, and one of paired differences for every model but the first."""
-    models, metrics = facts["models"], facts["metrics"]
-    heads = ("", *(model["name"] + _seeds(model) for model in models))
-    rows = [(metric["title"], *(_mean(m["metrics"][name]) for m in models)) for name, metric in metrics.items()]
-    level = f"{100 * facts['bootstrap']['level']:g} %"
-    what = f"{facts['scenes']:,} scenes of {facts['dataset']} {facts['split']}"
-    tables = [Table(heads, rows, f"Means with {level} intervals over {what}.")]
-    for pair in facts["pairs"]:
-        lines = [_difference(metric["title"], pair["metrics"][name]) for name, metric in metrics.items()]
-        caption = f"{pair['b']} minus {pair['a']}, scene by scene; p of a sign-flip test, not corrected for many tests."
-        tables.append(Table(("", "difference", "interval", "p", "better", "worse", "equal"), lines, caption))
-    return tables
-
-
-def _seeds(model: Mapping[str, Any]) -> str:
-    return f" ({len(model['seeds'])} seeds)" if len(model["seeds"]) > 1 else ""
-
-
-def _mean(figures: Mapping[str, Any]) -> str:
-    return estimated(figures["mean"], figures["interval"], figures["sd"])
-
-
-def _difference(title: str, one: Mapping[str, Any]) -> tuple[Cell, ...]:
-    ends = (one["interval"][0], one["interval"][1]) if one["interval"] else None
-    return title, one["difference"], ends, one["p"], one["better"], one["worse"], one["equal"]
+    return rows_plot([label for label, _ in known], [interval_series([one for _, one in known])], **how)

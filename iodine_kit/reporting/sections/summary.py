@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from markupsafe import Markup
 
+from iodine_kit.evaluation.tables import metric_table
 from iodine_kit.formatting import interval
 from iodine_kit.reporting.context import GROUPS, MetricSummary, ReportContext
 from iodine_kit.reporting.templating import fill
+from iodine_kit.tables import Table
 
 ORDER = 10
 TITLE = "Summary"
@@ -18,22 +20,29 @@ def render(context: ReportContext) -> Markup | str:
     """The first metric as a headline, then all of them; see :class:`iodine_kit.reporting.sections.SectionPlugin`."""
     metrics = list(context.metrics.values())
     headline = metrics[0] if metrics else None
+    groups = grouped(context.metrics)
     return fill(
         "summary.html",
         context=context,
-        groups=grouped(metrics),
+        tables=[(name, metrics_table(context, members)) for name, members in groups],
         headline=headline,
         interval=interval(headline.interval) if headline and headline.interval else "",
         level=f"{100 * context.level:g} %",
-        degenerate=any(metric.degenerate for metric in metrics),
-        published=any(metric.published for metric in metrics),
         metrics=metrics,
     )
 
 
-def grouped(metrics: Sequence[MetricSummary]) -> list[tuple[str, list[MetricSummary]]]:
-    """Metrics by what they are about, the headline's group first; groups without any are left out."""
-    names = [*GROUPS, *dict.fromkeys(metric.group for metric in metrics if metric.group not in GROUPS)]
-    groups = [(name, [metric for metric in metrics if metric.group == name]) for name in names]
-    found = [group for group in groups if group[1]]
-    return sorted(found, key=lambda group: metrics[0].group != group[0])
+def metrics_table(context: ReportContext, metrics: Mapping[str, MetricSummary]) -> Table:
+    """Some of the report's metrics, in the columns that all of them need."""
+    published = {name: one.published for name, one in context.metrics.items()}
+    degenerate = any(one.degenerate for one in context.metrics.values())
+    table = metric_table(metrics, context.level, published=published)
+    return table if degenerate else table.without("degenerate")
+
+
+def grouped(metrics: Mapping[str, MetricSummary]) -> list[tuple[str, dict[str, MetricSummary]]]:
+    """Metrics by what they are about, the first metric's group first; groups without any are omitted."""
+    names = [*GROUPS, *dict.fromkeys(metric.group for metric in metrics.values() if metric.group not in GROUPS)]
+    groups = [(name, {key: one for key, one in metrics.items() if one.group == name}) for name in names]
+    first = next(iter(metrics.values())).group if metrics else ""
+    return sorted((group for group in groups if group[1]), key=lambda group: first != group[0])

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
+from iodine_kit.artifacts.evaluations import (
+    SCENES,
+    evaluation_facts,
+    read_scenes,
+    read_scores,
+    require_parquet,
+    write_summary,
+    write_table,
+)
 from iodine_kit.config import Config, build
 from iodine_kit.errors import ConfigError, SchemaError, did_you_mean
-from iodine_kit.evaluation import bootstrap, permutation
+from iodine_kit.evaluation.bootstrap import Resampling
+from iodine_kit.evaluation.comparison import ModelScores
+from iodine_kit.evaluation.comparison import compare as compare_scores
 from iodine_kit.evaluation.comparison_tables import long_table, model_table, pair_tables
-from iodine_kit.evaluation.config import require_parquet
-from iodine_kit.evaluation.files import SCENES, write_summary, write_table
-from iodine_kit.evaluation.paired import Draws, model_figures, pair_figures
 from iodine_kit.progress import Reporter
-from iodine_kit.records import Floats64
 from iodine_kit.runner import Context, Facts, Inputs, Job, Tables
 from iodine_kit.stages.compare.models import Model, check, comparable, group, trace
-from iodine_kit.stages.evaluate import read_scenes, read_table
 from iodine_kit.store import Artifact, Identity
-from iodine_kit.tables import as_csv, as_latex, as_markdown, joined
 
 VERSION = 1
 TABLES = ("compare",)
@@ -111,71 +116,36 @@ def _make(
     out: Path,
     reporter: Reporter,
 ) -> Facts:
-    draws = Draws(config.resamples, config.flips, config.level, config.seed)
-    any_evaluation = models[0].evaluations[0].facts
-    described = {name: _described(any_evaluation["metrics"][name]) for name in metrics}
+    first = evaluation_facts(models[0].evaluations[0])
+    resampling = Resampling(config.resamples, config.level, config.seed)
+    scored = [_scores(model, metrics) for model in models]
     with reporter.track("compare", len(models)) as advance:
-        scores, rows = [], []
-        for model in models:
-            scores_SNM = _scores(model, metrics)
-            scores.append(scores_SNM.mean(0))
-            rows.append(_model(model, dict(zip(metrics, model_figures(scores_SNM, draws), strict=True))))
-            advance(1)
-        better = [metric["better"] for metric in described.values()]
-        pairs = [
-            {
-                "a": models[0].name,
-                "b": model.name,
-                "metrics": dict(zip(metrics, pair_figures(scores[0], theirs, better, draws), strict=True)),
-            }
-            for model, theirs in zip(models[1:], scores[1:], strict=True)
-        ]
-    facts = {
-        **{name: any_evaluation[name] for name in ("dataset", "split", "scenes", "resolution", "convention")},
-        "bootstrap": {
-            "level": config.level, "resamples": config.resamples, "seed": config.seed, "method": bootstrap.METHOD,
-        },
-        "test": {"method": permutation.METHOD, "flips": config.flips, "seed": config.seed},
-        "metrics": described,
-        "models": rows,
-        "pairs": pairs,
-        "left_out": left_out,
-    }  # fmt: skip
-    shown = [model_table(facts), *pair_tables(facts)]
-    write_summary(out, facts, as_csv(long_table(facts)), joined(map(as_markdown, shown)), joined(map(as_latex, shown)))
-    _write_scenes(out, models, metrics, scores, config.table)
-    return facts
+        facts = compare_scores(scored, metrics, first, resampling, config.flips, left_out, advance)
+    write_summary(out, facts, long_table(facts), [model_table(facts), *pair_tables(facts)])
+    _write_scenes(out, models, metrics, scored, config.table)
+    return facts.as_json()
 
 
-def _scores(model: Model, metrics: Sequence[str]) -> Floats64:
-    """Scores of S seeds, N scenes and M metrics, ``float64[S, N, M]``."""
-    tables = [read_table(evaluation) for evaluation in model.evaluations]
-    return np.stack([np.stack([table[name] for name in metrics], 1) for table in tables])
-
-
-def _model(model: Model, figures: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "name": model.name,
-        "evaluations": [evaluation.reference.directory for evaluation in model.evaluations],
-        "seeds": [member.seed for member in model.members],
-        "resize": model.evaluations[0].facts["resize"],
-        "metrics": figures,
-    }
-
-
-def _described(metric: dict[str, Any]) -> dict[str, Any]:
-    return {name: metric[name] for name in ("title", "unit", "better", "convention", "resolution")}
+def _scores(model: Model, metrics: Sequence[str]) -> ModelScores:
+    tables = [read_scores(evaluation) for evaluation in model.evaluations]
+    return ModelScores(
+        name=model.name,
+        evaluations=[evaluation.reference.directory for evaluation in model.evaluations],
+        seeds=[member.seed for member in model.members],
+        resize=evaluation_facts(model.evaluations[0]).resize,
+        scores_SNM=np.stack([np.stack([table[name] for name in metrics], 1) for table in tables]),
+    )
 
 
 def _write_scenes(
-    out: Path, models: Sequence[Model], metrics: Sequence[str], scores: Sequence[Floats64], kind: str
+    out: Path, models: Sequence[Model], metrics: Sequence[str], scored: Sequence[ModelScores], kind: str
 ) -> None:
     """A row per model and scene: its scores, each the mean over seeds."""
     import pandas as pd
 
     keys = read_scenes(models[0].evaluations[0])["key"]
     tables = [
-        pd.DataFrame({"model": model.name, "key": keys, **dict(zip(metrics, of_model.T, strict=True))})
-        for model, of_model in zip(models, scores, strict=True)
+        pd.DataFrame({"model": one.name, "key": keys, **dict(zip(metrics, one.scores_SNM.mean(0).T, strict=True))})
+        for one in scored
     ]
     write_table(pd.concat(tables), out / SCENES, kind)

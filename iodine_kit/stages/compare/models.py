@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from iodine_kit.artifacts.evaluations import check_version, evaluation_facts, read_scenes
 from iodine_kit.artifacts.start_weights import ROLE
 from iodine_kit.artifacts.trained_model import keeps_weights
 from iodine_kit.config import flatten
 from iodine_kit.errors import ConfigError, SchemaError
-from iodine_kit.stages.evaluate import VERSION, read_scenes
+from iodine_kit.evaluation.facts import MetricFacts
 from iodine_kit.store import Artifact, Store
 from iodine_kit.store.identity import canonical_json
 
@@ -20,8 +21,7 @@ _CONFIGURED = ("convention", "tolerance", "interpolation")
 def check(evaluations: Sequence[Artifact]) -> None:
     """Raise :class:`SchemaError` unless all are of the same true masks of the same scenes, by the same rules."""
     for one in evaluations:
-        if one.manifest.identity.version != VERSION:
-            raise SchemaError(f"{one.path} was evaluated by another version of iodine-kit: evaluate again")
+        check_version(one)
     first, *others = evaluations
     keys = read_scenes(first)["key"].tolist()
     for other in others:
@@ -36,8 +36,9 @@ def check(evaluations: Sequence[Artifact]) -> None:
 def comparable(evaluations: Sequence[Artifact]) -> tuple[list[str], dict[str, str]]:
     """Metrics that all evaluations have in the same sense, in the order of the first, and why others are left out."""
     found, left_out = [], {}
-    for name in dict.fromkeys(name for one in evaluations for name in one.facts["metrics"]):
-        reason = _obstacle(name, evaluations)
+    metrics = [evaluation_facts(one).metrics for one in evaluations]
+    for name in dict.fromkeys(name for one in metrics for name in one):
+        reason = _obstacle(name, evaluations, [one.get(name) for one in metrics])
         if reason:
             left_out[name] = reason
         else:
@@ -46,20 +47,19 @@ def comparable(evaluations: Sequence[Artifact]) -> tuple[list[str], dict[str, st
 
 
 def _conditions(evaluation: Artifact) -> Mapping[str, Any]:
-    facts, identity = evaluation.facts, evaluation.manifest.identity
+    facts, identity = evaluation_facts(evaluation), evaluation.manifest.identity
     truth = identity.inputs.get("truth", identity.inputs["dataset"])
-    conditions = {name: facts[name] for name in ("dataset", "split", "scenes")}
-    conditions |= {"resolution": "×".join(map(str, facts["resolution"])), "true masks": truth.directory}
+    conditions: dict[str, Any] = {"dataset": facts.dataset, "split": facts.split, "scenes": facts.scenes}
+    conditions |= {"resolution": "×".join(map(str, facts.resolution)), "true masks": truth.directory}
     return conditions | {name: evaluation.config["eval"][name] for name in _CONFIGURED}
 
 
-def _obstacle(name: str, evaluations: Sequence[Artifact]) -> str:
-    figures = [one.facts["metrics"].get(name) for one in evaluations]
-    if None in figures:
+def _obstacle(name: str, evaluations: Sequence[Artifact], metrics: Sequence[MetricFacts | None]) -> str:
+    if None in metrics:
         return "not evaluated everywhere"
     if len({one.manifest.identity.plugins[f"metric/{name}"] for one in evaluations}) > 1:
         return "evaluated by different versions of it: evaluate again"
-    if len({tuple(one["resolution"]) for one in figures}) > 1:
+    if len({metric.resolution for metric in metrics if metric}) > 1:
         return "evaluated at different resolutions"
     return ""
 

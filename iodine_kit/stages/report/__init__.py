@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
+from iodine_kit.artifacts.evaluations import check_version
 from iodine_kit.config import Config, build
 from iodine_kit.errors import SchemaError
 from iodine_kit.progress import Reporter
 from iodine_kit.runner import Context, Facts, Inputs, Job, Tables
-from iodine_kit.stages import evaluate
 from iodine_kit.stages.report.context import build_context
 from iodine_kit.store import Artifact, Identity
 
@@ -52,10 +53,8 @@ def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
     config, chain = configure(tables), inputs
     evaluation = chain["evaluation"]
     for role, artifact in chain.items():
-        if role.startswith("evaluation") and artifact.manifest.identity.version != evaluate.VERSION:
-            raise SchemaError(
-                f"{artifact.path}: made by another version of eval: evaluate again with 'iodine-kit eval'"
-            )
+        if role.startswith("evaluation"):
+            check_version(artifact)
     for role in ("probe", "traversal"):
         if (
             role in chain
@@ -79,10 +78,10 @@ def configure(tables: Tables) -> ReportConfig:
 
 
 def _make(config: ReportConfig, chain: Mapping[str, Artifact], out: Path, reporter: Reporter) -> Facts:
+    from iodine_kit.evaluation.comparison_tables import model_table, pair_tables
     from iodine_kit.reporting.figures import figure_files
     from iodine_kit.reporting.markdown import render_markdown
     from iodine_kit.reporting.page import render_page
-    from iodine_kit.reporting.sections.comparison import comparison_tables
     from iodine_kit.tables import as_markdown
 
     with reporter.track("report", 3) as advance:
@@ -96,8 +95,9 @@ def _make(config: ReportConfig, chain: Mapping[str, Artifact], out: Path, report
         (out / FIGURES).mkdir()
         for name, content in figures.items():
             (out / FIGURES / name).write_bytes(content)
-        tables = [as_markdown(table) for table in comparison_tables(context.comparison)] if context.comparison else []
+        compared = context.comparison
+        tables = [replace(model_table(compared), notes=()), *pair_tables(compared)] if compared else []
         places = [f"{FIGURES}/{name}" for name in figures]
-        (out / MARKDOWN).write_text(render_markdown(context, places, tables), "utf-8")
+        (out / MARKDOWN).write_text(render_markdown(context, places, [as_markdown(table) for table in tables]), "utf-8")
         advance(1)
     return {"page": PAGE, "markdown": MARKDOWN, "scenes": len(context.scenes), "figures": sorted(figures)}

@@ -10,18 +10,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from iodine_kit.artifacts.evaluations import comparison_facts, evaluation_facts, probe_facts, read_scenes, read_scores
 from iodine_kit.artifacts.facts import PredictionsFacts
+from iodine_kit.artifacts.pairs import paired
 from iodine_kit.artifacts.trained_model import keeps_weights
 from iodine_kit.artifacts.training_result import result_rows
 from iodine_kit.artifacts.traversals import read_traversals
 from iodine_kit.config import Config, flatten
 from iodine_kit.errors import UnknownNameError
+from iodine_kit.evaluation.facts import MetricFacts
 from iodine_kit.metrics import METRICS
 from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
-from iodine_kit.records import Bytes, PredictionBatch, SceneBatch
+from iodine_kit.records import Bytes, Floats64, PredictionBatch, SceneBatch
 from iodine_kit.reporting.context import LineageItem, MetricSummary, ReportContext, SceneView, Traversal
 from iodine_kit.reporting.lineage import lineage_of
-from iodine_kit.stages.evaluate import Scores, paired, read_scenes, read_table
 from iodine_kit.store import Artifact
 from iodine_kit.training.run_files import METRICS as LOG
 from iodine_kit.training.run_files import read_metrics
@@ -37,39 +39,39 @@ _MOST_FACTS = 24
 def build_context(config: Any, chain: Chain) -> ReportContext:
     """Collect everything the page may show; ``config`` is the stage's."""
     evaluation, predictions, run = chain["evaluation"], chain["predictions"], chain.get("run")
-    facts, scores = evaluation.facts, read_table(evaluation)
+    facts, scores = evaluation_facts(evaluation), read_scores(evaluation)
     elbo = PredictionReader(predictions.path / PREDICTIONS).column("elbo")
-    bootstrap = facts["bootstrap"]
+    bootstrap = facts.bootstrap
     return ReportContext(
         title=config.title or PredictionsFacts.of(predictions).model or "IODINE",
         summary=config.summary,
-        dataset=facts["dataset"],
-        split=facts["split"],
-        resolution=(facts["resolution"][0], facts["resolution"][1]),
-        slots=facts["slots"],
-        steps=facts["steps"] or 0,
-        restarts=facts["restarts"],
-        metrics={name: _metric(name, one, scores, config.published) for name, one in facts["metrics"].items()},
+        dataset=facts.dataset,
+        split=facts.split,
+        resolution=facts.resolution,
+        slots=facts.slots,
+        steps=facts.steps or 0,
+        restarts=facts.restarts,
+        metrics={name: _metric(name, one, scores, config.published) for name, one in facts.metrics.items()},
         scenes=list(_scenes(config.scenes, chain, scores)),
         training=read_metrics(run.path / LOG) if run else [],
         training_facts=result_rows(run) if run else [],
         elbo_by_step=[] if elbo is None else elbo.mean(0, dtype=np.float64).tolist(),
         lineage=[_lineage(role, artifact) for role, artifact in chain.items()],
         command=_command(config, chain),
-        total=facts["scenes"],
+        total=facts.scenes,
         model=_model(predictions),
         rules=[
-            ("Resizing", facts["resize"]),
-            ("Intervals", f"{bootstrap['method']}; {bootstrap['resamples']:,} resamples, seed {bootstrap['seed']}"),
+            ("Resizing", facts.resize),
+            ("Intervals", f"{bootstrap.method}; {bootstrap.resamples:,} resamples, seed {bootstrap.seed}"),
         ],
-        level=bootstrap["level"],
-        groups=facts["groups"],
-        objects=facts["objects"]["by_size"],
-        worst=facts["worst"],
-        best=facts["best"],
+        level=bootstrap.level,
+        groups=facts.groups,
+        objects=facts.objects,
+        worst=facts.worst,
+        best=facts.best,
         elbo=None if elbo is None else elbo[:, -1].astype(np.float64),
-        comparison=chain["comparison"].facts if "comparison" in chain else None,
-        probe=chain["probe"].facts if "probe" in chain else None,
+        comparison=comparison_facts(chain["comparison"]) if "comparison" in chain else None,
+        probe=probe_facts(chain["probe"]) if "probe" in chain else None,
         traversals=list(_traversals(chain["traversal"])) if "traversal" in chain else [],
         most_bytes=round(config.most_megabytes * 1e6),
     )
@@ -92,25 +94,27 @@ def _command(config: Config, chain: Chain) -> str:
     return shlex.join([*parts, *(part for setting in settings for part in ("--set", setting))])
 
 
-def _metric(name: str, facts: Mapping[str, Any], scores: Scores, published: Mapping[str, str]) -> MetricSummary:
-    def number(key: str) -> float:
-        return float("nan") if facts[key] is None else float(facts[key])
+def _metric(
+    name: str, facts: MetricFacts, scores: Mapping[str, Floats64], published: Mapping[str, str]
+) -> MetricSummary:
+    def number(value: float | None) -> float:
+        return float("nan") if value is None else value
 
     return MetricSummary(
-        title=facts["title"],
-        convention=facts["convention"],
-        mean=number("mean"),
-        std=number("std"),
-        median=number("median"),
-        n=facts["n"],
-        undefined=facts["undefined"],
+        title=facts.title,
+        convention=facts.convention,
+        mean=number(facts.mean),
+        std=number(facts.std),
+        median=number(facts.median),
+        n=facts.n,
+        undefined=facts.undefined,
         scores=scores[name],
         published=published.get(name, ""),
-        by_step=facts["by_step"],
-        unit=facts["unit"],
-        better=facts["better"],
-        interval=(facts["interval"][0], facts["interval"][1]) if facts["interval"] else None,
-        degenerate=facts["degenerate"],
+        by_step=facts.by_step,
+        unit=facts.unit,
+        better=facts.better,
+        interval=facts.interval,
+        degenerate=facts.degenerate,
         group=_group(name),
     )
 
@@ -122,7 +126,7 @@ def _group(name: str) -> str:
         return _GROUPS[None]
 
 
-def _scenes(count: int, chain: Chain, scores: Scores) -> Iterator[SceneView]:
+def _scenes(count: int, chain: Chain, scores: Mapping[str, Floats64]) -> Iterator[SceneView]:
     """The first scenes with all that was predicted for them, by other runs too."""
     objects = read_scenes(chain["evaluation"])["objects"].to_numpy()
     others = list(_others(chain, next(iter(scores))))
@@ -146,7 +150,7 @@ def _others(chain: Chain, metric: str) -> Iterator[tuple[str, PredictionReader, 
     for role, evaluation in chain.items():
         if role.startswith(OTHER):
             reader = PredictionReader(chain[role.replace("evaluation", "predictions")].path / PREDICTIONS)
-            scores = read_table(evaluation)
+            scores = read_scores(evaluation)
             if reader.batch(0, 1, ("mask",)).mask.shape == size:
                 yield _name(evaluation, chain), reader, scores.get(metric, np.full(len(reader), np.nan))
 
@@ -154,8 +158,8 @@ def _others(chain: Chain, metric: str) -> Iterator[tuple[str, PredictionReader, 
 def _name(evaluation: Artifact, chain: Chain) -> str:
     """What the comparison calls an evaluation's model."""
     directory = evaluation.reference.directory
-    models = chain["comparison"].facts["models"] if "comparison" in chain else []
-    return next((model["name"] for model in models if directory in model["evaluations"]), evaluation.manifest.key[:8])
+    models = comparison_facts(chain["comparison"]).models if "comparison" in chain else []
+    return next((model.name for model in models if directory in model.evaluations), evaluation.manifest.key[:8])
 
 
 def _view(

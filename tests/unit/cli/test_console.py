@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from iodine_kit.cli import console
+from iodine_kit.evaluation.facts import ComparisonFacts, EvaluationFacts
 
 
 @pytest.mark.parametrize(("terminal", "shown"), [(True, True), (False, False)])
@@ -22,20 +23,25 @@ def test_progress_is_drawn_for_a_terminal_and_is_quiet_otherwise(
 
 
 METRIC = {
-    "title": "FG-ARI", "unit": "", "better": "higher", "convention": "…", "mean": None, "interval": None, "std": None,
-    "median": None, "n": 0, "undefined": 3, "degenerate": 0,
+    "title": "FG-ARI", "unit": "", "better": "higher", "convention": "…", "resolution": (2, 4), "mean": None,
+    "interval": None, "std": None, "median": None, "n": 0, "undefined": 3, "degenerate": 0, "by_step": [],
 }  # fmt: skip
 FACTS = {
-    "dataset": "d", "split": "test", "model": "", "scenes": 3, "resolution": [2, 4], "slots": 4, "steps": 5,
-    "restarts": 3,
-    "resize": "none", "bootstrap": {"level": 0.9, "resamples": 0, "seed": 0, "method": "m"},
+    "dataset": "d", "split": "test", "model": "", "scenes": 3, "resolution": (2, 4), "slots": 4, "steps": 5,
+    "restarts": 3, "resize": "none", "convention": "exclude",
+    "bootstrap": {"level": 0.9, "resamples": 0, "seed": 0, "method": "m"},
+    "groups": {"objects": [], "size": []}, "objects": {"n": 0, "by_size": []}, "worst": [], "best": [],
 }  # fmt: skip
+
+
+def facts_with(**values: object) -> EvaluationFacts:
+    return EvaluationFacts.model_validate({**FACTS, **values})
 
 
 def test_an_undefined_metric_is_a_dash_not_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     monkeypatch.setattr(console, "err", Console(file=screen, width=150))
-    console.show_metrics({**FACTS, "metrics": {"ari": METRIC}})
+    console.show_metrics(facts_with(metrics={"ari": METRIC}))
     assert "3 scenes at 2×4, K=4, T=5, lowest loss of 3" in screen.getvalue() and "–" in screen.getvalue()
 
 
@@ -45,7 +51,7 @@ def test_figures_are_never_cut_however_narrow_the_terminal(monkeypatch: pytest.M
     metric = {**METRIC, "title": "ARI (all [pixels])", "mean": -0.05, "interval": [-0.12345, 0.9], "n": 10_000}
     figures = {"mean": 3.76e-17, "std": 1.2e-18, "interval": [3.69e-17, 3.84e-17], "degenerate": 320}
     tiny = {**METRIC, "title": "A metric of a long name", **figures, "n": 320}
-    console.show_metrics({**FACTS, "slots": None, "metrics": {"ari-all": metric, "tiny": tiny}})
+    console.show_metrics(facts_with(slots=None, metrics={"ari-all": metric, "tiny": tiny}))
     assert "3.76 × 10⁻¹⁷" in screen.getvalue() and "[3.69 × 10⁻¹⁷, 3.84 × 10⁻¹⁷]" in screen.getvalue()
     assert "degenerate" in screen.getvalue() and "…" not in screen.getvalue()
     assert "[−0.1235, 0.9000]" in screen.getvalue() and "10,000" in screen.getvalue()
@@ -57,13 +63,23 @@ def test_a_comparison_shows_models_pairs_and_what_is_omitted(monkeypatch: pytest
     monkeypatch.setattr(console, "err", Console(file=screen, width=150, highlight=False))
     figures = {"mean": 0.9, "sd": 0.01, "interval": [0.8, 0.95], "n": 3, "by_seed": [0.89, 0.91]}
     pair = {"difference": -0.1, "interval": None, "p": 0.25, "better": 0, "worse": 2, "equal": 1, "n": 3}
-    facts = {
-        **FACTS, "metrics": {"ari": METRIC}, "left_out": {"mse": "not evaluated everywhere"},
-        "test": {"method": "t", "flips": 999},
-        "models": [{"name": "a", "seeds": [0, 1], "metrics": {"ari": figures}},
-                   {"name": "b", "seeds": [0], "metrics": {"ari": {**figures, "sd": None}}}],
+    described = {name: METRIC[name] for name in ("title", "unit", "better", "convention", "resolution")}
+    common = {name: FACTS[name] for name in ("dataset", "split", "scenes", "resolution", "convention", "bootstrap")}
+    models = [
+        {"name": "a", "evaluations": ["1", "2"], "seeds": [0, 1], "resize": "none", "metrics": {"ari": figures}},
+        {
+            "name": "b",
+            "evaluations": ["3"],
+            "seeds": [0],
+            "resize": "none",
+            "metrics": {"ari": {**figures, "sd": None}},
+        },
+    ]
+    facts = ComparisonFacts.model_validate({
+        **common, "metrics": {"ari": described}, "left_out": {"mse": "not evaluated everywhere"},
+        "test": {"method": "t", "flips": 999, "seed": 0}, "models": models,
         "pairs": [{"a": "a", "b": "b", "metrics": {"ari": pair}}],
-    }  # fmt: skip
+    })  # fmt: skip
     console.show_comparison(facts)
     text = screen.getvalue()
     assert "a (2 seeds)" in text and "0.9000 ± 0.0100 [0.8000, 0.9500]" in text and "0.9000 [0.8000" in text

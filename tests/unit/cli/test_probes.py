@@ -74,7 +74,7 @@ def test_scores_of_factors_are_printed_and_written(tmp_path: Path) -> None:
     assert (
         f"blocks test, {SCENES} scenes" in printed
         and "size R²" in printed
-        and "kind acc." in printed
+        and "kind accuracy" in printed
         and "still omitted" in printed
     )
     assert "up to date" in command(tmp_path, "--set", "probe.match=mask").stderr
@@ -97,8 +97,8 @@ def test_a_match_by_loss_and_the_first_scenes_only(tmp_path: Path) -> None:
     [
         (["probe.factors=['siez']"], 7, "has no factor 'siez'; did you mean 'size'?"),
         (["probe.factors=['still']"], 7, "no factor can be predicted (still: it has the same value for all objects)"),
-        (["probe.factors=['still','size']"], 7, "of probe.factors not all can be predicted (still: it has the same"),
-        (["probe.scenes=4"], 8, "4 scenes are fewer than the 5 folds of scenes: infer more, or set probe.folds lower"),
+        (["probe.factors=['still','size']"], 7, "not all of probe.factors can be predicted (still: it has the same"),
+        (["probe.scenes=4"], 8, "4 scenes are fewer than the 5 folds of scenes: infer more, or reduce probe.folds"),
         (["probe.fold=4"], 3, "probe.fold is not a known key; did you mean 'folds'?"),
     ],
 )
@@ -111,7 +111,7 @@ def test_settings_that_do_not_fit_are_refused(settings: list[str], status: int, 
 
 def test_predictions_without_latents_and_data_without_factors_are_refused(tmp_path: Path) -> None:
     store_world(tmp_path / "a", world(), latents=False)
-    assert "no latents were stored: infer again" in command(tmp_path / "a", status=7).stderr
+    assert "no latents were stored: rerun inference" in command(tmp_path / "a", status=7).stderr
     predicted = world().prediction()
     dataset = store_masks(tmp_path / "b", world().mask)
     fields = {"latent_loc": predicted.latent_loc, "latent_scale": predicted.latent_scale}

@@ -10,11 +10,11 @@ from PIL import Image
 from unit.stages.foreseen import store_masks, store_predictions
 from unit.stages.test_evaluate import evaluated
 
+from iodine_kit.artifacts.evaluations import read_objects
 from iodine_kit.errors import SchemaError
 from iodine_kit.evaluation.resolution import Resolution
 from iodine_kit.preprocessing import nearest
 from iodine_kit.records import PredictionBatch, SceneBatch
-from iodine_kit.stages import evaluate
 
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
@@ -86,7 +86,7 @@ def test_the_truth_of_another_preparation_is_taken_as_it_is(tmp_path: Path) -> N
     facts = evaluation.facts
     assert facts["resolution"] == [24, 24] == facts["metrics"]["ari"]["resolution"]
     assert facts["metrics"]["mse"]["resolution"] == [16, 16] and facts["metrics"]["ari"]["mean"] > 0.9
-    assert evaluate.read_objects(evaluation)["pixels"].tolist()[:2] == [81, 108]  # as in the larger masks
+    assert read_objects(evaluation)["pixels"].tolist()[:2] == [81, 108]  # as in the larger masks
     assert "true masks as they were prepared at that size" in facts["resize"]
     assert evaluation.manifest.identity.inputs["truth"] == large.reference
     assert evaluation.manifest.identity.inputs["dataset"] == small.reference

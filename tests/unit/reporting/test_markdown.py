@@ -22,12 +22,10 @@ def test_metrics_conventions_and_lineage_are_shown(context: ReportContext) -> No
     assert "\n\n\n" not in page and page.endswith("\n") and page == render_markdown(context)
 
 
-def test_an_undefined_metric_is_shown_as_undefined(context: ReportContext) -> None:
+def test_an_undefined_mean_is_a_dash(context: ReportContext) -> None:
     nan = float("nan")
     metric = MetricSummary("FG-ARI", "Convention.", nan, nan, nan, 0, 1, np.array([nan]))
-    assert "| FG-ARI ↑ | undefined | – | undefined | undefined | 0 | 1 | – |" in render_markdown(
-        replace(context, metrics={"ari": metric})
-    )
+    assert "| FG-ARI ↑ | – | – | – | – | 0 | 1 |" in render_markdown(replace(context, metrics={"ari": metric}))
 
 
 def test_special_characters_are_escaped(context: ReportContext) -> None:

@@ -4,45 +4,61 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 from unit.reporting.page_parser import PageParser
 
+from iodine_kit.evaluation.facts import ComparisonFacts, ObjectFacts, SceneGroups
+from iodine_kit.evaluation.probing.facts import ProbeFacts
 from iodine_kit.reporting import figures
 from iodine_kit.reporting.context import ReportContext, Traversal
 from iodine_kit.reporting.page import render_page
 from iodine_kit.reporting.sections.comparison import comparison_plots, short_names
 
-FIGURES: dict[str, Any] = {"mean": 0.5, "interval": [0.4, 0.6], "n": 8}
-GROUPS = {"objects": [{"label": str(n), "n": 8, "metrics": {"ari": FIGURES}} for n in (2, 3)], "size": []}
-MODEL = {"mean": 0.9, "sd": 0.01, "interval": [0.88, 0.92], "n": 16}
+GROUPS = SceneGroups.model_validate({
+    "objects": [
+        {"label": str(n), "n": 8, "metrics": {"ari": {"mean": 0.5, "interval": (0.4, 0.6), "n": 8}}} for n in (2, 3)
+    ],
+    "size": [],
+})  # fmt: skip
+OBJECTS = ObjectFacts.model_validate({
+    "n": 48,
+    "by_size": [{"label": "small", "n": 48, "iou": {"mean": 0.7, "interval": (0.6, 0.8)}, "recovered": 0.875}],
+})  # fmt: skip
+MODEL = {"mean": 0.9, "sd": 0.01, "interval": (0.88, 0.92), "n": 16, "by_seed": [0.89, 0.91]}
 PAIR = {
-    "difference": -0.1, "interval": [-0.15, -0.05], "p": 0.002, "better": 3, "worse": 12, "equal": 1, "n": 16,
+    "difference": -0.1, "interval": (-0.15, -0.05), "p": 0.002, "better": 3, "worse": 12, "equal": 1, "n": 16,
 }  # fmt: skip
-COMPARISON: dict[str, Any] = {
-    "dataset": "tetrominoes", "split": "test", "scenes": 16, "bootstrap": {"level": 0.95},
-    "metrics": {"ari": {"title": "FG-ARI"}},
+BOOTSTRAP = {"level": 0.95, "resamples": 2000, "seed": 0, "method": "bootstrap"}
+COMPARISON = ComparisonFacts.model_validate({
+    "dataset": "tetrominoes", "split": "test", "scenes": 16, "resolution": (14, 14), "convention": "exclude",
+    "bootstrap": BOOTSTRAP, "test": {"method": "a test of signs", "flips": 10_000, "seed": 0},
+    "metrics": {
+        "ari": {"title": "FG-ARI", "unit": "", "better": "higher", "convention": "…", "resolution": (14, 14)},
+    },
     "models": [
-        {"name": "ours", "seeds": [0, 1], "metrics": {"ari": MODEL}},
-        {"name": "<theirs>", "seeds": [0], "metrics": {"ari": {**MODEL, "sd": None}}},
+        {"name": "ours", "evaluations": ["a", "b"], "seeds": [0, 1], "resize": "none", "metrics": {"ari": MODEL}},
+        {"name": "<theirs>", "evaluations": ["c"], "seeds": [0], "resize": "none",
+         "metrics": {"ari": {**MODEL, "sd": None}}},
     ],
     "pairs": [{"a": "ours", "b": "<theirs>", "metrics": {"ari": PAIR}}],
-}  # fmt: skip
-PROBE: dict[str, Any] = {
-    "scenes": 16, "objects": 48, "matching": "mask", "folds": 5, "seed": 0,
+    "left_out": {},
+})  # fmt: skip
+PROBE = ProbeFacts.model_validate({
+    "dataset": "tetrominoes", "split": "test", "scenes": 16, "objects": 48, "unmatched": 0, "latents": 2,
+    "matching": "mask", "folds": 5, "seed": 0, "bootstrap": BOOTSTRAP,
     "factors": {
         "x": {"kind": "number", "score": "r2", "n": 48, "baseline": -0.01,
-              "linear": {"score": 0.8, "interval": [0.7, 0.9]}, "mlp": {"score": 0.9, "interval": None}},
+              "linear": {"score": 0.8, "interval": (0.7, 0.9)}, "mlp": {"score": 0.9, "interval": None}},
     },
     "dci": {"model": "a forest", "disentanglement": 0.4, "completeness": 0.3, "informativeness": {"x": 0.9},
             "importance": [[0.75], [0.25]], "factors": ["x"]},
-    "slots": {"active_mean": 3.5, "active_counts": {"3": 8, "4": 8}, "kl_per_slot": [20.0, 1.0],
-              "owned_share": [0.7, 0.3]},
-    "conventions": {"objects": "Only visible objects count."},
-}  # fmt: skip
+    "slots": {"active_mean": 3.5, "active_counts": {"3": 8, "4": 8}, "telling_mean": 3.0, "telling_counts": {"3": 16},
+              "kl_per_slot": [20.0, 1.0], "owned_share": [0.7, 0.3]},
+    "left_out": {}, "conventions": {"objects": "Only visible objects count."},
+})  # fmt: skip
 
 
 def traversal() -> Traversal:
@@ -59,7 +75,8 @@ def full(context: ReportContext) -> ReportContext:
         for place, (scene, other) in enumerate(zip(context.scenes, others, strict=True))
     ]
     return replace(
-        context, scenes=scenes, groups=GROUPS, worst=[scenes[3].key], best=["elsewhere"], comparison=COMPARISON,
+        context, scenes=scenes, groups=GROUPS, objects=OBJECTS, worst=[scenes[3].key], best=["elsewhere"],
+        comparison=COMPARISON,
         probe=PROBE, traversals=[traversal()], elbo=np.linspace(0, 1, len(context.metrics["ari"].scores)),
         rules=[("Resizing", "none")],
     )  # fmt: skip
@@ -76,7 +93,7 @@ def test_a_full_page_has_every_section_and_shows_its_content(full: ReportContext
     words = " ".join(page.text)
     for expected in ("−0.1000", "[−0.1500, −0.0500]", "0.9000 ± 0.0100", "ours (2 seeds)", "<theirs>",
                  "0.5000 [0.4000, 0.6000]", "0.8000 [0.7000, 0.9000]", "dimension 5", "Only visible objects count.",
-                 "Spearman’s ρ"):  # fmt: skip
+                 "Spearman’s ρ", "0.7000", "0.8750"):  # fmt: skip
         assert expected in words, expected
     links = [link["href"] or "" for link in page.of("a")]
     assert [link for link in links if link.startswith("#scene-")] == ["#scene-3"]
@@ -110,7 +127,8 @@ def test_the_animation_has_a_frame_for_every_step(context: ReportContext) -> Non
 
 
 def test_undefined_values_of_a_probe_are_dashes(context: ReportContext) -> None:
-    probe = {**PROBE, "dci": {**PROBE["dci"], "disentanglement": None, "completeness": None}}
+    dci = PROBE.dci.model_copy(update={"disentanglement": None, "completeness": None})
+    probe = PROBE.model_copy(update={"dci": dci})
     assert "Disentanglement –, completeness –." in render_page(replace(context, probe=probe))
 
 
@@ -130,9 +148,10 @@ def test_names_in_charts_are_short_and_different(names: list[str], short: list[s
 
 def test_charts_of_models_with_long_names_keep_space_for_their_axis() -> None:
     models = [
-        {**model, "name": f"net ({'a setting and its value ' * 4}{i})"} for i, model in enumerate(COMPARISON["models"])
+        model.model_copy(update={"name": f"net ({'a setting and its value ' * 4}{i})"})
+        for i, model in enumerate(COMPARISON.models)
     ]
-    plots = comparison_plots({**COMPARISON, "models": models})
+    plots = comparison_plots(COMPARISON.model_copy(update={"models": models}))
     assert len(plots) == 2
     for plotted in plots:
         box = plotted.frame.fields()

@@ -13,6 +13,7 @@ from scipy import stats
 from unit.stages.foreseen import store_masks, store_predictions
 from unit.stages.test_evaluate import evaluated, guesses, true_masks
 
+from iodine_kit.artifacts.evaluations import read_scores
 from iodine_kit.errors import ConfigError, SchemaError
 from iodine_kit.runner import Context, obtain
 from iodine_kit.stages import compare, evaluate
@@ -78,7 +79,7 @@ def test_one_model_alone_shows_its_spread_over_seeds(bench: Bench) -> None:
 def test_paired_figures_are_those_of_scipy_and_of_counting(bench: Bench) -> None:
     first, other = bench.of_run(SHORT, 0, 1), bench.of_run(LONG, 0, 2)
     pair = compared(bench.root, first, other, resamples=200, flips=5000, seed=3).facts["pairs"][0]
-    one, two = evaluate.read_table(first), evaluate.read_table(other)
+    one, two = read_scores(first), read_scores(other)
     for name, figures in pair["metrics"].items():
         difference = two[name] - one[name]
         defined = difference[~np.isnan(difference)]
@@ -98,7 +99,7 @@ def test_paired_figures_are_those_of_scipy_and_of_counting(bench: Bench) -> None
 
 def test_the_interval_of_several_seeds_draws_the_same_scenes_for_all(bench: Bench) -> None:
     given = [bench.of_run(SHORT, seed, noise=seed) for seed in (1, 2, 3)]
-    scores = np.stack([evaluate.read_table(one)["ari"] for one in given])
+    scores = np.stack([read_scores(one)["ari"] for one in given])
     drawn = np.random.default_rng(0).integers(0, scores.shape[1], (400, scores.shape[1]))
     means = np.nanmean(scores[:, drawn], 2).mean(0)
     figures = compared(bench.root, *given, resamples=400).facts["models"][0]["metrics"]["ari"]

@@ -18,6 +18,7 @@ from scipy import stats
 from unit.stages.foreseen import store_masks, store_predictions
 
 from iodine_kit.artifacts import pairs
+from iodine_kit.artifacts.evaluations import read_objects, read_scenes, read_scores
 from iodine_kit.errors import ConfigError, CountError, SchemaError
 from iodine_kit.evaluation.summary import terciles
 from iodine_kit.metrics import Comparison, ari, miou
@@ -69,7 +70,7 @@ def test_scores_intervals_and_counts_are_what_metrics_and_scipy_say(
     keys = tuple(f"test-{i:03d}" for i in range(SCENES))
     images = np.zeros((*truth.shape, 3), np.uint8)
     comparison = Comparison(SceneBatch(keys, images, truth), PredictionBatch(keys, guesses(truth)), (0,))
-    facts, table = evaluation.facts, evaluate.read_table(evaluation)
+    facts, table = evaluation.facts, read_scores(evaluation)
     assert list(table) == ["ari", "miou"]
     for name, metric in (("ari", ari), ("miou", miou)):
         values = metric.score(comparison).values
@@ -93,11 +94,11 @@ def test_tables_per_scene_and_object_say_what_is_in_the_masks(
 ) -> None:
     evaluation = evaluated(tmp_path, *stored, metrics=["ari"])
     truth, guess = true_masks(), guesses(true_masks())
-    scenes = evaluate.read_scenes(evaluation)
+    scenes = read_scenes(evaluation)
     assert scenes["key"].tolist() == [f"test-{i:03d}" for i in range(SCENES)]
     assert scenes["objects"].tolist() == [len(np.unique(mask[mask > 0])) for mask in truth]
     assert scenes["foreground"].tolist() == [int((mask > 0).sum()) for mask in truth]
-    objects = evaluate.read_objects(evaluation)
+    objects = read_objects(evaluation)
     assert list(objects) == ["key", "entity", "pixels", "slot", "iou", "best_iou"]
     assert len(objects) == scenes["objects"].sum() == evaluation.facts["objects"]["n"]
     for row in objects.itertuples():
@@ -111,7 +112,7 @@ def test_groups_divide_the_scenes_by_number_and_size_of_their_objects(
     tmp_path: Path, stored: tuple[Artifact, Artifact]
 ) -> None:
     evaluation = evaluated(tmp_path, *stored, metrics=["ari", "count-accuracy"])
-    facts, scenes = evaluation.facts, evaluate.read_scenes(evaluation)
+    facts, scenes = evaluation.facts, read_scenes(evaluation)
     by_number = facts["groups"]["objects"]
     assert [group["label"] for group in by_number] == ["0", "1", "2", "3"]
     for group in by_number:
@@ -123,7 +124,7 @@ def test_groups_divide_the_scenes_by_number_and_size_of_their_objects(
         assert (figures["interval"] is None) == (figures["n"] < 2)
     by_size = facts["groups"]["size"]
     assert sum(group["n"] for group in by_size) == (scenes["objects"] > 0).sum() and len(by_size) == 3
-    objects = evaluate.read_objects(evaluation)
+    objects = read_objects(evaluation)
     sizes = facts["objects"]["by_size"]
     low, high = np.quantile(objects["pixels"], [1 / 3, 2 / 3])
     middle = objects[(objects["pixels"] > low) & (objects["pixels"] <= high)]
@@ -136,7 +137,7 @@ def test_the_worst_and_the_best_scenes_are_by_the_first_metric_and_have_a_score(
     tmp_path: Path, stored: tuple[Artifact, Artifact]
 ) -> None:
     evaluation = evaluated(tmp_path, *stored, metrics=["miou", "ari"])
-    scores = evaluate.read_scenes(evaluation).set_index("key")["miou"].dropna().sort_values(kind="stable")
+    scores = read_scenes(evaluation).set_index("key")["miou"].dropna().sort_values(kind="stable")
     assert evaluation.facts["worst"] == scores.index[:10].tolist()
     best = scores[evaluation.facts["best"]]
     assert best.is_monotonic_decreasing and best.min() == scores.iloc[-10]
@@ -196,7 +197,7 @@ def test_all_stands_for_every_metric_whose_needs_were_stored(tmp_path: Path) -> 
     rich = store_predictions(tmp_path, dataset, truth, reconstruction=np.zeros((4, SIDE, SIDE, 3), np.float32))
     more = list(evaluated(tmp_path, rich, dataset).facts["metrics"])
     assert more[: len(of_masks)] == of_masks and "mse" in more and "elbo" not in more
-    with pytest.raises(SchemaError, match=r"metric 'kl' needs 'kl', .* infer again with 'elbo' in infer.store"):
+    with pytest.raises(SchemaError, match=r"metric 'kl' needs 'kl', .* rerun inference with 'elbo' in infer.store"):
         evaluate.plan(
             {"eval": {"metrics": ["kl"]}}, {"predictions": rich, "dataset": dataset}, Context(Store.of(dataset))
         )
@@ -259,7 +260,7 @@ def test_parquet_holds_what_csv_holds(tmp_path: Path, stored: tuple[Artifact, Ar
     pytest.importorskip("pyarrow")
     plain, packed = evaluated(tmp_path, *stored), evaluated(tmp_path, *stored, table="parquet")
     assert not (packed.path / "scenes.csv").exists()
-    for read in (evaluate.read_scenes, evaluate.read_objects):
+    for read in (read_scenes, read_objects):
         assert read(plain).equals(read(packed).astype(read(plain).dtypes.to_dict()))
 
 

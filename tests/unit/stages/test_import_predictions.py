@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from unit.stages.foreseen import store_masks
 from unit.stages.test_evaluate import guesses, true_masks
 
+from iodine_kit.artifacts.evaluations import read_scores
 from iodine_kit.cli.app import app
 from iodine_kit.errors import (
     ConfigError,
@@ -69,7 +70,7 @@ def scores(predictions: Artifact, dataset: Artifact) -> dict[str, np.ndarray]:
     job = evaluate.plan(
         {"eval": {"resamples": 100}}, {"predictions": predictions, "dataset": dataset}, Context(Store.of(dataset))
     )
-    return evaluate.read_table(obtain(job, Context(Store(dataset.path.parents[1]))))
+    return read_scores(obtain(job, Context(Store(dataset.path.parents[1]))))
 
 
 SPELLINGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {

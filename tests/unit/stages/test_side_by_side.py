@@ -99,7 +99,7 @@ def test_a_model_that_broke_on_some_scenes_is_not_scored_on_the_others(store: St
     pictures = np.zeros((*TRUTH.shape, 3), np.float32)
     pictures[5, 0, 0, 0] = np.nan
     predictions = store_predictions(store.root, store.newest("dataset", ""), TRUTH, slots=9, reconstruction=pictures)
-    with pytest.raises(SchemaError, match=r"'reconstruction' of scene 'test-005' is not finite"):
+    with pytest.raises(SchemaError, match=r"'reconstruction' of scene 'test-005' contains NaN"):
         scored(store, predictions, metrics=["mse"])
     assert scored(store, predictions, metrics=["ari"]).facts["scenes"] == 8
 

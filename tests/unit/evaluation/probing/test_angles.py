@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.testing import assert_allclose
 from unit.evaluation.probing.scenes import made
-from unit.evaluation.probing.test_prediction import COURSE, nothing
+from unit.evaluation.probing.test_prediction import VALIDATION, nothing
 
 from iodine_kit.evaluation.probing.factors import factors_of
 from iodine_kit.evaluation.probing.prediction import predict
@@ -26,6 +26,6 @@ def test_latents_that_hold_an_angle_lose_nothing_where_a_turn_is_complete() -> N
     latents[:, :2] /= np.linalg.norm(latents[:, :2], axis=1, keepdims=True)
     objects.loc_NKZ[objects.scene_M, objects.slot_M] = latents
     factors, _ = factors_of({"orientation": angle, "raw": angle}, {})
-    predicted = predict("linear", objects, factors, COURSE, nothing).values
+    predicted = predict("linear", objects, factors, VALIDATION, nothing).values
     scores = {factor.name: score(factor, predicted[factor.name]) for factor in factors}
     assert min(scores["orientation[cos]"], scores["orientation[sin]"]) > 0.99 and scores["raw"] < 0.8

@@ -14,7 +14,7 @@ from unit.evaluation.probing.scenes import made
 from iodine_kit.evaluation.probing.dci import Dci, dci
 from iodine_kit.evaluation.probing.factors import Factor
 from iodine_kit.evaluation.probing.objects import Objects
-from iodine_kit.evaluation.probing.prediction import Course, predict
+from iodine_kit.evaluation.probing.prediction import CrossValidation, predict
 from iodine_kit.evaluation.probing.slots import SlotTable, describe, kl_from_prior, slot_table
 
 FACTORS = 4
@@ -28,7 +28,7 @@ def of_latents(turned: np.ndarray | None = None) -> tuple[Dci, list[float]]:
     loc = objects.loc_NKZ if turned is None else objects.loc_NKZ @ turned
     factors = [Factor(str(f), "number", values[:, f]) for f in range(FACTORS)]
     objects = Objects(loc, objects.scene_M, objects.slot_M, {})
-    forest = predict("forest", objects, factors, Course(folds=2, seed=0), lambda _: None)
+    forest = predict("forest", objects, factors, CrossValidation(folds=2, seed=0), lambda _: None)
     assert forest.importance_ZF is not None
     assert_allclose(forest.importance_ZF.sum(0), 1)
     return dci(forest.importance_ZF), forest.importance_ZF.argmax(0).tolist()
@@ -67,9 +67,9 @@ def test_slots_are_in_use_by_pixels_or_by_nats_and_sorted_within_scenes() -> Non
     kl = np.array([[0.0, 5.0, 1.0], [3.0, 2.0, 0.5]])
     owned = np.array([[0.25, 0.0, 0.75], [1.0, 0.0, 0.0]])
     told = describe([SlotTable(kl[:1], owned[:1]), SlotTable(kl[1:], owned[1:])])
-    assert told["active_counts"] == {"1": 1, "2": 1} and told["active_mean"] == 1.5
-    assert told["telling_counts"] == {"1": 1, "2": 1} and told["telling_mean"] == 1.5
-    assert told["kl_per_slot"] == [4.0, 1.5, 0.25] and told["owned_share"] == [0.875, 0.125, 0.0]
+    assert told.active_counts == {"1": 1, "2": 1} and told.active_mean == 1.5
+    assert told.telling_counts == {"1": 1, "2": 1} and told.telling_mean == 1.5
+    assert told.kl_per_slot == [4.0, 1.5, 0.25] and told.owned_share == [0.875, 0.125, 0.0]
 
 
 def test_shares_of_pixels_are_counted_from_the_mask() -> None:

@@ -9,15 +9,15 @@ from unit.evaluation.probing.scenes import ROOM, made
 from iodine_kit.errors import SchemaError
 from iodine_kit.evaluation.probing.factors import Factor, factors_of
 from iodine_kit.evaluation.probing.objects import Objects
-from iodine_kit.evaluation.probing.prediction import Course, predict
+from iodine_kit.evaluation.probing.prediction import CrossValidation, predict
 from iodine_kit.evaluation.probing.scores import score
 
-COURSE = Course(folds=5, seed=0)
+VALIDATION = CrossValidation(folds=5, seed=0)
 
 
 def r2(objects: Objects, values: np.ndarray) -> float:
     factor = Factor("size", "number", values.astype(np.float64))
-    return score(factor, predict("linear", objects, [factor], COURSE, lambda _: None).values["size"])
+    return score(factor, predict("linear", objects, [factor], VALIDATION, lambda _: None).values["size"])
 
 
 def test_padding_makes_r2_of_latents_that_know_nothing_high_and_ours_has_none() -> None:
@@ -40,7 +40,7 @@ def test_errors_of_absent_objects_taken_as_0_make_r2_the_share_of_absent_ones() 
     world = made(200, 4)
     ours = world.gathered()
     factor = Factor("size", "number", ours.factors["size"].astype(np.float64))
-    errors = (predict("linear", ours, [factor], COURSE, lambda _: None).values["size"] - factor.values) ** 2
+    errors = (predict("linear", ours, [factor], VALIDATION, lambda _: None).values["size"] - factor.values) ** 2
     rows = np.zeros(200 * (ROOM + 1))  # the background's row too
     rows[: len(ours)] = errors / factor.values.var()
     assert 1 - rows.mean() > 0.4 and abs(score(factor, np.full(len(ours), factor.values.mean()))) < 1e-9

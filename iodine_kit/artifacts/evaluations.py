@@ -1,0 +1,139 @@
+"""The files of evaluations, comparisons and probes: written once, and read by reports, comparisons and studies.
+
+``summary.json`` holds an artifact's facts, ``summary.csv`` the same for programs,
+``summary.md`` and ``.tex`` for people. ``scenes`` and ``objects``, CSV or parquet, hold a row per scene and per
+visible object.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import ValidationError
+
+from iodine_kit.errors import ConfigError, SchemaError
+from iodine_kit.evaluation.facts import ComparisonFacts, EvaluationFacts, Facts, FactsT
+from iodine_kit.evaluation.probing.facts import ProbeFacts
+from iodine_kit.records import Floats64
+from iodine_kit.store import Artifact
+from iodine_kit.tables import Table, as_csv, as_latex, as_markdown, joined
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from iodine_kit.evaluation.scoring import SceneScores
+
+VERSION = 2
+"""Of the stage eval; evaluations of other versions have other facts."""
+SCENES = "scenes"
+OBJECTS = "objects"
+DESCRIBED = ("key", "objects", "foreground")
+"""Columns of the table per scene that are no metrics."""
+WHOLE = (*DESCRIBED[1:], "entity", "pixels", "slot")
+"""Columns of whole numbers."""
+
+
+def evaluation_facts(evaluation: Artifact) -> EvaluationFacts:
+    """The facts of an evaluation; raises :class:`SchemaError` if another version of iodine-kit made it."""
+    check_version(evaluation)
+    return _facts(evaluation, EvaluationFacts)
+
+
+def comparison_facts(comparison: Artifact) -> ComparisonFacts:
+    """The facts of a comparison."""
+    return _facts(comparison, ComparisonFacts)
+
+
+def probe_facts(probe: Artifact) -> ProbeFacts:
+    """The facts of a probe."""
+    return _facts(probe, ProbeFacts)
+
+
+def check_version(evaluation: Artifact) -> None:
+    """Raise :class:`SchemaError` if another version of the stage made this evaluation."""
+    if evaluation.manifest.identity.version != VERSION:
+        raise SchemaError(
+            f"{evaluation.path} was evaluated by another version of iodine-kit: evaluate again with 'iodine-kit eval'"
+        )
+
+
+def require_parquet(kind: str, key: str) -> None:
+    """Raise :class:`ConfigError` if ``kind`` is parquet and pyarrow is not installed; ``key`` is the setting's name."""
+    if kind == "parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise ConfigError(f"{key}: parquet needs the package pyarrow: install iodine-kit[parquet] or use csv")
+
+
+def write_summary(out: Path, facts: Facts, long: Table, tables: Sequence[Table]) -> None:
+    """Write ``summary.json``, ``long`` as ``.csv``, and ``tables`` as ``.md`` and ``.tex``."""
+    (out / "summary.json").write_text(as_text(facts), "utf-8")
+    (out / "summary.csv").write_text(as_csv(long), "utf-8")
+    (out / "summary.md").write_text(joined(map(as_markdown, tables)), "utf-8")
+    (out / "summary.tex").write_text(joined(map(as_latex, tables)), "utf-8")
+
+
+def as_text(facts: Facts) -> str:
+    """Facts as the text of a JSON file."""
+    return json.dumps(facts.as_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write_scores(out: Path, scores: SceneScores, kind: str) -> None:
+    """Write the tables per scene and per object as ``kind``, csv or parquet."""
+    import pandas as pd  # takes a second to load
+
+    described = {"key": scores.keys, "objects": scores.objects, "foreground": scores.foreground}
+    write_table(pd.DataFrame({**described, **scores.values}), out / SCENES, kind)
+    objects = dict(scores.table)
+    keys = np.array(scores.keys, object)[objects.pop("scene")]
+    write_table(pd.DataFrame({"key": keys, **objects}), out / OBJECTS, kind)
+
+
+def write_table(table: pd.DataFrame, path: Path, kind: str) -> None:
+    """Write a table as ``kind``, csv or parquet; ``path`` is without a suffix."""
+    if kind == "parquet":
+        table.to_parquet(path.with_suffix(".parquet"), index=False)
+    else:
+        table.to_csv(path.with_suffix(".csv"), index=False, lineterminator="\n")
+
+
+def read_scenes(evaluation: Artifact) -> pd.DataFrame:
+    """A row per scene: ``key``, ``objects``, ``foreground`` (pixels), then every metric; NaN where it is undefined."""
+    return _read_table(evaluation.path / SCENES)
+
+
+def read_objects(evaluation: Artifact) -> pd.DataFrame:
+    """A row per visible object: ``key``, ``entity``, ``pixels``, ``slot`` (−1 for none), ``iou``, ``best_iou``."""
+    return _read_table(evaluation.path / OBJECTS)
+
+
+def read_scores(evaluation: Artifact) -> dict[str, Floats64]:
+    """The scores of an evaluation's N scenes by metric, ``float64[N]``; NaN where undefined."""
+    table = read_scenes(evaluation)
+    return {name: table[name].to_numpy(np.float64) for name in table.columns if name not in DESCRIBED}
+
+
+def _facts(artifact: Artifact, kind: type[FactsT]) -> FactsT:
+    try:
+        return kind.model_validate(artifact.facts)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise SchemaError(f"{artifact.path}: unreadable facts: {place}: {first['msg']}; make it again") from None
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    parquet = path.with_suffix(".parquet")
+    if parquet.exists():
+        return pd.read_parquet(parquet)
+    # As text at first: not every pandas reads a float64 back as it was written, and a key may look like a number.
+    table = pd.read_csv(path.with_suffix(".csv"), dtype=str, keep_default_na=False)
+    for name in table.columns.drop("key"):
+        whole = name in WHOLE
+        table[name] = table[name].astype(np.int64) if whole else table[name].replace("", "nan").astype(np.float64)
+    return table
