@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from iodine_kit.artifacts.facts import RunFacts
 from iodine_kit.config import Config, Values, build
 from iodine_kit.errors import SchemaError
 from iodine_kit.models import MODELS, ModelPlugin
@@ -91,7 +92,8 @@ def configured(values: Mapping[str, Any]) -> tuple[ModelPlugin, Config]:
 def of_run(run: Artifact) -> TrainedModel:
     """The model that a finished run trained."""
     plugin, config = model_of(run)
-    step = run.facts.get("weights", {}).get("step")
+    facts = RunFacts.of(run)
+    step = facts.weights.step
     return TrainedModel(
         run.manifest.identity.name,
         plugin,
@@ -99,7 +101,7 @@ def of_run(run: Artifact) -> TrainedModel:
         partial(_stored, run),
         inputs={"run": run.reference},
         trained_on=run.manifest.identity.inputs.get("dataset"),
-        dataset=run.facts.get("dataset", ""),
+        dataset=facts.dataset,
     )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from iodine_kit.artifacts.dataset import check_split, open_split
+from iodine_kit.artifacts.facts import DatasetFacts
 from iodine_kit.config import build
 from iodine_kit.datasets import DATASETS
 from iodine_kit.errors import ResumeError, SchemaError
@@ -131,7 +132,7 @@ def export(
         StorageError: the operating system refuses to write.
     """
     fields = published_fields(dataset)
-    names = tuple(dict.fromkeys(splits)) or tuple(dataset.facts["splits"])
+    names = tuple(dict.fromkeys(splits)) or tuple(DatasetFacts.of(dataset).splits)
     counts = {split: check_split(dataset, split) for split in names}
     paths = {split: output / f"{dataset.manifest.identity.name}_{split}.tfrecords" for split in names}
     if not overwrite:
@@ -184,8 +185,8 @@ def _read(reader: Reader, advance: Advance) -> Iterator[Scene]:
 
 
 def _check_size(dataset: Artifact, fields: Fields) -> None:
-    info, preprocess = dataset.facts["info"], dataset.config.get("preprocess", {})
-    stored, published = [info["height"], info["width"]], list(fields["image"].shape[-3:-1])
+    info, preprocess = DatasetFacts.of(dataset).info, dataset.config.get("preprocess", {})
+    stored, published = [info.height, info.width], list(fields["image"].shape[-3:-1])
     if stored == published:
         return
     changed = preprocess.get("crop", "none") != "none" or preprocess.get("size") is not None
@@ -201,7 +202,7 @@ def _by(size: Sequence[int]) -> str:
 
 def _check_factors(dataset: Artifact, fields: Fields, reporter: Reporter) -> None:
     """Before anything is written: every factor has to be there; one too many is left out, not in silence."""
-    stored, published = dataset.facts["factors"], factors_of(fields)
+    stored, published = DatasetFacts.of(dataset).factors, factors_of(fields)
     missing, extra = sorted(published.keys() - stored.keys()), sorted(stored.keys() - published.keys())
     if missing:
         raise SchemaError(
@@ -209,7 +210,7 @@ def _check_factors(dataset: Artifact, fields: Fields, reporter: Reporter) -> Non
         )
     if not is_video(fields):
         for name, spec in published.items():
-            _check_rows(dataset, name, stored[name]["shape"], spec)
+            _check_rows(dataset, name, stored[name].shape, spec)
     if extra:
         reporter.note(f"left out: {', '.join(extra)}, for which the published layout has no feature")
 

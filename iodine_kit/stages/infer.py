@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from iodine_kit.artifacts.dataset import check_split, dataset_info, open_split
+from iodine_kit.artifacts.facts import DatasetFacts
 from iodine_kit.artifacts.trained_model import TrainedModel, of_run
 from iodine_kit.config import Config, build, split_table
 from iodine_kit.errors import CountError
@@ -116,7 +117,7 @@ def plan(tables: Tables, inputs: Inputs, context: Context, model: TrainedModel |
 
 def _only_split(model: TrainedModel, dataset: Artifact) -> dict[str, str]:
     """The only split of a data set, unless the model was trained on this data set or one of this name."""
-    splits = list(dataset.facts["splits"])
+    splits = list(DatasetFacts.of(dataset).splits)
     return {"split": splits[0]} if len(splits) == 1 and model.trained_on is None and not model.dataset else {}
 
 

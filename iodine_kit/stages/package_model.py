@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from iodine_kit.artifacts.dataset import check_split, open_split
+from iodine_kit.artifacts.dataset import check_split, dataset_info, open_split
 from iodine_kit.artifacts.evaluations import check_version, evaluation_facts
+from iodine_kit.artifacts.facts import RunFacts
 from iodine_kit.artifacts.start_weights import ROLE
 from iodine_kit.artifacts.trained_model import of_run
 from iodine_kit.config import named
@@ -123,12 +124,12 @@ def _card(
         licence=text.licence,
         model=named(run.config["model"]["name"], model.config),
         version=MODELS.load(run.config["model"]["name"]).VERSION,
-        parameters=run.facts["parameters"],
+        parameters=RunFacts.of(run).parameters,
         weights_sha256=hashlib.sha256(data).hexdigest(),
         weights_bytes=len(data),
         inference=Inference(**{key: inferred[key] for key in Inference.model_fields}),
         data=Data(
-            dataset=dataset.facts["info"]["dataset"],
+            dataset=dataset_info(dataset).dataset,
             key=dataset.manifest.key,
             protocol=dataset.config.get("protocol"),
             config=dataset.config,
@@ -150,8 +151,8 @@ def _phases(run: Artifact, store: Store) -> list[Artifact]:
 
 
 def _phase(run: Artifact) -> Phase:
-    facts, made = run.facts, run.manifest.made
-    git, per_step, steps = made.get("git"), facts.get("seconds_per_step"), facts["steps"]
+    facts, made = RunFacts.of(run), run.manifest.made
+    git, per_step, steps = made.get("git"), facts.seconds_per_step, facts.steps or 0
     trained_here = "train" in run.config
     return Phase(
         run=run.reference.directory,
@@ -159,11 +160,11 @@ def _phase(run: Artifact) -> Phase:
         model=run.config["model"],
         train=run.config.get("train", {}),
         started_from=_public(run),
-        steps=steps or 0,
+        steps=steps,
         images=steps * run.config["train"]["batch_size"] if trained_here else 0,
         seconds=round(steps * per_step, 1) if per_step else None,
-        device=facts.get("device", ""),
-        threads=facts.get("threads"),
+        device=facts.device,
+        threads=facts.threads,
         commit=f"{git['commit']}{' (changed)' if git['dirty'] else ''}" if git else f"release {made['iodine_kit']}",
         finished=made["finished"],
     )

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from iodine_kit.artifacts.dataset import dataset_info, open_split
+from iodine_kit.artifacts.facts import DatasetFacts
 from iodine_kit.config import Config, build, flatten
 from iodine_kit.dataset_statistics import (
     Duplicates,
@@ -99,7 +100,7 @@ class _Split:
 
 def _make(config: StatsConfig, dataset: Artifact, out: Path, reporter: Reporter) -> Facts:
     info = dataset_info(dataset)
-    sizes: Mapping[str, int] = dataset.facts["splits"]
+    sizes = DatasetFacts.of(dataset).splits
     splits = {name: _Split(dataset, name, info, config) for name in sizes}
     overall = SplitCounts(info.background, info.classes)
     with reporter.track("stats", sum(min(count, config.limit or count) for count in sizes.values())) as advance:

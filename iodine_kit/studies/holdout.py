@@ -11,6 +11,7 @@ from pydantic import Field
 
 from iodine_kit import config as configuration
 from iodine_kit.artifacts.dataset import dataset_info, open_split
+from iodine_kit.artifacts.facts import PredictionsFacts
 from iodine_kit.artifacts.pairs import paired
 from iodine_kit.datasets.tetrominoes import ColourName, Holdout, held_out_rows, related_rows
 from iodine_kit.errors import ConfigError, SchemaError
@@ -77,7 +78,7 @@ class Pieces:
         Raises:
             SchemaError: if the predictions have no reconstructions.
         """
-        reader = open_split(evaluated.dataset, evaluated.predictions.facts["split"])
+        reader = open_split(evaluated.dataset, PredictionsFacts.of(evaluated.predictions).split)
         background = dataset_info(evaluated.dataset).background
         rows: list[tuple[int, bool, bool, bool, float, float, float]] = []
         scene = 0

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from iodine_kit import config as configuration
+from iodine_kit.artifacts.facts import RunFacts
 from iodine_kit.config import build
 from iodine_kit.errors import ConfigError, did_you_mean
 from iodine_kit.formatting import number
@@ -71,7 +72,7 @@ def conduct(experiment: Experiment) -> Callable[[], Findings]:
         for name, inputs in variants.items():
             overrides = {"train": {"seed": seed}, "model": {"inputs": inputs}}
             run = experiment.train(dataset, f"run, {name}, seed {seed}", overrides)
-            steps = int(run.facts["steps"])
+            steps = RunFacts.of(run).steps or 0
             results.setdefault(name, []).append(experiment.evaluate(run, dataset, f"{name}, seed {seed}"))
     return lambda: analyse(results, steps)
 

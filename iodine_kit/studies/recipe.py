@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from iodine_kit import config as configuration
+from iodine_kit.artifacts.facts import RunFacts
 from iodine_kit.config import flatten, merge
 from iodine_kit.errors import ConfigError, did_you_mean
 from iodine_kit.formatting import number
@@ -145,14 +146,14 @@ def analyse(results: Mapping[str, Evaluated], runs: Mapping[str, Artifact], imag
 
 
 def _row(name: str, evaluated: Evaluated, run: Artifact, base: Evaluated) -> dict[str, Cell]:
-    seconds, batch = run.facts.get("seconds_per_step"), run.config["train"]["batch_size"]
+    seconds, batch = RunFacts.of(run).seconds_per_step, run.config["train"]["batch_size"]
     return {
         "variant": name,
         "fg_ari": estimate(fg_ari(evaluated)),
         "difference": "" if name == UNCHANGED else estimate(fg_ari(evaluated) - fg_ari(base)),
         "mse": estimate(mse(evaluated)),
         "kl": float(final(evaluated, "kl").mean()),
-        "parameters": run.facts["parameters"],
+        "parameters": RunFacts.of(run).parameters,
         "images_per_second": round(batch / seconds) if seconds else "",
     }
 

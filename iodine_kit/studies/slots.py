@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from iodine_kit import config as configuration
+from iodine_kit.artifacts.facts import PredictionsFacts
 from iodine_kit.evaluation.probing.slots import owned_shares
 from iodine_kit.formatting import percent
 from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
@@ -56,7 +57,7 @@ def conduct(experiment: Experiment) -> Callable[[], Findings]:
 def active_slots(evaluated: Evaluated, share: float) -> Floats64:
     """Number of slots of every scene that own at least ``share`` of the pixels, ``float64[N]``."""
     masks = np.asarray(PredictionReader(evaluated.predictions.path / PREDICTIONS).column("mask"))
-    owned = owned_shares(masks, int(evaluated.predictions.facts["slots"]))
+    owned = owned_shares(masks, PredictionsFacts.of(evaluated.predictions).slots or 0)
     result: Floats64 = (owned >= share).sum(1).astype(np.float64)
     return result
 

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from iodine_kit import config as configuration
+from iodine_kit.artifacts.facts import PredictionsFacts
 from iodine_kit.studies._experiment import Evaluated, Experiment
 from iodine_kit.studies._findings import Cell, Findings, Table, estimates_in, line_plot, line_series
 from iodine_kit.studies._scores import (
@@ -75,7 +76,7 @@ def analyse(results: dict[int, Evaluated], trained: int) -> Findings:
         if falls
         else "The mean ELBO rises with every T of this study."
     )
-    restarts = next(iter(results.values())).predictions.facts["restarts"]
+    restarts = PredictionsFacts.of(next(iter(results.values())).predictions).restarts
     inferences = (
         "one inference per scene"
         if restarts == 1

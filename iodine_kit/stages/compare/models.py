@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from iodine_kit.artifacts.evaluations import check_version, evaluation_facts, read_scenes
+from iodine_kit.artifacts.facts import PredictionsFacts
 from iodine_kit.artifacts.start_weights import ROLE
 from iodine_kit.artifacts.trained_model import keeps_weights
 from iodine_kit.config import flatten
@@ -107,11 +108,11 @@ def trace(evaluation: Artifact, store: Store) -> Trained:
     if keeps_weights(predictions):
         told = {"weights": [source.sha256 for source in identity.sources]}
         settings = {**identity.config, **told, "eval": scored, "code": [identity.plugins, identity.version]}
-        return Trained(evaluation, settings, None, str(predictions.facts["model"]))
+        return Trained(evaluation, settings, None, PredictionsFacts.of(predictions).model)
     if "run" not in identity.inputs:
-        name = str(predictions.facts.get("model", identity.name))
+        name = PredictionsFacts.of(predictions).model or identity.name
         settings = {"imported": name, "eval": scored}
-        if not predictions.facts.get("named", True):  # called as its file: two files of one name are two models
+        if not PredictionsFacts.of(predictions).named:  # called as its file: two files of one name are two models
             settings["file"] = ", ".join(source.sha256 for source in identity.sources)[:8]
         return Trained(evaluation, settings, None, name)
     run = store.resolve(identity.inputs["run"])

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iodine_kit.artifacts.dataset import dataset_info, open_split
+from iodine_kit.artifacts.facts import PredictionsFacts
 from iodine_kit.errors import SchemaError
 from iodine_kit.metrics import Comparison
 from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
@@ -47,12 +48,13 @@ class RepeatedInferences:
         if not {"step_mask", "elbo", "nll"} <= readers[0].fields():
             raise SchemaError("study multistability needs step masks and ELBOs: keep the default of infer.store")
         self.noises, self.scenes = len(readers), len(readers[0])
-        self.slots = int(results[0].predictions.facts["slots"])
+        facts = PredictionsFacts.of(results[0].predictions)
+        self.slots = facts.slots or 0
         self.masks_RSDHW = np.stack([reader.column("step_mask") for reader in readers])
         self.nll_RSD = np.stack([np.asarray(reader.column("nll"), np.float64) for reader in readers])
         self.elbo_RS = np.stack([np.asarray(reader.column("elbo")[:, -1], np.float64) for reader in readers])
         dataset = results[0].dataset
-        scenes = open_split(dataset, results[0].predictions.facts["split"])
+        scenes = open_split(dataset, facts.split)
         self.truth: SceneBatch = scenes.batch(range(self.scenes))
         scenes.close()
         self.background = dataset_info(dataset).background
