@@ -83,7 +83,7 @@ def _model(
         from iodine_kit.artifacts.trained_model import of_run
 
         return of_run(artifact)
-    from iodine_kit.artifacts.checkpoint_model import at_checkpoint
+    from iodine_kit.artifacts.unfinished_run_model import at_checkpoint
 
     model = at_checkpoint(store, checkpoint, run, reporter)
     reporter.note(f"using {model.title}, {model.sources[0].location}")

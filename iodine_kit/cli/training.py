@@ -25,7 +25,7 @@ from iodine_kit.cli.options import (
 from iodine_kit.formatting import byte_size
 
 if TYPE_CHECKING:
-    from iodine_kit.stages.train.estimate import RunEstimate
+    from iodine_kit.stages.train.run_estimate import RunEstimate
 
 
 def train(
@@ -71,7 +71,7 @@ def train(
         data = input_artifact(context.store, dataset, "dataset", command, split, context.reporter, wanted)
         inputs = {"dataset": data}
         if estimate:
-            from iodine_kit.stages.train.estimate import estimate_run
+            from iodine_kit.stages.train.run_estimate import estimate_run
 
             if world.first:
                 _show_estimate(estimate_run(tables, inputs, context), as_json)

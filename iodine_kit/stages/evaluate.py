@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from iodine_kit.artifacts.dataset import dataset_info
 from iodine_kit.artifacts.evaluations import VERSION, require_parquet, write_scores, write_summary
 from iodine_kit.artifacts.facts import PredictionsFacts
-from iodine_kit.artifacts.pairs import Pairs, batch_size, open_truth
+from iodine_kit.artifacts.predictions_and_truth import Pairs, batch_size, open_truth
 from iodine_kit.config import Config, build, split_table
 from iodine_kit.errors import SchemaError
 from iodine_kit.evaluation.bootstrap import Resampling

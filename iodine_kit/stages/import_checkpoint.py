@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from iodine_kit.artifacts.source import fetch
+from iodine_kit.artifacts.published_sources import fetch
 from iodine_kit.config import Config, Values, build, named
 from iodine_kit.errors import ConfigError, CorruptDataError, SchemaError, SourceError, UnknownNameError, did_you_mean
 from iodine_kit.models import MODELS

@@ -16,7 +16,7 @@ from pydantic import Field
 from iodine_kit.artifacts.dataset import open_split
 from iodine_kit.artifacts.facts import PredictionsFacts
 from iodine_kit.artifacts.trained_model import TrainedModel, behind
-from iodine_kit.artifacts.traversals import Traversals, write_traversals
+from iodine_kit.artifacts.traversals_file import Traversals, write_traversals
 from iodine_kit.config import Config, build, split_table
 from iodine_kit.errors import CountError, SchemaError
 from iodine_kit.evaluation.probing.slots import owned_shares

@@ -20,8 +20,8 @@ from support import TINY, Command
 from unit.stages.artifact_builders import block_scenes, store_scenes
 from unit.training.toy_model import Notes
 
-from iodine_kit.artifacts.checkpoint_model import at_checkpoint
 from iodine_kit.artifacts.trained_model import TrainedModel, behind, of_run
+from iodine_kit.artifacts.unfinished_run_model import at_checkpoint
 from iodine_kit.config import parse_overrides
 from iodine_kit.errors import (
     ArtifactCorruptError,

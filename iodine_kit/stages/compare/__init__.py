@@ -26,7 +26,7 @@ from iodine_kit.evaluation.comparison import compare as compare_scores
 from iodine_kit.evaluation.comparison_tables import long_table, model_table, pair_tables
 from iodine_kit.progress import Reporter
 from iodine_kit.runner import Context, Facts, Inputs, Job, Tables
-from iodine_kit.stages.compare.models import Model, check, comparable, group, trace
+from iodine_kit.stages.compare.comparable_models import Model, check, comparable, group, trace
 from iodine_kit.store import Artifact, Identity
 
 VERSION = 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from iodine_kit.artifacts.source import Fetched, fetch, identify, names_hash
+from iodine_kit.artifacts.published_sources import Fetched, fetch, identify, names_hash
 from iodine_kit.config import Config, build, named
 from iodine_kit.datasets import DATASETS
 from iodine_kit.errors import SourceError

@@ -17,7 +17,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 from unit.stages.foreseen import store_masks, store_predictions
 
-from iodine_kit.artifacts import pairs
+from iodine_kit.artifacts import predictions_and_truth as pairs
 from iodine_kit.artifacts.evaluations import read_objects, read_scenes, read_scores
 from iodine_kit.errors import ConfigError, CountError, SchemaError
 from iodine_kit.evaluation.summary import terciles

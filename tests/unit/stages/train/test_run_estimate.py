@@ -15,7 +15,7 @@ from support import TINY, Command
 from iodine_kit.config import Values
 from iodine_kit.errors import ConfigError
 from iodine_kit.models import iodine
-from iodine_kit.stages.train.estimate import estimate
+from iodine_kit.stages.train.run_estimate import estimate
 from iodine_kit.training.config import TrainConfig, TrainExecution
 
 NET: Values = {
