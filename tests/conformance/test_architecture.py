@@ -1,4 +1,4 @@
-"""Laws of the house that no tool checks."""
+"""The architecture: sizes of files, layers, imports, and documents that must agree with the code."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import statistics
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -16,6 +17,21 @@ def test_files_are_small() -> None:
     lengths = {path: len(path.read_text("utf-8").splitlines()) for path in SOURCES}
     assert max(lengths.values()) <= 300, max(lengths, key=lambda path: lengths[path])
     assert 80 <= statistics.median(lengths.values()) <= 110
+
+
+def test_the_map_in_contributing_matches_the_folders_and_the_layers() -> None:
+    lines = (ROOT / "CONTRIBUTING.md").read_text("utf-8").split("```")[1].splitlines()
+    inside = [line.split()[0].strip("/").removesuffix(".py") for line in lines if re.match(r"  \w", line)]
+    outside = {line.split()[0].strip("/") for line in lines if re.match(r"\w", line)}
+    children = {path.stem for path in (ROOT / "iodine_kit").iterdir() if path.name != "__pycache__"}
+    assert sorted(inside) == sorted(children - {"__init__", "__main__", "py"} - {""})
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    folders = {path.split("/")[0] for path in tracked.splitlines() if "/" in path and not path.startswith(".")}
+    assert outside == folders
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    layers = [set(layer.split(" | ")) for layer in contracts[0]["layers"]]
+    levels = [next(level for level, names in enumerate(layers) if name in names) for name in inside]
+    assert levels == sorted(levels)
 
 
 def test_help_comes_up_without_torch_or_any_other_slow_import() -> None:
