@@ -8,7 +8,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from iodine_kit.metrics._conventions import MetricOptions
 from iodine_kit.metrics._masks import check_slots, checked_masks, count, shape_of
@@ -20,6 +19,8 @@ def hungarian(iou_BNK: NDArray[np.float64], objects_BN: NDArray[np.bool_]) -> ND
 
     An object that would share no pixel with its slot gets none.
     """
+    from scipy.optimize import linear_sum_assignment  # here, because it takes longer to load than most commands
+
     match_BN = np.full(objects_BN.shape, -1, np.int64)
     for match_N, iou_NK, objects_N in zip(match_BN, iou_BNK, objects_BN, strict=True):
         objects = np.flatnonzero(objects_N)

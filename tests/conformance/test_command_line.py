@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -86,6 +87,7 @@ def test_a_removed_option_names_what_replaces_it(arguments: list[str], replaceme
     assert done.exit_code == 2 and replacement in " ".join(done.stderr.split()), done.stderr
 
 
+QUICKSTART = str(Path(__file__).parents[2] / "pipelines" / "quickstart.toml")
 SLOW = ("torch", "pandas", "scipy", "sklearn", "h5py", "PIL", "jinja2")
 
 
@@ -113,10 +115,13 @@ SLOW = ("torch", "pandas", "scipy", "sklearn", "h5py", "PIL", "jinja2")
         (["models"], ("PIL",)),
         (["datasets"], ("PIL", "h5py")),
         (["protocols"], ()),
+        (["config", "eval"], ("PIL",)),
+        (["run", QUICKSTART, "--dry-run"], ("h5py", "PIL")),
+        (["train", "--pipeline", QUICKSTART], ("h5py", "PIL")),
     ],
 )
 def test_a_command_without_work_loads_no_slow_module(
-    arguments: list[str], allowed: tuple[str, ...], tmp_path: Any
+    arguments: list[str], allowed: tuple[str, ...], tmp_path: Path
 ) -> None:
     """In an empty store, so that the other commands end with "no such artifact"."""
     script = (

@@ -14,10 +14,11 @@ from iodine_kit.records import PredictionBatch
 from iodine_kit.stages.train.pictures import scenes_picture
 from iodine_kit.store import Artifact
 from iodine_kit.training.config import TrainConfig
-from iodine_kit.training.loop import ValidationResult
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from iodine_kit.training.loop import ValidationResult
 
 METRIC = "ari"
 NOISE = 1 << 50
@@ -71,4 +72,6 @@ class Validation:
         defined = score[np.isfinite(score)]
         metrics = {"fg_ari": float(defined.mean())} if len(defined) else {}
         metrics["val_loss"] = float(np.concatenate(losses).mean())
+        from iodine_kit.training.loop import ValidationResult  # here, because it loads torch, which takes seconds
+
         return ValidationResult(metrics, lambda: scenes_picture(*first))
