@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -73,3 +74,19 @@ def repair_scene(plugin: DatasetPlugin, config: Any, scene: Scene) -> Scene:
     """Correct a known defect of a published scene: ``repair(config, scene)`` of the plug-in, else the scene itself."""
     repair = getattr(plugin, "repair", None)
     return repair(config, scene) if repair else scene
+
+
+def generate_scene(plugin: DatasetPlugin, config: Any, seed: int, split: str, number: int) -> Scene:
+    """Generate scene ``number`` (from 0) of a split, by a plug-in that has a generator.
+
+    Every scene has its own random stream, which does not depend on the other scenes.
+    """
+    assert plugin.generate is not None
+    spawn_key = (zlib.crc32(split.encode()), number)
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=spawn_key))
+    key = f"{split}-{number:08d}"
+    try:
+        return plugin.generate(config, rng, key)
+    except Exception as error:
+        error.add_note(f"while generating scene {key}")
+        raise

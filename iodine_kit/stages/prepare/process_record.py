@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from iodine_kit.config import Config
-from iodine_kit.datasets import DATASETS, repair_scene
+from iodine_kit.datasets import DATASETS, generate_scene, repair_scene
 from iodine_kit.errors import CorruptDataError, SchemaError
 from iodine_kit.formats import FORMATS, Columns, Sample, ShardedConfig, columns_of
 from iodine_kit.layouts import LAYOUTS, Expected, Item
@@ -81,17 +78,7 @@ class RecordProcessor:
             key = f"{self.dataset.rpartition('.')[2]}-{record:08d}"
             scenes = LAYOUTS.load(self.layout).scenes(item, key, self.expected, self.layout_config)
             return [repair_scene(DATASETS.load(self.dataset), self.dataset_config, scene) for scene in scenes]
-        # Every scene has its own random stream, which does not depend on the other scenes.
-        spawn_key = (zlib.crc32(item.split.encode()), item.payload)
-        rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=spawn_key))
-        generate = DATASETS.load(self.dataset).generate
-        assert generate is not None  # configure has checked this
-        key = f"{item.split}-{item.payload:08d}"
-        try:
-            return [generate(self.dataset_config, rng, key)]
-        except Exception as error:
-            error.add_note(f"while generating scene {key}")
-            raise
+        return [generate_scene(DATASETS.load(self.dataset), self.dataset_config, self.seed, item.split, item.payload)]
 
     def _encode(self, record: int, split: str, scenes: Sequence[Scene]) -> RecordResult:
         kept = []
