@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ class Artifact:
     """A finished artifact."""
 
     path: Path
-    manifest: Manifest
+    manifest: Manifest = field(repr=False)
 
     @property
     def reference(self) -> Reference:
