@@ -1,0 +1,118 @@
+"""Arguments of the Python interface: conversion to NumPy, checks, and errors that name the argument."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import numpy as np
+
+from iodine_kit.config import Values, merge
+from iodine_kit.errors import (
+    ArtifactNotFoundError,
+    ConfigError,
+    CountError,
+    ImageSizeError,
+    SchemaError,
+    UnknownNameError,
+    did_you_mean,
+)
+from iodine_kit.records import Array, Bytes, Floats
+
+_OF_ARGUMENTS = (ArtifactNotFoundError, ConfigError, CountError, ImageSizeError, SchemaError, UnknownNameError)
+
+
+class Tensor(Protocol):
+    """A PyTorch tensor, without the import of PyTorch."""
+
+    def detach(self) -> Any: ...
+
+
+AnyArray = Array | Tensor
+"""A NumPy array or a PyTorch tensor."""
+
+
+@contextmanager
+def argument(name: str = "") -> Iterator[None]:
+    """Raise an error that the value of an argument causes as a :class:`ValueError` that begins with its ``name``.
+
+    Without a name, the message stays as it is: it names a key of the configuration.
+    """
+    try:
+        yield
+    except _OF_ARGUMENTS as error:
+        raise ValueError(f"{name}: {error}" if name else str(error)) from error
+
+
+def to_numpy(value: AnyArray) -> Array:
+    """Return an array or tensor as a NumPy array; memory is shared if it can be."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    return np.asarray(value)
+
+
+def to_images(name: str, value: AnyArray) -> Bytes | Floats:
+    """Return images as contiguous ``uint8[B, H, W, 3]``, or as ``float32[B, H, W, 3]`` if they are floats in [0, 1].
+
+    Raises:
+        ValueError: for another shape, type or range; the message begins with ``name``.
+    """
+    images = to_numpy(value)
+    _check_image_shape(name, images.shape)
+    if images.dtype.kind not in "iuf":
+        raise ValueError(f"{name}: the type is {images.dtype}; pass uint8, or floats in [0, 1]")
+    floats, highest = images.dtype.kind == "f", 1 if images.dtype.kind == "f" else 255
+    low, high = images.min(), images.max()
+    if not (low >= 0 and high <= highest):
+        advice = "divide by 255, or pass uint8" if floats else "pass values in 0…255"
+        raise ValueError(f"{name}: the values are {low:g} to {high:g}, outside of 0 to {highest}: {advice}")
+    return np.ascontiguousarray(images, np.float32) if floats else np.ascontiguousarray(images, np.uint8)
+
+
+def to_masks(name: str, value: AnyArray) -> Array:
+    """Return index masks as ``[B, H, W]``; raises :class:`ValueError` for another number of axes."""
+    masks = to_numpy(value)
+    if masks.ndim != 3:
+        advice = ": for one mask, pass mask[None]" if masks.ndim == 2 else ""
+        raise ValueError(f"{name}: the shape is [{', '.join(map(str, masks.shape))}], expected [B, H, W]{advice}")
+    return masks
+
+
+def to_bytes(images: Bytes | Floats) -> Bytes:
+    """Return images of :func:`to_images` as ``uint8[B, H, W, 3]``."""
+    return (images if images.dtype == np.uint8 else np.rint(images * 255)).astype(np.uint8, copy=False)
+
+
+def _check_image_shape(name: str, shape: tuple[int, ...]) -> None:
+    shown = f"{name}: the shape is [{', '.join(map(str, shape))}], expected [B, H, W, 3]"
+    if len(shape) == 3 and shape[2] == 3:
+        raise ValueError(f"{shown}: for one image, pass image[None]")
+    if len(shape) == 4 and shape[1] == 3 != shape[3]:
+        raise ValueError(f"{shown}: move the channels to the end, for example with np.moveaxis(images, 1, -1)")
+    if len(shape) != 4 or shape[3] != 3:
+        raise ValueError(shown)
+    if 0 in shape:
+        raise ValueError(f"{shown} with at least one image")
+
+
+def to_tables(settings: Mapping[str, Any] | None, names: Sequence[str]) -> dict[str, Values]:
+    """Return settings such as ``{"train.steps": 50}`` or ``{"train": {"steps": 50}}`` as tables of a configuration.
+
+    Args:
+        names: tables that may be set.
+
+    Raises:
+        ValueError: if a key has no known table; the message names the nearest one.
+    """
+    tables: dict[str, Values] = {}
+    for key, value in (settings or {}).items():
+        first, *rest = key.split(".")
+        if first not in names:
+            raise ValueError(f"settings: '{key}' is in no known table{did_you_mean(first, names)}")
+        if not rest and not isinstance(value, Mapping):
+            raise ValueError(f"settings: '{key}' is a table: write '{key}.NAME', or pass a mapping")
+        for name in reversed([first, *rest]):
+            value = {name: value}
+        merge(tables, value)
+    return tables

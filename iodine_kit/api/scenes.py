@@ -1,0 +1,111 @@
+"""Batches of scenes that show themselves as a picture, and scenes from generators."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from iodine_kit import records
+from iodine_kit.api.arguments import argument
+from iodine_kit.config import build
+from iodine_kit.datasets import DATASETS, generate_scene
+from iodine_kit.errors import ConfigError
+from iodine_kit.records import Scene
+
+_SHOWN = 12
+"""Scenes in the picture of a batch."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SceneBatch(records.SceneBatch):
+    """Scenes as arrays; a notebook shows each image beside its true mask.
+
+    Attributes:
+        keys: name of each scene, unique within a split.
+        image: ``uint8[B, H, W, 3]``, RGB.
+        mask: ``uint8[B, H, W]``, the entity that owns each pixel.
+        background: values of ``mask`` that are background.
+    """
+
+    background: tuple[int, ...] = (0,)
+
+    @classmethod
+    def of(cls, scenes: Sequence[Scene], background: Sequence[int] = (0,)) -> SceneBatch:
+        """Stack scenes of one size. This is also a ``collate_fn`` for PyTorch's ``DataLoader``.
+
+        >>> batch = generate("tetrominoes", 3)
+        >>> SceneBatch.of(batch.scenes()[:2])
+        SceneBatch of 2 scenes, 35×35 pixels
+        """
+        if not scenes:
+            raise ValueError("scenes: there is no scene to stack")
+        images, masks = np.stack([scene.image for scene in scenes]), np.stack([scene.mask for scene in scenes])
+        return cls(tuple(scene.key for scene in scenes), images, masks, tuple(background))
+
+    def scenes(self) -> list[Scene]:
+        """Return the scenes one by one, without factors."""
+        return [Scene(*scene) for scene in zip(self.keys, self.image, self.mask, strict=True)]
+
+    def __getitem__(self, rows: slice) -> SceneBatch:
+        """Return some of the scenes, such as ``batch[:4]``."""
+        return SceneBatch(self.keys[rows], self.image[rows], self.mask[rows], self.background)
+
+    def __repr__(self) -> str:
+        height, width = self.mask.shape[1:]
+        return f"SceneBatch of {len(self)} scenes, {height}×{width} pixels"
+
+    def _repr_html_(self) -> str:
+        return picture_html(self, repr(self))
+
+
+def generate(dataset: str, count: int, /, *, seed: int = 0, split: str = "test", **options: Any) -> SceneBatch:
+    """Generate scenes of a data set. ``ik.prepare`` with the same seed and options stores the same scenes.
+
+    Args:
+        dataset: name of a data set with a generator; ``iodine-kit datasets`` lists all.
+        count: number of scenes.
+        seed: of the generator, at least 0.
+        split: name of the split; another split has other scenes.
+        options: configuration of the data set, such as ``cell=2``; ``iodine-kit config prepare`` lists all.
+
+    Raises:
+        ValueError: for an unknown data set, one without a generator, or an unknown option; the message names it.
+
+    >>> batch = generate("tetrominoes", 8, seed=1, cell=2)
+    >>> batch
+    SceneBatch of 8 scenes, 14×14 pixels
+    >>> batch.image.shape, batch.mask.max()
+    ((8, 14, 14, 3), np.uint8(3))
+    """
+    with argument("dataset"):
+        plugin = DATASETS.load(dataset)
+    if plugin.generate is None:
+        raise ValueError(f"dataset: {dataset} has no generator: use ik.prepare to read its files")
+    if count < 1:
+        raise ValueError(f"count: at least one scene is needed (given: {count})")
+    if seed < 0:
+        raise ValueError(f"seed: it must be at least 0 (given: {seed})")
+    try:
+        config = build(plugin.Config, options, "options")
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
+    scenes = [generate_scene(plugin, config, seed, split, number) for number in range(count)]
+    return SceneBatch.of(scenes, plugin.info(config).background)
+
+
+def picture_html(scenes: records.SceneBatch, caption: str) -> str:
+    """HTML with a picture of the first scenes, each image beside its true mask."""
+    from iodine_kit.reporting.image_grid import contact_sheet
+
+    if not len(scenes):
+        return caption
+    first = SceneBatch(scenes.keys[:_SHOWN], scenes.image[:_SHOWN], scenes.mask[:_SHOWN])
+    background = getattr(scenes, "background", (0,))
+    data = base64.b64encode(contact_sheet(first.scenes(), background)).decode("ascii")
+    shown = "" if len(scenes) <= _SHOWN else f"; the first {_SHOWN} are shown"
+    text = f"{caption}{shown}: image and true mask"
+    return f'<figure><img src="data:image/png;base64,{data}" alt="{text}"><figcaption>{text}</figcaption></figure>'

@@ -1,0 +1,230 @@
+"""Scores of predicted masks: per scene, or summed up with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iodine_kit import records
+from iodine_kit.api.arguments import AnyArray, argument, to_masks
+from iodine_kit.api.dataset import Dataset
+from iodine_kit.api.model import Segmentation
+from iodine_kit.api.places import find
+from iodine_kit.api.scenes import SceneBatch
+from iodine_kit.artifacts.facts import PredictionsFacts
+from iodine_kit.config import build
+from iodine_kit.errors import ConfigError
+from iodine_kit.evaluation.bootstrap import Resampling
+from iodine_kit.evaluation.facts import EvaluationFacts, MetricFacts
+from iodine_kit.evaluation.resolution import Resolution
+from iodine_kit.evaluation.scoring import Scorer, choose_metrics, score_masks
+from iodine_kit.evaluation.summary import Subject, summarise
+from iodine_kit.evaluation.tables import headline, summary_tables
+from iodine_kit.formatting import estimated
+from iodine_kit.metrics import METRICS, Convention
+from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
+from iodine_kit.records import PredictionBatch
+from iodine_kit.stages.evaluate import EvalConfig
+from iodine_kit.store import Artifact
+from iodine_kit.tables import Table, as_csv, as_latex, as_markdown
+
+_FORMATS = {"markdown": as_markdown, "csv": as_csv, "latex": as_latex}
+
+
+def score(
+    truth: AnyArray,
+    predicted: AnyArray,
+    metrics: str | Sequence[str] = ("ari", "miou"),
+    *,
+    background: Sequence[int] = (0,),
+    convention: Convention = "exclude",
+    tolerance: float = 0.008,
+) -> dict[str, NDArray[np.float64]]:
+    """Score predicted masks against true masks, scene by scene.
+
+    Args:
+        truth: integers ``[B, H, W]`` in 0…255, the entity that owns each pixel; NumPy array or PyTorch tensor.
+        predicted: integers ``[B, H, W]`` in 0…255, the slot that owns each pixel. The numbers of slots need not be
+            those of entities.
+        metrics: one name or several of ``ari`` (foreground ARI), ``ari-all``, ``miou``, ``miou-fg``, ``mbo``, ``msc``,
+            ``dice``, ``ap`` …: ``iodine-kit config eval`` lists all. They need masks alone; see :func:`evaluate` for
+            metrics of reconstructions.
+        background: values of ``truth`` that are background.
+        convention: score of a scene whose adjusted Rand index is 0/0: see ``docs/evaluation.md``.
+        tolerance: of boundary metrics, as a share of the image's diagonal, in (0, 0.5].
+
+    Returns:
+        By metric: ``float64[B]``; NaN for a scene on which the metric is undefined.
+
+    Raises:
+        ValueError: if shapes differ, masks are not integers in 0…255, or a metric is unknown or needs more than masks;
+            the message names the argument.
+
+    >>> import numpy as np
+    >>> truth = np.array([[[0, 1, 1, 2, 2]]])  # one scene of 1×5 pixels: background and two objects
+    >>> score(truth, np.array([[[7, 3, 3, 5, 5]]]), "ari")  # every object has a slot of its own
+    {'ari': array([1.])}
+    >>> score(truth, np.array([[[0, 3, 3, 3, 3]]]), ("ari", "miou-fg"))  # one slot has both objects
+    {'ari': array([0.]), 'miou-fg': array([0.25])}
+    """
+    names = [metrics] if isinstance(metrics, str) else list(metrics)
+    config = _config(metrics=names, convention=convention, tolerance=tolerance)
+    for name in config.metrics:
+        with argument("metrics"):
+            needed = METRICS.load(name).NEEDS
+        if needed is not None:
+            raise ValueError(f"metrics: '{name}' scores {needed}, not masks: pass the segmentation to evaluate")
+    true, mask = to_masks("truth", truth), to_masks("predicted", predicted)
+    scores = score_masks(true, mask, config.metrics, background=background, options=config.options)
+    return {name: one.values for name, one in scores.items()}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Evaluation:
+    """Means over scenes, with intervals. A notebook shows them as a table.
+
+    Attributes:
+        metrics: by name: ``mean``, ``interval`` (both ends), ``std``, ``median``, ``n``, ``undefined``, ``degenerate``,
+            and ``convention``, the definition of the metric in words.
+        scores: by metric ``float64[B]``, as from :func:`score`.
+        facts: all results, also by number and size of objects, as in the file ``summary.json`` of the stage ``eval``.
+    """
+
+    facts: EvaluationFacts
+    scores: dict[str, NDArray[np.float64]]
+
+    @property
+    def metrics(self) -> dict[str, MetricFacts]:
+        """The metrics by name."""
+        return self.facts.metrics
+
+    def table(self, format: Literal["markdown", "csv", "latex"] = "markdown", *, definitions: bool = False) -> str:
+        """Return the metrics as a table in text; with ``definitions``, Markdown and LaTeX explain each metric below."""
+        if format not in _FORMATS:
+            raise ValueError(f"format: '{format}' is not one of {', '.join(_FORMATS)}")
+        table = self._table()
+        return _FORMATS[format](table if definitions else replace(table, notes=()))
+
+    def _table(self) -> Table:
+        table = summary_tables(self.facts)[0]
+        height, width = self.facts.resolution
+        caption = headline(self.facts) if self.facts.dataset else f"{self.facts.scenes} scenes at {height}×{width}"
+        return replace(table, caption=caption)
+
+    def __repr__(self) -> str:
+        means = (f"{metric.title} {estimated(metric.mean, metric.interval)}" for metric in self.metrics.values())
+        return f"Evaluation of {self.facts.scenes} scenes: {', '.join(means)}"
+
+    def _repr_html_(self) -> str:
+        from iodine_kit.reporting.templating import fill
+
+        return str(fill("table.html", content=self._table()))
+
+
+def evaluate(
+    truth: Dataset | records.SceneBatch | AnyArray,
+    predictions: Segmentation | Artifact | AnyArray,
+    metrics: str | Sequence[str] = ("ari", "miou"),
+    *,
+    background: Sequence[int] | None = None,
+    convention: Convention = "exclude",
+    tolerance: float = 0.008,
+    resamples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Evaluation:
+    """Score predictions, and sum up: means with bootstrap intervals over scenes, and the convention of each metric.
+
+    Args:
+        truth: a data set, whose first scenes were predicted; a batch of scenes; or true masks, integers ``[B, H, W]``.
+        predictions: what ``model.segment`` or ``ik.infer`` returned; or predicted masks, integers ``[B, H, W]``.
+        metrics: names as for :func:`score`; also metrics of reconstructions and of the ELBO. ``"all"`` stands for every
+            metric that can be computed from the arguments.
+        background: values of true masks that are background. Defaults to those of the data set, or else 0.
+        convention, tolerance: as for :func:`score`.
+        resamples: number of bootstrap resamples; 0 for no intervals.
+        level: of the intervals, in (0, 1).
+        seed: of the bootstrap.
+
+    Raises:
+        ValueError: if shapes or keys of scenes differ, or an argument is wrong; the message names it.
+
+    >>> import iodine_kit as ik
+    >>> batch = ik.generate("tetrominoes", 4)
+    >>> model = ik.load_model("pretrained:tetrominoes", device="cpu")
+    >>> evaluation = ik.evaluate(batch, model.segment(batch.image), ("ari", "mse"))
+    >>> round(evaluation.metrics["ari"].mean, 2), evaluation.metrics["ari"].n
+    (1.0, 4)
+    >>> print(evaluation.table("csv").splitlines()[0])
+    metric,mean,95 % interval low,95 % interval high,sd,median,n,undefined,degenerate
+    """
+    names = [metrics] if isinstance(metrics, str) else list(metrics)
+    config = _config(
+        metrics=names, convention=convention, tolerance=tolerance, resamples=resamples, level=level, seed=seed
+    )  # fmt: skip
+    predicted, subject = _predicted(predictions)
+    scenes, ids = _truth(truth, predicted, background)
+    keys = predicted.keys or scenes.keys or tuple(map(str, range(len(scenes.mask))))
+    predicted, scenes = replace(predicted, keys=keys), replace(scenes, keys=scenes.keys or keys)
+    if isinstance(truth, Dataset):
+        subject = replace(subject, dataset=truth.info.dataset, split=truth.split)
+    stored = {name for name, value in vars(predicted).items() if value is not None}
+    if not scenes.image.size:
+        stored -= {"reconstruction"}
+    with argument("metrics"):
+        chosen = choose_metrics(config.metrics, stored, "predictions")
+    size = (scenes.mask.shape[1], scenes.mask.shape[2])
+    resolution = Resolution(size, size, size, soft=False)
+    scorer = Scorer(chosen, config.options, resolution, ids)
+    try:
+        with argument():
+            scores = scorer.score([(scenes, predicted)], "predictions", lambda count, **fields: None)
+    except ValueError as error:
+        raise ValueError(str(error).replace("prediction.", "predictions.")) from error
+    resampling = Resampling(config.resamples, config.level, config.seed)
+    facts = summarise(subject, scores, chosen, config.options, resolution, resampling)
+    return Evaluation(facts, scores.values)
+
+
+def _config(**values: object) -> EvalConfig:
+    try:
+        return build(EvalConfig, values, "eval")
+    except ConfigError as error:
+        raise ValueError(str(error).removeprefix("eval.")) from error
+
+
+def _predicted(predictions: Segmentation | Artifact | AnyArray) -> tuple[PredictionBatch, Subject]:
+    """The predictions as a record, with the keys of their scenes if they have any, and what they say of the model."""
+    unknown = Subject(dataset="", split="", model="", slots=None, steps=None, restarts=1)
+    if isinstance(predictions, Artifact):
+        reader = PredictionReader(find("predictions", predictions, "predictions", None).path / PREDICTIONS)
+        facts = PredictionsFacts.of(predictions)
+        about = replace(unknown, model=facts.model, slots=facts.slots, steps=facts.steps, restarts=facts.restarts)
+        return reader.batch(0, len(reader)), about
+    if isinstance(predictions, Segmentation):
+        slots, steps = predictions.soft_mask.shape[1], predictions.elbo.shape[1] - 1
+        about = replace(unknown, slots=slots, steps=steps, restarts=predictions.restarts)
+        return predictions.prediction(()), about
+    return PredictionBatch((), to_masks("predictions", predictions)), unknown
+
+
+def _truth(
+    truth: Dataset | records.SceneBatch | AnyArray, predicted: PredictionBatch, background: Sequence[int] | None
+) -> tuple[records.SceneBatch, Sequence[int]]:
+    """The true scenes and the values of their masks that are background."""
+    count = len(predicted.mask)
+    if isinstance(truth, Dataset):
+        if count > len(truth):
+            raise ValueError(f"predictions: there are {count} scenes, and truth has {len(truth)}")
+        scenes: records.SceneBatch = truth[:count]
+    elif isinstance(truth, records.SceneBatch):
+        scenes = truth
+    else:
+        masks = to_masks("truth", truth)
+        scenes = records.SceneBatch((), np.empty((len(masks), 0, 0, 3), np.uint8), masks)
+    own = scenes.background if isinstance(scenes, SceneBatch) else (0,)
+    return scenes, own if background is None else tuple(background)

@@ -1,0 +1,106 @@
+"""Opening prepared data from Python."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from torch.utils.data import DataLoader
+from unit.api.conftest import square_scenes
+from unit.stages.artifact_builders import store_scenes
+
+import iodine_kit as ik
+from iodine_kit.records import DatasetInfo
+from iodine_kit.store import Artifact, Store
+
+
+def test_a_data_set_is_opened_by_artifact_path_name_directory_and_key(
+    squares: Artifact, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = [squares.path.name, f"dataset/{squares.path.name}", squares.manifest.key[:6], "squares"]
+    for place in (squares, squares.path, str(squares.path)):
+        assert ik.load_dataset(place).artifact.path == squares.path
+    for name in named:
+        assert ik.load_dataset(name, store=store).artifact.path == squares.path
+    monkeypatch.setenv("IODINE_KIT_STORE", str(store))
+    monkeypatch.chdir(squares.path.parent)
+    assert ik.load_dataset("squares").artifact.path == squares.path
+    assert len(ik.load_dataset(squares.path.name)) == 7
+
+
+def test_a_name_means_the_most_recent_data_set_of_that_name(tmp_path: Path) -> None:
+    older, newer = (
+        store_scenes(tmp_path, {"test": square_scenes(count)}, DatasetInfo("squares", 0, 0, 4), {"count": count})
+        for count in (1, 2)
+    )
+    store_scenes(tmp_path, {"test": square_scenes(3)}, DatasetInfo("others", 0, 0, 4))
+    assert len(ik.load_dataset("squares", store=tmp_path)) == 2
+    Store(tmp_path).touch(older)
+    assert len(ik.load_dataset("squares", store=tmp_path)) == 1
+    assert newer.path != older.path
+
+
+def test_it_is_a_sequence_of_the_stored_scenes(squares: Artifact) -> None:
+    data, scenes = ik.load_dataset(squares, "train"), square_scenes(12)
+    assert len(data) == 12 and data.keys() == [scene.key for scene in scenes]
+    assert (data.info.dataset, data.info.height, data.info.background) == ("squares", 6, (0, 3))
+    for mine, scene in zip(data, scenes, strict=True):
+        assert mine.key == scene.key and (mine.image == scene.image).all() and (mine.mask == scene.mask).all()
+        assert (mine.factors["size"] == scene.factors["size"]).all()
+    assert data[-1].key == "s11" and data[2:4].keys == ("s2", "s3") and data[::-4].keys == ("s11", "s7", "s3")
+    assert data.batch([5, 1]).keys == ("s5", "s1")
+    with pytest.raises(IndexError):
+        data[12]
+
+
+def test_batches_hold_every_scene_once_in_order_and_know_the_background(squares: Artifact) -> None:
+    data = ik.load_dataset(squares, "train")
+    batches = list(data.batches(5))
+    assert [len(batch) for batch in batches] == [5, 5, 2]
+    assert [key for batch in batches for key in batch.keys] == data.keys()
+    assert batches[0].background == (0, 3) and batches[0].image.shape == (5, 6, 6, 3)
+    with pytest.raises(ValueError, match="size: it must be at least 1"):
+        data.batches(0)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_data_loader_of_pytorch_reads_it_in_any_number_of_processes(squares: Artifact, workers: int) -> None:
+    data = ik.load_dataset(squares, "train")
+    assert data[0].key == "s0"  # opened here, before the processes start
+    loader: Any = DataLoader(data, batch_size=5, collate_fn=ik.SceneBatch.of, num_workers=workers)  # type: ignore[arg-type]
+    batches = list(loader)
+    assert [key for batch in batches for key in batch.keys] == data.keys()
+    np.testing.assert_array_equal(np.concatenate([batch.image for batch in batches]), data[:].image)
+
+
+def test_it_can_be_sent_to_another_process(squares: Artifact) -> None:
+    data = ik.load_dataset(squares)
+    assert data[0].key == "s12" and pickle.loads(pickle.dumps(data))[0].key == "s12"
+
+
+def test_what_is_missing_is_named_with_the_argument(squares: Artifact, store: Path, trained: Artifact) -> None:
+    with pytest.raises(ValueError, match=r"^split: .* has no split 'valid'; known: test, train"):
+        ik.load_dataset(squares, "valid")
+    with pytest.raises(ValueError, match=r"^dataset: squarez: no such artifact.*; did you mean 'squares'"):
+        ik.load_dataset("squarez", store=store)
+    with pytest.raises(ValueError, match=r"^dataset: .* is a run, and a dataset is needed"):
+        ik.load_dataset(trained)
+
+
+def test_a_damaged_data_set_is_no_mistake_in_an_argument(tmp_path: Path) -> None:
+    artifact = store_scenes(tmp_path, {"test": square_scenes(1)}, DatasetInfo("squares", 0, 0, 4))
+    with (artifact.path / "test.h5").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(ik.IodineKitError, match="bytes, not"):
+        ik.load_dataset(artifact)
+
+
+def test_a_notebook_shows_scenes_beside_their_masks(squares: Artifact) -> None:
+    data = ik.load_dataset(squares, "train")
+    assert repr(data) == "Dataset squares, split 'train': 12 scenes, 6×6 pixels"
+    html = data[:3]._repr_html_()
+    assert html.startswith('<figure><img src="data:image/png;base64,iVBOR') and "SceneBatch of 3 scenes" in html
+    assert "Dataset squares" in data._repr_html_() and data[:0]._repr_html_() == "SceneBatch of 0 scenes, 6×6 pixels"
