@@ -1,4 +1,4 @@
-"""Images that occur twice: in a split they weigh double, across splits they leak."""
+"""Images that occur more than once: within a split they count twice, across splits they leak test data."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ MOST_EXAMPLES = 10
 
 Ids = NDArray[np.int64]
 Place = tuple[str, int]
-"""A split and a scene's index in it."""
+"""A split, and the index of a scene in it."""
 
 
 class Fingerprints:
-    """A hash of every image of a split: 16 bytes each is all that is kept."""
+    """A hash of 16 bytes of every image of a split."""
 
     def __init__(self) -> None:
         self._digests = bytearray()
 
     def add(self, image: Bytes) -> None:
-        """Take in ``uint8[H, W, 3]``."""
+        """Add ``uint8[H, W, 3]``."""
         self._digests += hashlib.blake2b(image.tobytes(), digest_size=_DIGEST).digest()
 
     def array(self) -> NDArray[np.bytes_]:
-        """All of them, ``S16[n]``."""
+        """All hashes, ``S16[n]``."""
         return np.ndarray(len(self._digests) // _DIGEST, f"S{_DIGEST}", bytes(self._digests))
 
 
@@ -39,12 +39,12 @@ class Duplicates:
     """Images that are equal in every pixel.
 
     Attributes:
-        distinct: different images of the whole data set.
-        repeats: by split, scenes whose image an earlier scene of the split has.
-        shared: by split and other split, scenes of the former whose image occurs in the latter.
-        leaking: distinct images that occur in more than one split.
-        examples: the first few scenes whose image occurred before, each after the scene in which it occurred first;
-            those across splits come first.
+        distinct: number of different images in the whole data set.
+        repeats: by split, the number of scenes whose image also belongs to an earlier scene of the split.
+        shared: by split and other split, the number of scenes of the first whose image occurs in the second.
+        leaking: number of different images that occur in more than one split.
+        examples: pairs of scenes with the same image, first occurrence first; pairs across splits come first. At most
+            ``MOST_EXAMPLES``.
     """
 
     distinct: int
@@ -56,7 +56,7 @@ class Duplicates:
 
 def find_duplicates(splits: Mapping[str, Fingerprints]) -> Duplicates:
     """Compare all images of all splits with each other."""
-    ids = _numbered(splits)
+    ids = _image_ids(splits)
     distinct = max((int(part.max()) + 1 for part in ids.values() if len(part)), default=0)
     present = {split: np.bincount(part, minlength=distinct) > 0 for split, part in ids.items()}
     return Duplicates(
@@ -78,8 +78,8 @@ def _in_several(present: Sequence[NDArray[np.bool_]], distinct: int) -> int:
     return int(np.count_nonzero(splits > 1))
 
 
-def _numbered(splits: Mapping[str, Fingerprints]) -> dict[str, Ids]:
-    """Per split a number for every image, the same for equal ones, from 0 without gaps."""
+def _image_ids(splits: Mapping[str, Fingerprints]) -> dict[str, Ids]:
+    """By split, a number for every image: equal images have the same number; numbers start at 0 and have no gaps."""
     arrays = [prints.array() for prints in splits.values()]
     if not arrays:
         return {}

@@ -1,4 +1,4 @@
-"""stats: what a data set holds, as figures and as one page."""
+"""stats: statistics of a data set, as JSON and as a page."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TABLES = ("stats",)
 INPUTS = ("dataset",)
 PAGE, STATISTICS = "index.html", "statistics.json"
 _LISTED_SOURCES = 8
-"""More raw files than this are told as one."""
+"""The page lists at most this many source files; more are summarised in one line."""
 
 
 class StatsConfig(Config):
@@ -52,7 +52,7 @@ class StatsConfig(Config):
 
 
 def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
-    """Resolve the configuration."""
+    """Resolve the configuration; the input is a ``dataset``."""
     dataset = inputs["dataset"]
     config = configure(tables)
     identity = Identity(
@@ -71,18 +71,18 @@ def configure(tables: Tables) -> StatsConfig:
     return build(StatsConfig, tables.get("stats", {}), "stats")
 
 
-class _Split:
-    """A split that is being looked at: what was counted, and what is shown of it."""
+class _SplitReader:
+    """Reads the scenes of a split: collects their statistics and fingerprints, and keeps some pictures."""
 
     def __init__(self, dataset: Artifact, name: str, info: DatasetInfo, config: StatsConfig) -> None:
         self._dataset, self._name, self._info, self._config = dataset, name, info, config
         self.counts = SplitCounts(info.background, info.classes)
-        self.prints = Fingerprints()
+        self.fingerprints = Fingerprints()
         self.pictures: list[ScenePicture] = []
         self.keys: list[str] = []
 
     def read(self, advance: Advance) -> None:
-        """Look at all scenes, or at the first ones."""
+        """Read all scenes, or the first ones if there is a limit."""
         reader = open_split(self._dataset, self._name)
         try:
             self.keys = reader.keys()[: self._config.limit]
@@ -90,7 +90,7 @@ class _Split:
                 scene = reader.scene(index)
                 objects = count_objects(scene, self._info.background) or 0
                 self.counts.add(scene, objects)
-                self.prints.add(scene.image)
+                self.fingerprints.add(scene.image)
                 if index < self._config.scenes:
                     self.pictures.append(scene_picture(scene, objects, self._info.background))
                 advance(1)
@@ -101,14 +101,14 @@ class _Split:
 def _make(config: StatsConfig, dataset: Artifact, out: Path, reporter: Reporter) -> Facts:
     info = dataset_info(dataset)
     sizes = DatasetFacts.of(dataset).splits
-    splits = {name: _Split(dataset, name, info, config) for name in sizes}
+    splits = {name: _SplitReader(dataset, name, info, config) for name in sizes}
     overall = SplitCounts(info.background, info.classes)
     with reporter.track("stats", sum(min(count, config.limit or count) for count in sizes.values())) as advance:
         for split in splits.values():
             split.read(advance)
             overall.merge(split.counts)
-    found = find_duplicates({name: split.prints for name, split in splits.items()})
-    page = _page(config, dataset, info, splits, overall.statistics(), found)
+    duplicates = find_duplicates({name: split.fingerprints for name, split in splits.items()})
+    page = _page(config, dataset, info, splits, overall.statistics(), duplicates)
     (out / PAGE).write_text(render_dataset_page(page), "utf-8")
     _write_json(out / STATISTICS, page)
     return _facts(page)
@@ -118,21 +118,21 @@ def _page(
     config: StatsConfig,
     dataset: Artifact,
     info: DatasetInfo,
-    splits: Mapping[str, _Split],
+    splits: Mapping[str, _SplitReader],
     overall: SplitStatistics,
-    found: Duplicates,
+    duplicates: Duplicates,
 ) -> DatasetPage:
     keys = {name: split.keys for name, split in splits.items()}
-    examples = [tuple(f"{name}/{keys[name][row]}" for name, row in pair) for pair in found.examples]
+    examples = [tuple(f"{name}/{keys[name][row]}" for name, row in pair) for pair in duplicates.examples]
     several = f"{len(splits)} splits" if len(splits) > 1 else "one split"
     return DatasetPage(
         title=config.title or info.dataset,
-        summary=f"What the {overall.scenes:,} scenes of {dataset.reference.directory} hold, in {several}.",
+        summary=f"Statistics of the {overall.scenes:,} scenes of {dataset.reference.directory}, in {several}.",
         resolution=(info.height, info.width),
         limit=config.limit,
         overall=overall,
         splits={name: split.counts.statistics() for name, split in splits.items()},
-        duplicates=found,
+        duplicates=duplicates,
         examples=[(first, again) for first, again in examples],
         scenes={name: split.pictures for name, split in splits.items()},
         provenance=dataset_provenance(dataset),
@@ -142,7 +142,7 @@ def _page(
 
 
 def _command(config: StatsConfig, dataset: Artifact) -> str:
-    """The shell command that makes this page again; JSON's spelling of a value is TOML's too."""
+    """The shell command that rebuilds this page; values are written as JSON, which is valid TOML here."""
     leaves = flatten(config.model_dump(exclude_defaults=True))
     settings = [f"stats.{name}={json.dumps(value, ensure_ascii=False)}" for name, value in leaves.items()]
     options = [part for setting in settings for part in ("--set", setting)]
@@ -160,7 +160,7 @@ def _write_json(path: Path, page: DatasetPage) -> None:
 
 
 def _facts(page: DatasetPage) -> dict[str, Any]:
-    """The figures of a short table."""
+    """The metrics of a short table."""
     return {
         "page": PAGE,
         "statistics": STATISTICS,
@@ -172,7 +172,7 @@ def _facts(page: DatasetPage) -> dict[str, Any]:
 
 
 def _short(split: SplitStatistics, repeats: int) -> dict[str, Any]:
-    figures = {
+    metrics = {
         "scenes": split.scenes,
         "objects_mean": split.objects_per_scene.mean,
         "objects_std": split.objects_per_scene.std,
@@ -181,4 +181,4 @@ def _short(split: SplitStatistics, repeats: int) -> dict[str, Any]:
         "background_share": split.background_share.mean,
         "repeated_images": repeats,
     }
-    return {name: as_json(value) for name, value in figures.items()}
+    return {name: as_json(value) for name, value in metrics.items()}

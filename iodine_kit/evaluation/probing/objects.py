@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from iodine_kit.dataset_statistics.factors import VISIBILITY
+from iodine_kit.dataset_statistics.split_statistics import VISIBILITY
 from iodine_kit.errors import SchemaError
 from iodine_kit.metrics import Comparison
 from iodine_kit.records import Array, Floats64, PredictionBatch, SceneBatch

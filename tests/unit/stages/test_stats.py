@@ -21,7 +21,7 @@ INFO = DatasetInfo("folder", SIDE, SIDE, ROWS, (0, 1), {"kind": ("none", "disc",
 
 
 def draw(rng: np.random.Generator, key: str) -> Scene:
-    """Boxes on two pieces of background; some are hidden by others, some rows are not visible."""
+    """Boxes on two background entities; some boxes are occluded by others, some rows are not visible."""
     mask = np.zeros((SIDE, SIDE), np.uint8)
     mask[: SIDE // 3] = 1
     visibility = np.ones(ROWS, np.float32)
@@ -69,13 +69,13 @@ def made(dataset: Artifact) -> Artifact:
 
 
 @pytest.fixture(scope="module")
-def figures(made: Artifact) -> dict[str, Any]:
+def statistics(made: Artifact) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((made.path / "statistics.json").read_text("utf-8"))
     return content
 
 
 def table_of(scenes: list[Scene]) -> pd.DataFrame:
-    """Every entity of every scene in a row, the long way round."""
+    """One row per entity of each scene, computed entity by entity."""
     rows = []
     for scene in scenes:
         border = np.ones_like(scene.mask, bool)
@@ -90,73 +90,75 @@ def table_of(scenes: list[Scene]) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("split", ["train", "test", "all"])
-def test_figures_are_those_that_pandas_finds(
-    scenes: dict[str, list[Scene]], figures: dict[str, Any], split: str
+def test_statistics_equal_those_of_pandas(
+    scenes: dict[str, list[Scene]], statistics: dict[str, Any], split: str
 ) -> None:
     of = scenes["train"] + scenes["test"] if split == "all" else scenes[split]
-    found = figures["all"] if split == "all" else figures["splits"][split]
+    result = statistics["all"] if split == "all" else statistics["splits"][split]
     table = table_of(of)
     objects = table[(table["index"] > 1) & table["seen"]]
     per_scene = objects.groupby("key").size().reindex([scene.key for scene in of], fill_value=0)
     drawn = table[(table["index"] > 1) & (table["pixels"] > 0)]
     background = table[table["index"] <= 1].groupby("key")["pixels"].sum() / SIDE**2
 
-    assert found["scenes"] == len(of)
-    assert found["objects_per_scene"]["mean"] == pytest.approx(per_scene.mean())
-    assert found["objects_per_scene"]["std"] == pytest.approx(per_scene.std(ddof=0))
-    assert bars(found["objects_per_scene"]) == per_scene.value_counts().to_dict()
-    assert found["without_objects"] == (per_scene == 0).sum() > 0
-    assert found["unseen_objects"] == (objects["pixels"] == 0).sum()
-    assert found["at_border"] == drawn["border"].sum()
-    assert found["pixels_per_object"]["n"] == len(drawn)
-    for at, value in found["pixels_per_object"]["quantiles"].items():
+    assert result["scenes"] == len(of)
+    assert result["objects_per_scene"]["mean"] == pytest.approx(per_scene.mean())
+    assert result["objects_per_scene"]["std"] == pytest.approx(per_scene.std(ddof=0))
+    assert bars(result["objects_per_scene"]) == per_scene.value_counts().to_dict()
+    assert result["without_objects"] == (per_scene == 0).sum() > 0
+    assert result["unseen_objects"] == (objects["pixels"] == 0).sum()
+    assert result["at_border"] == drawn["border"].sum()
+    assert result["pixels_per_object"]["n"] == len(drawn)
+    for at, value in result["pixels_per_object"]["quantiles"].items():
         assert value == pytest.approx(drawn["pixels"].quantile(float(at)))
-        assert found["share_per_object"]["quantiles"][at] == pytest.approx(value / SIDE**2)
-    assert found["background_share"]["mean"] == pytest.approx(background.mean())
-    assert (found["background_share"]["minimum"], found["background_share"]["maximum"]) == pytest.approx(
+        assert result["share_per_object"]["quantiles"][at] == pytest.approx(value / SIDE**2)
+    assert result["background_share"]["mean"] == pytest.approx(background.mean())
+    assert (result["background_share"]["minimum"], result["background_share"]["maximum"]) == pytest.approx(
         (background.min(), background.max())
     )
 
 
 def bars(distribution: dict[str, Any]) -> dict[int, int]:
-    """A histogram over whole numbers as value → count, without empty ones."""
+    """A histogram of integers as value → count, without empty bins."""
     shown = distribution["histogram"]
     assert shown["whole"]
     return {int(edge): count for edge, count in zip(shown["edges"], shown["counts"], strict=False) if count}
 
 
-def test_channels_are_those_that_numpy_finds(scenes: dict[str, list[Scene]], figures: dict[str, Any]) -> None:
+def test_statistics_of_channels_equal_those_of_numpy(
+    scenes: dict[str, list[Scene]], statistics: dict[str, Any]
+) -> None:
     pixels = np.stack([scene.image for scene in scenes["train"]]).reshape(-1, 3).astype(np.float64)
-    found = figures["splits"]["train"]["channels"]
-    np.testing.assert_allclose([channel["mean"] for channel in found], pixels.mean(0))
-    np.testing.assert_allclose([channel["std"] for channel in found], pixels.std(0))
+    result = statistics["splits"]["train"]["channels"]
+    np.testing.assert_allclose([channel["mean"] for channel in result], pixels.mean(0))
+    np.testing.assert_allclose([channel["std"] for channel in result], pixels.std(0))
 
 
-def test_factors_are_of_visible_objects_only(scenes: dict[str, list[Scene]], figures: dict[str, Any]) -> None:
+def test_factors_include_visible_objects_only(scenes: dict[str, list[Scene]], statistics: dict[str, Any]) -> None:
     table = table_of(scenes["train"] + scenes["test"])
     objects = table[(table["index"] > 1) & table["seen"]]
-    found = figures["all"]["factors"]
-    assert set(found) == {"kind", "x", "place"}  # neither visibility nor what has no row per entity
+    result = statistics["all"]["factors"]
+    assert set(result) == {"kind", "x", "place"}  # without visibility and arrays that have no row per entity
     counts = objects["kind"].value_counts()
-    assert found["kind"]["classes"] == {"disc": counts[1], "box": counts[2], "star": 0}
-    (x,) = found["x"]["components"]
+    assert result["kind"]["classes"] == {"disc": counts[1], "box": counts[2], "star": 0}
+    (x,) = result["x"]["components"]
     assert (x["n"], x["mean"], x["std"]) == pytest.approx((len(objects), objects["x"].mean(), objects["x"].std(ddof=0)))
     expected, _ = np.histogram(objects["x"], x["histogram"]["edges"])
     assert x["histogram"]["counts"] == expected.tolist() and sum(expected) == len(objects)
-    assert bars(found["place"]["components"][1]) == objects["place"].value_counts().to_dict()
+    assert bars(result["place"]["components"][1]) == objects["place"].value_counts().to_dict()
 
 
-def test_images_that_occur_twice_are_found_within_and_across_splits(figures: dict[str, Any]) -> None:
-    found = figures["duplicates"]
-    assert found["repeats"] == {"train": 2, "test": 0}
-    assert found["shared"] == {"train": {"test": 4}, "test": {"train": 2}}
-    assert (found["distinct"], found["leaking"]) == (55 - 4, 2)
-    assert found["examples"] == [
+def test_duplicate_images_are_reported_within_and_across_splits(statistics: dict[str, Any]) -> None:
+    result = statistics["duplicates"]
+    assert result["repeats"] == {"train": 2, "test": 0}
+    assert result["shared"] == {"train": {"test": 4}, "test": {"train": 2}}
+    assert (result["distinct"], result["leaking"]) == (55 - 4, 2)
+    assert result["examples"] == [
         ["train/a4", "test/b7"], ["train/a9", "test/b8"], ["train/a4", "train/a31"], ["train/a4", "train/a32"],
     ]  # fmt: skip
 
 
-def test_the_page_is_whole_loads_nothing_and_says_what_matters(made: Artifact, dataset: Artifact) -> None:
+def test_the_page_is_valid_and_self_contained_and_reports_duplicates(made: Artifact, dataset: Artifact) -> None:
     text = (made.path / "index.html").read_text("utf-8")
     page = PageParser(text)
     assert page.errors == [] and len(page.ids()) == len(set(page.ids()))
@@ -164,30 +166,32 @@ def test_the_page_is_whole_loads_nothing_and_says_what_matters(made: Artifact, d
     assert len(sources) == 2 * 2 * 12 and all(source.startswith("data:image/png;base64,") for source in sources)
     assert "http" not in text.replace('"http-equiv', "").replace("http-equiv=", "")
     assert page.of("script") == [] and all(image["alt"] for image in page.of("img"))
-    told = " ".join(page.text)
-    assert "2 images occur in more than one split." in told and "2 scenes repeat an earlier image of its split." in told
-    assert dataset.reference.directory in told and f"iodine-kit stats {dataset.reference.directory}" in told
+    shown = " ".join(page.text)
+    assert (
+        "2 images occur in more than one split." in shown and "2 scenes repeat an earlier image of its split." in shown
+    )
+    assert dataset.reference.directory in shown and f"iodine-kit stats {dataset.reference.directory}" in shown
 
 
-def test_a_limit_looks_at_the_first_scenes_of_every_split(scenes: dict[str, list[Scene]], dataset: Artifact) -> None:
+def test_a_limit_selects_the_first_scenes_of_every_split(scenes: dict[str, list[Scene]], dataset: Artifact) -> None:
     limited = run(dataset, limit=7, scenes=0)
-    figures = json.loads((limited.path / "statistics.json").read_text("utf-8"))
-    assert (figures["limit"], figures["all"]["scenes"]) == (7, 14)
+    statistics = json.loads((limited.path / "statistics.json").read_text("utf-8"))
+    assert (statistics["limit"], statistics["all"]["scenes"]) == (7, 14)
     pixels = np.concatenate([scene.image.ravel() for split in scenes.values() for scene in split[:7]])
-    assert np.mean([c["mean"] for c in figures["all"]["channels"]]) == pytest.approx(pixels.mean())
+    assert np.mean([c["mean"] for c in statistics["all"]["channels"]]) == pytest.approx(pixels.mean())
     page = (limited.path / "index.html").read_text("utf-8")
     assert "the first 7 of every split" in page and "--set stats.limit=7 --set stats.scenes=0" in page
     assert PageParser(page).of("img") == []
 
 
-def test_the_same_data_set_gives_the_same_bytes_and_is_not_looked_at_twice(made: Artifact, dataset: Artifact) -> None:
+def test_the_same_data_set_gives_the_same_bytes_and_reuses_the_artifact(made: Artifact, dataset: Artifact) -> None:
     assert run(dataset).manifest.made == made.manifest.made
     job = stats.plan({}, {"dataset": dataset}, Context(Store.of(dataset)))
-    anew = obtain(job, Context(Store(dataset.path.parents[1]), overwrite=True))
-    assert anew.manifest.content == made.manifest.content
+    rebuilt = obtain(job, Context(Store(dataset.path.parents[1]), overwrite=True))
+    assert rebuilt.manifest.content == made.manifest.content
 
 
-def test_scenes_without_masks_or_factors_have_a_page_too(tmp_path: Path) -> None:
+def test_scenes_without_masks_or_factors_have_a_page(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     scenes = [
         Scene(f"s{i}", rng.integers(0, 256, (4, 6, 3)).astype(np.uint8), np.zeros((4, 6), np.uint8)) for i in range(3)
