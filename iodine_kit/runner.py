@@ -14,7 +14,7 @@ import iodine_kit
 from iodine_kit.config import differences
 from iodine_kit.errors import ResumeError
 from iodine_kit.progress import Reporter, Silent
-from iodine_kit.store import Artifact, Identity, Store, contents
+from iodine_kit.store import Artifact, Identity, Store, input_contents
 from iodine_kit.store.provenance import provenance
 from iodine_kit.training.distributed import SINGLE_PROCESS, World
 
@@ -155,7 +155,7 @@ def _interrupted(store: Store, job: Job) -> Identity | None:
     """The identity of an interrupted draft with the job's key."""
     drafts = (identity for _, identity in store.interrupted(job.identity.kind))
     pending = next((identity for identity in drafts if identity.key == job.identity.key), None)
-    if pending and contents(pending.inputs) != contents(job.identity.inputs):
+    if pending and input_contents(pending.inputs) != input_contents(job.identity.inputs):
         raise ResumeError(
             f"the interrupted {pending.planned.directory} was started on data that has been rebuilt since: add "
             "--overwrite to start it again"

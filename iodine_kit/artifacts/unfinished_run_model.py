@@ -12,7 +12,7 @@ from iodine_kit.config import Values, named
 from iodine_kit.errors import ArtifactCorruptError, ArtifactNotFoundError, SchemaError
 from iodine_kit.progress import Reporter
 from iodine_kit.store import Identity, SourceFile, Store
-from iodine_kit.store.drafts import drafts, identity_of, open_draft
+from iodine_kit.store.artifact import draft_identity, find_drafts, open_draft
 from iodine_kit.training.run_files import CHECKPOINTS, checkpoint_name
 
 LATEST = "latest"
@@ -32,7 +32,7 @@ def at_checkpoint(store: Store, place: str, run: str | None, reporter: Reporter)
     """
     path = Path(place)
     if path.is_file() and run is None:
-        return _model(path, path.read_bytes(), identity_of(path.parent))
+        return _model(path, path.read_bytes(), draft_identity(path.parent))
     folder, identity = _draft(store, run)
     for path, data in _read(folder, place):
         try:
@@ -50,7 +50,7 @@ def _draft(store: Store, run: str | None) -> tuple[Path, Identity]:
             return open_draft(store.root, run, "run")
         finished = store.open(run, "run")
         raise ArtifactNotFoundError(f"{finished.path} is finished and has no checkpoints: omit --checkpoint")
-    begun = [draft for draft in drafts(store.root, "run") if any(draft[0].glob(CHECKPOINTS))]
+    begun = [draft for draft in find_drafts(store.root, "run") if any(draft[0].glob(CHECKPOINTS))]
     if not begun:
         raise ArtifactNotFoundError(
             f"{store.root} holds no unfinished run with a checkpoint: omit --checkpoint to use a finished run"

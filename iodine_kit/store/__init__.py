@@ -1,9 +1,10 @@
-"""The artifact store: directories named by what they were made from, hashed, and renamed into place when complete."""
+"""The artifact store: directories whose names contain a hash of everything that shaped them, renamed when complete."""
 
+from iodine_kit.store.artifact import Artifact, Draft, Unfinished
 from iodine_kit.store.hashes import FileHashes
-from iodine_kit.store.identity import Identity, Reference, SourceFile, content_hash, contents, file_sha256
+from iodine_kit.store.identity import Identity, Reference, SourceFile, content_hash, file_sha256, input_contents
 from iodine_kit.store.manifest import FileRecord, Manifest
-from iodine_kit.store.store import Artifact, Draft, Store
+from iodine_kit.store.store import Store
 
 __all__ = [
     "Artifact",
@@ -15,7 +16,8 @@ __all__ = [
     "Reference",
     "SourceFile",
     "Store",
+    "Unfinished",
     "content_hash",
-    "contents",
     "file_sha256",
+    "input_contents",
 ]

@@ -1,4 +1,4 @@
-"""Hashes of files outside the store, remembered for as long as nothing of a file's status changes."""
+"""A cache for the hashes of files outside the store; an entry is valid until the status of the file changes."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from pathlib import Path
 from iodine_kit.store.identity import file_sha256
 
 SMALL = 1 << 20
-"""Files up to this size are hashed faster than they are looked up."""
+"""Hashing a file up to this size, in bytes, is faster than looking it up."""
 SETTLED_NS = 2_000_000_000
-"""A file that changed so short a time ago may change again without its times telling."""
+"""A file that changed less than this long ago could change again without another time stamp."""
 
 Stamp = tuple[int, int, int, int]
+"""Size, time of modification, time of status change, and inode."""
 
 
 class FileHashes:
-    """A cache in one SQLite file, so that a data set of 10 GB is not hashed whenever it is named.
+    """A cache in one SQLite file, so that a data set of 10 GB is not hashed for every command.
 
-    It is a convenience only: where it cannot be read or written, files are hashed.
+    If the cache cannot be read or written, files are hashed every time.
     """
 
     def __init__(self, path: Path) -> None:
@@ -34,21 +35,21 @@ class FileHashes:
             )
 
     def sha256(self, file: Path) -> str:
-        """sha256 of a file's bytes, in hexadecimal."""
+        """sha256 of the bytes of a file, in hexadecimal."""
         status = file.stat()
-        # The time of the last change of status as well: programs that copy files may set back the other one.
+        # Includes the time of the status change, because programs that copy files can set the modification time.
         stamp = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
         settled = time.time_ns() - max(stamp[1:3]) > SETTLED_NS
         if status.st_size <= SMALL or not settled or self._database is None:
             return file_sha256(file)
-        return self._find(str(file.resolve()), stamp) or self._keep(file, stamp)
+        return self._look_up(str(file.resolve()), stamp) or self._hash(file, stamp)
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the cache."""
         if self._database is not None:
             self._database.close()
 
-    def _find(self, name: str, stamp: Stamp) -> str | None:
+    def _look_up(self, name: str, stamp: Stamp) -> str | None:
         query = "SELECT sha256 FROM hashes WHERE name = ? AND (bytes, modified, changed, inode) = (?, ?, ?, ?)"
         with suppress(sqlite3.Error):
             assert self._database is not None
@@ -56,10 +57,10 @@ class FileHashes:
             return str(row[0]) if row else None
         return None
 
-    def _keep(self, file: Path, stamp: Stamp) -> str:
-        found = file_sha256(file)
+    def _hash(self, file: Path, stamp: Stamp) -> str:
+        digest = file_sha256(file)
         with suppress(sqlite3.Error):
             assert self._database is not None
             command = "INSERT OR REPLACE INTO hashes VALUES (?, ?, ?, ?, ?, ?)"
-            self._database.execute(command, (str(file.resolve()), *stamp, found))
-        return found
+            self._database.execute(command, (str(file.resolve()), *stamp, digest))
+        return digest

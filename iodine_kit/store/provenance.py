@@ -1,4 +1,4 @@
-"""Where and with what an artifact was made: for people and for tracing, never part of a key."""
+"""Provenance: when, where and with which versions an artifact was made. Never part of a key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PACKAGES = ("torch", "numpy", "h5py", "webdataset", "scikit-learn", "pandas")
 
 
 def provenance(started: datetime, purpose: str = "") -> dict[str, Any]:
-    """Facts of this process, as JSON: times, command, versions, code's commit, machine; and the ``purpose``, if any."""
+    """Facts of this process in JSON types: times, command, versions, commit of the code, machine, and ``purpose``."""
     finished = datetime.now(UTC)
     return {
         **({"purpose": purpose} if purpose else {}),
@@ -42,7 +42,7 @@ def _version(package: str) -> str | None:
 
 
 def _git(folder: Path) -> dict[str, Any] | None:
-    """Commit of the checkout that the code runs from and whether it was changed; ``None`` outside one."""
+    """Commit of the checkout that the code runs from, and whether files were changed; ``None`` outside a checkout."""
     try:
         commit = _run_git(folder, "rev-parse", "HEAD")
         return {"commit": commit, "dirty": bool(_run_git(folder, "status", "--porcelain", "--", str(folder.parent)))}
@@ -51,7 +51,7 @@ def _git(folder: Path) -> dict[str, Any] | None:
 
 
 def _run_git(folder: Path, *arguments: str) -> str:
-    # An installed package may lie inside somebody else's checkout: only a tracked file counts as its own.
+    # An installed package can be inside an unrelated checkout, in which this file is not tracked.
     for command in (["ls-files", "--error-unmatch", __file__], list(arguments)):
         done = subprocess.run(["git", *command], cwd=folder, check=True, capture_output=True, text=True, timeout=10)
     return done.stdout.strip()

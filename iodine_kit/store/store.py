@@ -1,146 +1,107 @@
-"""Creates, finds and checks artifacts below one root directory, ``root/kind/name-key12``."""
+"""The artifact store: create, find and check artifacts below one root directory."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from iodine_kit.errors import ArtifactCorruptError, ArtifactNotFoundError, ResumeError, StorageError
-from iodine_kit.store import manifest as manifests
-from iodine_kit.store.drafts import IDENTITY, SHORTEST_KEY, Begun, drafts
-from iodine_kit.store.identity import KEY_IN_NAME, Identity, Reference, contents
-from iodine_kit.store.manifest import MANIFEST, Manifest
+from iodine_kit.store.artifact import (
+    IDENTITY,
+    SHORTEST_KEY,
+    Artifact,
+    Draft,
+    Unfinished,
+    find_drafts,
+    recover_replacement,
+)
+from iodine_kit.store.identity import KEY_IN_NAME, Identity, Reference, input_contents
+from iodine_kit.store.manifest import MANIFEST, find_problems, read_manifest, write_manifest
 
 HASHED_ON_USE = 16 << 20
-"""Files up to this size are hashed whenever their artifact is used; of larger ones only the size is checked."""
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """A finished artifact."""
-
-    path: Path
-    manifest: Manifest = field(repr=False)
-
-    @property
-    def reference(self) -> Reference:
-        return self.manifest.reference
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        return self.manifest.facts
-
-    @property
-    def purpose(self) -> str:
-        """What it was made for, such as ``study seeds``; "" for an artifact that was made for its own sake."""
-        recorded = self.manifest.made.get("purpose")
-        if recorded is None and self.manifest.made.get("command", [])[1:2] == ["study"]:
-            return "study"  # made before purposes were recorded
-        return str(recorded or "")
-
-    @property
-    def config(self) -> dict[str, Any]:
-        return self.manifest.identity.config
-
-
-@dataclass(frozen=True)
-class Draft:
-    """An artifact in the making; it becomes visible when it is committed."""
-
-    path: Path
-    identity: Identity
-    final: Path
-    keep: str = ""
-
-    def commit(self, facts: Mapping[str, Any], made: Mapping[str, Any]) -> Artifact:
-        """Hash the files, write the manifest, and rename the directory into place.
-
-        What served to resume stays until nothing can go wrong any more, and is no part of the artifact.
-        """
-        scratch = {self.path / IDENTITY, *self.path.glob("*.tmp"), *(self.path.glob(self.keep) if self.keep else ())}
-        manifest = manifests.describe(self.path, self.identity, facts, made, {path.name for path in scratch})
-        manifests.write(self.path, manifest)
-        _sync(self.path)
-        replaced = _replaced(self.final)
-        if self.final.exists():
-            self.final.rename(replaced)
-        for path in scratch:
-            path.unlink(missing_ok=True)
-        self.path.rename(self.final)
-        shutil.rmtree(replaced, ignore_errors=True)
-        return Artifact(self.final, manifest)
+"""Largest file, in bytes, that is hashed whenever its artifact is used; of larger files only the size is checked."""
 
 
 class Store:
-    """The artifacts below ``root``."""
+    """The artifacts below ``root``, each in ``root/kind/name-key12``."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     @classmethod
     def of(cls, artifact: Artifact) -> Store:
-        """The store that an artifact lies in, as ``root/kind/name-key12``."""
+        """The store that contains an artifact."""
         return cls(artifact.path.absolute().parents[1])
 
     def find(self, identity: Identity) -> Artifact | None:
-        """The finished artifact of this identity, made from inputs of the same content; else ``None``."""
+        """The finished artifact with this identity, if its inputs had the same content; else ``None``."""
         artifact = self._load(self._final(identity.planned))
         if artifact is None or artifact.manifest.key != identity.key:
             return None
-        made_from = artifact.manifest.identity.inputs
-        return artifact if contents(made_from) == contents(identity.inputs) else None
+        inputs = artifact.manifest.identity.inputs
+        return artifact if input_contents(inputs) == input_contents(identity.inputs) else None
 
     def resolve(self, reference: Reference) -> Artifact:
-        """The artifact that another one names as its input, with the content it had then.
+        """The artifact that another one names as its input.
 
         Raises:
             ArtifactNotFoundError: if it is not in this store.
-            ArtifactCorruptError: if it was made anew since with other content, or altered.
+            ArtifactCorruptError: if it was rebuilt with different content, or its files were altered.
         """
         artifact = self._load(self._final(reference))
         if artifact is None:
             raise ArtifactNotFoundError(f"{self.root / reference.directory}: this input is not in the store")
         if artifact.manifest.content != reference.content:
             raise ArtifactCorruptError(
-                f"{artifact.path} was made anew since, with other content: make what is based on it again"
+                f"{artifact.path} was rebuilt with different content; rebuild the artifacts that depend on it"
             )
         return self.usable(artifact)
 
     def usable(self, artifact: Artifact) -> Artifact:
-        """Return the artifact if its files are there, of the right sizes and, where small, of the right bytes."""
-        found = manifests.problems(artifact.path, artifact.manifest, hash_up_to=HASHED_ON_USE)
-        if found:
-            raise ArtifactCorruptError(f"{artifact.path}: {'; '.join(found)}; make it again with --overwrite")
+        """Return the artifact if its files have the right sizes and hashes; large files are not hashed.
+
+        Raises:
+            ArtifactCorruptError: if a file is missing, altered or not listed in the manifest.
+        """
+        problems = find_problems(artifact.path, artifact.manifest, hash_up_to=HASHED_ON_USE)
+        if problems:
+            raise ArtifactCorruptError(f"{artifact.path}: {'; '.join(problems)}; rebuild it with --overwrite")
         return artifact
 
     def open(self, place: str, kind: str | None = None) -> Artifact:
-        """An artifact by path, ``kind/name-key``, directory name, or the beginning of its key.
+        """Open an artifact by path, ``kind/name-key``, directory name, or the first digits of its key.
 
         Raises:
-            ArtifactNotFoundError: if nothing fits, several do, or it is not of the ``kind`` asked for.
+            ArtifactNotFoundError: if no artifact matches, several do, or it is not of the given ``kind``.
         """
         paths = [path for path in (Path(place), self.root / place) if (path / MANIFEST).is_file()][:1]
         if not paths and len(place) >= SHORTEST_KEY:
             paths = [p for p in self._finished() if self._is_called(p, place) or self._has_key(p, place)]
         if len(paths) != 1:
-            fits = f"it fits {len(paths)} artifacts" if paths else "no such artifact"
-            raise ArtifactNotFoundError(f"{place}: {fits} in {self.root}; 'iodine-kit list' shows all")
-        artifact = Artifact(paths[0], manifests.read(paths[0]))
+            reason = f"matches {len(paths)} artifacts" if paths else "no such artifact"
+            raise ArtifactNotFoundError(f"{place}: {reason} in {self.root}; 'iodine-kit list' shows all")
+        artifact = Artifact(paths[0], read_manifest(paths[0]))
         if not artifact.path.resolve().is_relative_to(self.root.resolve()):
-            raise ArtifactNotFoundError(f"{place} lies outside the store {self.root}: name its store with --store")
+            raise ArtifactNotFoundError(f"{place} is outside the store {self.root}: select its store with --store")
         if kind not in (None, artifact.reference.kind):
-            raise ArtifactNotFoundError(f"{paths[0]} is a {artifact.reference.kind}, and a {kind} is needed here")
+            raise ArtifactNotFoundError(f"{paths[0]} has kind '{artifact.reference.kind}', but '{kind}' is required")
         return artifact
 
     def newest(self, kind: str, command: str, fits: Callable[[Artifact], bool] = lambda artifact: True) -> Artifact:
-        """The artifact of a kind made or asked for last, one that ``fits`` if there is; ``command`` makes one."""
+        """The most recently made or used artifact of a kind.
+
+        Args:
+            command: named in the error message if there is none.
+            fits: preferred artifacts; if none of them fits, the most recent one is returned.
+
+        Raises:
+            ArtifactNotFoundError: if there is no artifact of this kind.
+        """
         artifacts = self.artifacts(kind)
         if not artifacts:
             damaged = sum(path.parent.name == kind for path in self.damaged())
@@ -149,12 +110,12 @@ class Store:
         return self.usable(next(filter(fits, reversed(artifacts)), artifacts[-1]))
 
     def artifacts(self, kind: str = "*") -> list[Artifact]:
-        """All finished artifacts, of a kind if one is given, the one used last at the end; without damaged ones."""
-        found = []
+        """All finished artifacts of a kind, the most recently used one last; omits those with a damaged manifest."""
+        artifacts = []
         for path in sorted(self._finished(kind), key=lambda path: (path / MANIFEST).stat().st_mtime_ns):
             with suppress(ArtifactCorruptError):
-                found.append(Artifact(path, manifests.read(path)))
-        return found
+                artifacts.append(Artifact(path, read_manifest(path)))
+        return artifacts
 
     def damaged(self) -> list[Path]:
         """Artifacts whose manifest cannot be read."""
@@ -162,38 +123,39 @@ class Store:
         return sorted(set(self._finished()) - readable)
 
     def lineage(self, artifact: Artifact, depth: int = 0) -> Iterator[tuple[int, str]]:
-        """Lines, each with its depth, on the artifact, the files from outside it was made from, and its inputs."""
+        """List the artifact, its source files and its inputs, recursively, as lines of text with their depth."""
         yield depth, artifact.reference.directory
         for source in artifact.manifest.identity.sources:
             yield depth + 1, f"{source.name}  {source.bytes} bytes  sha256 {source.sha256}"
         for role, reference in artifact.manifest.identity.inputs.items():
-            given = self._load(self._final(reference))
-            if given is None:
+            made_from = self._load(self._final(reference))
+            if made_from is None:
                 yield depth + 1, f"{reference.directory} ({role}, not in this store)"
             else:
-                yield from self.lineage(given, depth + 1)
+                yield from self.lineage(made_from, depth + 1)
 
     def touch(self, artifact: Artifact, purpose: str = "") -> Artifact:
-        """Make an artifact the newest of its kind; without a ``purpose``, it also loses its own."""
+        """Make an artifact the most recent one of its kind; without a ``purpose``, its own purpose is removed."""
         with suppress(OSError):  # a store that cannot be written can still be read
             if artifact.purpose and not purpose:
                 made = {**artifact.manifest.made, "purpose": ""}
                 artifact = Artifact(artifact.path, artifact.manifest.model_copy(update={"made": made}))
-                manifests.write(artifact.path, artifact.manifest)
+                write_manifest(artifact.path, artifact.manifest)
             os.utime(artifact.path / MANIFEST)
         return artifact
 
-    def interrupted(self, kind: str = "*") -> list[Begun]:
-        """Drafts, of a kind if one is given, that were begun and not finished, and that nobody is working on."""
-        return [draft for draft in drafts(self.root, kind) if not self._is_locked(self._final(draft[1].planned))]
+    def interrupted(self, kind: str = "*") -> list[Unfinished]:
+        """Drafts of a kind that no process is working on, the most recently started one last."""
+        drafts = find_drafts(self.root, kind)
+        return [draft for draft in drafts if not self._is_locked(self._final(draft.identity.planned))]
 
     @contextmanager
     def draft(self, identity: Identity, *, keep: str = "", fresh: bool = True) -> Iterator[Draft]:
-        """Make an artifact: fill ``draft.path`` and call ``draft.commit``. What fails leaves nothing behind.
+        """Make an artifact: fill ``draft.path`` and call ``draft.commit``. After an error, the draft is deleted.
 
         Args:
-            keep: if it fails and a file of this pattern is there, leave everything for the next time.
-            fresh: begin with an empty directory rather than with what the last time left.
+            keep: after an error, keep the draft if a file matches this pattern, so that the work can resume.
+            fresh: start with an empty directory; with ``False``, start with the files of a kept draft.
 
         Raises:
             ResumeError: if another process is making the same artifact.
@@ -203,7 +165,7 @@ class Store:
         partial = final.with_name(f".{final.name}.partial")
         try:
             with self._lock(final):
-                _recover(final)
+                recover_replacement(final)
                 if fresh:
                     shutil.rmtree(partial, ignore_errors=True)
                 partial.mkdir(parents=True, exist_ok=True)
@@ -215,20 +177,20 @@ class Store:
                         shutil.rmtree(partial, ignore_errors=True)
         except OSError as error:
             place = error.filename or partial
-            raise StorageError(f"{place}: {error.strerror or error}; no artifact was left half written") from error
+            raise StorageError(f"{place}: {error.strerror or error}; no incomplete artifact was left") from error
 
     def verify(self, artifact: Artifact) -> list[str]:
-        """Hash the artifact and all it was made from; sentences on what differs, none if all is as it was made."""
-        found = manifests.problems(artifact.path, artifact.manifest)
+        """Hash the files of an artifact and its inputs; returns one sentence per difference from the manifests."""
+        problems = find_problems(artifact.path, artifact.manifest)
         for role, reference in artifact.manifest.identity.inputs.items():
-            given = self._load(self._final(reference))
-            if given is None:
-                found.append(f"its {role} {reference.directory} is not in {self.root}")
-            elif given.manifest.content != reference.content:
-                found.append(f"its {role} {reference.directory} was made anew since, with other content")
+            made_from = self._load(self._final(reference))
+            if made_from is None:
+                problems.append(f"its {role} {reference.directory} is not in {self.root}")
+            elif made_from.manifest.content != reference.content:
+                problems.append(f"its {role} {reference.directory} was rebuilt with different content")
             else:
-                found += [f"its {role} {reference.directory}: {problem}" for problem in self.verify(given)]
-        return list(dict.fromkeys(found))
+                problems += [f"its {role} {reference.directory}: {problem}" for problem in self.verify(made_from)]
+        return list(dict.fromkeys(problems))
 
     def _final(self, reference: Reference) -> Path:
         return self.root / reference.kind / f"{reference.name}-{reference.key[:KEY_IN_NAME]}"
@@ -237,18 +199,18 @@ class Store:
         return [path.parent for path in self.root.glob(f"{kind}/[!.]*/{MANIFEST}")]
 
     def _load(self, path: Path) -> Artifact | None:
-        return Artifact(path, manifests.read(path)) if (path / MANIFEST).is_file() else None
+        return Artifact(path, read_manifest(path)) if (path / MANIFEST).is_file() else None
 
     def _is_called(self, path: Path, place: str) -> bool:
-        """Whether ``place`` is the name of a directory, with its kind or without, and enough digits of its key."""
+        """Whether ``place`` is a directory name with enough digits of its key, with or without the kind before it."""
         kind, _, name = place.rpartition("/")
         shortest = path.name.rindex("-") + 1 + SHORTEST_KEY
         return kind in ("", path.parent.name) and len(name) >= shortest and path.name.startswith(name)
 
     def _has_key(self, path: Path, beginning: str) -> bool:
-        """Whether the artifact's key begins so; its directory's name holds only the first digits."""
+        """Whether the key starts with these digits; the directory name contains only its first digits."""
         digits = path.name.rpartition("-")[2]
-        return digits.startswith(beginning[:KEY_IN_NAME]) and manifests.read(path).key.startswith(beginning)
+        return digits.startswith(beginning[:KEY_IN_NAME]) and read_manifest(path).key.startswith(beginning)
 
     def _is_locked(self, final: Path) -> bool:
         try:
@@ -265,24 +227,4 @@ class Store:
             with FileLock(folder / f"{final.parent.name}-{final.name}.lock", timeout=0):
                 yield
         except Timeout:
-            raise ResumeError(f"{final}: another process is making this artifact; wait for it to end") from None
-
-
-def _replaced(final: Path) -> Path:
-    return final.with_name(f".{final.name}.replaced")
-
-
-def _recover(final: Path) -> None:
-    """Undo or finish a replacement that a crash cut short: the old artifact counts until the new one is in place."""
-    replaced = _replaced(final)
-    if replaced.exists() and not final.exists():
-        replaced.rename(final)
-    shutil.rmtree(replaced, ignore_errors=True)
-
-
-def _sync(directory: Path) -> None:
-    """Bring all files to the disk before the rename makes them count."""
-    for path in directory.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
+            raise ResumeError(f"{final}: another process is making this artifact; wait until it ends") from None

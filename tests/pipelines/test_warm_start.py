@@ -144,7 +144,7 @@ def test_what_is_no_start_is_told_in_a_sentence(dataset: Artifact, tmp_path: Pat
     cases: list[tuple[object, type[IodineKitError], str]] = [
         (tmp_path / "gone.safetensors", SourceError, "gone.safetensors: no such file"),
         ("iodine-nothing-abcd1234", ArtifactNotFoundError, "no such artifact"),
-        (dataset.path, ArtifactNotFoundError, "is a dataset, and a run is needed here"),
+        (dataset.path, ArtifactNotFoundError, "has kind 'dataset', but 'run' is required"),
         (text, CorruptDataError, "cannot be read as safetensors"),
         (broken, SchemaError, "'initial' contains values that are not finite"),
         ("3", ConfigError, "train.from: name a run or a .safetensors file"),

@@ -131,7 +131,7 @@ def test_models_are_compared_by_name(store: Path) -> None:
 
 def test_compare_refuses_other_artifacts_and_a_single_evaluation(store: Path) -> None:
     predictions = Store(store).artifacts("predictions")[0].path
-    assert "is a predictions, and a evaluation is needed" in sentence(
+    assert "has kind 'predictions', but 'evaluation' is required" in sentence(
         command(store, "compare", predictions, predictions, status=10)
     )
     one = command(store, "eval").stdout.strip()

@@ -54,7 +54,7 @@ def test_the_key_changes_with_everything_that_shapes_the_result(change: dict[str
     assert identity(**change).key != identity().key
 
 
-def test_the_key_does_not_depend_on_names_places_or_the_order_of_tables() -> None:
+def test_the_key_does_not_depend_on_names_locations_or_the_order_of_tables() -> None:
     here, there = (SourceFile(name=n, sha256="00", bytes=1, location=n) for n in ("here", "there"))
     assert identity(sources=(here,)).key == identity("other", sources=(there,)).key
     assert identity(config={"a": 1, "b": 2}).key == identity(config={"b": 2, "a": 1}).key
@@ -64,13 +64,13 @@ finite = st.floats(allow_nan=False, allow_infinity=False)
 
 
 @given(st.dictionaries(st.text(), st.integers() | st.text() | st.booleans() | finite))
-def test_canonical_json_is_json_and_the_same_for_the_same_value(value: dict[str, object]) -> None:
+def test_canonical_json_is_valid_json_and_equal_for_equal_values(value: dict[str, object]) -> None:
     shuffled = dict(sorted(value.items(), reverse=True))
     assert canonical_json(value) == canonical_json(shuffled)
     assert json.loads(canonical_json(value)) == value
 
 
-def test_what_is_there_is_found_and_what_was_made_from_other_content_is_not(store: Store) -> None:
+def test_an_artifact_is_found_only_if_its_inputs_had_the_same_content(store: Store) -> None:
     parent = make(store, identity())
     child = identity("child", "run", inputs={"dataset": parent.reference})
     made = make(store, child)
@@ -79,14 +79,14 @@ def test_what_is_there_is_found_and_what_was_made_from_other_content_is_not(stor
     assert store.find(identity("child", "run", inputs={"dataset": again})) is None
 
 
-def test_a_failure_leaves_nothing_behind(store: Store) -> None:
+def test_a_failed_draft_is_deleted(store: Store) -> None:
     with pytest.raises(RuntimeError), store.draft(identity()) as draft:
         (draft.path / "half.txt").write_text("half")
         raise RuntimeError
     assert [p for p in store.root.rglob("*") if p.is_file() and p.suffix != ".lock"] == []
 
 
-def test_a_kept_draft_is_there_for_the_next_time_and_listed_as_interrupted(store: Store) -> None:
+def test_a_kept_draft_can_resume_and_is_listed_as_interrupted(store: Store) -> None:
     with pytest.raises(RuntimeError), store.draft(identity(), keep="state") as draft:
         (draft.path / "state").write_text("step 3")
         raise RuntimeError
@@ -97,22 +97,22 @@ def test_a_kept_draft_is_there_for_the_next_time_and_listed_as_interrupted(store
         (draft.path / "half.tmp").touch()
         artifact = draft.commit({}, {})
     assert store.interrupted() == []
-    # What served to resume, and what a crash left half written, is no part of the artifact.
+    # The state for resuming and incomplete files are not part of the artifact.
     assert list(artifact.manifest.files) == ["result"] and not (artifact.path / "state").exists()
 
 
-def test_what_cannot_be_hashed_and_listed_is_not_lost(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*arguments: object) -> None:
+def test_a_draft_is_kept_if_its_commit_is_interrupted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("iodine_kit.store.manifest.describe", interrupt)
+    monkeypatch.setattr("iodine_kit.store.artifact.build_manifest", interrupt)
     with pytest.raises(KeyboardInterrupt), store.draft(identity(), keep="state") as draft:
         (draft.path / "state").touch()
         draft.commit({}, {})
     assert [i for _, i in store.interrupted()] == [identity()]
 
 
-def test_a_replacement_cut_short_is_undone_or_finished(store: Store) -> None:
+def test_an_interrupted_replacement_is_undone_or_finished(store: Store) -> None:
     artifact = make(store, identity(), "old")
     replaced = artifact.path.with_name(f".{artifact.path.name}.replaced")
     artifact.path.rename(replaced)
@@ -124,15 +124,15 @@ def test_a_replacement_cut_short_is_undone_or_finished(store: Store) -> None:
     assert (artifact.path / "deep" / "a.txt").read_text() == "new" and not replaced.exists()
 
 
-def test_what_another_process_is_making_is_not_called_interrupted(store: Store) -> None:
+def test_an_artifact_that_another_process_is_making_is_not_listed_as_interrupted(store: Store) -> None:
     with store.draft(identity(), keep="*"):
         assert Store(store.root).interrupted() == []
 
 
-def test_an_input_that_was_made_anew_or_altered_is_refused(store: Store) -> None:
+def test_an_input_that_was_rebuilt_or_altered_is_refused(store: Store) -> None:
     parent = make(store, identity())
     make(store, identity(), "other bytes")
-    with pytest.raises(ArtifactCorruptError, match="made anew since"):
+    with pytest.raises(ArtifactCorruptError, match="rebuilt with different content; rebuild the artifacts"):
         store.resolve(parent.reference)
     current = store.artifacts("dataset")[-1]
     (current.path / "deep" / "a.txt").write_text("other bytez")
@@ -140,7 +140,7 @@ def test_an_input_that_was_made_anew_or_altered_is_refused(store: Store) -> None
         store.resolve(current.reference)
 
 
-def test_a_damaged_manifest_does_not_stand_in_the_way_of_the_others(store: Store) -> None:
+def test_a_damaged_manifest_does_not_affect_other_artifacts(store: Store) -> None:
     good, bad = make(store, identity()), make(store, identity("bad", version=2))
     (bad.path / MANIFEST).write_text("{")
     assert store.artifacts() == [good] and store.damaged() == [bad.path]
@@ -149,27 +149,27 @@ def test_a_damaged_manifest_does_not_stand_in_the_way_of_the_others(store: Store
         store.newest("dataset", "prepare")
 
 
-def test_facts_that_were_edited_are_told(store: Store) -> None:
+def test_verify_detects_edited_facts(store: Store) -> None:
     artifact = make(store, identity())
     path = artifact.path / MANIFEST
     path.write_text(path.read_text().replace('"count": 1', '"count": 2'))
-    assert store.verify(store.open(str(artifact.path))) == ["the manifest's facts were altered"]
+    assert store.verify(store.open(str(artifact.path))) == ["the facts in the manifest were altered"]
 
 
-def test_the_same_bytes_are_the_same_source_however_they_came() -> None:
+def test_a_downloaded_source_and_a_local_one_with_the_same_bytes_give_the_same_key() -> None:
     source = SourceFile(name="f", sha256="00", bytes=1)
     fetched = Reference(kind="download", name="f", key="ab")
     assert identity(sources=(source,)).key == identity(sources=(source,), inputs={"download": fetched}).key
 
 
-def test_a_draft_without_the_state_to_keep_is_not_kept(store: Store) -> None:
+def test_a_draft_without_a_file_to_keep_is_deleted(store: Store) -> None:
     with pytest.raises(RuntimeError), store.draft(identity(), keep="state") as draft:
         (draft.path / "log").touch()
         raise RuntimeError
     assert store.interrupted() == []
 
 
-def test_making_anew_replaces_the_old_one_whole(store: Store) -> None:
+def test_a_rebuilt_artifact_replaces_the_old_one(store: Store) -> None:
     make(store, identity(), "old")
     new = make(store, identity(), "new")
     assert (new.path / "deep" / "a.txt").read_text() == "new"
@@ -182,12 +182,12 @@ def test_two_processes_cannot_make_the_same_artifact_at_once(store: Store) -> No
         pass
 
 
-def test_an_operating_system_error_becomes_a_sentence(store: Store) -> None:
+def test_an_error_of_the_operating_system_becomes_a_storage_error(store: Store) -> None:
     with pytest.raises(StorageError, match="No space left on device"), store.draft(identity()):
         raise OSError(28, "No space left on device", "train.h5")
 
 
-def test_newest_is_the_one_made_or_asked_for_last(store: Store) -> None:
+def test_newest_is_the_most_recently_made_or_used_artifact(store: Store) -> None:
     first, second = make(store, identity("first")), make(store, identity("second", version=2))
     os.utime(first.path / MANIFEST, (1, 1))
     assert store.newest("dataset", "prepare").path == second.path
@@ -198,16 +198,16 @@ def test_newest_is_the_one_made_or_asked_for_last(store: Store) -> None:
     assert store.newest("dataset", "prepare").path == first.path
 
 
-def test_an_empty_store_says_how_to_fill_it(store: Store) -> None:
+def test_the_error_of_an_empty_store_names_the_command_to_run(store: Store) -> None:
     with pytest.raises(ArtifactNotFoundError, match="holds no run yet: make one with 'iodine-kit train'"):
         store.newest("run", "iodine-kit train")
 
 
-def test_an_artifact_is_opened_by_path_directory_name_or_beginning_of_its_key(store: Store) -> None:
+def test_an_artifact_is_opened_by_path_directory_name_or_first_digits_of_its_key(store: Store) -> None:
     artifact = make(store, identity())
     for place in (str(artifact.path), artifact.reference.directory, artifact.path.name, artifact.manifest.key[:6]):
         assert store.open(place).path == artifact.path
-    with pytest.raises(ArtifactNotFoundError, match="is a dataset, and a run is needed"):
+    with pytest.raises(ArtifactNotFoundError, match="has kind 'dataset', but 'run' is required"):
         store.open(artifact.path.name, "run")
     assert store.open(artifact.manifest.key).path == artifact.path
     with pytest.raises(ArtifactNotFoundError, match="no such artifact"):
@@ -217,7 +217,7 @@ def test_an_artifact_is_opened_by_path_directory_name_or_beginning_of_its_key(st
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "problem"),
     [
         (lambda p: (p / "deep/a.txt").write_text("jello"), "was altered"),
         (lambda p: (p / "deep/a.txt").write_text("hello!"), "has 6 bytes, not 5"),
@@ -225,18 +225,18 @@ def test_an_artifact_is_opened_by_path_directory_name_or_beginning_of_its_key(st
         (lambda p: (p / "extra").touch(), "is not listed"),
     ],
 )
-def test_verify_tells_what_was_altered(store: Store, damage: object, told: str) -> None:
+def test_verify_names_the_altered_file(store: Store, damage: object, problem: str) -> None:
     artifact = make(store, identity())
     assert store.verify(artifact) == []
     damage(artifact.path)  # type: ignore[operator]
-    assert len(store.verify(artifact)) == 1 and told in store.verify(artifact)[0]
+    assert len(store.verify(artifact)) == 1 and problem in store.verify(artifact)[0]
 
 
-def test_verify_tells_when_an_input_was_made_anew_or_is_gone(store: Store) -> None:
+def test_verify_detects_a_rebuilt_or_missing_input(store: Store) -> None:
     parent = make(store, identity())
     child = make(store, identity("child", "run", inputs={"dataset": parent.reference}))
     make(store, identity(), "other bytes")
-    assert "made anew since" in store.verify(child)[0]
+    assert "was rebuilt with different content" in store.verify(child)[0]
     (store.root / parent.reference.directory / MANIFEST).unlink()
     assert "is not in" in store.verify(child)[0]
 
@@ -249,7 +249,7 @@ def test_a_damaged_manifest_is_refused(store: Store, damage: str) -> None:
         store.open(str(artifact.path))
 
 
-def test_an_identity_that_was_edited_no_longer_fits_its_key(store: Store) -> None:
+def test_an_edited_identity_does_not_match_its_key(store: Store) -> None:
     artifact = make(store, identity())
     path = artifact.path / MANIFEST
     path.write_text(path.read_text().replace('"version": 1', '"version": 2'))
@@ -257,7 +257,7 @@ def test_an_identity_that_was_edited_no_longer_fits_its_key(store: Store) -> Non
         store.open(str(artifact.path))
 
 
-def test_logs_are_listed_but_do_not_count_as_content(store: Store) -> None:
+def test_logs_are_listed_but_not_part_of_the_content_hash(store: Store) -> None:
     def with_log(text: str) -> Artifact:
         with store.draft(identity()) as draft:
             (draft.path / "logs").mkdir()
@@ -269,7 +269,7 @@ def test_logs_are_listed_but_do_not_count_as_content(store: Store) -> None:
     assert slow.manifest.content == fast.manifest.content and slow.manifest.files != fast.manifest.files
 
 
-def test_lineage_goes_down_to_the_files_from_outside(store: Store) -> None:
+def test_lineage_lists_inputs_and_source_files(store: Store) -> None:
     source = SourceFile(name="raw.tfrecords", sha256="5" * 64, bytes=3)
     parent = make(store, identity(sources=(source,)))
     child = make(store, identity("child", "run", inputs={"dataset": parent.reference}))

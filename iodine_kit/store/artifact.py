@@ -1,0 +1,150 @@
+"""One artifact on disk: finished, ``root/kind/name-key12``, or a draft, ``root/kind/.name-key12.partial``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from iodine_kit.errors import ArtifactNotFoundError
+from iodine_kit.store.identity import KEY_IN_NAME, Identity, Reference
+from iodine_kit.store.manifest import Manifest, build_manifest, write_manifest
+
+IDENTITY = "identity.json"
+SHORTEST_KEY = 4
+"""Fewest digits of a key that users must give."""
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A finished artifact."""
+
+    path: Path
+    manifest: Manifest = field(repr=False)
+
+    @property
+    def reference(self) -> Reference:
+        """How other artifacts refer to this one."""
+        return self.manifest.reference
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What its stage computed: counts, metrics, …"""
+        return self.manifest.facts
+
+    @property
+    def purpose(self) -> str:
+        """What it was made for, such as ``study seeds``; "" for an artifact that was made for its own sake."""
+        recorded = self.manifest.made.get("purpose")
+        if recorded is None and self.manifest.made.get("command", [])[1:2] == ["study"]:
+            return "study"  # made before purposes were recorded
+        return str(recorded or "")
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The configuration that shaped it, by table."""
+        return self.manifest.identity.config
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An artifact that is being made; ``commit`` makes it visible.
+
+    Attributes:
+        path: the directory to fill.
+        final: the directory that it will become.
+        keep: pattern of the files that allow an interrupted draft to resume.
+    """
+
+    path: Path
+    identity: Identity
+    final: Path
+    keep: str = ""
+
+    def commit(self, facts: Mapping[str, Any], made: Mapping[str, Any]) -> Artifact:
+        """Hash the files, write the manifest, and rename the directory.
+
+        The files that allow a draft to resume are deleted last; they are not part of the artifact.
+        """
+        scratch = {self.path / IDENTITY, *self.path.glob("*.tmp"), *(self.path.glob(self.keep) if self.keep else ())}
+        manifest = build_manifest(self.path, self.identity, facts, made, omit={path.name for path in scratch})
+        write_manifest(self.path, manifest)
+        _sync(self.path)
+        replaced = _replaced(self.final)
+        if self.final.exists():
+            self.final.rename(replaced)
+        for path in scratch:
+            path.unlink(missing_ok=True)
+        self.path.rename(self.final)
+        shutil.rmtree(replaced, ignore_errors=True)
+        return Artifact(self.final, manifest)
+
+
+class Unfinished(NamedTuple):
+    """A draft that exists on disk: its directory, and the identity of the artifact that it will become."""
+
+    directory: Path
+    identity: Identity
+
+
+def find_drafts(root: Path, kind: str = "*") -> list[Unfinished]:
+    """All drafts of a kind in the store at ``root``, the most recently started one last. Takes no lock."""
+    drafts: list[tuple[int, Path, Identity]] = []
+    for path in root.glob(f"{kind}/.*.partial/{IDENTITY}"):
+        with suppress(FileNotFoundError):  # it was finished in the meantime
+            identity = draft_identity(path.parent)
+            if identity is not None:
+                drafts.append((path.stat().st_mtime_ns, path.parent, identity))
+    return [Unfinished(directory, identity) for _, directory, identity in sorted(drafts, key=lambda one: one[:2])]
+
+
+def draft_identity(directory: Path) -> Identity | None:
+    """The identity of the draft in a directory; ``None`` if there is none."""
+    with suppress(OSError, ValueError):
+        return Identity.model_validate_json((directory / IDENTITY).read_bytes())
+    return None
+
+
+def open_draft(root: Path, place: str, kind: str) -> Unfinished:
+    """Open a draft by its directory, by the directory that it will become, or by the first digits of its key.
+
+    Raises:
+        ArtifactNotFoundError: if no draft matches, or several do.
+    """
+    name = Path(place).name
+    matches = [draft for draft in find_drafts(root, kind) if _matches(draft, name)]
+    if len(matches) != 1:
+        reason = f"{len(matches)} unfinished {kind}s match" if matches else f"no unfinished {kind} matches"
+        raise ArtifactNotFoundError(f"{place}: {reason} in {root}; 'iodine-kit list' shows interrupted ones")
+    return matches[0]
+
+
+def recover_replacement(final: Path) -> None:
+    """Undo or finish a replacement that a crash interrupted: the old artifact counts until the new one is in place."""
+    replaced = _replaced(final)
+    if replaced.exists() and not final.exists():
+        replaced.rename(final)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _matches(draft: Unfinished, name: str) -> bool:
+    directory, identity = draft
+    final = f"{identity.name}-{identity.key[:KEY_IN_NAME]}"
+    by_name = len(name) >= len(identity.name) + 1 + SHORTEST_KEY and final.startswith(name)
+    return name == directory.name or by_name or (len(name) >= SHORTEST_KEY and identity.key.startswith(name))
+
+
+def _replaced(final: Path) -> Path:
+    return final.with_name(f".{final.name}.replaced")
+
+
+def _sync(directory: Path) -> None:
+    """Write all files to the disk before the rename makes them visible."""
+    for path in directory.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
