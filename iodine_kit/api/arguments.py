@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -22,6 +23,8 @@ from iodine_kit.records import Array, Bytes, Floats
 
 _OF_ARGUMENTS = (ArtifactNotFoundError, ConfigError, CountError, ImageSizeError, SchemaError, UnknownNameError)
 
+_OPTIONS = re.compile(r"--(generate|source|split|overwrite)\b")
+
 
 class Tensor(Protocol):
     """A PyTorch tensor, without the import of PyTorch."""
@@ -37,12 +40,13 @@ AnyArray = Array | Tensor
 def argument(name: str = "") -> Iterator[None]:
     """Raise an error that the value of an argument causes as a :class:`ValueError` that begins with its ``name``.
 
-    Without a name, the message stays as it is: it names a key of the configuration.
+    Without a name, the message names a key of the configuration. Options of the command line become arguments.
     """
     try:
         yield
     except _OF_ARGUMENTS as error:
-        raise ValueError(f"{name}: {error}" if name else str(error)) from error
+        message = _OPTIONS.sub(r"\1", str(error))
+        raise ValueError(f"{name}: {message}" if name else message) from error
 
 
 def to_numpy(value: AnyArray) -> Array:

@@ -15,7 +15,7 @@ from iodine_kit.artifacts.pretrained_model import of_pretrained
 from iodine_kit.artifacts.trained_model import TrainedModel, of_run
 from iodine_kit.artifacts.unfinished_run_model import at_checkpoint
 from iodine_kit.config import build
-from iodine_kit.errors import ConfigError
+from iodine_kit.errors import ArtifactNotFoundError, ConfigError
 from iodine_kit.inference import ALL_FIELDS, InferenceOptions, check_finite, infer_batch, to_device, to_prediction
 from iodine_kit.pretrained import PREFIX
 from iodine_kit.pretrained.images import difference, measure
@@ -199,6 +199,8 @@ def find_model(name: str, model: Place, store: str | Path | None) -> TrainedMode
         path = Path(place)
         if path.name == WEIGHTS and (path.parent / MANIFEST).is_file():
             return of_run(find(name, path.parent, "run", store))
+        if path.suffix == ".safetensors" and not path.is_file():
+            raise ArtifactNotFoundError(f"{place}: no such file")
         if path.suffix == ".safetensors":
             return at_checkpoint(open_store(store), place, None, Silent())
     return of_run(find(name, model, "run", store))

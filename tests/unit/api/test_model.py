@@ -11,6 +11,7 @@ import torch
 
 import iodine_kit as ik
 from iodine_kit.artifacts.trained_model import load_model
+from iodine_kit.errors import TimeLimitReached
 from iodine_kit.predictions.file import OPTIONAL, PREDICTIONS, PredictionReader
 from iodine_kit.store import Artifact
 
@@ -63,6 +64,18 @@ def test_a_run_is_loaded_by_artifact_path_name_and_weights_file(trained: Artifac
     alone = Path(shutil.copy(trained.path / "weights.safetensors", tmp_path))
     with pytest.raises(ValueError, match=r"^model: .*weights\.safetensors: .*checkpoint"):
         ik.load_model(alone)
+
+
+def test_a_checkpoint_of_a_run_that_is_still_training_is_loaded_by_its_file(squares: Artifact) -> None:
+    settings = {"train.steps": 3, "train.batch_size": 2, "train.device": "cpu", "train.tensorboard": False}
+    small = {"model.steps": 1, "model.decoder.channels": [4], "model.refinement.channels": [4]}
+    with pytest.raises(TimeLimitReached):
+        ik.train(squares, {**settings, **small, "train.max_seconds": 1e-9})
+    (checkpoint,) = squares.path.parents[1].glob("run/.*.partial/checkpoint-000000001.safetensors")
+    ended = ik.train(squares, {**settings, **small, "train.steps": 1})
+    images = ik.load_dataset(squares)[:].image
+    expected = ik.load_model(ended, device="cpu").segment(images).elbo
+    np.testing.assert_array_equal(ik.load_model(checkpoint, device="cpu").segment(images).elbo, expected)
 
 
 def test_arrays_of_numpy_and_pytorch_bytes_and_floats_are_segmented_alike(trained: Artifact) -> None:
@@ -132,6 +145,8 @@ def test_options_and_places_that_do_not_fit_are_refused_by_name(trained: Artifac
         ik.load_model(trained, device="cuda:99")
     with pytest.raises(ValueError, match=r"^model: .*'tetromino'.*did you mean 'tetrominoes'"):
         ik.load_model("pretrained:tetromino")
+    with pytest.raises(ValueError, match=r"^model: nothing\.safetensors: no such file"):
+        ik.load_model("nothing.safetensors")
     with pytest.raises(ValueError, match=r"^model: iodine-square: no such artifact.*did you mean 'iodine-squares'"):
         ik.load_model("iodine-square", store=store)
 

@@ -40,6 +40,10 @@ def test_a_mistake_in_the_arguments_of_prepare_is_a_value_error(tmp_path: Path) 
         ik.prepare("tetromino", generate=3, store=tmp_path)
     with pytest.raises(ValueError, match=r"dataset\.cel is not a known key; did you mean 'cell'"):
         ik.prepare("tetrominoes", generate=3, settings={"dataset.cel": 2}, store=tmp_path)
+    with pytest.raises(ValueError, match=r"add up to 4 scenes, but generate is 3"):
+        ik.prepare("tetrominoes", generate=3, split={"train": 4}, store=tmp_path)
+    with pytest.raises(ik.IodineKitError, match="nowhere: no such file or folder"):
+        ik.prepare("folder", source="nowhere", store=tmp_path)
     with pytest.raises(ValueError, match=r"^settings: 'datasets.cell' is in no known table; did you mean 'dataset'"):
         ik.prepare("tetrominoes", generate=3, settings={"datasets.cell": 2}, store=tmp_path)
     with pytest.raises(ValueError, match=r"^settings: 'dataset' is a table"):
