@@ -70,7 +70,7 @@ class Pairs:
                 row = int(np.nonzero(masks.reshape(len(masks), -1).max(1) >= self.slots)[0][0])
                 raise SchemaError(
                     f"{self.path}: the mask of scene '{prediction.keys[row]}' names slot {masks[row].max()}, "
-                    f"and there are {self.slots} slots, numbered from 0: write the file anew"
+                    f"and there are {self.slots} slots, numbered from 0: write the file again"
                 )
 
 

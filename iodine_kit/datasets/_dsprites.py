@@ -212,7 +212,7 @@ def _open(archive: zipfile.ZipFile, path: str, name: str) -> Iterator[tuple[IO[b
             raise SchemaError(f"{path}: '{name}' is stored by columns; dSprites is stored by rows")
         yield stream, shape, dtype
         if stream.read(1):
-            raise CorruptDataError(f"{path}: '{name}' goes on after its end; fetch it again")
+            raise CorruptDataError(f"{path}: '{name}' has data after its end; download the file again")
 
 
 def _take(stream: IO[bytes], count: int) -> bytes:

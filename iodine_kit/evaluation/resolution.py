@@ -126,7 +126,7 @@ def _check_finite(prediction: PredictionBatch, place: str) -> None:
         key = prediction.keys[int(bad.argmax())]
         raise SchemaError(
             f"{place}: the soft masks of scene '{key}' hold values that are not numbers, and cannot be resized: "
-            "write the file anew, or evaluate at the model's resolution"
+            "write the file again, or evaluate at the model's resolution"
         )
 
 

@@ -33,7 +33,7 @@ def checked_masks(name: str, masks: Any) -> Bytes:
         raise ValueError(f"{name} is {array.dtype}, not integers: {advice}")
     low, high = int(array.min(initial=0)), int(array.max(initial=0))
     if low < 0 or high > LARGEST:
-        raise ValueError(f"{name} has ids from {low} to {high}; they must lie in 0…{LARGEST}: renumber them")
+        raise ValueError(f"{name} has ids from {low} to {high}; they must be in 0…{LARGEST}: renumber them")
     return array.astype(np.uint8)
 
 

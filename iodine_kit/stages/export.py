@@ -212,7 +212,7 @@ def _check_factors(dataset: Artifact, fields: Fields, reporter: Reporter) -> Non
         for name, spec in published.items():
             _check_rows(dataset, name, stored[name].shape, spec)
     if extra:
-        reporter.note(f"left out: {', '.join(extra)}, for which the published layout has no feature")
+        reporter.note(f"omitted: {', '.join(extra)}, for which the published layout has no feature")
 
 
 def _check_rows(dataset: Artifact, name: str, stored: Sequence[int], spec: FieldSpec) -> None:

@@ -209,5 +209,5 @@ def test_an_array_ends_where_its_header_says(tmp_path: Path) -> None:
     with zipfile.ZipFile(path) as archive, zipfile.ZipFile(tmp_path / "long.npz", "w") as longer:
         for name in archive.namelist():
             longer.writestr(name, archive.read(name) + b"\0")
-    with pytest.raises(CorruptDataError, match=r"long\.npz: 'latents_values' goes on after its end"):
+    with pytest.raises(CorruptDataError, match=r"long\.npz: 'latents_values' has data after its end"):
         load_sprites(str(tmp_path / "long.npz"))
