@@ -7,19 +7,30 @@ run (part of its key) and one for how the run is executed (never part of the key
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from iodine_kit.errors import ConfigError, did_you_mean
 
 Values = dict[str, Any]
 NoneAsText = BeforeValidator(lambda value: None if value == "none" else value)
 """For a value that can be empty: TOML has no null, so "none" stands for it."""
+
+
+def _installed(kind: str) -> str:
+    if kind == "parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise ValueError("parquet needs the package pyarrow: install iodine-kit[parquet] or use csv")
+    return kind
+
+
+TableFormat = Annotated[Literal["csv", "parquet"], AfterValidator(_installed)]
+"""Format of tables in files; parquet needs the package pyarrow."""
 
 
 class Config(BaseModel):

@@ -1,4 +1,4 @@
-"""The machine: free disk space, durable writes, memory that is kept for the next step, and how a CPU's cores work."""
+"""The machine and the process: disk space, durable writes, kept memory, the CPU's cores, and torchrun's environment."""
 
 from __future__ import annotations
 
@@ -9,6 +9,15 @@ import sys
 from pathlib import Path
 
 from iodine_kit.errors import StorageError
+from iodine_kit.formatting import byte_size
+
+TORCHRUN = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+"""Environment variables that torchrun sets for each of its processes."""
+
+
+def is_one_of_several() -> bool:
+    """Whether torchrun started this process together with others."""
+    return all(name in os.environ for name in TORCHRUN) and os.environ["WORLD_SIZE"] != "1"
 
 
 def require_free_space(directory: Path, count: int) -> None:
@@ -19,7 +28,7 @@ def require_free_space(directory: Path, count: int) -> None:
     free = shutil.disk_usage(directory).free
     if count > free:
         raise StorageError(
-            f"{directory}: {count / 1e6:,.1f} MB are needed but only {free / 1e6:,.1f} MB are free; free disk space"
+            f"{directory}: {byte_size(count)} are needed but only {byte_size(free)} are free; free disk space"
         )
 
 

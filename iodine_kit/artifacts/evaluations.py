@@ -7,7 +7,6 @@ visible object.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import ValidationError
 
-from iodine_kit.errors import ConfigError, SchemaError
+from iodine_kit.errors import SchemaError
 from iodine_kit.evaluation.facts import ComparisonFacts, EvaluationFacts, Facts, FactsT
 from iodine_kit.evaluation.probing.facts import ProbeFacts
 from iodine_kit.records import Floats64
@@ -60,12 +59,6 @@ def check_version(evaluation: Artifact) -> None:
         raise SchemaError(
             f"{evaluation.path} was evaluated by another version of iodine-kit: evaluate again with 'iodine-kit eval'"
         )
-
-
-def require_parquet(kind: str, key: str) -> None:
-    """Raise :class:`ConfigError` if ``kind`` is parquet and pyarrow is not installed; ``key`` is the setting's name."""
-    if kind == "parquet" and importlib.util.find_spec("pyarrow") is None:
-        raise ConfigError(f"{key}: parquet needs the package pyarrow: install iodine-kit[parquet] or use csv")
 
 
 def write_summary(out: Path, facts: Facts, long: Table, tables: Sequence[Table]) -> None:

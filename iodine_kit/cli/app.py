@@ -26,8 +26,7 @@ from iodine_kit.cli import (
 )  # fmt: skip
 from iodine_kit.cli.options import Command
 from iodine_kit.errors import INTERRUPTED, ConfigError, IodineKitError, StorageError
-from iodine_kit.system import shorten_spin_waits
-from iodine_kit.training.distributed import is_one_of_several
+from iodine_kit.system import is_one_of_several, shorten_spin_waits
 
 COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Stages": {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from iodine_kit.cli.imports import imported, is_file
+from iodine_kit.cli.imports import imported
 from iodine_kit.cli.options import (
     DEFAULT_STORE,
     JsonOption,
@@ -18,6 +18,7 @@ from iodine_kit.cli.options import (
     StoreOption,
     has_latents,
     input_artifact,
+    is_file,
     parent,
     store_at,
     tables_of,

@@ -110,16 +110,6 @@ def _mapped(mapping: Path | None, tables: dict[str, Values]) -> dict[str, Values
     return merge(given, tables)
 
 
-def is_file(store: Store, place: str | None) -> bool:
-    """Whether ``place`` is a third-party file or folder, and not an artifact of the store."""
-    from iodine_kit.store.manifest import MANIFEST
-
-    if not place or (store.root / place / MANIFEST).is_file():
-        return False
-    path = Path(place)
-    return path.is_file() or (path.is_dir() and not (path / MANIFEST).is_file())
-
-
 def imported(
     store: Store, source: Path, dataset: str | None, tables: dict[str, Values], *, overwrite: bool = False
 ) -> Artifact:

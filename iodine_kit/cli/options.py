@@ -177,3 +177,13 @@ def prepared_by(pipeline: str | None) -> str | None:
 def parent(store: Store, artifact: Artifact, role: str) -> Artifact:
     """The input of an artifact in this role."""
     return store.resolve(artifact.manifest.identity.inputs[role])
+
+
+def is_file(store: Store, place: str | None) -> bool:
+    """Whether ``place`` is a third-party file or folder, and not an artifact of the store."""
+    from iodine_kit.store.manifest import MANIFEST
+
+    if not place or (store.root / place / MANIFEST).is_file():
+        return False
+    path = Path(place)
+    return path.is_file() or (path.is_dir() and not (path / MANIFEST).is_file())

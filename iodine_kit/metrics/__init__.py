@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal, Protocol
 
 from iodine_kit.metrics._comparison import Comparison, hungarian
+from iodine_kit.metrics._contingency import adjusted_rand_index
 from iodine_kit.metrics._conventions import DEGENERATE, RECOVERY_IOU, Convention, MetricOptions, Scores
-from iodine_kit.metrics._rand_index import adjusted_rand_index
 from iodine_kit.registry import Registry
 
 __all__ = [

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from iodine_kit.metrics._contingency import count
 from iodine_kit.metrics._conventions import MetricOptions
-from iodine_kit.metrics._masks import check_slots, checked_masks, count, shape_of
-from iodine_kit.records import Bytes, Floats, PredictionBatch, SceneBatch
+from iodine_kit.records import Array, Bytes, Floats, PredictionBatch, SceneBatch
+
+LARGEST = 255
+"""The largest id of an entity or slot."""
 
 
 def hungarian(iou_BNK: NDArray[np.float64], objects_BN: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -152,6 +156,36 @@ class Comparison:
     def squared_error_B(self) -> NDArray[np.float64]:
         """Mean squared error of the reconstruction, not clipped, in [0, 1]; raises what :attr:`images` raises."""
         return squared_error(*self.images)
+
+
+def checked_masks(name: str, masks: Any) -> Bytes:
+    """Masks as ``uint8``: arrays of that type as they are, other integers converted.
+
+    Raises:
+        ValueError: for another type, or ids outside 0…255; ``name`` is that of the argument.
+    """
+    array = np.asarray(masks)
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype.kind not in "iu":
+        advice = "take the arg max over slots" if array.dtype.kind == "f" else "one id per pixel"
+        raise ValueError(f"{name} is {array.dtype}, not integers: {advice}")
+    low, high = int(array.min(initial=0)), int(array.max(initial=0))
+    if low < 0 or high > LARGEST:
+        raise ValueError(f"{name} has ids from {low} to {high}; they must be in 0…{LARGEST}: renumber them")
+    return array.astype(np.uint8)
+
+
+def check_slots(mask: Bytes, slots: int | None) -> None:
+    """Raise :class:`ValueError` if a predicted mask has a slot id that is not below ``slots``."""
+    highest = int(mask.max(initial=0)) if slots is not None else -1
+    if slots is not None and highest >= slots:
+        raise ValueError(f"prediction.mask has slot id {highest}, and there are {slots} slots, numbered from 0")
+
+
+def shape_of(array: Array) -> str:
+    """A shape as messages write it: ``"[2, 6, 8]"``."""
+    return f"[{', '.join(map(str, array.shape))}]"
 
 
 def _checked(truth: SceneBatch, prediction: PredictionBatch) -> tuple[SceneBatch, PredictionBatch]:

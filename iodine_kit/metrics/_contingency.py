@@ -1,52 +1,23 @@
-"""Which masks are accepted, and pixels by true entity and slot: the table from which most metrics are computed."""
+"""Contingency tables: pixels by true entity and slot, and the adjusted Rand index (Hubert and Arabie 1985) of them.
+
+Most metrics are formulas of such a table, which is far smaller than the masks.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from iodine_kit.metrics._conventions import Convention, Scores
 from iodine_kit.records import Array, Bytes
 
-LARGEST = 255
-"""The largest id of an entity or slot."""
 AT_ONCE = 1 << 19
 """Pixels counted together: few enough to stay in a processor's cache."""
 MANY_RUNS = 0.1
-"""Runs per pixel from which on counting runs is slower than counting pixels."""
+"""Runs per pixel above which counting runs is slower than counting pixels."""
 _CHAINS = 4
-
-
-def checked_masks(name: str, masks: Any) -> Bytes:
-    """Masks as ``uint8``: arrays of that type as they are, other integers converted.
-
-    Raises:
-        ValueError: for another type, or ids outside 0…255; ``name`` is that of the argument.
-    """
-    array = np.asarray(masks)
-    if array.dtype == np.uint8:
-        return array
-    if array.dtype.kind not in "iu":
-        advice = "take the arg max over slots" if array.dtype.kind == "f" else "one id per pixel"
-        raise ValueError(f"{name} is {array.dtype}, not integers: {advice}")
-    low, high = int(array.min(initial=0)), int(array.max(initial=0))
-    if low < 0 or high > LARGEST:
-        raise ValueError(f"{name} has ids from {low} to {high}; they must be in 0…{LARGEST}: renumber them")
-    return array.astype(np.uint8)
-
-
-def check_slots(mask: Bytes, slots: int | None) -> None:
-    """Raise :class:`ValueError` if a predicted mask has a slot id that is not below ``slots``."""
-    highest = int(mask.max(initial=0)) if slots is not None else -1
-    if slots is not None and highest >= slots:
-        raise ValueError(f"prediction.mask has slot id {highest}, and there are {slots} slots, numbered from 0")
-
-
-def shape_of(array: Array) -> str:
-    """A shape as messages write it: ``"[2, 6, 8]"``."""
-    return f"[{', '.join(map(str, array.shape))}]"
 
 
 def count(mask: Bytes, slots: Bytes, background: Sequence[int]) -> NDArray[np.int64]:
@@ -62,7 +33,7 @@ def count(mask: Bytes, slots: Bytes, background: Sequence[int]) -> NDArray[np.in
     table_BNK = np.zeros((images, tall + 1, wide), np.int64)
     together = max(1, min(images, AT_ONCE // (height * width)))
     cell = np.empty((together, height * width), np.min_scalar_type(max(tall * wide - 1, wide)))
-    starting = np.empty(cell.size, bool)  # used again and again: new pages take time
+    starting = np.empty(cell.size, bool)  # reused: new pages take time
     for first in range(0, images, together):
         some = slice(first, min(first + together, images))
         cell_BP = cell[: some.stop - first]
@@ -76,10 +47,10 @@ def count(mask: Bytes, slots: Bytes, background: Sequence[int]) -> NDArray[np.in
 
 
 def _count(cell_BP: Array, cells: int, starting: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Pixels by image and cell, ``int64[B, cells]``; ``starting`` is room for a truth value of every pixel.
+    """Pixels by image and cell, ``int64[B, cells]``; ``starting`` is a buffer of a truth value per pixel.
 
-    Along a line the cell, which is the pair of entity and slot, seldom changes: lengths of runs are counted, which are
-    far fewer than pixels. Masks like noise, of which that is not true, are counted pixel by pixel.
+    Along a line of pixels the cell, which is the pair of entity and slot, seldom changes: so the lengths of runs are
+    added up, which are far fewer than pixels. Masks that look like noise are counted pixel by pixel.
     """
     images, pixels = cell_BP.shape
     flat = cell_BP.ravel()
@@ -99,10 +70,67 @@ def _count(cell_BP: Array, cells: int, starting: NDArray[np.bool_]) -> NDArray[n
 
 
 def _count_pixels(cell_BP: Array, cells: int) -> NDArray[np.int64]:
-    """Pixels by image and cell, neighbours in different counters: a processor waits to add twice to the same one."""
+    """Pixels by image and cell, neighbours in different counters: adding twice to one makes a processor wait."""
     chains = max(1, min(_CHAINS, 256 // cells))
     chain_P = np.arange(cell_BP.shape[1]) % chains * cells
     cell_BP += chain_P.astype(cell_BP.dtype)
     counters = np.stack([np.bincount(cell_P, minlength=chains * cells) for cell_P in cell_BP])
     counted: NDArray[np.int64] = counters.reshape(-1, chains, cells).sum(1)
     return counted
+
+
+def adjusted_rand_index(
+    table_BNK: NDArray[np.int64], convention: Convention, together_B: NDArray[np.bool_] | None = None
+) -> Scores:
+    """ARI of every image from its pixels by true and predicted label; empty rows and columns change nothing.
+
+    Values are in [−1, 1]. If there is no pixel, or both labellings are the same trivial one (all pixels together, or
+    each alone), the correction for chance is impossible: the formula is 0/0, and the convention decides.
+
+    Args:
+        together_B: :func:`one_id_and_slot` of the whole images, which the convention ``deepmind`` needs.
+    """
+    true_BN, predicted_BK = table_BNK.sum(2), table_BNK.sum(1)
+    pixels = true_BN.sum(1)
+    together, in_true, in_predicted = (_pairs(counts, pixels) for counts in (table_BNK, true_BN, predicted_BK))
+    # Counts stay exact integers (an image of 2^15 pixels has pair counts beyond float32); products need float64.
+    pairs = pixels * (pixels - 1) // 2
+    expected = in_true.astype(np.float64) * in_predicted / np.maximum(pairs, 1)
+    largest = (in_true + in_predicted) / 2
+    # In integers: the same trivial labelling on both sides, all pixels together or each alone.
+    degenerate = (in_true == in_predicted) & ((in_true == 0) | (in_true == pairs))
+    index = (together - expected) / np.where(degenerate, 1.0, largest - expected)
+    decided = np.where(pixels > 0, *_DECIDED[convention])
+    if convention == "deepmind" and together_B is not None:
+        decided = np.where(together_B, 1.0, decided)
+    return Scores(np.where(degenerate, decided, index), degenerate)
+
+
+def one_id_and_slot(table_BNK: NDArray[np.int64], first: int = 0) -> NDArray[np.bool_]:
+    """Whether all pixels of an image, background included, have one true id and lie in one slot; ``bool[B]``.
+
+    Args:
+        first: the row to which the pixels of row 0 are added. Where DeepMind's function ignores the background, its
+            pixels have no true label, and the arg max of their zeros is the first entity.
+    """
+    pixels_B, true_BN = table_BNK.sum((1, 2)), table_BNK.sum(2)
+    if 0 < first < true_BN.shape[1]:
+        true_BN[:, first] += true_BN[:, 0]
+    together: NDArray[np.bool_] = (true_BN.max(1) == pixels_B) & (table_BNK.sum(1).max(1) == pixels_B)
+    return together
+
+
+_DECIDED: dict[Convention, tuple[float, float]] = {
+    "deepmind": (np.nan, np.nan),
+    "emorl": (1.0, 0.0),
+    "ones": (1.0, 1.0),
+    "exclude": (1.0, np.nan),
+}
+"""With pixels and without any."""
+
+
+def _pairs(counts: NDArray[np.int64], pixels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Pairs of pixels that are counted together, Σ n (n − 1) / 2, where Σ n is ``pixels``; ``int64[B]``."""
+    flat = counts.reshape(len(counts), int(np.prod(counts.shape[1:])))
+    squares: NDArray[np.int64] = np.einsum("bn,bn->b", flat, flat)
+    return (squares - pixels) // 2

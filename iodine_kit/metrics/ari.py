@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from iodine_kit.metrics import Comparison, Scores
-from iodine_kit.metrics._rand_index import adjusted_rand_index, one_id_and_slot
+from iodine_kit.metrics._contingency import adjusted_rand_index, one_id_and_slot
 
 VERSION = 2
 TITLE = "FG-ARI"

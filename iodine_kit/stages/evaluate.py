@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from iodine_kit.artifacts.dataset import dataset_info
-from iodine_kit.artifacts.evaluations import VERSION, require_parquet, write_scores, write_summary
+from iodine_kit.artifacts.evaluations import VERSION, write_scores, write_summary
 from iodine_kit.artifacts.facts import PredictionsFacts
 from iodine_kit.artifacts.predictions_and_truth import Pairs, batch_size, open_truth
-from iodine_kit.config import Config, build, split_table
+from iodine_kit.config import Config, TableFormat, build, split_table
 from iodine_kit.errors import SchemaError
 from iodine_kit.evaluation.bootstrap import Resampling
 from iodine_kit.evaluation.resolution import Resolution
@@ -55,7 +55,7 @@ class EvalConfig(Config):
     resamples: Annotated[int, Field(ge=0, le=1_000_000)] = 2000
     level: Annotated[float, Field(gt=0, lt=1)] = 0.95
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    table: Literal["csv", "parquet"] = "csv"
+    table: TableFormat = "csv"
 
     @field_validator("metrics")
     @classmethod
@@ -117,7 +117,6 @@ def configure(tables: Tables) -> tuple[EvalConfig, EvalExecution]:
     """Validate the tables, and load the metrics that they name."""
     values, execution_values = split_table(tables.get("eval", {}), [EvalConfig, EvalExecution], "eval")
     config = build(EvalConfig, values, "eval")
-    require_parquet(config.table, "eval.table")
     for name in config.metrics:
         if name != ALL:
             METRICS.load(name)

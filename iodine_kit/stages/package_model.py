@@ -17,6 +17,7 @@ from iodine_kit.artifacts.trained_model import of_run
 from iodine_kit.config import named
 from iodine_kit.errors import ConfigError, SchemaError, StorageError
 from iodine_kit.evaluation.facts import MetricFacts
+from iodine_kit.formatting import byte_size
 from iodine_kit.models import MODELS
 from iodine_kit.pretrained import PREFIX
 from iodine_kit.pretrained.card import CARD, NAME, Card, Data, Inference, Metric, Phase, Scores, card_text
@@ -63,7 +64,7 @@ def package(
     data = (run.path / WEIGHTS).read_bytes()
     if len(data) > LARGEST:
         raise ConfigError(
-            f"{run.path / WEIGHTS}: {len(data) / 1e6:.1f} MB are more than the {LARGEST / 1e6:.1f} MB that a "
+            f"{run.path / WEIGHTS}: {byte_size(len(data))} are more than the {byte_size(LARGEST)} that a "
             f"pretrained model may have: train a smaller network"
         )
     place = folder / name

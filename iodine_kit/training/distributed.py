@@ -5,18 +5,15 @@ This module imports no torch until a method needs it, so that a command whose ru
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from iodine_kit.errors import ConfigError
+from iodine_kit.system import is_one_of_several
 
 if TYPE_CHECKING:
     from torch import Tensor, device
-
-ENVIRONMENT = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-"""Environment variables that torchrun sets for each of its processes."""
 
 
 class World:
@@ -88,11 +85,6 @@ class World:
 
 
 SINGLE_PROCESS = World()
-
-
-def is_one_of_several() -> bool:
-    """Whether torchrun started this process together with others."""
-    return all(name in os.environ for name in ENVIRONMENT) and os.environ["WORLD_SIZE"] != "1"
 
 
 @contextmanager

@@ -48,7 +48,7 @@ def test_the_error_for_an_unknown_name_suggests_a_known_one(name: str, hint: str
 
 def test_a_helper_cannot_be_loaded_as_a_plugin() -> None:
     with pytest.raises(UnknownNameError):
-        _registry("iodine_kit.metrics").load("_rand_index")
+        _registry("iodine_kit.metrics").load("_contingency")
 
 
 def test_one_error_names_everything_that_a_third_party_plugin_does_not_define(shop: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field
@@ -14,11 +14,10 @@ from iodine_kit.artifacts.evaluations import (
     evaluation_facts,
     read_scenes,
     read_scores,
-    require_parquet,
     write_summary,
     write_table,
 )
-from iodine_kit.config import Config, build
+from iodine_kit.config import Config, TableFormat, build
 from iodine_kit.errors import ConfigError, SchemaError, did_you_mean
 from iodine_kit.evaluation.bootstrap import Resampling
 from iodine_kit.evaluation.comparison import ModelScores
@@ -55,7 +54,7 @@ class CompareConfig(Config):
     flips: Annotated[int, Field(ge=1, le=10_000_000)] = 10_000
     level: Annotated[float, Field(gt=0, lt=1)] = 0.95
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    table: Literal["csv", "parquet"] = "csv"
+    table: TableFormat = "csv"
 
 
 def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
@@ -68,7 +67,6 @@ def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
         SchemaError: if they are of other data, splits, conventions or resolutions, or have no metric in common.
     """
     config = configure(tables)
-    require_parquet(config.table, "compare.table")
     evaluations = list(inputs.values())
     if len(evaluations) < FEWEST:
         raise ConfigError("a comparison needs two evaluations or more: 'iodine-kit list' shows which there are")

@@ -11,7 +11,7 @@ from unit.metrics import reference
 from unit.metrics.scenes import Masks, compare, masks
 
 from iodine_kit.metrics import METRICS, Comparison, MetricOptions, ari, miou
-from iodine_kit.metrics._masks import count
+from iodine_kit.metrics._contingency import count
 from iodine_kit.records import PredictionBatch, SceneBatch
 
 OF_MASKS = [name for name in METRICS.built_in() if METRICS.load(name).NEEDS is None]

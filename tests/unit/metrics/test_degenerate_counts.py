@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from iodine_kit.metrics._masks import count
-from iodine_kit.metrics._rand_index import adjusted_rand_index
+from iodine_kit.metrics._contingency import adjusted_rand_index, count
 
 
 def test_all_pixels_in_one_slot_are_degenerate_at_every_size() -> None:
