@@ -15,7 +15,7 @@ from iodine_kit.api.dataset import Dataset
 from iodine_kit.api.model import Segmentation
 from iodine_kit.api.places import find
 from iodine_kit.api.scenes import SceneBatch
-from iodine_kit.artifacts.facts import PredictionsFacts
+from iodine_kit.artifacts.predictions_and_truth import PredictionsFacts
 from iodine_kit.config import build
 from iodine_kit.errors import ConfigError
 from iodine_kit.evaluation.bootstrap import Resampling

@@ -1,12 +1,52 @@
-"""Opening a split of a prepared data set."""
+"""A prepared data set: its facts, typed, and its splits, opened for reading."""
 
 from __future__ import annotations
 
-from iodine_kit.artifacts.facts import DatasetFacts
+from typing import Any
+
 from iodine_kit.errors import CountError, did_you_mean
 from iodine_kit.formats import FORMATS, Reader
 from iodine_kit.records import DatasetInfo
-from iodine_kit.store import Artifact
+from iodine_kit.store import Artifact, Facts
+
+
+class RecordCounts(Facts):
+    """What became of the records of a source: read, filtered out, beyond the last split, damaged."""
+
+    read: int = 0
+    filtered_scenes: int | None = None
+    surplus_scenes: int = 0
+    bad: int = 0
+
+
+class Column(Facts):
+    """Type and shape of one factor of a scene."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+class DatasetFacts(Facts):
+    """Facts of a data set.
+
+    Attributes:
+        info: what is true of every scene.
+        splits: number of scenes by split.
+        format: plug-in that stored the scenes.
+        factors: type and shape of the factors of a scene, by name.
+        records: what became of the records of the source; ``bad``: which were damaged, and how.
+        origin: where the scenes come from: generated, or published in a layout.
+        expected: counts that the protocol publishes.
+    """
+
+    info: DatasetInfo
+    splits: dict[str, int]
+    format: str
+    factors: dict[str, Column] = {}
+    records: RecordCounts = RecordCounts()
+    bad: list[dict[str, Any]] = []
+    origin: dict[str, Any] = {}
+    expected: dict[str, int] = {}
 
 
 def dataset_info(dataset: Artifact) -> DatasetInfo:

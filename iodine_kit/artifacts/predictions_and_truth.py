@@ -6,17 +6,17 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from iodine_kit.artifacts.dataset import dataset_info, open_split
-from iodine_kit.artifacts.facts import PredictionsFacts
 from iodine_kit.config import differences, flatten
 from iodine_kit.errors import CountError, SchemaError
 from iodine_kit.formats import Reader
 from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
 from iodine_kit.records import Array, PredictionBatch, SceneBatch
-from iodine_kit.store import Artifact
+from iodine_kit.store import Artifact, Facts
 
 BATCH = 256
 _BATCH_BYTES = 64 << 20
@@ -24,6 +24,33 @@ _PIXEL_BYTES = 100
 """Of images, masks and what metrics make of them, per pixel of a scene; an estimate."""
 _SIZE_ONLY = ("preprocess.size", "format.")
 """Settings that change how a scene is stored, and not which scene it is or what of it is seen."""
+
+
+class PredictionsFacts(Facts):
+    """Facts of predictions.
+
+    Attributes:
+        scenes: number of the split's first scenes that were predicted.
+        split: of the data set.
+        slots, steps: K and T of inference; ``None`` where an imported file does not say.
+        restarts: inferences per scene, of which the one with the lowest loss was kept.
+        model: title of a model that no run in the store holds; "" if a run made the predictions.
+        named: whether the user named the imported model; if not, it has the name of its file.
+        resized: how imported masks came to the size of the data set; "" if they had it.
+        imported: mapping, reader and arrays of an imported file.
+        weights: where the weights came from, if no run in the store holds them.
+    """
+
+    scenes: int
+    split: str
+    slots: int | None = None
+    steps: int | None = None
+    restarts: int = 1
+    model: str = ""
+    named: bool = True
+    resized: str = ""
+    imported: dict[str, Any] = {}
+    weights: dict[str, Any] = {}
 
 
 class Pairs:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iodine_kit.artifacts.facts import RunFacts
+from iodine_kit.artifacts.run import RunFacts
 from iodine_kit.config import Config, Values, build
 from iodine_kit.errors import SchemaError
 from iodine_kit.models import MODELS, ModelPlugin

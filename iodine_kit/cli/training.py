@@ -76,7 +76,7 @@ def train(
             if world.first:
                 _show_estimate(estimate_run(tables, inputs, context), as_json)
             return
-        from iodine_kit.artifacts.training_result import result_line
+        from iodine_kit.artifacts.run import result_line
         from iodine_kit.runner import agree, obtain_distributed
         from iodine_kit.stages import train as stage
 

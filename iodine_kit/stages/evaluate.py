@@ -9,8 +9,7 @@ from pydantic import Field, field_validator
 
 from iodine_kit.artifacts.dataset import dataset_info
 from iodine_kit.artifacts.evaluations import VERSION, write_scores, write_summary
-from iodine_kit.artifacts.facts import PredictionsFacts
-from iodine_kit.artifacts.predictions_and_truth import Pairs, batch_size, open_truth
+from iodine_kit.artifacts.predictions_and_truth import Pairs, PredictionsFacts, batch_size, open_truth
 from iodine_kit.config import Config, TableFormat, build, split_table
 from iodine_kit.errors import SchemaError
 from iodine_kit.evaluation.bootstrap import Resampling

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from iodine_kit.artifacts.dataset import check_split, open_split
-from iodine_kit.artifacts.facts import DatasetFacts
+from iodine_kit.artifacts.dataset import DatasetFacts, check_split, open_split
 from iodine_kit.config import build
 from iodine_kit.datasets import DATASETS
 from iodine_kit.errors import ResumeError, SchemaError

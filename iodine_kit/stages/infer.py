@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from iodine_kit.artifacts.dataset import check_split, dataset_info, open_split
-from iodine_kit.artifacts.facts import DatasetFacts
+from iodine_kit.artifacts.dataset import DatasetFacts, check_split, dataset_info, open_split
 from iodine_kit.artifacts.trained_model import TrainedModel, of_run
 from iodine_kit.config import Config, build, split_table
 from iodine_kit.errors import CountError

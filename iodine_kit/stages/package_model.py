@@ -11,7 +11,7 @@ from pathlib import Path
 
 from iodine_kit.artifacts.dataset import check_split, dataset_info, open_split
 from iodine_kit.artifacts.evaluations import check_version, evaluation_facts
-from iodine_kit.artifacts.facts import RunFacts
+from iodine_kit.artifacts.run import RunFacts
 from iodine_kit.artifacts.start_weights import ROLE
 from iodine_kit.artifacts.trained_model import of_run
 from iodine_kit.config import named

@@ -14,8 +14,7 @@ from pydantic import Field
 
 from iodine_kit.artifacts.dataset import dataset_info, open_split
 from iodine_kit.artifacts.evaluations import as_text
-from iodine_kit.artifacts.facts import PredictionsFacts
-from iodine_kit.artifacts.predictions_and_truth import Pairs, batch_size
+from iodine_kit.artifacts.predictions_and_truth import Pairs, PredictionsFacts, batch_size
 from iodine_kit.config import Config, build
 from iodine_kit.errors import CountError, SchemaError, did_you_mean
 from iodine_kit.predictions.file import PREDICTIONS, PredictionReader

@@ -10,8 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from iodine_kit.artifacts.dataset import dataset_info, open_split
-from iodine_kit.artifacts.facts import DatasetFacts
+from iodine_kit.artifacts.dataset import DatasetFacts, dataset_info, open_split
 from iodine_kit.config import Config, build, flatten
 from iodine_kit.dataset_statistics import (
     Duplicates,

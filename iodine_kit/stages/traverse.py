@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from iodine_kit.artifacts.dataset import open_split
-from iodine_kit.artifacts.facts import PredictionsFacts
+from iodine_kit.artifacts.predictions_and_truth import PredictionsFacts
 from iodine_kit.artifacts.trained_model import TrainedModel, behind
 from iodine_kit.artifacts.traversals_file import Traversals, write_traversals
 from iodine_kit.config import Config, build, split_table

@@ -1,6 +1,6 @@
 """The artifact store: directories whose names contain a hash of everything that shaped them, renamed when complete."""
 
-from iodine_kit.store.artifact import Artifact, Draft, Unfinished
+from iodine_kit.store.artifact import Artifact, Draft, Facts, Unfinished
 from iodine_kit.store.hashes import FileHashes
 from iodine_kit.store.identity import Identity, Reference, SourceFile, content_hash, file_sha256, input_contents
 from iodine_kit.store.manifest import FileRecord, Manifest
@@ -9,6 +9,7 @@ from iodine_kit.store.store import Store
 __all__ = [
     "Artifact",
     "Draft",
+    "Facts",
     "FileHashes",
     "FileRecord",
     "Identity",

@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
-from iodine_kit.errors import ArtifactNotFoundError
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from iodine_kit.errors import ArtifactNotFoundError, SchemaError
 from iodine_kit.store.identity import KEY_IN_NAME, Identity, Reference
 from iodine_kit.store.manifest import Manifest, build_manifest, write_manifest
 
@@ -148,3 +150,29 @@ def _sync(directory: Path) -> None:
         if path.is_file():
             with path.open("rb") as file:
                 os.fsync(file.fileno())
+
+
+class Facts(BaseModel):
+    """Facts of an artifact as a type; a stage returns them as a mapping, and the manifest holds them as JSON.
+
+    Another version of the program may write more facts or fewer: unknown facts are kept, missing ones have a default.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
+
+    @classmethod
+    def of(cls, artifact: Artifact) -> Self:
+        """Read the facts of an artifact.
+
+        Raises:
+            SchemaError: if a fact is missing or has another type, as in an artifact of another kind.
+        """
+        try:
+            return cls.model_validate(artifact.facts)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            raise SchemaError(
+                f"{artifact.path}: the manifest of this {artifact.manifest.identity.kind} does not fit: facts.{place}: "
+                f"{first['msg'].lower()}; rebuild the artifact"
+            ) from None

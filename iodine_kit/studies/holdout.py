@@ -11,8 +11,7 @@ from pydantic import Field
 
 from iodine_kit import config as configuration
 from iodine_kit.artifacts.dataset import dataset_info, open_split
-from iodine_kit.artifacts.facts import PredictionsFacts
-from iodine_kit.artifacts.predictions_and_truth import paired
+from iodine_kit.artifacts.predictions_and_truth import PredictionsFacts, paired
 from iodine_kit.datasets.tetrominoes import ColourName, Holdout, held_out_rows, related_rows
 from iodine_kit.errors import ConfigError, SchemaError
 from iodine_kit.metrics import Comparison, hungarian

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from iodine_kit import config as configuration
-from iodine_kit.artifacts.facts import RunFacts
+from iodine_kit.artifacts.run import RunFacts
 from iodine_kit.config import build
 from iodine_kit.errors import ConfigError, did_you_mean
 from iodine_kit.formatting import number

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from iodine_kit import config as configuration
-from iodine_kit.artifacts.facts import RunFacts
+from iodine_kit.artifacts.run import RunFacts
 from iodine_kit.config import flatten, merge
 from iodine_kit.errors import ConfigError, did_you_mean
 from iodine_kit.formatting import number

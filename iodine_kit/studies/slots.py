@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from iodine_kit import config as configuration
-from iodine_kit.artifacts.facts import PredictionsFacts
+from iodine_kit.artifacts.predictions_and_truth import PredictionsFacts
 from iodine_kit.evaluation.probing.slots import owned_shares
 from iodine_kit.formatting import percent
 from iodine_kit.predictions.file import PREDICTIONS, PredictionReader

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from iodine_kit import config as configuration
-from iodine_kit.artifacts.facts import PredictionsFacts
+from iodine_kit.artifacts.predictions_and_truth import PredictionsFacts
 from iodine_kit.studies._experiment import Evaluated, Experiment
 from iodine_kit.studies._findings import Cell, Findings, Table, estimates_in, line_plot, line_series
 from iodine_kit.studies._scores import (

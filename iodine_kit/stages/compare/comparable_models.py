@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from iodine_kit.artifacts.evaluations import check_version, evaluation_facts, read_scenes
-from iodine_kit.artifacts.facts import PredictionsFacts
+from iodine_kit.artifacts.predictions_and_truth import PredictionsFacts
 from iodine_kit.artifacts.start_weights import ROLE
 from iodine_kit.artifacts.trained_model import keeps_weights
 from iodine_kit.config import flatten

@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iodine_kit.artifacts.evaluations import comparison_facts, evaluation_facts, probe_facts, read_scenes, read_scores
-from iodine_kit.artifacts.facts import PredictionsFacts
-from iodine_kit.artifacts.predictions_and_truth import paired
+from iodine_kit.artifacts.predictions_and_truth import PredictionsFacts, paired
+from iodine_kit.artifacts.run import result_rows
 from iodine_kit.artifacts.trained_model import keeps_weights
-from iodine_kit.artifacts.training_result import result_rows
 from iodine_kit.artifacts.traversals_file import read_traversals
 from iodine_kit.config import Config, flatten
 from iodine_kit.errors import UnknownNameError

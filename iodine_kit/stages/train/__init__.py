@@ -34,7 +34,7 @@ def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
     """
     dataset, reporter, world = inputs["dataset"], context.reporter, context.world
     config, execution = configure(tables)
-    start = find_start(tables, context.store)
+    start = find_start(tables, context.store) if KEY in tables.get("train", {}) else None
     split_batch(*world.local_batch(config.batch_size), config.batch_size, execution.accumulate)
     values = model_values(tables, start)
     name = str(values.pop("name", "iodine"))
@@ -112,8 +112,9 @@ def configure(tables: Tables) -> tuple[TrainConfig, TrainExecution]:
     values: Values = dict(tables.get("model", {}))
     plugin = MODELS.load(str(values.pop("name", "iodine")))
     build(plugin.Config, values, "model")
-    start_place(tables)
-    train_table = {key: value for key, value in tables.get("train", {}).items() if key != KEY}
+    train_table = dict(tables.get("train", {}))
+    if train_table.pop(KEY, None) is not None:
+        start_place(tables)
     train_values, execution_values = split_table(train_table, [TrainConfig, TrainExecution], "train")
     return build(TrainConfig, train_values, "train"), build(TrainExecution, execution_values, "train")
 

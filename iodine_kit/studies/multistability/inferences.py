@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iodine_kit.artifacts.dataset import dataset_info, open_split
-from iodine_kit.artifacts.facts import PredictionsFacts
+from iodine_kit.artifacts.predictions_and_truth import PredictionsFacts
 from iodine_kit.errors import SchemaError
 from iodine_kit.metrics import Comparison
 from iodine_kit.predictions.file import PREDICTIONS, PredictionReader

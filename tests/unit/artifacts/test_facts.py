@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from iodine_kit.artifacts.facts import DatasetFacts, Facts, PredictionsFacts, RunFacts
+from iodine_kit.artifacts.dataset import DatasetFacts
+from iodine_kit.artifacts.predictions_and_truth import PredictionsFacts
+from iodine_kit.artifacts.run import RunFacts
 from iodine_kit.errors import SchemaError
-from iodine_kit.store import Artifact, Identity, Store
+from iodine_kit.store import Artifact, Facts, Identity, Store
 from iodine_kit.store.provenance import provenance
 
 RECORDED = Path(__file__).parents[2] / "data" / "recorded_store.tar.xz"

@@ -1,4 +1,4 @@
-"""The result of a training run, read from its log and its facts: one line for a terminal, pairs for a report."""
+"""A training run: its facts, typed, and its result as one line for a terminal and as pairs for a report."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from iodine_kit.artifacts.facts import RunFacts
+from pydantic import Field
+
 from iodine_kit.formatting import setting
-from iodine_kit.store import Artifact
+from iodine_kit.store import Artifact, Facts
 from iodine_kit.training.run_files import CURVES, METRICS, read_metrics
 
 _LABELS = {
@@ -20,6 +21,54 @@ _LABELS = {
     "seconds_per_step": "Seconds per step",
     "skipped_steps": "Steps skipped",
 }
+
+
+class WeightsFacts(Facts):
+    """The step after which a run's weights were taken, and the decay of their moving average, if they are one."""
+
+    step: int | None = None
+    ema: float | None = None
+
+
+class StartFacts(Facts):
+    """Where a warm start took its weights from: the place, the file's sha256 and, of a checkpoint, its step."""
+
+    place: str = Field(alias="from")
+    sha256: str
+    step: int | None = None
+
+
+class RunFacts(Facts):
+    """Facts of a run.
+
+    Attributes:
+        steps: of training; ``None`` if imported weights do not say.
+        parameters: of the model, counted in numbers.
+        device, threads, ranks: where it was trained.
+        seconds_per_step: mean over the last process that trained; ``None`` if it made no step.
+        skipped_steps: steps whose loss or gradient was not finite.
+        weights: which weights were kept.
+        best: metrics of the best validation.
+        scenes, validation_scenes: of the data set that were used.
+        start: of a warm start.
+        dataset, preset, checkpoint: of imported weights: the data set they are for, their net, and their file.
+    """
+
+    steps: int | None
+    parameters: int = 0
+    device: str = ""
+    threads: int | None = None
+    ranks: int | None = None
+    seconds_per_step: float | None = None
+    skipped_steps: int = 0
+    weights: WeightsFacts = WeightsFacts()
+    best: dict[str, Any] = {}
+    scenes: int = 0
+    validation_scenes: int = 0
+    start: StartFacts | None = None
+    dataset: str = ""
+    preset: str = ""
+    checkpoint: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from iodine_kit.artifacts.training_result import result_line, result_rows, training_result
+from iodine_kit.artifacts.run import result_line, result_rows, training_result
 from iodine_kit.store import Artifact, Identity, Store
 from iodine_kit.store.provenance import provenance
 from iodine_kit.training.run_files import CURVES
