@@ -1,4 +1,4 @@
-"""Combinations of shape and colour that a model does not see in training, to ask later whether it can tell them."""
+"""Combinations of shape and colour that are held out from training, to test generalisation to new combinations."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from iodine_kit.records import Array
 
 ColourName = Literal["blue", "green", "cyan", "red", "magenta", "yellow"]
 NAMES: tuple[ColourName, ...] = ("blue", "green", "cyan", "red", "magenta", "yellow")
-"""Of :data:`COLOURS`, in their order."""
+"""Names of :data:`COLOURS`, in their order."""
 
 
 class Holdout(Config):
-    """Every combination of one of ``shape`` and one of ``color`` is held out.
+    """Holds out every combination of a shape in ``shape`` and a colour in ``color``.
 
     Attributes:
         shape: ids of the held-out shapes, 1 to 19, as in the factor ``shape``.
@@ -33,22 +33,22 @@ class Holdout(Config):
 
     @model_validator(mode="after")
     def _leave_enough(self) -> Holdout:
-        """Scenes without such a piece are found by drawing again: most draws must be allowed."""
+        """Scenes without held-out pieces are found by rejection sampling, so most samples must be accepted."""
         share = len(set(self.shape)) / 19 * len(set(self.color)) / len(NAMES)
         if share > 0.5:
-            raise ValueError(f"holds out {100 * share:.0f} % of all combinations: hold out half of them at most")
+            raise ValueError(f"holds out {100 * share:.0f} % of all combinations: hold out at most half of them")
         return self
 
 
 def held_out(holdout: Holdout, shape: Array, colour: Array) -> Array:
-    """Which pieces are held out, ``bool[n]``, from their ids of shape and places in :data:`COLOURS`, ``int[n]``."""
+    """Which pieces are held out, ``bool[n]``, by shape id and index into :data:`COLOURS`, ``int[n]`` each."""
     names = [NAMES.index(name) for name in holdout.color]
     result: Array = np.isin(shape, holdout.shape) & np.isin(colour, names)
     return result
 
 
 def held_out_rows(holdout: Holdout, factors: Mapping[str, Array]) -> Array:
-    """The same from the factors of a stored scene, ``bool[N]`` with the background's row, which never is."""
+    """Which rows of a stored scene are held-out pieces, ``bool[N]``; false for the row of the background."""
     palette = np.array(COLOURS)
     same = (np.asarray(factors["color"])[:, None] == palette[None]).all(-1)
     return held_out(holdout, np.asarray(factors["shape"]), np.where(same.any(1), same.argmax(1), -1))
@@ -62,5 +62,5 @@ def related_rows(holdout: Holdout, factors: Mapping[str, Array]) -> tuple[Array,
 
 
 def obeys(holdout: Holdout, shape: Array, colour: Array, key: str) -> bool:
-    """Whether pieces may make up the scene called ``key``, which begins with its split's name: ``"test-00000007"``."""
+    """Whether a scene with these pieces is allowed in its split; ``key`` starts with its name: ``"test-00000007"``."""
     return bool(held_out(holdout, shape, colour).any()) == (key.rpartition("-")[0] in holdout.splits)

@@ -1,7 +1,7 @@
-"""The 19 tetrominoes of the data set, and how one is drawn.
+"""The 19 tetrominoes of the data set, and how to draw one.
 
-Ids and shading were read off the published records: re-drawing the genuine scenes from their factors gives their bytes
-back. Ids 1, 4 and 8 do not occur in the records at hand; they follow from the order of the others.
+Ids and shading were derived from published records: redrawing the published scenes from their factors gives identical
+bytes. Ids 1, 4 and 8 do not occur in the records that were available; they follow from the order of the others.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PICTURES = (
     "####", "#/#/#/#", "###/#..", "#../###", "..#/###", "###/..#", "##/.#/.#", ".#/.#/##", "##/#./#.", "#./#./##",
     "##./.##", ".##/##.", ".#/##/#.", "#./##/.#", ".#./###", "###/.#.", ".#/##/.#", "#./##/#.", "##/##",
 )  # fmt: skip
-"""Rows of cells, from the top; the shape's id is its place here plus one."""
+"""Rows of cells, from the top; the id of a shape is its index here plus one."""
 
 NAMES = ("none", *PICTURES)
 COLOURS = tuple(np.array(c, np.float32) for c in product((0, 1), repeat=3) if 0 < sum(c) < 3)
@@ -37,14 +37,14 @@ _EDGE_PIXELS = np.array(
 
 @lru_cache
 def cell_shading(cell: int) -> Bytes:
-    """Brightness ``uint8[cell, cell]`` of one cell: the published 5×5 bevel, area-averaged to another size."""
+    """Brightness ``uint8[cell, cell]`` of one cell: the published 5×5 bevel, resized by area averaging."""
     weights = _area_weights(5, cell)
     return np.rint(weights @ _EDGE_PIXELS @ weights.T).astype(np.uint8)
 
 
 @lru_cache
 def silhouette(shape: int, cell: int) -> Bytes:
-    """The shape's pixels as ``uint8[h, w]`` 0/1, with cells of ``cell`` pixels; ``shape`` is 1…19."""
+    """The pixels of a shape as ``uint8[h, w]`` 0/1, with cells of ``cell`` pixels; ``shape`` is 1…19."""
     rows = PICTURES[shape - 1].split("/")
     cells = np.array([[character == "#" for character in row] for row in rows], np.uint8)
     return np.kron(cells, np.ones((cell, cell), np.uint8))
@@ -52,7 +52,7 @@ def silhouette(shape: int, cell: int) -> Bytes:
 
 @lru_cache
 def brightness(shape: int, cell: int) -> Bytes:
-    """The shape's brightness as ``uint8[h, w]``, 0 outside."""
+    """The brightness of a shape as ``uint8[h, w]``, 0 outside."""
     pixels = silhouette(shape, cell)
     height, width = pixels.shape
     return pixels * np.tile(cell_shading(cell), (height // cell, width // cell))

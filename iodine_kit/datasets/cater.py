@@ -30,7 +30,7 @@ generate = None
 
 
 class Config(configuration.Config):
-    """Which of the published files.
+    """Selects among the published files.
 
     Attributes:
         part: published files: ``train`` (39,364 videos) or ``test`` (17,100 videos).
@@ -40,7 +40,7 @@ class Config(configuration.Config):
 
 
 def info(config: Config) -> DatasetInfo:
-    """What is true of every scene, which is a frame; a record, as splits count them, is a video of 33."""
+    """Facts that hold for every scene, which is a frame; a record, which splits count, is a video of 33 frames."""
     return DatasetInfo("cater", 64, 64, _ENTITIES, (0,), {}, CITATION, LICENCE)
 
 
@@ -50,12 +50,12 @@ def fields(config: Config) -> dict[str, FieldSpec]:
 
 
 def splits(config: Config) -> dict[str, int]:
-    """All videos of the published files."""
+    """The usual split: all videos of the published files."""
     return {"train": 39_364} if config.part == "train" else {"test": 17_100}
 
 
 def urls(config: Config) -> tuple[str, ...]:
-    """The addresses of the hundred files."""
+    """The addresses of the 100 files."""
     folder = "https://storage.googleapis.com/multi-object-datasets/cater_with_masks"
     names = (f"cater_with_masks_{config.part}.tfrecords-{number:05d}-of-{_FILES:05d}" for number in range(_FILES))
     return tuple(f"{folder}/{name}" for name in names)

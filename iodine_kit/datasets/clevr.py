@@ -12,7 +12,6 @@ from pydantic import Field, model_validator
 from iodine_kit import config as configuration
 from iodine_kit.datasets import THREADS
 from iodine_kit.datasets._clevr_blender.client import Renderer, find_python
-from iodine_kit.datasets._clevr_scenes import COLOURS, MATERIALS, SHAPES, SIZES
 from iodine_kit.records import DatasetInfo, Scene
 from iodine_kit.tfrecord import FieldSpec
 
@@ -22,6 +21,12 @@ PREPROCESS = {"crop": "iodine", "size": 128}
 PUBLISHED_KEYS: tuple[str, ...] = ()
 CITATION = "Johnson et al., CLEVR: A Diagnostic Dataset, CVPR 2017; masks: Kabra et al., Multi-Object Datasets, 2019"
 LICENCE = "CC-BY-4.0 (CLEVR); Apache-2.0 (masks)"
+
+SIZES = ("none", "large", "small")
+SHAPES = ("none", "sphere", "cylinder", "cube")
+MATERIALS = ("none", "rubber", "metal")
+COLOURS = ("none", "red", "cyan", "green", "blue", "brown", "gray", "purple", "yellow")
+"""Names of the published ids: the id of a name is its index; 0 stands for background and padding."""
 
 _ENTITIES = 11
 SCHEMAS = {
@@ -48,7 +53,7 @@ Colour = Literal["red", "cyan", "green", "blue", "brown", "gray", "purple", "yel
 
 
 class Config(configuration.Config):
-    """How scenes are rendered (with ``--generate``); published scenes are as they are.
+    """How to render scenes (with ``--generate``); these options do not apply to published scenes.
 
     Attributes:
         min_objects: smallest number of objects; every number in the range is equally likely. Published: 3.
@@ -81,12 +86,12 @@ class Config(configuration.Config):
     @model_validator(mode="after")
     def _is_a_range(self) -> Config:
         if self.min_objects > self.max_objects:
-            raise ValueError(f"min_objects {self.min_objects} is above max_objects {self.max_objects}")
+            raise ValueError(f"min_objects {self.min_objects} is greater than max_objects {self.max_objects}")
         return self
 
 
 def info(config: Config) -> DatasetInfo:
-    """What is true of every scene as published."""
+    """Facts that hold for every scene as published."""
     classes = {"size": SIZES, "material": MATERIALS, "shape": SHAPES, "color": COLOURS}
     entities = max(_ENTITIES, config.max_objects + 1)
     return DatasetInfo("clevr", 240, 320, entities, (0,), classes, CITATION, LICENCE)
@@ -98,7 +103,7 @@ def fields(config: Config) -> dict[str, FieldSpec]:
 
 
 def splits(config: Config) -> dict[str, int]:
-    """All scenes of the published file, divided as CLEVR itself is."""
+    """The usual splits: all scenes of the published file, divided like CLEVR itself."""
     return {"train": 70_000, "val": 15_000, "test": 15_000}
 
 
@@ -108,19 +113,19 @@ def urls(config: Config) -> tuple[str, ...]:
 
 
 def generate(config: Config, rng: np.random.Generator, key: str) -> Scene:
-    """Place and render one scene by the published law, in another process: see ``_clevr_blender``."""
+    """Place and render one scene like the published generator, in another process: see ``_clevr_blender``."""
     settings = config.model_dump(mode="json") | {"threads": int(os.environ.get(THREADS, 0))}
     arrays = _renderer().render(int(rng.integers(2**63)), settings)
     return Scene(key, arrays.pop("image"), arrays.pop("mask"), arrays)
 
 
 def made_with(config: Config) -> dict[str, str]:
-    """Versions of Blender render a little differently: 44 to 48 dB between 4.2 and 5.0."""
+    """The version of Blender: images of different versions differ slightly (PSNR 44 to 48 dB between 4.2 and 5.0)."""
     with Renderer(find_python()) as renderer:
         return renderer.versions()
 
 
 @lru_cache(maxsize=1)
 def _renderer() -> Renderer:
-    """The one of this process: starting Blender takes as long as drawing a scene."""
+    """One renderer per process, because starting Blender takes as long as rendering a scene."""
     return Renderer(find_python())

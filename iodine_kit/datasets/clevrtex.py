@@ -24,7 +24,7 @@ Variant = Literal["full", "pbg", "vbg", "grassbg", "camo", "outd"]
 
 
 class Config(configuration.Config):
-    """Which of the published variants.
+    """Selects among the published variants.
 
     Attributes:
         variant: published variant: ``full``; ``pbg``, plain background; ``vbg``, plain objects on a varied background;
@@ -36,20 +36,20 @@ class Config(configuration.Config):
 
 
 def info(config: Config) -> DatasetInfo:
-    """What is true of every scene as published."""
+    """Facts that hold for every scene as published."""
     return DatasetInfo("clevrtex", 240, 320, 11, (0,), {}, CITATION, LICENCE)
 
 
 def fields(config: Config) -> dict[str, FieldSpec]:
-    """None: it was not published as TFRecord files."""
+    """None: the data set was not published as TFRecord files."""
     return {}
 
 
 def splits(config: Config) -> dict[str, int]:
-    """None: its layout says."""
+    """None: the layout defines the splits."""
     return {}
 
 
 def urls(config: Config) -> tuple[str, ...]:
-    """None: the authors' page, robots.ox.ac.uk/~vgg/data/clevrtex, hands the archives out."""
+    """None: the archives must be downloaded by hand from robots.ox.ac.uk/~vgg/data/clevrtex."""
     return ()

@@ -1,4 +1,4 @@
-"""A person's own images, with or without masks."""
+"""Your own images, with or without masks."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ generate = None
 
 
 class Config(configuration.Config):
-    """Nothing to choose: where masks are and what they mean belongs to the layout."""
+    """No options: the layout defines where masks are and what their values mean."""
 
 
 def info(config: Config) -> DatasetInfo:
-    """Height, width and number of entities are 0: as the images are."""
+    """Height, width and number of entities are 0, because they depend on the images."""
     return DatasetInfo("folder", 0, 0, 0)
 
 
 def fields(config: Config) -> dict[str, FieldSpec]:
-    """None: these are no TFRecord files."""
+    """None: these are not TFRecord files."""
     return {}
 
 
 def splits(config: Config) -> dict[str, int]:
-    """None: its layout says."""
+    """None: the layout defines the splits."""
     return {}
 
 
 def urls(config: Config) -> tuple[str, ...]:
-    """None: the images are a person's own."""
+    """None: the images are your own."""
     return ()

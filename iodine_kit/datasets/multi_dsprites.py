@@ -1,8 +1,8 @@
 """Multi-dSprites (multi_object_datasets, Kabra et al. 2019): overlapping sprites on a uniform background, 64×64 pixels.
 
-The generator follows what is known of how the published files were made: the number of objects per variant, the
-colours' law, and that later sprites occlude earlier ones. Not known are the exact rule for hidden objects, here that
-one pixel has to show, and whether orientations were continuous, as here, or the forty of dSprites.
+The generator follows what is known about the published files: the number of objects per variant, the distribution of
+colours, and that later sprites occlude earlier ones. Unknown are the exact rule for hidden objects (here, at least one
+pixel must be visible) and whether orientations were continuous (as here) or the forty of dSprites.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from iodine_kit import config as configuration
-from iodine_kit.datasets._dsprites import GENUINE, NAMES, SIZE
-from iodine_kit.datasets._sprite_distribution import FACTORS, Law, between, sprite_law
+from iodine_kit.datasets._dsprites import NAMES, ORIGINAL, SIZE
+from iodine_kit.datasets._sprite_distribution import FACTORS, SpriteDistribution, between, sprite_distribution
 from iodine_kit.errors import ConfigError, did_you_mean
 from iodine_kit.records import Bytes, DatasetInfo, Floats, Scene
 from iodine_kit.tfrecord import FieldSpec
@@ -40,10 +40,10 @@ _COUNTS: Mapping[Variant, tuple[int, int]] = {
     "colored_on_grayscale": (2, 5),
     "colored_on_colored": (1, 4),
 }
-"""Fewest and most objects of a published scene; a record has room for the most and the background."""
+"""Smallest and largest number of objects of a published scene; a record has rows for the largest and the background."""
 
 _ATTEMPTS = 100
-"""Places tried for one object before the scene is drawn anew, and scenes tried before the configuration is refused."""
+"""Positions tried for one object before the scene is restarted, and scenes tried before an error is raised."""
 
 
 def _fields(entities: int, channels: int) -> dict[str, FieldSpec]:
@@ -59,13 +59,13 @@ SCHEMAS = {
     f"multi-dsprites {variant}": _fields(most + 1, 1 if variant == "binarized" else 3)
     for variant, (_, most) in _COUNTS.items()
 }
-"""The features of each published file, as on disk: unlike its siblings' masks, these have the entities last."""
+"""The features of each published file. Unlike in the other data sets, entities are the last axis of masks."""
 
 
 def _ascending(interval: tuple[float, float]) -> tuple[float, float]:
     low, high = interval
     if low > high:
-        raise ValueError(f"the lower end {low:g} is above the upper end {high:g}")
+        raise ValueError(f"the lower end {low:g} is greater than the upper end {high:g}")
     return interval
 
 
@@ -118,26 +118,26 @@ class Config(configuration.Config):
             if shape not in NAMES[1:]:
                 raise ValueError(f"no shape is called '{shape}'{did_you_mean(shape, NAMES[1:])}")
         if len(set(shapes)) < len(shapes):
-            raise ValueError("name every shape once: all are equally likely")
+            raise ValueError("give every shape once: all are equally likely")
         return shapes
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         low, high = _counts(self)
         if low > high:
-            raise ValueError(f"min_objects is {low}, more than max_objects, which is {high}: set both")
+            raise ValueError(f"min_objects {low} is greater than max_objects {high}: set both")
         if self.hue is not None and self.hue[1] - self.hue[0] > 1:
-            raise ValueError("hue spans more than one turn")
+            raise ValueError("hue covers more than one turn")
         if self.variant == "binarized" and _by_hsv(self):
             raise ValueError("binarized sprites are white: hue, saturation and value need another variant")
-        if self.sprites is not None and not set(self.shapes) <= set(GENUINE):
-            raise ValueError(f"the file in sprites has only {', '.join(GENUINE)}: leave sprites or shapes out")
+        if self.sprites is not None and not set(self.shapes) <= set(ORIGINAL):
+            raise ValueError(f"the file in sprites has only {', '.join(ORIGINAL)}: omit sprites or shapes")
         return self
 
 
 def info(config: Config) -> DatasetInfo:
-    """What is true of every scene."""
-    shapes = NAMES[: 1 + max(NAMES.index(shape) for shape in (*GENUINE, *config.shapes))]
+    """Facts that hold for every scene."""
+    shapes = NAMES[: 1 + max(NAMES.index(shape) for shape in (*ORIGINAL, *config.shapes))]
     return DatasetInfo("multi-dsprites", SIZE, SIZE, _entities(config), (0,), {"shape": shapes}, CITATION, LICENCE)
 
 
@@ -147,7 +147,7 @@ def fields(config: Config) -> dict[str, FieldSpec]:
 
 
 def splits(config: Config) -> dict[str, int]:
-    """The first scenes of the published file."""
+    """The usual splits: the first scenes of the published file."""
     return {"train": 60_000, "val": 320, "test": 320}
 
 
@@ -159,17 +159,18 @@ def urls(config: Config) -> tuple[str, ...]:
 def generate(config: Config, rng: np.random.Generator, key: str) -> Scene:
     """Sample one scene: number of objects, background, colours, then sprites until enough of each is visible.
 
-    Factors have the published names and rows: the background's and the unused ones are 0 but for its visibility.
+    Factors have the published names and rows. The rows of the background and of unused entities are 0, except for the
+    visibility of the background.
 
     Raises:
-        ConfigError: the objects do not fit under the occlusion that the configuration allows.
-        SourceError, StorageError, CorruptDataError, SchemaError: of the file in ``sprites``.
+        ConfigError: the objects do not fit with the occlusion that the configuration allows.
+        SourceError, StorageError, CorruptDataError, SchemaError: the file in ``sprites`` cannot be used.
     """
     low, high = _counts(config)
     count = int(rng.integers(low, high + 1))
     background, colours = _paint(config, rng, count)
-    law = sprite_law(config.sprites, config.shapes, config.scale or (0.5, 1.0))
-    sprites, mask = _compose(config, law, rng, count)
+    distribution = sprite_distribution(config.sprites, config.shapes, config.scale or (0.5, 1.0))
+    sprites, mask = _compose(config, distribution, rng, count)
     palette = np.rint(255 * np.concatenate([background[None], colours])).astype(np.uint8)
     sprites["color"] = colours[:, :1] if config.variant == "binarized" else colours
     sprites["visibility"] = np.ones(count, np.float32)
@@ -179,29 +180,36 @@ def generate(config: Config, rng: np.random.Generator, key: str) -> Scene:
     return Scene(key, palette.take(mask, axis=0), mask, factors)
 
 
-def _compose(config: Config, law: Law, rng: np.random.Generator, count: int) -> tuple[dict[str, Floats], Bytes]:
+def _compose(
+    config: Config, distribution: SpriteDistribution, rng: np.random.Generator, count: int
+) -> tuple[dict[str, Floats], Bytes]:
     for _ in range(_ATTEMPTS):
-        sprites = {name: law.sample(rng, name, count) for name in FACTORS}
-        mask = _place(config, law, rng, sprites)
+        sprites = {name: distribution.sample(rng, name, count) for name in FACTORS}
+        mask = _place(config, distribution, rng, sprites)
         if mask is not None:
             return sprites, mask
     raise ConfigError(
-        f"{count} objects found no room in {_ATTEMPTS} scenes: lower dataset.max_objects, dataset.scale or "
+        f"{count} objects did not fit in any of {_ATTEMPTS} scenes: lower dataset.max_objects, dataset.scale or "
         "dataset.min_visible, or raise dataset.max_occlusion"
     )
 
 
-def _place(config: Config, law: Law, rng: np.random.Generator, sprites: dict[str, Floats]) -> Bytes | None:
-    """Lay sprites on top of each other in a mask; one that hides too much gets a new ``x`` and ``y`` in ``sprites``.
+def _place(
+    config: Config, distribution: SpriteDistribution, rng: np.random.Generator, sprites: dict[str, Floats]
+) -> Bytes | None:
+    """Place the sprites in a mask, later ones in front; a sprite that hides too much gets a new ``x`` and ``y``.
 
-    Only positions are drawn anew, so that all other factors keep their law. None: no place was found.
+    Only positions are resampled, so that all other factors keep their distribution.
+
+    Returns:
+        the mask; ``None`` if a sprite does not fit anywhere.
     """
     mask = np.zeros((SIZE, SIZE), np.uint8)
     entities = 1 + len(sprites["x"])
     visible, needed = np.zeros(entities, np.int64), np.zeros(entities, np.int64)
     for index in range(1, entities):
         for _ in range(_ATTEMPTS):
-            rows, columns, inside = law.outline(*(sprites[name][index - 1].item() for name in FACTORS))
+            rows, columns, inside = distribution.outline(*(sprites[name][index - 1].item() for name in FACTORS))
             covered = mask[rows, columns][inside]
             left = visible - np.bincount(covered, minlength=entities)
             left[0], left[index] = 0, covered.size
@@ -209,7 +217,7 @@ def _place(config: Config, law: Law, rng: np.random.Generator, sprites: dict[str
             if (left >= needed).all():
                 break
             for name in ("x", "y"):
-                sprites[name][index - 1] = law.sample(rng, name, 1)[0]
+                sprites[name][index - 1] = distribution.sample(rng, name, 1)[0]
         else:
             return None
         mask[rows, columns][inside] = index
@@ -218,7 +226,7 @@ def _place(config: Config, law: Law, rng: np.random.Generator, sprites: dict[str
 
 
 def _paint(config: Config, rng: np.random.Generator, count: int) -> tuple[Floats, Floats]:
-    """The background's colour ``float32[3]`` and the sprites' ``float32[count, 3]``, RGB in 0…1."""
+    """Sample the colours of the background ``float32[3]`` and the sprites ``float32[count, 3]``, RGB in 0…1."""
     if config.variant == "binarized":
         return np.zeros(3, np.float32), np.ones((count, 3), np.float32)
     if config.variant == "colored_on_grayscale":
@@ -235,7 +243,7 @@ def _paint(config: Config, rng: np.random.Generator, count: int) -> tuple[Floats
 
 
 def _rgb(hue: Floats, saturation: Floats, value: Floats) -> Floats:
-    """HSV in turns and shares, each ``float32[n]``, as RGB ``float32[n, 3]`` in 0…1."""
+    """Convert HSV (hue in turns, saturation and value in 0…1; ``float32[n]`` each) to RGB ``float32[n, 3]`` in 0…1."""
     sector = (np.array([5, 3, 1], np.float32) + 6 * hue[:, None]) % 6
     dip = np.clip(np.minimum(sector, 4 - sector), 0, 1)
     colours: Floats = value[:, None] * (1 - saturation[:, None] * dip)
@@ -243,7 +251,7 @@ def _rgb(hue: Floats, saturation: Floats, value: Floats) -> Floats:
 
 
 def _rows(values: Floats, entities: int) -> Floats:
-    """Lay ``[n, …]`` in rows 1…n of zeros ``[entities, …]``."""
+    """Copy ``[n, …]`` to rows 1…n of zeros ``[entities, …]``."""
     rows = np.zeros((entities, *values.shape[1:]), np.float32)
     rows[1 : 1 + len(values)] = values
     return rows

@@ -31,11 +31,11 @@ generate = None
 
 _SKY_AND_FLOOR, _WALL, _DOUBTFUL = 2, 2, 3
 _CONTACT = 3
-"""Pixels of a border that are no accident."""
+"""Length in pixels from which a common border is not a coincidence."""
 
 
 class Config(configuration.Config):
-    """Which of the published files.
+    """Selects among the published files.
 
     Attributes:
         part: published file: ``train`` (1,000,000 scenes), or a test set of 922 scenes: ``empty_room``,
@@ -49,7 +49,7 @@ class Config(configuration.Config):
 
 
 def info(config: Config) -> DatasetInfo:
-    """What is true of every scene: sky, floor and two pieces of wall are background."""
+    """Facts that hold for every scene: sky, floor and two walls are background."""
     return DatasetInfo("objects-room", 64, 64, _ENTITIES[config.part], (0, 1, 2, 3), {}, CITATION, LICENCE)
 
 
@@ -59,7 +59,7 @@ def fields(config: Config) -> dict[str, FieldSpec]:
 
 
 def splits(config: Config) -> dict[str, int]:
-    """The first scenes of the large file, or all of a test."""
+    """The usual splits: the first scenes of the large file, or all scenes of a test set."""
     return {"train": 60_000, "val": 320, "test": 320} if config.part == "train" else {"test": 922}
 
 
@@ -70,11 +70,11 @@ def urls(config: Config) -> tuple[str, ...]:
 
 
 def repair(config: Config, scene: Scene) -> Scene:
-    """Return the scene with its objects at index 4 and above, where a mask ``uint8[H, W]`` has them from 3 on.
+    """Return the scene with its objects at index 4 and above, if its mask ``uint8[H, W]`` has them from index 3 on.
 
-    Judged by geometry, as the data set says nothing: the two walls of a room meet in a vertical edge and reach the
-    picture's sides, so what lies above or below a wall, or stands free between sky and floor, is an object. Where the
-    last index is taken, nothing can have been left out.
+    The data set does not record this, so the geometry decides: the two walls of a room meet in a vertical edge and
+    reach the sides of the image. An entity above or below a wall, or between sky and floor without reaching a side, is
+    therefore an object. If the mask contains the last index, no wall is missing.
     """
     taken = scene.mask.max() >= _ENTITIES[config.part] - 1
     if not config.repair_background or taken or not _is_object(scene.mask == _DOUBTFUL, scene.mask):
@@ -84,7 +84,7 @@ def repair(config: Config, scene: Scene) -> Scene:
 
 
 def _is_object(doubtful: NDArray[np.bool_], mask: Bytes) -> bool:
-    """Whether the entity at index 3 cannot be a wall."""
+    """Whether the entity at index 3 is an object, because it cannot be a wall."""
     wall, open_space = mask == _WALL, mask < _SKY_AND_FLOOR
     above = np.count_nonzero((wall[:-1] & doubtful[1:]).any(0))
     below = np.count_nonzero((wall[1:] & doubtful[:-1]).any(0))

@@ -52,14 +52,14 @@ class Config(configuration.Config):
     holdout: Holdout | None = None
 
     @model_serializer(mode="wrap")
-    def _only_what_was_asked_for(self, told: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave ``holdout`` out where there is none, so that data sets of the published law keep their keys."""
-        values: dict[str, Any] = told(self)
+    def _omit_missing_holdout(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Omit ``holdout`` if there is none, so that data sets without it keep their keys."""
+        values: dict[str, Any] = serialize(self)
         return {name: value for name, value in values.items() if name != "holdout" or value is not None}
 
 
 def info(config: Config) -> DatasetInfo:
-    """What is true of every scene."""
+    """Facts that hold for every scene."""
     size = 7 * config.cell
     classes = {"shape": NAMES}
     return DatasetInfo("tetrominoes", size, size, config.pieces + 1, (0,), classes, CITATION, LICENCE)
@@ -71,7 +71,7 @@ def fields(config: Config) -> dict[str, FieldSpec]:
 
 
 def splits(config: Config) -> dict[str, int]:
-    """The first scenes of the published file."""
+    """The usual splits: the first scenes of the published file."""
     return {"train": 60_000, "val": 320, "test": 320}
 
 
@@ -81,9 +81,9 @@ def urls(config: Config) -> tuple[str, ...]:
 
 
 def generate(config: Config, rng: np.random.Generator, key: str) -> Scene:
-    """Sample one scene by the published law: uniform shapes, colours and pixel positions; overlaps start it anew.
+    """Sample one scene like the published ones: uniform shapes, colours and pixel positions, without overlaps.
 
-    So do pieces that ``config.holdout`` does not allow in the key's split.
+    A sample is rejected if pieces overlap, or if ``config.holdout`` does not allow its pieces in the split of ``key``.
     """
     size = 7 * config.cell
     while True:
@@ -104,9 +104,13 @@ def generate(config: Config, rng: np.random.Generator, key: str) -> Scene:
 
 
 def draw(shape: Array, x: Array, y: Array, color: Array, *, cell: int = 5) -> tuple[Bytes, Bytes]:
-    """Draw pieces from factor rows without the background's: image ``uint8[S, S, 3]`` and mask ``uint8[S, S]``.
+    """Draw pieces from their factors: image ``uint8[S, S, 3]`` and mask ``uint8[S, S]``, with S = 7 ``cell``.
 
-    As published, ``x`` is the row and ``y`` the column of the bounding box's top left pixel.
+    Args:
+        shape: ids ``int[n]``, without the row of the background.
+        x, y: row and column of the top left pixel of the bounding box, ``int[n]``; ``x`` is the row, as published.
+        color: RGB in 0/1, ``[n, 3]``.
+        cell: side of a cell in pixels.
     """
     size = 7 * cell
     image, mask = np.zeros((size, size, 3), np.uint8), np.zeros((size, size), np.uint8)

@@ -1,4 +1,4 @@
-"""The side of the package: finds a Python that has Blender, starts it, and asks it for scenes."""
+"""The client: find a Python that has Blender, start it, and request scenes from it."""
 
 from __future__ import annotations
 
@@ -27,59 +27,60 @@ from iodine_kit.records import Array
 BPY = "5.0.1"
 VARIABLE = "IODINE_KIT_BLENDER"
 _PROGRAM = Path(__file__).with_name("render.py")
-_PATIENCE = 5  # seconds an idle renderer has to end once its input is closed
+_PATIENCE = 5  # seconds within which an idle renderer must end after its input is closed
 
 
 def find_python() -> str:
-    """Choose the Python that runs Blender: ``$IODINE_KIT_BLENDER`` if it is set, else our own if it has ``bpy``.
+    """Find the Python that runs Blender: ``$IODINE_KIT_BLENDER`` if it is set, else this one if it has ``bpy``.
 
     Raises:
-        SourceError: if the one named does not exist, or none is named and our own has no ``bpy``.
+        SourceError: if the variable names no program, or if it is not set and this Python has no ``bpy``.
     """
     if named := os.environ.get(VARIABLE, ""):
         if shutil.which(named) is None:
-            raise SourceError(f"{VARIABLE}: {named!r} is not a program: give the path of a Python 3.11 that has bpy")
+            raise SourceError(
+                f"{VARIABLE}: {named!r} is not a program: set it to the path of a Python 3.11 that has bpy"
+            )
         return named
     if importlib.util.find_spec("bpy") is None:
         raise SourceError(
-            "drawing CLEVR scenes needs Blender's module bpy, which needs Python 3.11: there, pip install "
-            "'iodine-kit[blender]'; elsewhere, make an environment for it with python3.11 -m venv blender && "
+            "rendering CLEVR scenes needs Blender's module bpy, which needs Python 3.11: with that version, "
+            "pip install 'iodine-kit[blender]'; with another, create an environment with python3.11 -m venv blender && "
             f"blender/bin/pip install bpy=={BPY}, and set {VARIABLE}=blender/bin/python"
         )
     return sys.executable
 
 
 class Renderer:
-    """Draws CLEVR scenes in a process of its own, started by the first scene and ended by ``close`` or our exit.
+    """Renders CLEVR scenes in a separate process, which the first scene starts and ``close`` or our exit ends.
 
-    Not for several threads at once. A forked process needs a renderer of its own.
+    Use it in one thread at a time. A forked process needs its own renderer.
 
     Attributes:
-        blender: Blender's version, known once the process runs; pictures differ a little from version to version.
-        device: the kind of GPU that Blender found, or ``"cpu"``, known once the process runs.
+        blender: version of Blender, "" before the process runs; images differ slightly between versions.
+        device: kind of GPU that Blender uses, or ``"cpu"``; "" before the process runs.
     """
 
     def __init__(self, python: str, program: Path = _PROGRAM) -> None:
-        """Remember which Python, from :func:`find_python`, runs which program."""
+        """Store which Python, from :func:`find_python`, runs which program; starts nothing."""
         self.blender = self.device = ""
         self._command = [python, str(program)]
-        # Our PYTHONPATH holds packages for our Python, and would put them before those of another.
+        # PYTHONPATH contains packages for this Python, which another Python must not import.
         self._command[1:1] = [] if python == sys.executable else ["-E"]
         self._process: subprocess.Popen[str] | None = None
-        self._complaints: deque[str] = deque(maxlen=20)
+        self._stderr_lines: deque[str] = deque(maxlen=20)
 
     def render(self, seed: int, settings: Mapping[str, Any]) -> dict[str, Array]:
-        """Draw the scene that a seed (0 or more) and settings decide; see ``settings.py`` for what these may be.
+        """Render the scene that ``seed`` ≥ 0 and ``settings`` determine; ``settings.py`` describes the settings.
 
         Returns:
-            ``image u8[H, W, 3]``; ``mask u8[H, W]``, 0 background, i the i-th object; and per entity, the
-            background's row 0 first and padding last, ``x y z rotation visibility f32[N]``, ``pixel_coords
-            f32[N, 3]`` (column and row in the 320×240 view, depth in metres) and the published ids ``size material
-            shape color u8[N]``, with N = 11, or more if ``max_objects`` is over 10.
+            ``image u8[H, W, 3]``; ``mask u8[H, W]``, where 0 is the background and i the i-th object; and arrays with
+            one row per entity (row 0 is the background, the last rows are padding): ``x y z rotation visibility
+            f32[N]``, ``pixel_coords f32[N, 3]`` (column and row in the 320×240 view, depth in metres), and the
+            published ids ``size material shape color u8[N]``. N is 11, or more if ``max_objects`` > 10.
 
         Raises:
-            SourceError: if Blender cannot be started, refuses the settings, or dies. The next call starts
-                it anew if need be.
+            SourceError: if Blender cannot be started, refuses the settings, or crashes. The next call starts it again.
         """
         try:
             process = self._process or self._start()
@@ -88,15 +89,15 @@ class Renderer:
                 self._ask(process, {"seed": seed, "out": str(out), "settings": dict(settings)})
                 return _load(out)
         except _Refused as refusal:
-            raise SourceError(f"Blender could not draw the scene: {refusal}") from None
+            raise SourceError(f"Blender cannot render the scene: {refusal}") from None
         except BaseException:
             if self._process is not None:
-                self._process.kill()  # whatever it was, an answer to nobody may be under way
+                self._process.kill()  # an answer to the abandoned request may still be on its way
             self.close()
             raise
 
     def versions(self) -> dict[str, str]:
-        """Blender's version and the device it draws on; starts the process if need be."""
+        """Version of Blender and the device that it renders on; starts the process if necessary."""
         if self._process is None:
             self._start()
         return {"blender": self.blender, "device": self.device}
@@ -116,10 +117,10 @@ class Renderer:
         self.close()
 
     def _start(self) -> subprocess.Popen[str]:
-        self._complaints.clear()
+        self._stderr_lines.clear()
         pipe = subprocess.PIPE
         try:
-            # In a session of its own: Ctrl-C at our terminal is for us to act on.
+            # In a separate session, so that only this process reacts to Ctrl-C in the terminal.
             process = subprocess.Popen(
                 self._command,
                 stdin=pipe,
@@ -130,56 +131,58 @@ class Renderer:
                 errors="replace",
             )
         except OSError as error:
-            raise SourceError(f"cannot start {self._command[0]}: {error.strerror}: is it a Python with bpy?") from error
+            raise SourceError(
+                f"cannot start {self._command[0]}: {error.strerror}; it must be a Python with bpy"
+            ) from error
         self._process = process
         weakref.finalize(self, _stop, process)
-        self._listener = threading.Thread(target=self._complaints.extend, args=(process.stderr,), daemon=True)
+        self._listener = threading.Thread(target=self._stderr_lines.extend, args=(process.stderr,), daemon=True)
         self._listener.start()
         try:
             ready = self._answer(process)
         except _Refused as refusal:
-            hint = f"install bpy=={BPY} for it (Python 3.11), or choose another by {VARIABLE}"
+            hint = f"install bpy=={BPY} in it (Python 3.11), or select another Python with {VARIABLE}"
             raise SourceError(f"{self._command[0]} cannot run Blender ({refusal}): {hint}") from None
         self.blender, self.device = str(ready.get("blender", "")), str(ready.get("device", ""))
         return process
 
     def _ask(self, process: subprocess.Popen[str], request: dict[str, Any]) -> dict[str, Any]:
         assert process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it has died: the answer that does not come tells more
+        with contextlib.suppress(BrokenPipeError):  # it has crashed; reading its answer gives the better message
             process.stdin.write(json.dumps(request) + "\n")
             process.stdin.flush()
         return self._answer(process)
 
     def _answer(self, process: subprocess.Popen[str]) -> dict[str, Any]:
-        """Read one line of JSON; an answer that says ``error`` raises :class:`_Refused`."""
+        """Read one line of JSON; raises :class:`_Refused` for an answer with an ``error``."""
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line.endswith("\n"):
-            raise SourceError(f"Blender's process {self._fate(process)}")
+            raise SourceError(f"Blender's process {self._exit_text(process)}")
         try:
             answer = json.loads(line)
         except ValueError:
             answer = None
         if not isinstance(answer, dict):
-            raise SourceError(f"Blender's process does not speak as expected: {line.strip()[:200]!r}")
+            raise SourceError(f"Blender's process sent an unexpected line: {line.strip()[:200]!r}")
         if "error" in answer:
             raise _Refused(answer["error"])
         return answer
 
-    def _fate(self, process: subprocess.Popen[str]) -> str:
-        """How a process ended, and its last words."""
+    def _exit_text(self, process: subprocess.Popen[str]) -> str:
+        """How a process ended, and the last line of its error output."""
         try:
             status = process.wait(_PATIENCE)
         except subprocess.TimeoutExpired:
             return "closed its output"
         self._listener.join(1)
-        words = [line.strip() for line in self._complaints if line.strip()]
+        lines = [line.strip() for line in self._stderr_lines if line.strip()]
         end = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-        return f"({self._command[0]}) {end}: {words[-1] if words else 'without a word'}"
+        return f"({self._command[0]}) {end}: {lines[-1] if lines else 'no message'}"
 
 
 class _Refused(Exception):  # noqa: N818
-    """The program answered that it cannot; it is well otherwise."""
+    """The program answered that it cannot fulfil the request; it keeps running."""
 
 
 def _load(path: Path) -> dict[str, Array]:
@@ -187,11 +190,11 @@ def _load(path: Path) -> dict[str, Array]:
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
     except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise SourceError(f"Blender's process left no readable scene: {error}") from error
+        raise SourceError(f"Blender's process wrote no readable scene: {error}") from error
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
-    """End a process, which does so by itself when its input closes, unless it hangs."""
+    """Close the input of a process, which ends it; kill it if it hangs."""
     assert process.stdin is not None
     assert process.stdout is not None
     with contextlib.suppress(OSError):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of a program that runs inside Blender's Python (GPL-3.0-or-later); Apache-2.0 is compatible with that licence.
-"""CLEVR's rubber, metal and ground, rebuilt from their description; the colour is the object's own."""
+"""CLEVR's rubber, metal and ground, rebuilt from their description; the colour comes from the object."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def rubber() -> Any:
 
 
 def metal() -> Any:
-    """Shiny: a sharp and a blurred reflection, both in the object's colour."""
+    """Shiny: a sharp and a blurred reflection, both in the colour of the object."""
     material, add, link, output = _blank("metal")
     color = add("ShaderNodeObjectInfo").outputs["Color"]
     sharp, blurred = _glossy(add, 0.01), _glossy(add, 0.2)
@@ -48,7 +48,7 @@ def floor() -> Any:
 
 def _blank(name: str) -> tuple[Any, Any, Any, Any]:
     material = bpy.data.materials.new(name)
-    if bpy.app.version < (5, 0, 0):  # from then on every material has nodes
+    if bpy.app.version < (5, 0, 0):  # since 5.0, every material has nodes
         material.use_nodes = True
     tree = material.node_tree
     tree.nodes.clear()
@@ -70,7 +70,7 @@ def _fresnel(add: Any, index: float) -> Any:
 
 
 def _mixed(add: Any, link: Any, share: Any, first: Any, second: Any) -> Any:
-    """Mix two shaders; ``share``, a node or None, gives the second one's part."""
+    """Mix two shaders; ``share``, a node or None, gives the weight of the second."""
     node = add("ShaderNodeMixShader")
     if share is not None:
         link(share.outputs[0], node.inputs[0])

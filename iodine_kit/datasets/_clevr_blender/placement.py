@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of a program that runs inside Blender's Python (GPL-3.0-or-later); Apache-2.0 is compatible with that licence.
-"""Where CLEVR's objects, lamps and camera stand: the law of CLEVR's generator, without Blender.
+"""Positions of CLEVR's objects, lamps and camera, with the distribution of CLEVR's generator, without Blender.
 
-Source: Johnson et al., CLEVR, 2017, and its generator, github.com/facebookresearch/clevr-dataset-gen, which this
-follows in law, not in its stream of random numbers. Lengths are metres; z points up; the ground is z = 0.
+Source: Johnson et al., CLEVR, 2017, and its generator, github.com/facebookresearch/clevr-dataset-gen. The distribution
+is the same, the stream of random numbers is not. Lengths are in metres; z points up; the ground is z = 0.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ CAMERA = (7.48113, -6.50764, 5.34367)
 LAMPS = {"key": (6.44671, -2.90517, 4.2584), "fill": (-4.67112, -4.0136, 3.01122), "back": (-1.1685, 2.64602, 5.81574)}
 CAMERA_JITTER, LAMP_JITTER = 0.5, 1.0
 WIDTH, HEIGHT = 320, 240
-FOCAL = 35 / 32 * WIDTH  # in pixels: a 35 mm lens before a 32 mm sensor
+FOCAL = 35 / 32 * WIDTH  # in pixels: a 35 mm lens in front of a 32 mm sensor
 
-# The generator read the camera's matrix before Blender had updated it, so the directions along which objects keep
-# apart are those of the camera without jitter, in all scenes.
+# The generator read the matrix of the camera before Blender had updated it. The directions in which objects keep a
+# distance are therefore those of the camera without jitter, in all scenes.
 BEHIND = (-CAMERA[0] / math.hypot(*CAMERA[:2]), -CAMERA[1] / math.hypot(*CAMERA[:2]))
 RIGHT = (BEHIND[1], -BEHIND[0])
 DISTANCE, MARGIN, TRIES, PIXELS = 0.25, 0.4, 50, 200
-SCENE_TRIES = 5000  # CLEVR would try for ever; with ten objects a scene is found within a dozen
-_STEPS = 40  # of a ray towards a surface
+SCENE_TRIES = 5000  # CLEVR has no limit; with ten objects, about a dozen tries are enough
+_STEPS = 40  # steps of a ray towards a surface
 BEVEL = {"cube": 0.09, "cylinder": 0.06}  # radius of the rounded edges, in units of the half side
 
 Vector = tuple[float, float, float]
@@ -40,7 +40,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Object:
-    """One object: its names, its centre's ground position, its half height and the angle the file calls degrees."""
+    """One object: its names, ground position of its centre, half height, and the angle that the file calls degrees."""
 
     shape: str
     material: str
@@ -54,7 +54,7 @@ class Object:
 
 @dataclass(frozen=True)
 class Layout:
-    """One scene: where everything stands."""
+    """One scene: the positions of camera, lamps and objects."""
 
     camera: Vector
     lamps: dict[str, Vector]
@@ -62,12 +62,12 @@ class Layout:
 
 
 def sample(seed: int, settings: Settings) -> Layout:
-    """Draw a scene; the seed and the settings alone decide it.
+    """Sample a scene; it depends on the seed and the settings only.
 
     Raises:
-        ValueError: if there is no room for so many objects.
+        ValueError: if the objects do not fit.
     """
-    # Only random() is promised to give the same numbers in every Python, so everything is made of it.
+    # Only random() is guaranteed to give the same numbers in every version of Python.
     rng = random.Random(seed)
     number = settings.min_objects + _index(rng, settings.max_objects - settings.min_objects + 1)
     camera = _moved(rng, CAMERA, CAMERA_JITTER * settings.jitter)
@@ -76,11 +76,11 @@ def sample(seed: int, settings: Settings) -> Layout:
         objects = place(rng, number, settings)
         if objects and visible(camera, objects):
             return Layout(camera, lamps, tuple(objects))
-    raise ValueError(f"found no room for {number} objects in {SCENE_TRIES} tries: lower max_objects")
+    raise ValueError(f"{number} objects did not fit in {SCENE_TRIES} tries: lower max_objects")
 
 
 def place(rng: random.Random, number: int, settings: Settings) -> list[Object]:
-    """Put objects on the ground one after another; an empty list if one of them found no room in 50 tries."""
+    """Place objects on the ground one after another; returns an empty list if one does not fit in 50 tries."""
     objects: list[Object] = []
     claims: list[tuple[float, float, float]] = []
     for _ in range(number):
@@ -89,7 +89,7 @@ def place(rng: random.Random, number: int, settings: Settings) -> list[Object]:
         if spot is None:
             return []
         shape, color = _choice(rng, settings.shapes), _choice(rng, settings.colors)
-        # A cube shrinks only after its place was found, and the next objects measure from the smaller one.
+        # A cube is shrunk after it is placed, and the following objects keep their distance from the smaller cube.
         radius = RADIUS[size] / (math.sqrt(2) if shape == "cube" else 1)
         rotation = 360 * rng.random()
         objects.append(Object(shape, _choice(rng, settings.materials), color, size, *spot, radius, rotation))
@@ -106,7 +106,7 @@ def _free_spot(rng: random.Random, claims: Sequence[Vector], radius: float) -> t
 
 
 def apart(dx: float, dy: float, radii: float) -> bool:
-    """Whether two objects this far from each other keep CLEVR's distance and its margin in all four directions."""
+    """Whether two objects at this offset keep the minimum distance, and the margin in all four directions."""
     if math.hypot(dx, dy) - radii < DISTANCE:
         return False
     margins = [abs(dx * direction[0] + dy * direction[1]) for direction in (BEHIND, RIGHT)]
@@ -120,7 +120,7 @@ def visible(camera: Vector, objects: Sequence[Object]) -> bool:
 
 
 def look_at_origin(eye: Vector) -> Floats:
-    """Axes of a camera or lamp that looks at the origin, z up, as columns right, up, backwards: ``f64[3, 3]``."""
+    """Axes of a camera or lamp that looks at the origin, z up: columns right, up, backwards of ``f64[3, 3]``."""
     back = np.asarray(eye) / np.linalg.norm(eye)
     right = np.cross((0, 0, 1), back)
     right /= np.linalg.norm(right)
@@ -136,7 +136,7 @@ def project(camera: Vector, points: Floats) -> Floats:
 
 
 def identify(camera: Vector, objects: Sequence[Object]) -> NDArray[np.uint8]:
-    """Which object each pixel's centre shows, ``u8[240, 320]``: 0 is the background, i the i-th object."""
+    """The object that the centre of each pixel shows, ``u8[240, 320]``: 0 is the background, i the i-th object."""
     ids, nearest = np.zeros((HEIGHT, WIDTH), np.uint8), np.full((HEIGHT, WIDTH), np.inf)
     axes, eye = look_at_origin(camera), np.asarray(camera)
     for index, thing in enumerate(objects, start=1):
@@ -151,10 +151,12 @@ def identify(camera: Vector, objects: Sequence[Object]) -> NDArray[np.uint8]:
 
 
 def _window(camera: Vector, thing: Object) -> tuple[slice, slice]:
-    """Rows and columns that can show an object: those of a ball around it."""
+    """Rows and columns that can show an object: those of its bounding sphere."""
     ball = thing.radius * math.sqrt(3)
     column, row, depth = project(camera, np.array([[thing.x, thing.y, thing.radius]]))[0]
-    reach = 1.2 * FOCAL * ball / (depth - ball)  # away from the axis a ball's picture is an ellipse, a little longer
+    reach = (
+        1.2 * FOCAL * ball / (depth - ball)
+    )  # off the axis, the image of a sphere is an ellipse, which is slightly longer
     spans = [(row - reach, row + reach, HEIGHT), (column - reach, column + reach, WIDTH)]
     down, across = (slice(min(max(int(low), 0), end), min(max(int(high) + 1, 0), end)) for low, high, end in spans)
     return down, across
@@ -162,11 +164,11 @@ def _window(camera: Vector, thing: Object) -> tuple[slice, slice]:
 
 def _hit(thing: Object, eye: Floats, rays: Floats) -> Floats:
     """Distance along unit rays ``f64[..., 3]`` to an object's surface, infinite where they miss it."""
-    cos, sin = math.cos(thing.rotation), math.sin(thing.rotation)  # "degrees", used as radians: CLEVR's own slip
+    cos, sin = math.cos(thing.rotation), math.sin(thing.rotation)  # "degrees" that CLEVR's generator used as radians
     turn = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
     start = (eye - (thing.x, thing.y, thing.radius)) @ turn / thing.radius
     directions = rays @ turn
-    # Step by the distance to the surface, from where a ray enters the box around the shape.
+    # Sphere tracing: step by the distance to the surface, starting where the ray enters the bounding box.
     walls = np.sort((np.array([[-1], [1]]) - start) / directions[..., None, :], axis=-2)
     enter, leave = walls[..., 0, :].max(-1), walls[..., 1, :].min(-1)
     inside = enter < leave
@@ -191,7 +193,7 @@ def _gap(shape: str, points: Floats) -> Floats:
 
 
 def factors(layout: Layout, rows: int) -> dict[str, NDArray[Any]]:
-    """The published factors, one row per entity: the background's, all 0, the objects', then zeros.
+    """The published factors, one row per entity: the background (all 0), the objects, then padding (0).
 
     ``x y z rotation visibility f32[rows]``, ``pixel_coords f32[rows, 3]`` (column, row in the 320×240 view, depth in
     metres) and the ids ``size material shape color u8[rows]``.

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of a program that runs inside Blender's Python (GPL-3.0-or-later); Apache-2.0 is compatible with that licence.
-"""Draw CLEVR scenes on request: lines of JSON in, lines of JSON out. Run it with a Python that has ``bpy``.
+"""Render CLEVR scenes on request: lines of JSON in, lines of JSON out. Run it with a Python that has ``bpy``.
 
-First it says ``{"ready": true, "blender": VERSION, "device": BEST}``, the device being ``cpu`` or a kind of GPU, or
-``{"error": WHY}``. It then answers each ``{"seed": INT, "out": PATH, "settings": {...}}`` with ``{"done": PATH}`` or
-``{"error": WHY}``, and ends with its input. ``OUT`` becomes an ``.npz`` file, described in ``client.py``.
+First it prints ``{"ready": true, "blender": VERSION, "device": DEVICE}``, where the device is ``cpu`` or a kind of GPU,
+or ``{"error": REASON}``. Then it answers each ``{"seed": INT, "out": PATH, "settings": {...}}`` with ``{"done": PATH}``
+or ``{"error": REASON}``, until its input ends. It writes an ``.npz`` file to ``PATH``, described in ``client.py``.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from typing import Any
 
 def main() -> None:
     """Answer requests until the input ends."""
-    # Blender and its libraries print to descriptor 1 as they like, so the answers go through a copy of it.
+    # Blender and its libraries print to descriptor 1, so the answers use a copy of it.
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # who asked decides when this ends, by closing the input
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the client ends this process by closing the input
 
         def say(answer: dict[str, Any]) -> None:
             answers.write(json.dumps(answer) + "\n")
@@ -51,7 +51,7 @@ def _answer(studio: Any, line: str) -> dict[str, str]:
 
 
 def draw(studio: Any, seed: int, out: Path, values: dict[str, Any]) -> None:
-    """Sample and render one scene into an ``.npz`` file, which appears whole or not at all."""
+    """Sample and render one scene, and write it to an ``.npz`` file atomically."""
     import numpy as np
     from placement import factors, sample  # type: ignore[import-not-found]
     from settings import parse  # type: ignore[import-not-found]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of a program that runs inside Blender's Python (GPL-3.0-or-later); Apache-2.0 is compatible with that licence.
-"""A photographer's studio in Blender: ground, lamps and camera stay; objects come and go with every scene."""
+"""A studio in Blender: ground, lamps and camera are permanent; every scene adds its objects and removes them."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ _LAMPS = {
     "fill": (0.5, 30.0, (0.762, 0.818, 1.0)),
     "back": (1.0, 12.5, (1.0, 1.0, 1.0)),
 }
-_SUN = (0.4145, -0.1946, 0.889)  # the direction towards it
+_SUN = (0.4145, -0.1946, 0.889)  # the direction towards the sun
 _SUN_POWER, _SUN_ANGLE = 0.45, 0.199  # W/m², radians
 _GPUS = ("OPTIX", "CUDA", "HIP", "METAL", "ONEAPI")
 
 
 class Studio:
-    """Everything that all scenes share. There is one Blender per process, so make only one studio.
+    """Everything that all scenes share. There is one Blender per process, so create only one studio.
 
     Attributes:
-        gpu: the kind of GPU that Blender can use here, or None.
+        gpu: the kind of GPU that Blender can use, or None.
     """
 
     def __init__(self) -> None:
-        """Empty Blender, then build what stays."""
+        """Empty Blender, then build the permanent parts."""
         bpy.ops.wm.read_factory_settings(use_empty=True)
         self._scene = bpy.context.scene
         self._world()
         ground = self._add("ground", shapes.ground())
         ground.data.materials.append(materials.floor())
         finishes = {"rubber": materials.rubber(), "metal": materials.metal()}
-        # Six meshes serve all scenes; an object differs by where it stands and by its colour, which the material reads.
+        # All scenes use six meshes; objects differ in position and in colour, which the material reads.
         self._meshes = {(kind, finish): shapes.BUILDERS[kind]() for kind in shapes.BUILDERS for finish in finishes}
         for (_, finish), mesh in self._meshes.items():
             mesh.materials.append(finishes[finish])
@@ -59,21 +59,22 @@ class Studio:
         """Render a scene: image ``u8[H, W, 3]`` and mask ``u8[H, W]``, 0 where no object is, else its row.
 
         Raises:
-            ValueError: if a GPU is asked for and Blender finds none.
+            ValueError: if a GPU is requested and Blender finds none.
         """
         self._adjust(seed, settings)
         self._camera.matrix_world = _pose(layout.camera)
         for name, lamp in self._lamps.items():
             lamp.matrix_world = _pose(layout.lamps[name])
-        guests = [self._place(index, thing) for index, thing in enumerate(layout.objects, start=1)]
+        things = [self._place(index, thing) for index, thing in enumerate(layout.objects, start=1)]
         try:
             channels = self._render()
         finally:
-            for guest in guests:
-                bpy.data.objects.remove(guest)
+            for thing in things:
+                bpy.data.objects.remove(thing)
         light = np.stack([channels[f"Combined.{color}"] for color in "RGB"], -1)
-        # Cycles takes the index from the first path of a pixel, and sends that one through the pixel's centre.
-        mask = channels["Object Index.X" if "Object Index.X" in channels else "IndexOB.X"]  # since, before Blender 5.0
+        # Cycles takes the index from the first path of a pixel, which goes through the centre of the pixel.
+        index = "Object Index.X" if "Object Index.X" in channels else "IndexOB.X"  # since Blender 5.0, and before
+        mask = channels[index]
         return encode(light), np.round(mask).astype(np.uint8)
 
     def _render(self) -> dict[str, NDArray[np.float32]]:
@@ -85,13 +86,14 @@ class Studio:
             return {name.split(".", 1)[1]: values for name, values in exr.read(path).items()}
 
     def _place(self, index: int, thing: Object) -> Any:
-        guest = self._add(f"object {index}", self._meshes[thing.shape, thing.material])
-        guest.location = (thing.x, thing.y, thing.radius)
-        guest.rotation_euler[2] = thing.rotation  # published as degrees, used as radians: CLEVR's own slip
-        guest.scale = (thing.radius,) * 3
-        guest.color = (*(value / 255 for value in RGB[thing.color]), 1)
-        guest.pass_index = index
-        return guest
+        placed = self._add(f"object {index}", self._meshes[thing.shape, thing.material])
+        placed.location = (thing.x, thing.y, thing.radius)
+        # Published as degrees, but CLEVR's generator used it as radians.
+        placed.rotation_euler[2] = thing.rotation
+        placed.scale = (thing.radius,) * 3
+        placed.color = (*(value / 255 for value in RGB[thing.color]), 1)
+        placed.pass_index = index
+        return placed
 
     def _add(self, name: str, data: Any) -> Any:
         thing = bpy.data.objects.new(name, data)
@@ -99,7 +101,7 @@ class Studio:
         return thing
 
     def _world(self) -> None:
-        self._scene.world = None  # black; a new world would be grey in some versions
+        self._scene.world = None  # black; a new world is grey in some versions
         sun = self._add("sun", bpy.data.lights.new("sun", "SUN"))
         sun.data.energy, sun.data.angle = _SUN_POWER, _SUN_ANGLE
         sun.matrix_world = _pose(_SUN)
@@ -111,14 +113,14 @@ class Studio:
         return self._add(name, light)
 
     def _look(self) -> None:
-        """What all pictures have in common."""
+        """Settings that all images have in common."""
         scene = self._scene
         render, cycles = scene.render, scene.cycles
         render.engine = "CYCLES"
         render.resolution_percentage = 100
         render.use_compositing = render.use_sequencer = False
         output = render.image_settings
-        if hasattr(output, "media_type"):  # since Blender 5.0, whose files have a part per pass unless interleaved
+        if hasattr(output, "media_type"):  # since Blender 5.0, which writes one part per pass by default
             output.media_type = "MULTI_LAYER_IMAGE"
         output.file_format, output.color_depth, output.exr_codec = "OPEN_EXR_MULTILAYER", "32", "NONE"
         if hasattr(output, "use_exr_interleave"):
@@ -134,29 +136,29 @@ class Studio:
         cycles.denoising_prefilter = "FAST"
 
     def _adjust(self, seed: int, settings: Settings) -> None:
-        """What the settings of a picture change."""
+        """Apply the settings of one image."""
         render, cycles, lens = self._scene.render, self._scene.cycles, self._camera.data
         render.resolution_x, render.resolution_y = settings.resolution
         crop = settings.view == "crop"
-        # The crop has 192 of 320 columns, and its middle row lies 5 rows below the view's.
+        # The crop has 192 of 320 columns, and its middle row is 5 rows below that of the view.
         lens.sensor_width, lens.lens, lens.shift_y = 32, 35 * 320 / 192 if crop else 35, -5 / 192 if crop else 0
         render.threads_mode = "FIXED" if settings.threads else "AUTO"
         if settings.threads:
             render.threads = settings.threads
         if settings.device == "gpu" and not self.gpu:
-            raise ValueError(f"Blender found no GPU ({', '.join(_GPUS)}): set dataset.device to cpu")
+            raise ValueError(f"Blender finds no GPU ({', '.join(_GPUS)}): set dataset.device to cpu")
         cycles.device = settings.device.upper()
         cycles.samples, cycles.use_denoising = settings.samples, settings.denoise
         cycles.seed = seed % (2**31 - 1)
 
 
 def find_gpu() -> str | None:
-    """Switch on all GPUs of the first kind that Blender can use here, and name the kind; None if there is none."""
+    """Enable all GPUs of the first kind that Blender can use, and return the kind; None if there is none."""
     preferences = bpy.context.preferences.addons["cycles"].preferences
     for kind in _GPUS:
         try:
             preferences.compute_device_type = kind
-        except TypeError:  # this build of Blender does not know it
+        except TypeError:  # this build of Blender does not support it
             continue
         preferences.refresh_devices()
         for device in preferences.devices:
@@ -167,7 +169,7 @@ def find_gpu() -> str | None:
 
 
 def encode(light: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Linear light to sRGB bytes, clipped: Blender's "Standard" view, without its dither."""
+    """Convert linear light to sRGB bytes, clipped: Blender's "Standard" view, without dithering."""
     light = np.clip(light, 0, 1)
     signal = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     return np.asarray(np.round(255 * signal)).astype(np.uint8)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of a program that runs inside Blender's Python (GPL-3.0-or-later); Apache-2.0 is compatible with that licence.
-"""What a request may ask for, and CLEVR's vocabulary; a name's place in its tuple is its published id."""
+"""The settings of a request, and CLEVR's vocabulary; the index of a name in its tuple is its published id."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SHAPES = ("none", "sphere", "cylinder", "cube")
 MATERIALS = ("none", "rubber", "metal")
 COLORS = ("none", "red", "cyan", "green", "blue", "brown", "gray", "purple", "yellow")
 
-# Published as 0..255; the renderer takes the fractions for linear light, as CLEVR's generator did.
+# Published as 0..255; the renderer uses the fractions as linear light, like CLEVR's generator.
 RGB = {
     "red": (173, 35, 35),
     "cyan": (41, 208, 208),
@@ -23,22 +23,22 @@ RGB = {
     "purple": (129, 38, 192),
     "yellow": (255, 238, 51),
 }
-RADIUS = {"large": 0.7, "small": 0.35}  # metres; a cube's half side is this over sqrt 2
+RADIUS = {"large": 0.7, "small": 0.35}  # metres; half the side of a cube is this divided by sqrt 2
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of a scene and of its picture; the defaults give CLEVR in the crop that the papers use.
+    """The settings of a scene and of its image; the defaults give CLEVR in the crop that the papers use.
 
     Attributes:
-        min_objects, max_objects: bounds of the number of objects, which is uniform.
+        min_objects, max_objects: bounds of the number of objects, which is uniformly distributed.
         view: ``"crop"``, the 192×192 crop of the published 320×240 view, or ``"full"``, that view.
         size: side of the cropped image in pixels.
         samples: light paths per pixel.
-        denoise: whether OpenImageDenoise cleans the image.
+        denoise: whether OpenImageDenoise removes noise from the image.
         jitter: whether camera and lamps move from scene to scene.
         device: ``"cpu"`` or ``"gpu"``.
-        threads: threads of the processor, 0 for all.
+        threads: number of CPU threads, 0 for all.
         shapes, colors, materials, sizes: names to draw from; an empty list in a request means all.
     """
 
@@ -57,7 +57,7 @@ class Settings:
     sizes: tuple[str, ...] = SIZES[1:]
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be drawn, by a ``ValueError`` that names the setting."""
+        """Raise a ``ValueError`` that names the setting for a scene that cannot be rendered."""
         if not 1 <= self.min_objects <= self.max_objects <= 254:
             raise ValueError("1 <= min_objects <= max_objects <= 254 does not hold")
         if self.view not in ("crop", "full") or self.device not in ("cpu", "gpu"):
@@ -77,10 +77,10 @@ class Settings:
 
 
 def parse(values: dict[str, Any]) -> Settings:
-    """Make settings of a JSON object; a ``ValueError`` names what is wrong with it."""
+    """Convert a JSON object to settings; raises a ``ValueError`` that names a wrong setting."""
     unknown = set(values) - {field.name for field in fields(Settings)}
     if unknown:
-        raise ValueError(f"there is no setting {', '.join(sorted(unknown))}")
+        raise ValueError(f"unknown setting {', '.join(sorted(unknown))}")
     settings: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in values.items() if value != []
     }

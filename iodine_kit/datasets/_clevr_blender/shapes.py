@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of a program that runs inside Blender's Python (GPL-3.0-or-later); Apache-2.0 is compatible with that licence.
-"""Meshes: sphere, bevelled cube and bevelled cylinder of half side 1, and the ground that curves up into a wall."""
+"""Meshes: sphere, bevelled cube and bevelled cylinder of half side 1, and the ground, which curves up into a wall."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from placement import BEHIND, BEVEL, RIGHT  # type: ignore[import-not-found]
 Floats = NDArray[np.float64]
 _AROUND, _ARC = 128, 6  # vertices around an axis, and steps of a bevel
 
-# The backdrop is not measured from CLEVR's scene file but fitted to the brightness at the top of its pictures.
+# The backdrop is fitted to the brightness at the top of CLEVR's images, not measured from CLEVR's scene file.
 FLAT, BEND, WALL, BREADTH = 7.0, 12.0, 23.0, 120.0
 
 
@@ -61,7 +61,7 @@ def cube() -> Any:
 
 
 def ground() -> Any:
-    """The floor and, far behind the objects, the bend and the wall that it becomes."""
+    """The floor and, far behind the objects, its bend and the wall."""
     arc = np.linspace(0, math.pi / 2, 65)
     bend = np.stack([FLAT + BEND * np.sin(arc), BEND * (1 - np.cos(arc))], 1)
     profile = np.concatenate([[(-BREADTH, 0)], bend, [(FLAT + BEND, WALL)]])
@@ -78,7 +78,7 @@ BUILDERS: dict[str, Callable[[], Any]] = {"sphere": sphere, "cylinder": cylinder
 
 
 def _lathe(name: str, profile: Floats, normals: Floats) -> Any:
-    """Turn a profile (distance from the axis, height), from the bottom up, around z."""
+    """Rotate a profile (distance from the axis, height), from the bottom up, around z."""
     angles = np.arange(_AROUND) * 2 * math.pi / _AROUND
     spokes = np.stack([np.cos(angles), np.sin(angles)], 1)
 
@@ -90,7 +90,7 @@ def _lathe(name: str, profile: Floats, normals: Floats) -> Any:
     closed = np.arange(_AROUND + 1) % _AROUND
     rows = np.arange(len(profile))[:, None] * _AROUND + closed
     faces = np.stack([rows[:-1, :-1], rows[:-1, 1:], rows[1:, 1:], rows[1:, :-1]], -1)
-    # At the axis the quads are triangles, and Blender wants each of their corners once.
+    # At the axis the quads are triangles, and Blender needs each of their corners once.
     first, last = np.delete(faces[0], 1, 1), np.delete(faces[-1], 3, 1)
     polygons = [*first.tolist(), *faces[1:-1].reshape(-1, 4).tolist(), *last.tolist()]
     return _mesh(name, turned(profile), polygons, turned(normals))
@@ -106,6 +106,6 @@ def _grid(rows: int, columns: int) -> NDArray[np.int64]:
 def _mesh(name: str, points: Floats, polygons: list[list[int]], normals: Floats) -> Any:
     mesh = bpy.data.meshes.new(name)
     mesh.from_pydata(points.tolist(), [], polygons)
-    # Exact normals keep flat faces flat and round ones smooth, whatever the size of the polygons that meet there.
+    # Exact normals make flat faces look flat and round ones smooth, for any size of adjacent polygons.
     mesh.normals_split_custom_set_from_vertices(normals.tolist())
     return mesh

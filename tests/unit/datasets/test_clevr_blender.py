@@ -24,7 +24,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from iodine_kit.datasets import _clevr_scenes as names
+from iodine_kit.datasets import clevr as names
 from iodine_kit.datasets._clevr_blender import client
 from iodine_kit.datasets._clevr_blender.client import Renderer, find_python
 from iodine_kit.errors import SourceError
@@ -37,7 +37,7 @@ Fake = Callable[[str], Renderer]
 
 @pytest.fixture(scope="module")
 def program() -> Iterator[dict[str, ModuleType]]:
-    """Those modules of the program that do without Blender, imported as the program does: from its own folder."""
+    """The modules of the program that do not need Blender, imported like in the program: from its folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(PROGRAM))
         yield {name: importlib.import_module(name) for name in MODULES}
@@ -47,7 +47,7 @@ def program() -> Iterator[dict[str, ModuleType]]:
 
 @pytest.fixture
 def fake(tmp_path: Path) -> Iterator[Fake]:
-    """Make renderers whose program is a few lines: they see ``request`` and ``say(answer)``, after ``ready``."""
+    """Create renderers whose program is a few lines that use ``request`` and ``say(answer)``, after ``ready``."""
     made: list[Renderer] = []
 
     def make(lines: str, ready: str = "say({'ready': True, 'blender': '5', 'device': 'cpu'})") -> Renderer:
@@ -71,7 +71,7 @@ say({"done": request["out"]})
 """
 
 
-def test_scenes_come_from_one_process_that_close_ends(fake: Fake) -> None:
+def test_one_process_renders_all_scenes_until_it_is_closed(fake: Fake) -> None:
     renderer = fake(WELL)
     first, second = renderer.render(7, {"size": 64}), renderer.render(8, {})
     assert (first["image"] == 7).all()
@@ -84,27 +84,27 @@ def test_scenes_come_from_one_process_that_close_ends(fake: Fake) -> None:
     assert renderer.render(9, {})["pid"] != first["pid"]
 
 
-def test_ctrl_c_in_our_terminal_is_not_the_childs(fake: Fake) -> None:
+def test_ctrl_c_does_not_reach_the_renderer(fake: Fake) -> None:
     pid = int(fake(WELL).render(1, {})["pid"])
     assert os.getsid(pid) == pid != os.getsid(0)
 
 
-def test_a_refused_scene_leaves_the_process_well(fake: Fake) -> None:
+def test_the_process_survives_a_refused_scene(fake: Fake) -> None:
     renderer = fake("if request['seed'] == 1:\n    say({'error': 'ValueError: no room'}); continue\n" + WELL)
     before = renderer.render(0, {})["pid"]
-    with pytest.raises(SourceError, match="could not draw the scene: ValueError: no room"):
+    with pytest.raises(SourceError, match="cannot render the scene: ValueError: no room"):
         renderer.render(1, {})
     assert renderer.render(2, {})["pid"] == before
 
 
-def test_death_tells_status_and_last_words_and_the_next_scene_starts_anew(fake: Fake) -> None:
+def test_a_crash_is_reported_with_its_last_message_and_the_next_scene_starts_a_process(fake: Fake) -> None:
     renderer = fake("if request['seed'] == 1: sys.exit('first line\\nout of memory')\n" + WELL)
     with pytest.raises(SourceError, match="ended with status 1: out of memory"):
         renderer.render(1, {})
     assert (renderer.render(2, {})["image"] == 2).all()
 
 
-def test_killed_while_it_renders(fake: Fake) -> None:
+def test_a_killed_process_is_reported(fake: Fake) -> None:
     renderer = fake("if request['seed']: time.sleep(60)\n" + WELL)
     pid = int(renderer.render(0, {})["pid"])
     threading.Timer(0.3, os.kill, (pid, signal.SIGKILL)).start()
@@ -112,7 +112,7 @@ def test_killed_while_it_renders(fake: Fake) -> None:
         renderer.render(1, {})
 
 
-def test_an_interrupt_ends_a_busy_process_at_once(fake: Fake) -> None:
+def test_an_interrupt_ends_a_busy_process_immediately(fake: Fake) -> None:
     renderer = fake("if request['seed']: time.sleep(60)\n" + WELL)
     pid = int(renderer.render(0, {})["pid"])
     main = threading.main_thread().ident
@@ -127,21 +127,21 @@ def test_an_interrupt_ends_a_busy_process_at_once(fake: Fake) -> None:
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ("print('Blender says hello', flush=True)", "does not speak as expected: 'Blender says hello'"),
-        ("say({'done': request['out']})", "left no readable scene"),
-        ("open(request['out'], 'w').write('x'); say({'done': request['out']})", "left no readable scene"),
+        ("print('Blender says hello', flush=True)", "sent an unexpected line: 'Blender says hello'"),
+        ("say({'done': request['out']})", "wrote no readable scene"),
+        ("open(request['out'], 'w').write('x'); say({'done': request['out']})", "wrote no readable scene"),
         (
             "np.savez(request['out'], image=np.array([{}])); say({'done': request['out']})",
-            "left no readable scene: Object arrays cannot be loaded",
+            "wrote no readable scene: Object arrays cannot be loaded",
         ),
     ],
 )
-def test_nonsense_is_a_source_error(fake: Fake, lines: str, message: str) -> None:
+def test_an_invalid_answer_is_a_source_error(fake: Fake, lines: str, message: str) -> None:
     with pytest.raises(SourceError, match=message):
         fake(lines).render(0, {})
 
 
-def test_our_exit_ends_the_process(tmp_path: Path) -> None:
+def test_the_process_ends_when_its_client_exits(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text("import json, sys\nprint(json.dumps({'ready': True}), flush=True)\nsys.stdin.read()\n")
     code = (
@@ -153,18 +153,18 @@ def test_our_exit_ends_the_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(importlib.util.find_spec("bpy") is not None, reason="this Python has bpy")
-def test_a_python_without_bpy_says_what_to_do() -> None:
+def test_the_error_for_a_python_without_bpy_says_what_to_do() -> None:
     with pytest.raises(SourceError, match=r"No module named 'bpy'.*install bpy==.* IODINE_KIT_BLENDER"):
         Renderer(sys.executable).render(0, {})
 
 
-def test_a_program_that_cannot_be_started(tmp_path: Path) -> None:
+def test_a_program_that_cannot_be_started_is_reported(tmp_path: Path) -> None:
     (tmp_path / "python").write_text("no program")
     with pytest.raises(SourceError, match=r"cannot start .*python: Permission denied"):
         Renderer(str(tmp_path / "python")).render(0, {})
 
 
-def test_which_python(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_python_is_found_by_the_variable_or_by_bpy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(client.VARIABLE, "sh")
     assert find_python() == "sh"
     monkeypatch.setenv(client.VARIABLE, "no/python")
@@ -178,7 +178,7 @@ def test_which_python(monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_python() == sys.executable
 
 
-def test_names_agree_with_the_programs(program: dict[str, ModuleType]) -> None:
+def test_the_package_and_the_program_use_the_same_names(program: dict[str, ModuleType]) -> None:
     words = program["settings"]
     assert (names.SIZES, names.SHAPES) == (words.SIZES, words.SHAPES)
     assert (names.MATERIALS, names.COLOURS) == (words.MATERIALS, words.COLORS)
@@ -188,7 +188,7 @@ def test_names_agree_with_the_programs(program: dict[str, ModuleType]) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"sise": 64}, "there is no setting sise"),
+        ({"sise": 64}, "unknown setting sise"),
         ({"min_objects": 4, "max_objects": 3}, "min_objects <= max_objects"),
         ({"view": "side"}, "view 'side' must be crop or full"),
         ({"samples": 0}, "samples must be 1 or more"),
@@ -196,7 +196,7 @@ def test_names_agree_with_the_programs(program: dict[str, ModuleType]) -> None:
         ({"shapes": ["cone"]}, "shapes must be some of sphere, cylinder, cube, not cone"),
     ],
 )
-def test_wrong_settings_are_named(program: dict[str, ModuleType], values: dict[str, Any], message: str) -> None:
+def test_a_wrong_setting_is_named(program: dict[str, ModuleType], values: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         program["settings"].parse(values)
 
@@ -207,7 +207,7 @@ def test_an_empty_list_means_all(program: dict[str, ModuleType]) -> None:
 
 
 def test_objects_keep_distance_and_margins(program: dict[str, ModuleType]) -> None:
-    """Measured in the turned frame of the camera without jitter, by angles instead of projections."""
+    """Measured in the frame of the camera without jitter, by angles instead of projections."""
     law, settings = program["placement"], program["settings"].Settings(min_objects=8, max_objects=8)
     placed = [law.place(random.Random(seed), 8, settings) for seed in range(150)]
     scenes = [objects for objects in placed if objects]
@@ -218,7 +218,7 @@ def test_objects_keep_distance_and_margins(program: dict[str, ModuleType]) -> No
             math.dist((first.x, first.y), (second.x, second.y)),
             math.atan2(second.y - first.y, second.x - first.x),
         )
-        # The later object measured with its radius before a cube's shrinks.
+        # A cube is measured with its radius before it is shrunk.
         assert gap - first.radius - {"large": 0.7, "small": 0.35}[second.size] >= 0.25 - 1e-9
         assert abs(gap * math.cos(way - heading)) >= 0.4 - 1e-9
         assert abs(gap * math.sin(way - heading)) >= 0.4 - 1e-9
@@ -232,7 +232,7 @@ def test_numbers_and_names_are_uniform(program: dict[str, ModuleType], monkeypat
     counts = np.bincount([len(scene.objects) for scene in scenes], minlength=11)
     assert counts[:3].sum() == 0
     assert stats.chisquare(counts[3:]).pvalue > 1e-3
-    # Rejection by place leaves names that do not touch it uniform.
+    # Rejection depends on positions, so names that do not affect them stay uniform.
     things = [thing for scene in scenes for thing in scene.objects]
     for name, known in (("color", names.COLOURS), ("material", names.MATERIALS)):
         found = [known.index(getattr(thing, name)) for thing in things]
@@ -246,7 +246,7 @@ def test_numbers_and_names_are_uniform(program: dict[str, ModuleType], monkeypat
         assert stats.kstest(moves.ravel() / 2 + 0.5, "uniform").pvalue > 1e-3
 
 
-def test_seed_and_settings_decide_the_scene(program: dict[str, ModuleType]) -> None:
+def test_a_scene_depends_on_seed_and_settings_only(program: dict[str, ModuleType]) -> None:
     law, settings = program["placement"], program["settings"].Settings
     assert law.sample(3, settings()) == law.sample(3, settings()) != law.sample(4, settings())
     still = law.sample(3, settings(jitter=False, shapes=("cube",), colors=("red",), max_objects=4))
@@ -255,10 +255,10 @@ def test_seed_and_settings_decide_the_scene(program: dict[str, ModuleType]) -> N
     assert len(still.objects) in (3, 4)
 
 
-def test_too_many_objects_for_the_ground(program: dict[str, ModuleType], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_objects_that_do_not_fit_are_an_error(program: dict[str, ModuleType], monkeypatch: pytest.MonkeyPatch) -> None:
     law = program["placement"]
     monkeypatch.setattr(law, "SCENE_TRIES", 3)
-    with pytest.raises(ValueError, match="found no room for 40 objects in 3 tries"):
+    with pytest.raises(ValueError, match="40 objects did not fit in 3 tries"):
         law.sample(0, program["settings"].Settings(min_objects=40, max_objects=40))
 
 
@@ -274,8 +274,8 @@ def test_every_object_of_a_scene_shows_200_pixels(program: dict[str, ModuleType]
     assert not law.visible(law.CAMERA, [*hidden, front])
 
 
-def test_a_ball_covers_the_ellipse_that_geometry_gives(program: dict[str, ModuleType]) -> None:
-    """A cone of half angle a whose axis is t off the camera's meets the picture in an ellipse of known area."""
+def test_the_area_of_a_sphere_equals_that_of_its_ellipse(program: dict[str, ModuleType]) -> None:
+    """A cone of half angle a at angle t to the camera's axis intersects the image in an ellipse of known area."""
     law = program["placement"]
     for x, y in ((0, 0), (2.5, -2), (-2.9, 2.9), (2.5, 2.5)):
         ball = law.Object("sphere", "rubber", "red", "large", x, y, 0.7, 0.0)
@@ -287,7 +287,7 @@ def test_a_ball_covers_the_ellipse_that_geometry_gives(program: dict[str, Module
         assert np.count_nonzero(law.identify(law.CAMERA, [ball])) == pytest.approx(area, rel=0.01)
 
 
-def test_points_project_where_a_pinhole_puts_them(program: dict[str, ModuleType]) -> None:
+def test_points_are_projected_like_in_a_pinhole_camera(program: dict[str, ModuleType]) -> None:
     law = program["placement"]
     eye = np.array(law.CAMERA)
     origin, below = law.project(law.CAMERA, np.array([[0.0, 0, 0], [0, 0, -1]]))
@@ -300,7 +300,7 @@ def test_points_project_where_a_pinhole_puts_them(program: dict[str, ModuleType]
     assert behind[1] == pytest.approx([160 + 350 / origin[2], 120, origin[2]])
 
 
-def test_factors_are_the_published_ones(program: dict[str, ModuleType]) -> None:
+def test_factors_have_the_published_names_shapes_and_values(program: dict[str, ModuleType]) -> None:
     law = program["placement"]
     things = (
         law.Object("cube", "metal", "yellow", "large", 1.0, -2.0, 0.495, 300.0),
@@ -322,7 +322,7 @@ def test_factors_are_the_published_ones(program: dict[str, ModuleType]) -> None:
 
 
 def exr_file(compression: int = 0) -> bytes:
-    """Two channels, two rows of three values, written by the format's own description."""
+    """Two channels, two rows of three values, written according to the description of the format."""
 
     def attribute(name: bytes, kind: bytes, value: bytes) -> bytes:
         return name + b"\0" + kind + b"\0" + struct.pack("<i", len(value)) + value
@@ -336,20 +336,20 @@ def exr_file(compression: int = 0) -> bytes:
     return head + struct.pack("<2Q", start, start + len(lines[0])) + b"".join(lines)
 
 
-def test_exr(program: dict[str, ModuleType], tmp_path: Path) -> None:
+def test_an_exr_file_is_read_and_a_compressed_one_is_refused(program: dict[str, ModuleType], tmp_path: Path) -> None:
     path = tmp_path / "a.exr"
     path.write_bytes(exr_file())
     channels = program["exr"].read(path)
     assert channels["A.R"].tolist() == [[0, 1, 2], [10, 11, 12]]
     assert channels["B.X"].tolist() == [[3, 4, 5], [13, 14, 15]]
     path.write_bytes(exr_file(compression=3))
-    with pytest.raises(ValueError, match="not a plain uncompressed OpenEXR"):
+    with pytest.raises(ValueError, match="not an uncompressed OpenEXR"):
         program["exr"].read(path)
 
 
 @pytest.fixture(scope="module")
 def blender() -> Iterator[Renderer]:
-    """A renderer with Blender behind it, where there is one."""
+    """A renderer with Blender; skips the test if there is none."""
     try:
         python = find_python()
     except SourceError as error:
@@ -358,7 +358,7 @@ def blender() -> Iterator[Renderer]:
         yield renderer
 
 
-def test_blender_draws_a_scene_the_same_whatever_came_before(blender: Renderer) -> None:
+def test_a_rendered_scene_does_not_depend_on_earlier_scenes(blender: Renderer) -> None:
     settings = {"size": 64, "samples": 2, "threads": 1}
     first, other = blender.render(5, settings), blender.render(6, settings)
     assert (first["image"].shape, first["mask"].shape) == ((64, 64, 3), (64, 64))
@@ -373,8 +373,8 @@ def test_blender_draws_a_scene_the_same_whatever_came_before(blender: Renderer) 
             }
 
 
-def test_blender_shows_objects_where_the_law_puts_them(blender: Renderer, program: dict[str, ModuleType]) -> None:
-    """At the crop's own size its pixels are the view's, so the mask must be the ray caster's but for edges."""
+def test_rendered_objects_are_where_the_placement_puts_them(blender: Renderer, program: dict[str, ModuleType]) -> None:
+    """At 192×192, pixels of the crop are pixels of the view, so the masks agree except at edges."""
     scene = blender.render(2, {"size": 192, "samples": 1})
     layout = program["placement"].sample(2, program["settings"].Settings())
     ids = program["placement"].identify(layout.camera, layout.objects)
@@ -383,8 +383,8 @@ def test_blender_shows_objects_where_the_law_puts_them(blender: Renderer, progra
     assert np.array_equal(full["mask"][29:221, 64:256], scene["mask"])
 
 
-def test_blender_lights_the_ground_as_clevr_does(blender: Renderer) -> None:
-    """Rows of genuine pictures average 105 at the top and 139 to 147 at the bottom."""
+def test_the_brightness_of_the_rendered_ground_is_that_of_clevr(blender: Renderer) -> None:
+    """Rows of published images have a mean of 105 at the top and 139 to 147 at the bottom."""
     settings = {"view": "full", "jitter": False, "min_objects": 1, "max_objects": 1, "sizes": ["small"]}
     image, mask = (blender.render(1, settings)[name] for name in ("image", "mask"))
     assert not mask[:4].any()
@@ -392,7 +392,7 @@ def test_blender_lights_the_ground_as_clevr_does(blender: Renderer) -> None:
     assert image[-4:].mean() == pytest.approx(143, abs=4)
 
 
-def test_blender_names_what_it_refuses(blender: Renderer) -> None:
+def test_blender_names_a_refused_setting(blender: Renderer) -> None:
     with pytest.raises(SourceError, match="colors must be some of red"):
         blender.render(0, {"colors": ["pink"]})
 

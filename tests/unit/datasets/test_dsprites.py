@@ -17,11 +17,11 @@ from iodine_kit.records import Array
 IDS = range(1, len(NAMES))
 shapes = st.sampled_from(IDS)
 angles = st.floats(0, 2 * math.pi)
-grid = st.integers(0, 256).map(lambda k: k / 256)  # exact in binary, so that moving by whole pixels is exact too
+grid = st.integers(0, 256).map(lambda k: k / 256)  # exact in binary, so that moving by whole pixels is exact
 
 
 def areas(shape: int, scale: float, orientations: int = 40, places: int = 6) -> Array:
-    """Lit pixels over orientations and places that differ by parts of a pixel."""
+    """Lit pixels over orientations and positions that differ by fractions of a pixel."""
     turns = np.linspace(0, 2 * np.pi, orientations)
     steps = 0.3 + np.arange(places) * (1 + 1 / places) / 32
     return np.array([silhouette(shape, x, y, scale, t).sum() for t, x, y in itertools.product(turns, steps, steps)])
@@ -32,20 +32,20 @@ def areas(shape: int, scale: float, orientations: int = 40, places: int = 6) -> 
     [
         ("square", 19.2**2),
         ("ellipse", math.pi * 12.8 * 7.2),
-        ("heart", math.pi * 9.586 * 7.450),  # lifting columns by a function of u keeps the disc's area
+        ("heart", math.pi * 9.586 * 7.450),  # moving columns by a function of u keeps the area of the disc
         ("triangle", 3 * math.sqrt(3) / 4 * 13**2),
         ("cross", 2 * 22 * 7 - 7**2),
         ("ring", math.pi * (11**2 - 6**2)),
     ],
 )
-def test_areas_are_those_of_closed_forms(name: str, area: float) -> None:
+def test_areas_equal_their_closed_forms(name: str, area: float) -> None:
     shape = NAMES.index(name)
     assert areas(shape, 1.0, 20).mean() == pytest.approx(area, rel=0.004)
     assert areas(shape, 0.5, 20).mean() == pytest.approx(area / 4, rel=0.01)
 
 
-def test_as_many_pixels_are_lit_as_in_the_published_file() -> None:
-    """The published file's mean and mean standard deviation per image, as two other projects state them.
+def test_the_number_of_lit_pixels_equals_that_of_the_published_file() -> None:
+    """Mean and mean standard deviation per image of the published file, as two other projects state them.
 
     The two together hold the three areas in place: the mean fixes their sum, the other how they differ.
     """
@@ -58,21 +58,23 @@ def test_as_many_pixels_are_lit_as_in_the_published_file() -> None:
 
 
 @given(shapes, grid, grid, st.floats(0.1, 2), angles)
-def test_boxes_leave_nothing_out(shape: int, x: float, y: float, scale: float, orientation: float) -> None:
+def test_boxes_contain_the_whole_sprite(shape: int, x: float, y: float, scale: float, orientation: float) -> None:
     right, down = np.meshgrid(np.arange(SIZE) + 0.5 - 16 - 32 * x, np.arange(SIZE) + 0.5 - 16 - 32 * y)
     turned = np.exp(-1j * orientation) * (right + 1j * down) / scale
     whole = _FORMULAS[shape][0](turned.real, turned.imag)
-    assert np.count_nonzero(whole != silhouette(shape, x, y, scale, orientation)) <= 2  # rounding, on an edge
+    assert np.count_nonzero(whole != silhouette(shape, x, y, scale, orientation)) <= 2  # rounding at an edge
 
 
 @given(shapes, grid, grid, st.floats(0.5, 1), angles)
-def test_published_sizes_stay_inside_the_image(shape: int, x: float, y: float, scale: float, turn: float) -> None:
+def test_sprites_of_published_sizes_are_inside_the_image(
+    shape: int, x: float, y: float, scale: float, turn: float
+) -> None:
     lit = silhouette(shape, x, y, scale, turn)
     assert lit.any() and not (lit[[0, 1, -2, -1]].any() or lit[:, [0, 1, -2, -1]].any())
 
 
 @given(shapes, st.integers(0, 256), st.integers(0, 256), st.integers(-20, 20), st.floats(0.5, 1), angles)
-def test_moving_by_whole_pixels_moves_the_pixels(
+def test_moving_a_sprite_by_whole_pixels_moves_its_pixels(
     shape: int, x: int, y: int, pixels: int, scale: float, turn: float
 ) -> None:
     pixels = max(min(pixels, 32 - x // 8), -(x // 8))  # x + pixels/32 stays within 0…1
@@ -81,7 +83,7 @@ def test_moving_by_whole_pixels_moves_the_pixels(
 
 
 @pytest.mark.parametrize(("name", "order"), [("square", 4), ("ellipse", 2), ("triangle", 3), ("cross", 4)])
-def test_symmetric_shapes_turn_into_themselves(name: str, order: int) -> None:
+def test_a_symmetric_shape_is_invariant_to_its_rotations(name: str, order: int) -> None:
     rng = np.random.default_rng(0)
     for x, y, scale, turn in rng.random((50, 4)):
         once, again = (silhouette(NAMES.index(name), x, y, 0.5 + scale, t) for t in (turn, turn + 2 * np.pi / order))
@@ -89,7 +91,7 @@ def test_symmetric_shapes_turn_into_themselves(name: str, order: int) -> None:
 
 
 @pytest.mark.parametrize("shape", IDS)
-def test_turning_goes_from_x_towards_y_and_mirrors_undo_it(shape: int) -> None:
+def test_rotation_runs_from_x_towards_y_and_mirroring_inverts_it(shape: int) -> None:
     rng = np.random.default_rng(1)
     for x, y, scale, turn in rng.random((50, 4)):
         lit = silhouette(shape, x, y, 0.5 + scale / 2, turn)
@@ -98,7 +100,7 @@ def test_turning_goes_from_x_towards_y_and_mirrors_undo_it(shape: int) -> None:
         assert (silhouette(shape, 1 - x, y, 0.5 + scale / 2, -turn) == lit[:, ::-1]).all()
 
 
-def test_unturned_sprites_stand_as_in_the_published_frames() -> None:
+def test_sprites_without_rotation_look_like_the_published_frames() -> None:
     square, ellipse, heart = (silhouette(shape, 0.5, 0.5, 1, 0) for shape in (1, 2, 3))
     assert square.sum(0).max() == square.sum(1).max()
     assert ellipse.any(0).sum() == 26 and ellipse.any(1).sum() == 14
@@ -121,7 +123,7 @@ AXES = ([1.0], [1.0, 2.0, 3.0], [0.5, 0.75, 1.0], [0.0, 1.0, 2.0, 3.0], [0.0, 0.
 
 
 def small() -> dict[str, Array]:
-    """The arrays of the published file with fewer values per factor."""
+    """Arrays like those of the published file, with fewer values per factor."""
     latents = np.array(list(itertools.product(*AXES)))
     images = np.array([silhouette(s, x, y, scale, turn) for _, s, scale, turn, x, y in latents], np.uint8)
     classes = np.array(list(itertools.product(*(range(len(axis)) for axis in AXES))))
@@ -133,7 +135,7 @@ def write(path: Path, arrays: dict[str, Array], compress: bool = True) -> str:
     return str(path)
 
 
-def test_the_published_layout_is_read_and_its_pickle_is_not(tmp_path: Path) -> None:
+def test_the_published_layout_is_read_without_its_pickle(tmp_path: Path) -> None:
     arrays = small()
     sprung = tmp_path / "sprung"
     path = write(tmp_path / "d.npz", {**arrays, "metadata": np.array(Trap(sprung), dtype=object)})
@@ -145,10 +147,10 @@ def test_the_published_layout_is_read_and_its_pickle_is_not(tmp_path: Path) -> N
     assert not sprung.exists()
     with np.load(path, allow_pickle=True) as careless:
         assert careless["metadata"] is not None
-    assert sprung.exists()  # so the trap was armed
+    assert sprung.exists()  # the pickle would have run
 
 
-def test_a_pickle_in_place_of_the_factors_is_refused_unopened(tmp_path: Path) -> None:
+def test_a_pickle_instead_of_the_factors_is_refused_without_loading_it(tmp_path: Path) -> None:
     sprung = tmp_path / "sprung"
     path = write(tmp_path / "d.npz", small() | {"latents_values": np.array(Trap(sprung), dtype=object)})
     with pytest.raises(SchemaError, match=r"d\.npz: 'latents_values' is object\[\]"):
@@ -156,15 +158,15 @@ def test_a_pickle_in_place_of_the_factors_is_refused_unopened(tmp_path: Path) ->
     assert not sprung.exists()
 
 
-def test_other_contents_are_told_apart(tmp_path: Path) -> None:
+def test_files_with_other_contents_are_refused(tmp_path: Path) -> None:
     arrays = small()
     latents = arrays["latents_values"]
     for number, (changed, message) in enumerate(
         [
             ({"latents_values": latents[:, :5]}, r"'latents_values' is float64\[216, 5\]"),
-            ({"latents_values": latents[:-1]}, "no grid"),
-            ({"latents_values": latents + np.eye(6)[1]}, "no grid of one colour and shapes 1 to 3"),
-            ({"latents_values": latents[::-1]}, "in another order"),
+            ({"latents_values": latents[:-1]}, "not a grid"),
+            ({"latents_values": latents + np.eye(6)[1]}, "not a grid of one colour and shapes 1 to 3"),
+            ({"latents_values": latents[::-1]}, "not in the order"),
             ({"imgs": arrays["imgs"][:-1]}, r"'imgs' is uint8\[215, 64, 64\], not uint8\[216, 64, 64\]"),
             ({"imgs": arrays["imgs"].astype(np.int64)}, r"'imgs' is int64"),
             ({"imgs": np.asfortranarray(arrays["imgs"])}, "stored by columns"),
@@ -174,11 +176,11 @@ def test_other_contents_are_told_apart(tmp_path: Path) -> None:
         with pytest.raises(SchemaError, match=message):
             load_sprites(path)
     path = write(tmp_path / "other.npz", {"images": arrays["imgs"]})
-    with pytest.raises(SchemaError, match=r"no array 'latents_values' .* the file holds images\.npy"):
+    with pytest.raises(SchemaError, match=r"no array 'latents_values', which dSprites has; it contains images\.npy"):
         load_sprites(path)
 
 
-def test_damage_is_found_wherever_it_is(tmp_path: Path) -> None:
+def test_damage_at_any_place_is_detected(tmp_path: Path) -> None:
     path = write(tmp_path / "d.npz", small())
     intact = Path(path).read_bytes()
     with zipfile.ZipFile(path) as archive:
@@ -189,10 +191,10 @@ def test_damage_is_found_wherever_it_is(tmp_path: Path) -> None:
         flipped[place] ^= 0x55
         damaged = tmp_path / f"flipped{number}.npz"
         damaged.write_bytes(flipped)
-        with pytest.raises(CorruptDataError, match=r"flipped\d+\.npz: .*fetch it again"):
+        with pytest.raises(CorruptDataError, match=r"flipped\d+\.npz: .*download it again"):
             load_sprites(str(damaged))
     stored = bytearray(Path(write(tmp_path / "stored.npz", small(), compress=False)).read_bytes())
-    stored[5000] ^= 1  # one pixel of one image, which only the checksum can tell
+    stored[5000] ^= 1  # one pixel of one image, which only the checksum detects
     (tmp_path / "stored.npz").write_bytes(stored)
     with pytest.raises(CorruptDataError, match=r"stored\.npz: .*CRC"):
         load_sprites(str(tmp_path / "stored.npz"))
@@ -204,10 +206,10 @@ def test_damage_is_found_wherever_it_is(tmp_path: Path) -> None:
         load_sprites(str(tmp_path / "absent.npz"))
 
 
-def test_an_array_ends_where_its_header_says(tmp_path: Path) -> None:
+def test_an_array_that_is_longer_than_its_header_says_is_refused(tmp_path: Path) -> None:
     path = Path(write(tmp_path / "d.npz", small()))
     with zipfile.ZipFile(path) as archive, zipfile.ZipFile(tmp_path / "long.npz", "w") as longer:
         for name in archive.namelist():
             longer.writestr(name, archive.read(name) + b"\0")
-    with pytest.raises(CorruptDataError, match=r"long\.npz: 'latents_values' has data after its end"):
+    with pytest.raises(CorruptDataError, match=r"long\.npz: 'latents_values' is longer than its header says"):
         load_sprites(str(tmp_path / "long.npz"))

@@ -29,13 +29,13 @@ def scene(seed: int = 0, **values: Any) -> Scene:
 
 
 def objects(one: Scene) -> dict[str, Array]:
-    """Factors of the objects alone."""
+    """The factors of the objects, without background and padding."""
     count = int(one.factors["visibility"].sum()) - 1
     return {name: values[1 : 1 + count] for name, values in one.factors.items()}
 
 
 def redraw(factors: Mapping[str, Array], background: Array) -> tuple[Bytes, Bytes]:
-    """Paint scenes the plain way, sprite over sprite."""
+    """Paint a scene in the simplest way, one sprite over the other."""
     image, mask = np.tile(background, (64, 64, 1)).astype(np.uint8), np.zeros((64, 64), np.uint8)
     for index in range(len(factors["x"])):
         sprite = [float(factors[name][index]) for name in ("shape", "x", "y", "scale", "orientation")]
@@ -45,7 +45,7 @@ def redraw(factors: Mapping[str, Array], background: Array) -> tuple[Bytes, Byte
 
 
 def check(one: Scene, entities: int, channels: int) -> None:
-    """What holds of every scene drawn by formula."""
+    """Check what must hold for every scene drawn by formula."""
     factors, found = one.factors, objects(one)
     count = len(found["x"])
     assert set(factors) == {"x", "y", "shape", "color", "visibility", "orientation", "scale"}
@@ -76,7 +76,7 @@ def test_published_files_have_the_features_of_the_official_reader(variant: str) 
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_factors_redraw_the_scene_they_come_with(variant: str) -> None:
+def test_the_factors_of_a_scene_redraw_it(variant: str) -> None:
     for seed in range(60):
         one = scene(seed, variant=variant)
         check(one, *PUBLISHED[variant][2:])
@@ -86,7 +86,7 @@ def test_factors_redraw_the_scene_they_come_with(variant: str) -> None:
             assert np.ptp(one.image[one.mask == 0]) == 0
 
 
-def test_a_scene_depends_on_its_stream_only() -> None:
+def test_a_scene_depends_on_its_random_stream_only() -> None:
     first, other, again = scene(3), scene(4), scene(3)
     assert (first.image == again.image).all() and (first.mask == again.mask).all()
     assert not (first.image == other.image).all()
@@ -101,8 +101,8 @@ def test_numbers_of_objects_are_equally_likely(variant: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def law() -> tuple[dict[str, Array], list[float], Array]:
-    """Of 10,000 scenes on grey: the objects' factors one after the other, the backgrounds, and the objects' scenes."""
+def sample() -> tuple[dict[str, Array], list[float], Array]:
+    """10,000 scenes on grey: the factors of all objects, the backgrounds, and the scene of each object."""
     scenes = [scene(seed) for seed in range(10_000)]
     each = [objects(one) for one in scenes]
     together = {name: np.concatenate([one[name] for one in each]) for name in each[0]}
@@ -110,25 +110,25 @@ def law() -> tuple[dict[str, Array], list[float], Array]:
     return together, backgrounds, np.repeat(np.arange(len(each)), [len(one["x"]) for one in each])
 
 
-def test_scenes_on_grey_obey_the_published_law(law: tuple[dict[str, Array], list[float], Array]) -> None:
-    factors, backgrounds, owner = law
+def test_scenes_on_grey_have_the_published_distribution(sample: tuple[dict[str, Array], list[float], Array]) -> None:
+    factors, backgrounds, owner = sample
     counts = np.bincount(np.bincount(owner))
     assert counts[:2].tolist() == [0, 0] and stats.chisquare(counts[2:]).pvalue > 1e-3 and len(counts) == 6
     shapes = np.bincount(factors["shape"].astype(int))
     assert shapes[0] == 0 and stats.chisquare(shapes[1:]).pvalue > 1e-3 and len(shapes) == 4
-    # A normal variable leaves 4 standard deviations, as a p-value of 1e-4 does, once in 10,000 seeds.
+    # A normal variable exceeds 4 standard deviations once in 10,000 seeds, like a p-value below 1e-4.
     for name, low, width in (("x", 0, 1), ("y", 0, 1), ("scale", 0.5, 0.5), ("orientation", 0, 2 * np.pi)):
         assert stats.kstest(factors[name], stats.uniform(low, width).cdf).pvalue > 1e-4, name
     assert stats.kstest(np.array(backgrounds) / 255, stats.uniform(-1 / 510, 1 + 1 / 255).cdf).pvalue > 1e-4
 
 
-def test_colours_on_grey_obey_the_published_law(law: tuple[dict[str, Array], list[float], Array]) -> None:
-    factors, _, owner = law
+def test_colours_on_grey_have_the_published_distribution(sample: tuple[dict[str, Array], list[float], Array]) -> None:
+    factors, _, owner = sample
     hue, saturation, value = np.array([colorsys.rgb_to_hsv(*map(float, c)) for c in factors["color"]]).T
     for values, low, width in ((hue, 0, 1), (saturation, 0.5, 0.5), (value, 0.5, 0.5)):
         assert low - 1e-6 <= values.min() and values.max() <= low + width + 1e-6
         assert stats.kstest(values, stats.uniform(low, width).cdf).pvalue > 1e-4
-    # Another project counted scenes with a green square in the published file: 0.182648; 0.18294 by this law.
+    # Share of published scenes with a green square, counted by another project: 0.182648; here 0.18294.
     green_square = (factors["shape"] == 1) & (hue > 0.25) & (hue < 0.42)
     share = len(np.unique(owner[green_square])) / 10_000
     exact = 1 - np.mean([(1 - 0.17 / 3) ** count for count in (2, 3, 4, 5)])
@@ -146,7 +146,7 @@ def test_sprites_and_backgrounds_on_colour_are_uniform_in_rgb() -> None:
     assert np.abs(np.corrcoef(colours.T) - np.eye(3)).max() < 0.1
 
 
-def test_later_sprites_hide_earlier_ones() -> None:
+def test_later_sprites_occlude_earlier_ones() -> None:
     hidden = 0
     for seed in range(100):
         one = scene(seed)
@@ -173,7 +173,7 @@ unit = st.tuples(st.floats(0, 1), st.floats(0, 1)).map(lambda pair: tuple(sorted
     st.sampled_from([(0.3, 0.3), (0.2, 0.6), (0.5, 1.0), (0.9, 1.1)]),
     st.integers(0, 2**32),
 )
-def test_knobs_hold(
+def test_options_are_respected(
     variant: str,
     fewest: int,
     more: int,
@@ -203,23 +203,23 @@ def test_knobs_hold(
         assert (np.abs((hsv[:, 0] - sum(hue) / 2 + 0.5) % 1 - 0.5) <= (hue[1] - hue[0]) / 2 + 1e-5).all()
 
 
-@pytest.mark.parametrize("knobs", [{"max_occlusion": 0.0}, {"max_occlusion": 0.3}, {"min_visible": 40}])
-def test_occlusion_is_kept_within_bounds(knobs: dict[str, Any]) -> None:
+@pytest.mark.parametrize("options", [{"max_occlusion": 0.0}, {"max_occlusion": 0.3}, {"min_visible": 40}])
+def test_occlusion_is_limited(options: dict[str, Any]) -> None:
     for seed in range(60):
-        one = scene(seed, min_objects=4, scale=(0.5, 0.8), **knobs)
+        one = scene(seed, min_objects=4, scale=(0.5, 0.8), **options)
         for index, sprite in enumerate(zip(*(objects(one)[name] for name in ORDER), strict=True), start=1):
             whole, shown = silhouette(*map(float, sprite)).sum(), (one.mask == index).sum()
-            assert shown >= knobs.get("min_visible", 1)
-            assert shown >= (1 - knobs.get("max_occlusion", 1.0)) * whole
+            assert shown >= options.get("min_visible", 1)
+            assert shown >= (1 - options.get("max_occlusion", 1.0)) * whole
 
 
-def test_red_may_run_past_one_turn() -> None:
+def test_the_interval_of_hues_may_exceed_one_turn() -> None:
     colours = np.concatenate([objects(scene(seed, hue=(0.95, 1.05)))["color"] for seed in range(30)])
     assert (colours.argmax(1) == 0).all() and len(np.unique(colours[:, 1:].argmax(1))) == 2
 
 
-def test_what_finds_no_room_is_said_rather_than_tried_forever() -> None:
-    with pytest.raises(ConfigError, match=r"20 objects found no room .* lower dataset\.max_objects"):
+def test_objects_that_do_not_fit_are_an_error() -> None:
+    with pytest.raises(ConfigError, match=r"20 objects did not fit .* lower dataset\.max_objects"):
         scene(min_objects=20, max_objects=20, scale=(1.5, 2.0), max_occlusion=0.0)
 
 
@@ -227,26 +227,26 @@ def test_what_finds_no_room_is_said_rather_than_tried_forever() -> None:
     ("values", "message"),
     [
         ({"variant": "coloured"}, "dataset.variant: input should be 'binarized', 'colored_on_grayscale' or"),
-        ({"min_objects": 7}, "min_objects is 7, more than max_objects, which is 5: set both"),
+        ({"min_objects": 7}, "min_objects 7 is greater than max_objects 5: set both"),
         ({"max_objects": 0}, "dataset.max_objects: input should be greater than or equal to 1 (given: 0)"),
         ({"shapes": ["hart"]}, "no shape is called 'hart'; did you mean 'heart'? (given: ['hart'])"),
-        ({"shapes": ["ring", "ring"]}, "name every shape once"),
-        ({"scale": [0.9, 0.5]}, "dataset.scale: the lower end 0.9 is above the upper end 0.5"),
+        ({"shapes": ["ring", "ring"]}, "give every shape once"),
+        ({"scale": [0.9, 0.5]}, "dataset.scale: the lower end 0.9 is greater than the upper end 0.5"),
         ({"saturation": [0.5, 1.5]}, "dataset.saturation.1: input should be less than or equal to 1"),
-        ({"hue": [0.2, 1.4]}, "hue spans more than one turn"),
+        ({"hue": [0.2, 1.4]}, "hue covers more than one turn"),
         ({"variant": "binarized", "hue": [0, 1]}, "binarized sprites are white"),
         ({"sprites": "d.npz", "shapes": ["ring"]}, "has only square, ellipse, heart"),
         ({"max_object": 3}, "dataset.max_object is not a known key; did you mean 'max_objects'?"),
     ],
 )
-def test_wrong_configuration_is_explained(values: dict[str, Any], message: str) -> None:
+def test_a_wrong_option_is_explained(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
         build(multi_dsprites.Config, values, "dataset")
 
 
 @pytest.fixture(scope="module")
 def npz(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The published layout with few values per factor, its sprites marked: every second column is dark."""
+    """A small file in the published layout whose sprites are marked: every second column is dark."""
     axes = ([1.0], [1.0, 2.0, 3.0], [0.5, 0.7, 1.0], [0.0, 2.0, 4.0], [0.0, 0.5, 1.0], [0.0, 1.0])
     latents = np.array(list(itertools.product(*axes)))
     images = np.array([silhouette(s, x, y, scale, turn) for _, s, scale, turn, x, y in latents], np.uint8)
@@ -256,7 +256,7 @@ def npz(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_sprites_of_the_published_file_are_pasted_as_they_are(npz: Path) -> None:
+def test_sprites_of_the_published_file_are_used_unchanged(npz: Path) -> None:
     assert not scene(sprites=str(npz)).mask[:, ::2].any()
     seen = set()
     for seed in range(100):
@@ -266,11 +266,13 @@ def test_sprites_of_the_published_file_are_pasted_as_they_are(npz: Path) -> None
         lit[:, ::2] = False
         assert (lit == (one.mask == 1)).all()
         seen.add(sprite[:1] + sprite[3:])
-    assert len(seen) == 3 * 2 * 3  # all shapes, scales within bounds and orientations
+    assert len(seen) == 3 * 2 * 3  # all shapes, scales within the interval, and orientations
 
 
-def test_a_file_of_sprites_that_will_not_do_is_named(npz: Path) -> None:
-    with pytest.raises(ConfigError, match=r"dsprites\.npz: has scales .*, none within dataset\.scale = \[0\.8, 0\.9\]"):
+def test_an_unsuitable_sprite_file_is_named_in_the_error(npz: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"dsprites\.npz: none of its scales .* is within dataset\.scale = \[0\.8, 0\.9\]"
+    ):
         scene(sprites=str(npz), scale=(0.8, 0.9))
     with pytest.raises(SourceError, match=r"absent\.npz: no such file; dataset\.sprites"):
         scene(sprites=str(npz.with_name("absent.npz")))

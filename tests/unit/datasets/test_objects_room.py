@@ -7,7 +7,7 @@ from iodine_kit.records import Scene
 
 
 def room(second_wall: bool) -> np.ndarray:
-    """Sky above, floor below, one or two walls between, and an object on the floor before the wall."""
+    """Sky above, floor below, one or two walls between, and an object on the floor in front of the wall."""
     mask = np.zeros((20, 20), np.uint8)
     mask[12:] = 1
     mask[6:12] = 2
@@ -17,7 +17,7 @@ def room(second_wall: bool) -> np.ndarray:
     return mask
 
 
-def test_an_object_that_took_the_second_wall_s_index_is_moved() -> None:
+def test_an_object_with_the_index_of_the_second_wall_is_moved() -> None:
     image = np.zeros((20, 20, 3), np.uint8)
     one_wall, two_walls = (Scene("k", image, room(second)) for second in (False, True))
     config = objects_room.Config(repair_background=True)
@@ -27,4 +27,4 @@ def test_an_object_that_took_the_second_wall_s_index_is_moved() -> None:
     assert objects_room.repair(config, two_walls).mask is two_walls.mask
     assert objects_room.repair(objects_room.Config(), one_wall).mask is one_wall.mask
     empty = objects_room.Config(part="empty_room", repair_background=True)
-    assert objects_room.repair(empty, one_wall).mask is one_wall.mask  # no room for another index: nothing is amiss
+    assert objects_room.repair(empty, one_wall).mask is one_wall.mask  # the last index is in use, so no wall is missing

@@ -25,7 +25,7 @@ def genuine(path: Path) -> list[Scene]:
     return [layout.scenes(item, str(i), expected, layout.Config())[0] for i, item in enumerate(items)]
 
 
-def test_the_ten_genuine_scenes_are_redrawn_from_their_factors_byte_for_byte(mini: Path) -> None:
+def test_ten_published_scenes_are_redrawn_from_their_factors_byte_for_byte(mini: Path) -> None:
     scenes = genuine(mini)
     assert len(scenes) == 10
     for scene in scenes:
@@ -35,14 +35,14 @@ def test_the_ten_genuine_scenes_are_redrawn_from_their_factors_byte_for_byte(min
         assert scene.factors["visibility"].tolist() == [1, 1, 1, 1]
 
 
-def test_the_first_genuine_scene_is_what_another_parser_read(mini: Path) -> None:
-    """Values found with protobuf's own parser, so that reader and drawing cannot err together."""
+def test_the_first_published_scene_equals_the_values_of_another_parser(mini: Path) -> None:
+    """The expected values were read with protobuf, so that reader and drawing cannot be wrong in the same way."""
     first = genuine(mini)[0]
     assert first.image.shape == (35, 35, 3) and first.mask.max() == 3
     assert np.bincount(first.mask.ravel()).tolist() == [925, 100, 100, 100]
 
 
-def test_the_nineteen_shapes_are_all_tetrominoes_there_are() -> None:
+def test_the_19_shapes_are_all_rotations_of_all_tetrominoes() -> None:
     def rotations(picture: str) -> set[bytes]:
         cells = np.array([[c == "#" for c in row] for row in picture.split("/")], np.uint8)
         turned = [np.rot90(cells, k) for k in range(4)]
@@ -62,7 +62,7 @@ def test_another_cell_size_keeps_the_mean_brightness() -> None:
         assert brightness(19, cell).shape == (2 * cell, 2 * cell)
 
 
-def test_generated_scenes_obey_the_published_law() -> None:
+def test_generated_scenes_have_the_published_distribution() -> None:
     config = tetrominoes.Config(cell=2)
     scenes = [tetrominoes.generate(config, np.random.default_rng(i), str(i)) for i in range(3000)]
     shapes = Counter(int(s) for scene in scenes for s in scene.factors["shape"][1:])
@@ -70,20 +70,20 @@ def test_generated_scenes_obey_the_published_law() -> None:
     assert all((np.bincount(scene.mask.ravel()) == [148, 16, 16, 16]).all() for scene in scenes[:100])
     colours = Counter(tuple(c) for scene in scenes for c in scene.factors["color"][1:])
     assert len(colours) == 6 and max(colours.values()) < 1.15 * min(colours.values())
-    # Restarting the whole scene makes large pieces rarer than the square, which is easiest to place.
+    # Rejecting whole scenes makes large pieces rarer than the square, which is easiest to place.
     assert shapes[19] > shapes[1]
     # S and Z pieces (ids 11 to 14) in 49.7 % of published scenes, by another project's count of all 100,000.
     with_sz = np.mean([bool(set(scene.factors["shape"][1:]) & {11, 12, 13, 14}) for scene in scenes])
     assert with_sz == pytest.approx(0.4967, abs=0.04)
 
 
-def test_a_scene_depends_on_its_stream_only() -> None:
+def test_a_scene_depends_on_its_random_stream_only() -> None:
     first, second = (tetrominoes.generate(tetrominoes.Config(), np.random.default_rng(3), "k") for _ in range(2))
     assert (first.image == second.image).all() and (first.mask == second.mask).all()
 
 
 def held_out_pieces(scene: Scene, holdout: Holdout) -> int:
-    """Counted from the drawn image, by each object's colour, and from the factor of shape."""
+    """Combinations in a scene, from the colours of the image and the factor of shape."""
     channels = {"blue": (0, 0, 1), "green": (0, 1, 0), "cyan": (0, 1, 1), "red": (1, 0, 0), "magenta": (1, 0, 1),
                 "yellow": (1, 1, 0)}  # fmt: skip
     colours = [tuple((scene.image[scene.mask == i] > 0).any(0)) for i in range(1, int(scene.mask.max()) + 1)]
@@ -113,11 +113,11 @@ def test_held_out_combinations_are_in_every_scene_of_their_splits_and_in_no_othe
 
 def test_without_a_holdout_neither_bytes_nor_configuration_change() -> None:
     scene = tetrominoes.generate(tetrominoes.Config(cell=2), np.random.default_rng(11), "train-00000000")
-    # Computed before there was such a thing as a hold-out.
+    # Computed before hold-outs were implemented.
     assert hashlib.sha256(scene.image.tobytes() + scene.mask.tobytes()).hexdigest() == BEFORE
     assert tetrominoes.Config(cell=2).model_dump(mode="json") == {"cell": 2, "pieces": 3}
 
 
-def test_a_holdout_of_most_combinations_is_refused() -> None:
-    with pytest.raises(ValueError, match="holds out 53 % of all combinations: hold out half of them at most"):
+def test_a_holdout_of_more_than_half_of_the_combinations_is_refused() -> None:
+    with pytest.raises(ValueError, match="holds out 53 % of all combinations: hold out at most half of them"):
         Holdout(shape=tuple(range(1, 11)), color=NAMES)
