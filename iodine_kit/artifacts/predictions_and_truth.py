@@ -124,10 +124,10 @@ def check_keys(path: Path, keys: Sequence[str], known: Sequence[str], place: Pat
     twice = next((key for key, times in Counter(keys).items() if times > 1), None)
     if twice is not None:
         raise SchemaError(f"{path}: scene '{twice}' occurs more than once: write every scene once")
-    stranger = next((key for key in keys if key not in set(known)), None)
+    unknown = next((key for key in keys if key not in set(known)), None)
     where = f"split '{split}' of {place}"
-    if stranger is not None:
-        raise SchemaError(f"{path}: these predictions are of other scenes: '{stranger}' is not in {where}")
+    if unknown is not None:
+        raise SchemaError(f"{path}: these predictions are of other scenes: '{unknown}' is not in {where}")
     missing = next((key for key in known[: len(keys)] if key not in set(keys)), None)
     if missing is not None:
         raise SchemaError(f"{path}: scene '{missing}' of {where} is missing, though later ones are there")
@@ -141,15 +141,15 @@ def check_keys(path: Path, keys: Sequence[str], known: Sequence[str], place: Pat
 def open_truth(truth: Artifact, dataset: Artifact, split: str, keys: Sequence[str]) -> Reader:
     """Open another preparation of the same scenes; raises :class:`SchemaError` if it is of other scenes.
 
-    Keys alone do not tell: generators number their scenes. All settings but those of size and storage must agree.
+    Keys are not enough: generators number their scenes. All settings except size and storage must be equal.
     """
     mine, other = dataset.manifest.identity, truth.manifest.identity
     changed = differences(_scene_settings(dataset), _scene_settings(truth))
     if {source.sha256 for source in mine.sources} != {source.sha256 for source in other.sources}:
         changed.append("its source files")
     if changed:
-        told = "; ".join(changed)
-        raise SchemaError(f"{truth.path} does not hold the scenes of {dataset.path} in another size: {told}")
+        changes = "; ".join(changed)
+        raise SchemaError(f"{truth.path} does not hold the scenes of {dataset.path} in another size: {changes}")
     scenes = open_split(truth, split)
     pairs = zip_longest(keys, scenes.keys()[: len(keys)])
     first = next((number for number, (one, another) in enumerate(pairs) if one != another), None)

@@ -62,7 +62,7 @@ def compare(
 
     Args:
         metrics: names, in the order of the scores' last axis.
-        first: an evaluation that says what all of them were made for, and describes the metrics.
+        first: the evaluation whose data set, split and descriptions of metrics hold for all models.
         flips: random flips of signs that the test draws.
         left_out: why a metric is not compared, by name.
         advance: called with 1 after every model.

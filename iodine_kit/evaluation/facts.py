@@ -1,4 +1,4 @@
-"""What an evaluation or a comparison found, as typed records that are written and read as JSON.
+"""The results of evaluations and comparisons, as typed records that are written and read as JSON.
 
 Means and intervals are ``None`` where they are undefined: JSON has no NaN. Fields are in the order of the files.
 """
@@ -117,7 +117,7 @@ class EvaluationFacts(Facts):
 
     Attributes:
         model: name of the model if the predictions name one, else "".
-        resolution: height and width at which masks were compared; ``resize`` says how they came to it.
+        resolution: height and width at which masks were compared; ``resize`` says how they were resized.
         slots, steps: K and T at test time, if known.
         restarts: inferences per scene, of which the one with the lowest loss was kept.
         convention: score of a scene whose adjusted Rand index is 0/0.
@@ -143,7 +143,7 @@ class EvaluationFacts(Facts):
 
 
 class PermutationTest(Facts):
-    """How p-values were found: see :mod:`iodine_kit.evaluation.permutation`."""
+    """How p-values were computed: see :mod:`iodine_kit.evaluation.permutation`."""
 
     method: str
     flips: int

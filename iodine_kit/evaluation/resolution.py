@@ -1,11 +1,11 @@
-"""At which size masks are compared, and how they come to it.
+"""The size at which masks are compared, and how they are resized to it.
 
 EfficientMORL's ``eval.py`` compares CLEVR6 at 192×192: it resizes every slot's soft mask with Pillow, takes the arg max
-(lowest index in a tie), and leaves the true masks as its crop of 192×192 pixels has them. ``resolution = 192`` with
-true masks prepared at that size does the same. It calls ``Image.resize`` without a filter, which is bicubic in the
-Pillow 7.2 that its environment pins: ``interpolation = "bicubic"`` is that. What still differs: its reconstructions are
-scored with the resized masks, ours at the model's resolution; it takes the first 320 of the scenes in random order; its
-sums are float32; and soft masks are stored here as float16, which can decide a near tie otherwise.
+(lowest index in a tie), and uses true masks from a crop of 192×192 pixels. ``resolution = 192`` with true masks
+prepared at that size does the same. It calls ``Image.resize`` without a filter, which is bicubic in the Pillow 7.2 that
+its environment pins: set ``interpolation = "bicubic"``. Differences remain: it scores reconstructions with the resized
+masks, we at the model's resolution; it takes the first 320 scenes in random order; its sums are float32; and soft masks
+are stored here as float16, which can decide a near tie differently.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.B
 
 @dataclass(frozen=True)
 class Resolution:
-    """How masks are brought to the size at which they are compared.
+    """How masks are resized for comparison.
 
     Attributes:
         model: height and width of the predicted masks.
-        truth: of the true masks.
-        size: at which they are compared.
+        truth: height and width of the true masks.
+        size: height and width at which they are compared.
         interpolation: Pillow's filter for soft masks.
-        soft: soft masks are stored; else hard ones are resized.
+        soft: whether soft masks are stored; if not, hard ones are resized.
     """
 
     model: Size
@@ -45,12 +45,12 @@ class Resolution:
 
     @property
     def resizes(self) -> bool:
-        """Whether anything changes."""
+        """Whether any mask is resized."""
         return not self.model == self.truth == self.size
 
     @property
     def needs(self) -> set[str]:
-        """Fields of the predictions that are read for it."""
+        """Fields of the predictions that resizing needs."""
         return {"soft_mask"} if self.soft and self.model != self.size else set()
 
     def sentence(self) -> str:
@@ -60,7 +60,7 @@ class Resolution:
         return f"masks are compared at {_by(self.size)} pixels: {self._predicted()}; {self._true()}; {self._others()}"
 
     def predicted(self, prediction: PredictionBatch, place: str) -> PredictionBatch:
-        """The hard masks at the size of comparison; fields that cannot be had at it are left out.
+        """The hard masks at the size of comparison; fields that do not exist at that size are omitted.
 
         Raises:
             SchemaError: if a soft mask is not a number somewhere; ``place`` names the predictions.
@@ -90,7 +90,7 @@ class Resolution:
 
     @cached_property
     def _weights(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """What every row and column takes from the old ones: Pillow's own weights, by resizing unit vectors."""
+        """Weights of the old rows and columns for every new one: Pillow's own, obtained by resizing unit vectors."""
         kind = _FILTERS[self.interpolation]
 
         def weights(old: int, new: int) -> Any:
@@ -125,8 +125,8 @@ def _check_finite(prediction: PredictionBatch, place: str) -> None:
     if bad.any():
         key = prediction.keys[int(bad.argmax())]
         raise SchemaError(
-            f"{place}: the soft masks of scene '{key}' hold values that are not numbers, and cannot be resized: "
-            "write the file again, or evaluate at the model's resolution"
+            f"{place}: the soft masks of scene '{key}' contain NaN or infinity and cannot be resized: "
+            "rerun inference, or evaluate at the model's resolution"
         )
 
 

@@ -1,4 +1,4 @@
-"""Metrics: each module of this folder is one and offers what :class:`MetricPlugin` says."""
+"""Metrics: each module of this folder is one metric, and defines what :class:`MetricPlugin` requires."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ __all__ = [
 
 
 class MetricPlugin(Protocol):
-    """What a module of this folder offers. Scores are per scene; their mean is over the scenes that have one."""
+    """What a metric defines. Scores are per scene; their mean is over the scenes that have one."""
 
     VERSION: int
     """Raised whenever the same masks would get another score."""
 
     TITLE: str
-    """Its name in tables."""
+    """Name of the metric in tables."""
 
     CONVENTION: str
-    """What was computed, leaving no question, degenerate scenes included; :func:`describe` fills the options in."""
+    """Exactly what is computed, degenerate scenes included; :func:`describe` fills in the options."""
 
     NEEDS: str | None
-    """Field of :class:`iodine_kit.records.PredictionBatch` that must have been stored, beside the masks."""
+    """Field of :class:`iodine_kit.records.PredictionBatch` that it needs beside the masks; ``None`` for masks alone."""
 
     UNIT: str
     """Unit of the score, such as ``"dB"``; ``""`` if it has none."""
 
     BETTER: Literal["higher", "lower"]
-    """Which scores are the better ones."""
+    """Whether higher or lower scores are better."""
 
     BY_STEP: bool
-    """Whether it is cheap and of masks alone, so that it is scored after every decode too."""
+    """Whether it is also scored after every decode: only for cheap metrics of masks alone."""
 
     def score(self, comparison: Comparison) -> Scores:
-        """Score every scene of a comparison."""
+        """Return the score of every scene of a comparison."""
 
 
 def describe(plugin: MetricPlugin, options: MetricOptions) -> str:
-    """The convention in force: ``{degenerate}`` and ``{tolerance}`` of ``CONVENTION`` filled in."""
+    """Return ``CONVENTION`` with ``{degenerate}`` and ``{tolerance}`` replaced by the chosen options."""
     sentence = plugin.CONVENTION.replace("{degenerate}", DEGENERATE[options.convention])
     return sentence.replace("{tolerance}", f"{100 * options.tolerance:g} %")
 

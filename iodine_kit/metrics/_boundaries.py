@@ -1,6 +1,6 @@
 """Agreement of boundaries within a tolerance, as DAVIS measures it (Perazzi et al. 2016), for all objects at once.
 
-A map holds a bit for each of eight objects in every pixel, so that a shift of the map shifts eight masks.
+Each pixel of a map holds one bit for each of eight objects, so one shift of the map shifts eight masks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _BITS_OF = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitord
 
 
 def radius(height: int, width: int, tolerance: float) -> int:
-    """How many pixels apart boundaries may be: a share of the diagonal, rounded up."""
+    """Largest distance of matching boundaries in pixels: a share of the diagonal, rounded up."""
     return math.ceil(tolerance * math.hypot(height, width))
 
 
@@ -29,8 +29,8 @@ def boundary_agreement(comparison: Comparison) -> tuple[NDArray[np.float64], NDA
     """F-measure of precision and recall of the boundary of every row's matched slot, both ``[B, N]``.
 
     Returns:
-        The F-measure, 0 where no slot is matched, and where it is 0/0: neither object nor slot has a boundary, for both
-        fill the image. There it is 1.
+        The F-measure, 0 where no slot is matched; and where it is 0/0, because neither object nor slot has a boundary:
+        both fill the image. The F-measure is 1 there.
     """
     f_BN, empty_BN = np.zeros(comparison.match_BN.shape), np.zeros(comparison.match_BN.shape, bool)
     matched_BN = comparison.match_BN >= 0
@@ -67,7 +67,7 @@ def _agreement(true_BHW: Bytes, guess_BHW: Bytes, tolerance: float) -> tuple[NDA
     true_BHW, guess_BHW = _boundary(true_BHW), _boundary(guess_BHW)
     true, guess = _by_bit(true_BHW), _by_bit(guess_BHW)
     recalled, precise = _by_bit(true_BHW & _dilate(guess_BHW, reach)), _by_bit(guess_BHW & _dilate(true_BHW, reach))
-    # No boundary to find is all found: 1. With one side empty the other's share is 0, and so is F.
+    # Without a boundary nothing is missed: 1. If one side is empty, the other's share is 0, and so is F.
     recall = np.where(true > 0, recalled / np.maximum(true, 1), 1.0)
     precision = np.where(guess > 0, precise / np.maximum(guess, 1), 1.0)
     total = precision + recall

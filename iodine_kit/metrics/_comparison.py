@@ -62,7 +62,7 @@ class Comparison:
 
         Raises:
             ValueError: if keys or shapes differ, masks are not integers in 0…255, or a predicted id is not below the
-                number of slots, where latents, components or soft masks tell it; the message names the argument.
+                number of slots, if latents, components or soft masks show it; the message names the argument.
         """
         self.truth, self.prediction = _checked(truth, prediction)
         self.background, self.options, self.device = tuple(background), options or MetricOptions(), device

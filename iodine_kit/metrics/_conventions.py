@@ -1,4 +1,4 @@
-"""The choices that metrics leave to whoever evaluates, and the sentences that state each."""
+"""The choices that metrics leave open, and the sentences that state them."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ DEGENERATE: dict[Convention, str] = {
     "ones": "1, even if it has no pixel to compare, as in SAVi, OCLF and VideoSAUR",
     "exclude": "1, but is left out if it has no pixel to compare: whether a scene counts depends on the truth alone",
 }
-"""What a scene scores whose adjusted Rand index is 0/0."""
+"""Score of a scene whose adjusted Rand index is 0/0, as a sentence."""
 
 
 @dataclass(frozen=True)
 class MetricOptions:
-    """What one may choose about metrics; part of an evaluation's key.
+    """Choices that metrics leave open; part of an evaluation's key.
 
     Attributes:
-        convention: what a scene scores whose adjusted Rand index is 0/0; a key of :data:`DEGENERATE`.
-        tolerance: how far apart two boundaries may be and still agree, as a share of the image's diagonal (DAVIS).
+        convention: score of a scene whose adjusted Rand index is 0/0; a key of :data:`DEGENERATE`.
+        tolerance: largest distance of matching boundaries, as a share of the image's diagonal (DAVIS).
     """
 
     convention: Convention = "exclude"
@@ -55,8 +55,8 @@ class Scores:
     """Scores of some scenes.
 
     Attributes:
-        values: ``float64[B]``; NaN where the metric is undefined, to be left out of means and counted.
-        degenerate: ``bool[B]``, where a convention decided and not the formula (0/0); ``None`` if that cannot be.
+        values: ``float64[B]``; NaN where the metric is undefined.
+        degenerate: ``bool[B]``, where a convention decided because the formula is 0/0; ``None`` if that cannot happen.
     """
 
     values: NDArray[np.float64]

@@ -11,8 +11,8 @@ from iodine_kit.metrics import Comparison
 def detections(comparison: Comparison) -> NDArray[np.bool_]:
     """Which slots are detections, ``bool[B, K]``; the rule is :data:`iodine_kit.metrics._conventions.DETECTION`."""
     slot_pixels_BK = comparison.slot_pixels_BK
-    found: NDArray[np.bool_] = (slot_pixels_BK > 0) & (2 * comparison.table_BNK[:, 0] <= slot_pixels_BK)
-    return found
+    detected: NDArray[np.bool_] = (slot_pixels_BK > 0) & (2 * comparison.table_BNK[:, 0] <= slot_pixels_BK)
+    return detected
 
 
 def right(comparison: Comparison, found_BK: NDArray[np.bool_], twentieths: int) -> NDArray[np.float64]:

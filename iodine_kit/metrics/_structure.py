@@ -1,6 +1,6 @@
 """Structural similarity of images (Wang et al. 2004), all local statistics as matrix products.
 
-On the CPU arrays are numpy's, on other devices torch's; the code is the same for both.
+Arrays are NumPy's on the CPU and torch's on other devices; the code is the same.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from iodine_kit.records import Array, Bytes, Floats
 WINDOW, SIGMA, K1, K2 = 11, 1.5, 0.01, 0.03
 _BAND = 16
 _ON_CPU, _ON_GPU = 1 << 14, 1 << 22
-"""Pixels filtered together: what fits a processor's cache, and what keeps a GPU busy."""
+"""Pixels filtered together: as many as fit a processor's cache, or keep a GPU busy."""
 
 
 def structural_similarity(image: Bytes, reconstruction: Floats, device: str) -> NDArray[np.float64]:
@@ -40,10 +40,10 @@ def structural_similarity(image: Bytes, reconstruction: Floats, device: str) -> 
     pair: tuple[Array, Array] = image, reconstruction
     for first in range(0, scenes, together):
         some = slice(first, min(first + together, scenes))
-        count = some.stop - first  # of the last part maybe fewer, and what is left of the part before does no harm
+        count = some.stop - first  # the last part may be smaller; the rest of the buffer is ignored
         for index, images in enumerate(pair):
             room.maps[:, index, :count] = send(images[some].transpose(1, 0, 3, 2))
-        room.maps[:, 0, :count] /= 255  # not before it is float64
+        room.maps[:, 0, :count] /= 255  # only now it is float64
         mean = _similarity(room, weights)[:count]
         similarity[some] = mean if device == "cpu" else mean.cpu().numpy()
     return similarity
@@ -51,7 +51,7 @@ def structural_similarity(image: Bytes, reconstruction: Floats, device: str) -> 
 
 @dataclass(frozen=True)
 class _Room:
-    """Arrays that every part is filtered in: to ask for new pages each time would take as long as to filter."""
+    """Buffers that are reused for every part: allocating new pages each time takes as long as filtering."""
 
     maps: Any  # [H, 4, B, 3, W]: images, reconstructions, and room for their products
     lines: Any  # [H − 10, 4, B, 3, W]
@@ -60,7 +60,7 @@ class _Room:
 
     @classmethod
     def of(cls, like: Any, height: int, width: int, images: int) -> _Room:
-        """Room for so many images, where ``like`` is."""
+        """Buffers for so many images, on the device of ``like``."""
         tall, wide = height - WINDOW + 1, width - WINDOW + 1
         shapes = (height, 4, images, 3, width), (tall, 4, images, 3, width), (tall, 4, images, 3, wide)
         return cls(*(_empty(like, shape) for shape in (*shapes, (tall, images, 3, wide))))
@@ -75,7 +75,7 @@ def _sender(device: str) -> Callable[[Array], Any]:
 
 
 def _similarity(room: _Room, weights: Any) -> Any:
-    """Mean SSIM of each pair of images, ``[B]``; in place, for the same reason."""
+    """Mean SSIM of each pair of images, ``[B]``; in place, to avoid new allocations."""
     x, y, squares, product = (room.maps[:, index] for index in range(4))
     squares[:], product[:] = x, y
     squares *= x
@@ -115,14 +115,14 @@ def _filter(room: _Room, weights: Any) -> None:
 
 
 def _bands(length: int, weights: Any) -> Iterator[tuple[int, int, Any]]:
-    """A long product would mostly multiply by zero; these are short ones, still long enough to be fast."""
+    """Ranges of rows with their weights: one long product would mostly multiply by zero; short ones are still fast."""
     for start in range(0, length, _BAND):
         stop = min(start + _BAND, length)
         yield start, stop, weights[: stop - start, : stop - start + WINDOW - 1]
 
 
 def _gaussians() -> NDArray[np.float64]:
-    """A window's weights in every row, each a pixel further on: ``[_BAND, _BAND + WINDOW − 1]``."""
+    """A window's weights in every row, shifted by one pixel per row: ``[_BAND, _BAND + WINDOW − 1]``."""
     one = np.exp(-((np.arange(WINDOW) - WINDOW // 2) ** 2) / (2 * SIGMA**2))
     shifted = np.zeros((_BAND, _BAND + WINDOW - 1))
     for row in range(_BAND):
@@ -131,5 +131,5 @@ def _gaussians() -> NDArray[np.float64]:
 
 
 def _empty(like: Any, shape: tuple[int, ...]) -> Any:
-    """Room for ``float64``, where ``like`` is."""
+    """An uninitialised ``float64`` array on the device of ``like``."""
     return np.empty(shape) if isinstance(like, np.ndarray) else like.new_empty(shape)

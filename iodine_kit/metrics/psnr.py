@@ -15,7 +15,7 @@ UNIT = "dB"
 BETTER: Literal["higher", "lower"] = "higher"
 BY_STEP = False
 SMALLEST = 1e-10
-"""The least error told apart from none."""
+"""Errors below this one count as this one."""
 CONVENTION = (
     "−10·log₁₀ of the scene's mean squared error over pixels and channels, of the mixture's mean image, not "
     "clipped, and the input, both in [0, 1] (peak 1); the mean of it is over scenes in dB, which is not that of the "

@@ -49,7 +49,7 @@ def test_csv_holds_numbers_in_full_and_intervals_in_two_columns() -> None:
 
 
 @given(st.lists(st.tuples(words, st.floats(allow_nan=False), st.integers()), max_size=5))
-def test_what_went_into_csv_comes_out_again(rows: list[tuple[str, float, int]]) -> None:
+def test_csv_can_be_read_back(rows: list[tuple[str, float, int]]) -> None:
     _, *found = csv.reader(io.StringIO(as_csv(Table(("word", "number", "count"), rows)), newline=""))
     assert [(word, float(number), int(count)) for word, number, count in found] == rows
 

@@ -1,8 +1,8 @@
-"""Probes of representations: what of an object's true factors can be read from the latents of its slot, and how.
+"""Probes of representations: how well true factors of objects can be read from the latents of their slots.
 
-`objects` gathers visible objects with their factors and slots, `factors` decides what is a number and what a class,
-`matching` says which slot is whose, `estimators` and `prediction` fit and test probes across folds of scenes, `scores`
-says how good they are, `dci` how latents and factors line up (Eastwood & Williams 2018), `slots` which slots are in
-use. `summary` puts them together and `tables` and `conventions` write them down. scikit-learn is loaded when it is
-needed, since it takes a second.
+``objects`` collects visible objects with their factors and slots; ``factors`` decides which factors are numbers and
+which are classes; ``matching`` assigns slots to objects; ``estimators`` and ``prediction`` train and test probes across
+folds of scenes; ``scores`` measures their predictions, ``dci`` the alignment of latents and factors (Eastwood &
+Williams 2018), ``slots`` which slots are in use. ``summary`` combines the results into ``facts``, which ``tables`` show
+and ``conventions`` explain. scikit-learn is loaded on first use, because that takes a second.
 """

@@ -1,4 +1,4 @@
-"""Disentanglement and completeness (Eastwood & Williams, ICLR 2018), from how much latents count for factors."""
+"""Disentanglement and completeness (Eastwood & Williams, ICLR 2018), from importances of latents for factors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The probes: small models that predict one factor from a slot's latents. All are seeded and standardise inside."""
+"""The probes: small models that predict one factor from a slot's latents. All are seeded and standardise inputs."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Probe = Literal["linear", "mlp", "forest"]
 HIDDEN = 32
 ITERATIONS = 200
 PENALTY = 1.0
-"""On squared weights, beside the sum over objects, as of the linear probes: far less, and a hundred objects are learnt
-by heart, which tells of their small number and not of latents."""
+"""Weight of the squared weights beside the sum over objects, as in the linear probes. With far less, a probe memorises
+a hundred objects, and its score reflects their small number instead of the latents."""
 TREES = 32
 LEAF = 4
 DEPTH = 10
 DRAWN = 1024
-"""Objects at most that a tree is grown from: all trees together see many more, in a fraction of the time."""
+"""Largest number of objects for one tree: all trees together see many more, in a fraction of the time."""
 _SMALLEST = 1e-12
 WORDS = {
     "linear": f"ridge regression for numbers, logistic regression for classes, penalty {PENALTY:g}",
@@ -34,12 +34,11 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Fitted:
-    """A probe of one factor after training; ``model`` is ``None`` where the training objects are all of one class.
+    """A trained probe of one factor; ``model`` is ``None`` if all training objects are of one class.
 
     Attributes:
-        baseline: what is predicted where nothing is known: the mean, or the most frequent class, of the training
-            objects.
-        variance: of the training objects' numbers.
+        baseline: prediction without latents: the mean or the most frequent class of the training objects.
+        variance: of the factor over the training objects; 1 for a class.
     """
 
     factor: Factor
@@ -54,7 +53,7 @@ class Fitted:
         return np.asarray(self.model.predict(inputs_RZ), np.float64)
 
     def losses(self, inputs_RZ: Floats64) -> Floats64:
-        """``float64[R, V]``: for a number (V = 1) the prediction itself, for a class −log of each class' share."""
+        """``float64[R, V]``: the prediction for a number (V = 1), −log of each class' probability for a class."""
         if self.factor.kind == "number" or self.model is None:
             return self.predict(inputs_RZ)[:, None]
         known: Floats64 = self.model.predict_proba(inputs_RZ)
@@ -78,12 +77,12 @@ def fit(
 
 
 def baseline_of(factor: Factor, values_R: NDArray[Any]) -> float:
-    """The mean of numbers, the most frequent of classes (of several the first)."""
+    """The mean of numbers; the most frequent of classes, in a tie the first."""
     return float(values_R.mean() if factor.kind == "number" else np.bincount(values_R).argmax())
 
 
 def make(probe: Probe, kind: Kind, rows: int, seed: int) -> Any:
-    """An untrained probe for so many rows; it standardises inputs and numbers to predict by what it trains on."""
+    """An untrained probe for so many rows; it standardises inputs and targets by its training data."""
     from sklearn.compose import TransformedTargetRegressor
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -93,7 +92,7 @@ def make(probe: Probe, kind: Kind, rows: int, seed: int) -> Any:
 
 
 def importances(fitted: Fitted, dimensions: int) -> Floats64:
-    """How much each latent dimension counts for a forest, ``float64[Z]``, summing to 1; or 0 if it never splits."""
+    """How important each latent dimension is for a forest, ``float64[Z]``, summing to 1; all 0 if it never splits."""
     if fitted.model is None:
         return np.zeros(dimensions)
     pipeline = fitted.model if fitted.factor.kind == "class" else fitted.model.regressor_
@@ -123,7 +122,7 @@ def _estimator(probe: Probe, kind: Kind, rows: int, seed: int) -> Any:
 
 
 def _expect_no_convergence() -> None:
-    """Iterations are limited on purpose."""
+    """The number of iterations is limited on purpose."""
     from sklearn.exceptions import ConvergenceWarning
 
     warnings.simplefilter("ignore", ConvergenceWarning)

@@ -1,4 +1,4 @@
-"""What is predicted: a factor is a number or a class, and one that never changes is nothing to predict."""
+"""What is predicted: each factor as a number or a class; a constant factor is not predicted."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from iodine_kit.records import Array
 
 Kind = Literal["number", "class"]
 FEW = 16
-"""Whole numbers, and rows of vectors, of at most so many different values are classes."""
+"""Whole numbers and vectors with at most so many different values are classes."""
 ANGLE = "orientation"
-"""A factor of this name is an angle, as the release predicts it too."""
+"""A factor of this name is an angle; the release predicts it as one too."""
 MANY = 4
-"""Objects that a value of such a class has on average, or more: of few objects all values are few."""
+"""Least number of objects per value of such a class, on average: among few objects, every factor has few values."""
 CONVENTION = (
     f"A factor is a class if the data set names its values, or if it is a whole number or truth value by type, or a "
     f"vector, with at most {FEW} different values that have {MANY} objects each on average or more; else it is a "
@@ -31,9 +31,9 @@ class Factor:
     """One thing to predict of each of M objects.
 
     Attributes:
-        name: the data set's; components of vectors add their place, as in ``color[0]``.
+        name: of the data set; components of vectors have an index, as in ``color[0]``.
         kind: a number is scored by R², a class by accuracy.
-        values: ``float64[M]`` of a number; ``int64[M]`` of a class, its place among those that occur.
+        values: ``float64[M]`` of a number; ``int64[M]`` of a class, its index among those that occur.
         classes: how many classes occur; 0 for a number.
     """
 
@@ -44,13 +44,13 @@ class Factor:
 
 
 def factors_of(columns: Mapping[str, Array], named: Mapping[str, Sequence[str]]) -> tuple[list[Factor], dict[str, str]]:
-    """Everything that can be predicted, and by name why something cannot.
+    """Everything that can be predicted, and by name why a factor cannot.
 
     Args:
         columns: ``[M, …]`` by name, of visible objects.
-        named: the factors whose values have names.
+        named: names of the values of categorical factors, by factor.
     """
-    found: list[Factor] = []
+    predicted: list[Factor] = []
     left_out: dict[str, str] = {}
     for name, values in sorted(columns.items()):
         reason = _reason(values)
@@ -61,8 +61,8 @@ def factors_of(columns: Mapping[str, Array], named: Mapping[str, Sequence[str]])
             if _constant(factor.values):
                 left_out[factor.name] = "it has the same value for all objects"
             else:
-                found.append(factor)
-    return found, left_out
+                predicted.append(factor)
+    return predicted, left_out
 
 
 def _reason(values: Array) -> str:
@@ -93,5 +93,5 @@ def _distinct(rows: Array) -> tuple[NDArray[np.int64], int]:
 
 
 def _constant(values: Array) -> bool:
-    """Up to rounding: a standard deviation far below the values is none."""
+    """Up to rounding: a standard deviation far below the values counts as zero."""
     return bool(np.std(values) <= 1e-9 * max(1.0, float(np.abs(values).max(initial=0))))

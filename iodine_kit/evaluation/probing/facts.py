@@ -1,4 +1,4 @@
-"""What a probe found, as typed records that are written and read as JSON; see :mod:`iodine_kit.evaluation.facts`."""
+"""The results of a probe, as typed records for JSON; see :mod:`iodine_kit.evaluation.facts`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Which slot is whose by what probes make of it: the assignment of least loss (Dittadi et al. 2022, 'loss matching').
+"""Slots assigned to objects by the loss of probes: the assignment of least loss (Dittadi et al. 2022, 'loss matching').
 
-Truth takes part in this, in tests too: of several slots that could be it the one that predicts best is taken. It says
-how much the latents hold if somebody knew where to look, and must not be compared with a match by mask.
+The assignment uses the true factors, of test objects too: of several possible slots, the one that predicts best is
+chosen. The score shows how much the latents contain if the right slot were known; do not compare it with a match by
+mask.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from iodine_kit.evaluation.probing.objects import Objects
 
 
 def by_loss(fitted: Sequence[Fitted], objects: Objects, wanted_M: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The slots of all ``wanted`` objects, ``int64[M]``, so that a scene's sum of losses is least; −1 for none.
+    """The slots of all ``wanted`` objects, ``int64[M]``, such that each scene's sum of losses is least; −1 for none.
 
-    The loss is summed over factors: of numbers the squared error over the training objects' variance, of classes the
-    negative logarithm of the true class' share. Objects that are not wanted keep their match by mask.
+    The loss is summed over factors: for numbers the squared error over the training objects' variance, for classes the
+    negative log-probability of the true class. Objects that are not wanted keep their match by mask.
     """
     slot_M = objects.slot_M.copy()
     places = np.flatnonzero(wanted_M)
@@ -39,10 +40,10 @@ def losses(fitted: Sequence[Fitted], objects: Objects, places: NDArray[np.int64]
     loc_SKZ = objects.loc_NKZ[scenes]
     total_RK = np.zeros((len(places), loc_SKZ.shape[1]))
     for probe in fitted:
-        told = probe.losses(loc_SKZ.reshape(-1, loc_SKZ.shape[2])).reshape(*loc_SKZ.shape[:2], -1)
+        loss_SKV = probe.losses(loc_SKZ.reshape(-1, loc_SKZ.shape[2])).reshape(*loc_SKZ.shape[:2], -1)
         values_R = probe.factor.values[places]
         if probe.factor.kind == "number":
-            total_RK += (told[row_R, :, 0] - values_R[:, None]) ** 2 / probe.variance
+            total_RK += (loss_SKV[row_R, :, 0] - values_R[:, None]) ** 2 / probe.variance
         elif probe.model is not None:
-            total_RK += told[row_R, :, values_R]
+            total_RK += loss_SKV[row_R, :, values_R]
     return total_RK

@@ -47,8 +47,8 @@ def areas_table(page: DatasetPage) -> Table:
         pixels, share = split.pixels_per_object, split.share_per_object
         ends = [(pixels.minimum, share.minimum), (pixels.maximum, share.maximum)]
         between = [(pixels.quantiles.get(q, ends[0][0]), share.quantiles.get(q, ends[0][1])) for q in at]
-        told = [f"{short_number(value)} ({percent(part)})" for value, part in (ends[0], *between, ends[1])]
-        return name, pixels.n, *(told if pixels.n else [DASH] * len(told))
+        sizes = [f"{short_number(value)} ({percent(part)})" for value, part in (ends[0], *between, ends[1])]
+        return name, pixels.n, *(sizes if pixels.n else [DASH] * len(sizes))
 
     return _table(page, "Pixels per object, and as a share of the image, by quantile.", heads, row)
 

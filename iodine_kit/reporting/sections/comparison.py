@@ -49,8 +49,8 @@ def short_names(names: Sequence[str]) -> list[str]:
     """Names that leave a chart room: without what all begin with before a bracket, and cut after thirty letters."""
     heads = {name.partition(" (")[0] for name in names}
     bare = [name.partition(" (")[2].removesuffix(")") for name in names]
-    told = bare if len(heads) == 1 and all(bare) else list(names)
-    cut = [name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…" for name in told]
+    names = bare if len(heads) == 1 and all(bare) else list(names)
+    cut = [name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…" for name in names]
     alike = len(set(cut)) < len(cut)
     return [f"{place}: {name[: _LONGEST - 4]}" for place, name in enumerate(cut, 1)] if alike else cut
 

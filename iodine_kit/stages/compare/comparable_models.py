@@ -35,7 +35,7 @@ def check(evaluations: Sequence[Artifact]) -> None:
 
 
 def comparable(evaluations: Sequence[Artifact]) -> tuple[list[str], dict[str, str]]:
-    """Metrics that all evaluations have in the same sense, in the order of the first, and why others are left out."""
+    """Metrics that all evaluations computed in the same way, in the order of the first, and why others are omitted."""
     found, left_out = [], {}
     metrics = [evaluation_facts(one).metrics for one in evaluations]
     for name in dict.fromkeys(name for one in metrics for name in one):
@@ -106,8 +106,8 @@ def trace(evaluation: Artifact, store: Store) -> Trained:
     identity = predictions.manifest.identity
     scored = {key: value for key, value in evaluation.config["eval"].items() if key not in _OF_THE_FIGURES}
     if keeps_weights(predictions):
-        told = {"weights": [source.sha256 for source in identity.sources]}
-        settings = {**identity.config, **told, "eval": scored, "code": [identity.plugins, identity.version]}
+        weights = {"weights": [source.sha256 for source in identity.sources]}
+        settings = {**identity.config, **weights, "eval": scored, "code": [identity.plugins, identity.version]}
         return Trained(evaluation, settings, None, PredictionsFacts.of(predictions).model)
     if "run" not in identity.inputs:
         name = PredictionsFacts.of(predictions).model or identity.name
@@ -195,9 +195,9 @@ def _own_names(members: Sequence[Sequence[Trained]]) -> list[str]:
 def _distinguished(one: Trained, alike: Sequence[Mapping[str, Any]]) -> str:
     mine = flatten(one.settings)
     differing = [key for key in mine if any(other.get(key, mine) != mine[key] for other in alike)]
-    told = [f"{key.rpartition('.')[2]} {mine[key]}" for key in differing if key not in ("code", "trained on")]
-    more = ["…"] if len(told) > _NAMED else []
-    return f"{one.name} ({', '.join(told[:_NAMED] + more)})" if told else one.name
+    named = [f"{key.rpartition('.')[2]} {mine[key]}" for key in differing if key not in ("code", "trained on")]
+    more = ["…"] if len(named) > _NAMED else []
+    return f"{one.name} ({', '.join(named[:_NAMED] + more)})" if named else one.name
 
 
 def _listed(group: Sequence[Trained]) -> str:

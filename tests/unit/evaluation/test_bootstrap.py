@@ -26,7 +26,7 @@ def test_intervals_are_those_of_scipy_for_every_column_alone() -> None:
         np.testing.assert_allclose(interval, theirs.confidence_interval, rtol=1e-12)
 
 
-def test_undefined_scenes_are_drawn_and_left_out_of_the_mean_as_nanmean_does() -> None:
+def test_undefined_scenes_are_drawn_and_omitted_from_the_mean_as_by_nanmean() -> None:
     values = scores()
     values[::4, 1] = np.nan
     values[:, 2] = np.nan

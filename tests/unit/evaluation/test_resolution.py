@@ -62,7 +62,7 @@ def test_a_soft_mask_that_is_not_a_number_names_its_scene() -> None:
     soft = soft_masks()
     soft[1, 0, 2, 2] = np.nan
     prediction = PredictionBatch(("a", "b", "c"), soft.argmax(1).astype(np.uint8), soft_mask=soft)
-    with pytest.raises(SchemaError, match=r"p\.h5: the soft masks of scene 'b' hold values that are not numbers"):
+    with pytest.raises(SchemaError, match=r"p\.h5: the soft masks of scene 'b' contain NaN or infinity"):
         Resolution((6, 8), (12, 16), (12, 16)).predicted(prediction, Path("p.h5"))
     same = Resolution((6, 8), (6, 8), (6, 8))
     assert same.predicted(prediction, Path("p.h5")).mask is prediction.mask and not same.needs  # not even looked at
@@ -94,7 +94,7 @@ def test_the_truth_of_another_preparation_is_taken_as_it_is(tmp_path: Path) -> N
         evaluated(tmp_path, predictions, small, large)
 
 
-def test_hard_masks_alone_are_resized_by_nearest_neighbour_and_the_result_says_so(tmp_path: Path) -> None:
+def test_hard_masks_alone_are_resized_by_nearest_neighbour_and_the_result_states_it(tmp_path: Path) -> None:
     dataset = store_masks(tmp_path, squares(8))
     predictions = store_predictions(tmp_path, dataset, squares(8), step_mask=squares(8)[:, None])
     facts = evaluated(tmp_path, predictions, dataset, resolution=32, metrics=["ari"]).facts

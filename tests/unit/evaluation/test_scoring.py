@@ -24,7 +24,7 @@ def test_masks_as_arrays_are_scored_like_scikit_learn() -> None:
         assert found["ari-all"].values[scene] == pytest.approx(adjusted_rand_score(true.ravel(), predicted.ravel()))
 
 
-def test_options_decide_degenerate_scenes_and_flags_say_so() -> None:
+def test_options_decide_degenerate_scenes_and_flags_mark_them() -> None:
     nothing = np.zeros((2, 4, 4), np.int64)
     for convention, score in (("ones", 1.0), ("exclude", np.nan)):
         found = score_masks(nothing, nothing, options=MetricOptions(convention))["ari"]  # type: ignore[arg-type]

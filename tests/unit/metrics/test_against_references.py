@@ -28,7 +28,7 @@ def agrees(score: float, answers: set[float]) -> bool:
 @pytest.mark.parametrize("name", NAMES)
 @given(case=masks())
 @settings(max_examples=150, deadline=None)
-def test_a_metric_is_what_its_convention_says(name: str, case: Masks) -> None:
+def test_a_metric_computes_what_its_convention_states(name: str, case: Masks) -> None:
     scores = importlib.import_module(f"iodine_kit.metrics.{name}").score(case.comparison()).values
     expected = getattr(reference, name)
     for score, (true, predicted) in zip(scores, case, strict=True):

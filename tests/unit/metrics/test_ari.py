@@ -95,7 +95,7 @@ def test_without_foreground_the_score_is_undefined_not_a_number_that_counts() ->
     assert np.isnan(foreground_ari([[0, 3]], [[1, 2]], background=(0, 3)))
 
 
-def test_several_background_indices_are_all_left_out() -> None:
+def test_all_background_indices_are_omitted() -> None:
     true, predicted = [[0, 1, 2, 2, 3, 3]], [[5, 6, 1, 1, 2, 2]]
     assert foreground_ari(true, predicted, background=(0, 1)) == 1.0
     assert foreground_ari(true, predicted) == pytest.approx(adjusted_rand_score([1, 2, 2, 3, 3], [6, 1, 1, 2, 2]))

@@ -188,7 +188,7 @@ def test_every_convention_is_a_finished_sentence(name: str, convention: Conventi
     assert not metric.BY_STEP or metric.NEEDS is None
 
 
-def test_degenerate_scenes_are_told_apart_within_a_batch() -> None:
+def test_degenerate_scenes_are_identified_within_a_batch() -> None:
     scores = ari.score(compare(np.stack([ONE, TWO, NONE]), np.stack([ONE, TWO, ONE])))
     assert scores.degenerate is not None
     assert scores.degenerate.tolist() == [True, False, True]

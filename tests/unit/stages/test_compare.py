@@ -106,7 +106,7 @@ def test_the_interval_of_several_seeds_draws_the_same_scenes_for_all(bench: Benc
     assert figures["interval"] == pytest.approx(np.quantile(means, [0.025, 0.975]).tolist())
 
 
-def test_lower_is_better_where_a_metric_says_so(tmp_path: Path) -> None:
+def test_lower_is_better_for_metrics_that_declare_it(tmp_path: Path) -> None:
     truth = true_masks(6)
     dataset = store_masks(tmp_path, truth)
     grey = [np.full((6, 8, 8, 3), value, np.float32) for value in (0.0, 0.5)]

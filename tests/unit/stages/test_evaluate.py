@@ -62,7 +62,7 @@ def stored(tmp_path: Path) -> tuple[Artifact, Artifact]:
     return store_predictions(tmp_path, dataset, guesses(truth), slots=4), dataset
 
 
-def test_scores_intervals_and_counts_are_what_metrics_and_scipy_say(
+def test_scores_intervals_and_counts_equal_those_of_metrics_and_scipy(
     tmp_path: Path, stored: tuple[Artifact, Artifact]
 ) -> None:
     evaluation = evaluated(tmp_path, *stored, metrics=["ari", "miou"], resamples=300, seed=7)
@@ -89,9 +89,7 @@ def test_scores_intervals_and_counts_are_what_metrics_and_scipy_say(
     assert facts["bootstrap"] == {"level": 0.95, "resamples": 300, "seed": 7, "method": facts["bootstrap"]["method"]}
 
 
-def test_tables_per_scene_and_object_say_what_is_in_the_masks(
-    tmp_path: Path, stored: tuple[Artifact, Artifact]
-) -> None:
+def test_tables_per_scene_and_object_describe_the_masks(tmp_path: Path, stored: tuple[Artifact, Artifact]) -> None:
     evaluation = evaluated(tmp_path, *stored, metrics=["ari"])
     truth, guess = true_masks(), guesses(true_masks())
     scenes = read_scenes(evaluation)

@@ -39,7 +39,7 @@ def scored(store: Store, predictions: Artifact, **settings: Any) -> Artifact:
     return run_stage(evaluate, tables, {"predictions": predictions, "dataset": dataset}, Context(store))
 
 
-def test_two_files_of_one_name_are_two_models_unless_somebody_says_so(tmp_path: Path, store: Store) -> None:
+def test_two_files_of_one_name_are_two_models_unless_the_user_names_them(tmp_path: Path, store: Store) -> None:
     files = [file_of(tmp_path / name, masks) for name, masks in (("a", TRUTH), ("b", guesses(TRUTH)))]
     for given, models in (({}, 2), ({"model": "theirs"}, 1)):
         both = [scored(store, imported(store, file, None, {"import": dict(given)})) for file in files]
@@ -52,7 +52,7 @@ def test_two_files_of_one_name_are_two_models_unless_somebody_says_so(tmp_path: 
             assert [model["name"] for model in facts["models"]] == ["theirs"]
 
 
-def test_masks_that_were_resized_when_they_were_imported_say_so_in_every_result(tmp_path: Path, store: Store) -> None:
+def test_results_state_that_imported_masks_were_resized(tmp_path: Path, store: Store) -> None:
     twice = TRUTH.repeat(2, 1).repeat(2, 2)
     made = imported(store, file_of(tmp_path / "a", twice), None, {"import": {"resize": "nearest"}})
     height, width = TRUTH.shape[1:]

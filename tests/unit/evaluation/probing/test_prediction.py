@@ -55,7 +55,7 @@ def test_no_scene_trains_and_tests_and_every_object_is_tested_once() -> None:
     assert (tested == 1).all()
 
 
-def test_what_is_not_linear_is_found_by_the_other_probe_and_classes_by_both() -> None:
+def test_the_mlp_finds_nonlinear_factors_and_both_probes_find_classes() -> None:
     objects = made(100, 3).gathered()
     square = known(objects, power=2)
     sides = Factor("side", "class", (known(objects, noise=0).values > 0).astype(np.int64), 2)
@@ -74,7 +74,7 @@ def test_predictions_repeat(probe: str) -> None:
 
 
 @pytest.mark.parametrize("match", ["mask", "loss"])
-def test_an_object_without_a_slot_is_told_by_the_baseline_and_counts(match: Match) -> None:
+def test_an_object_without_a_slot_gets_the_baseline_and_counts(match: Match) -> None:
     world = made(40, 2, counts=np.full(40, 2))
     world.guess[:] = np.where(world.mask == 2, world.slot_NE[:, 1, None, None], world.guess)  # 2 objects in 1 slot
     objects = world.gathered()

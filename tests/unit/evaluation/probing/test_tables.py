@@ -48,7 +48,7 @@ def test_nothing_is_lost_in_the_table_for_files() -> None:
     assert table.notes == ["folds: 5 folds of scenes", "still is omitted: it has the same value for all objects"]
 
 
-def test_what_is_undefined_is_said_and_scenes_are_counted_by_slots_in_use() -> None:
+def test_undefined_values_are_named_and_scenes_are_counted_by_slots_in_use() -> None:
     assert dci_line(FACTS) == "DCI: disentanglement undefined, completeness 0.2500"
     assert use_table(FACTS).rows == [("1", 20, 40), ("2", 20, 0)]
     assert slot_table(FACTS).rows == [("1", 4.0, 0.75), ("2", 0.5, 0.25)]
