@@ -14,16 +14,17 @@ from typer.core import TyperGroup
 import iodine_kit
 from iodine_kit.cli import (
     artifacts,
-    configuration,
+    config_command,
     data,
     evaluation,
     imports,
     inference,
-    models,
+    pretrained,
     reports,
+    run,
     studies,
     training,
-)  # fmt: skip
+)
 from iodine_kit.cli.options import Command
 from iodine_kit.errors import INTERRUPTED, ConfigError, IodineKitError, StorageError
 from iodine_kit.system import is_one_of_several, shorten_spin_waits
@@ -35,7 +36,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "infer": inference.infer,
         "eval": evaluation.evaluate,
         "report": reports.report,
-        "run": reports.run,
+        "run": run.run,
     },
     "Analysis": {
         "compare": evaluation.compare,
@@ -51,8 +52,8 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Information": {
         "datasets": data.datasets,
         "protocols": data.protocols,
-        "models": models.models,
-        "config": configuration.config,
+        "models": pretrained.models,
+        "config": config_command.config,
         "list": artifacts.list_artifacts,
         "show": artifacts.show,
         "verify": artifacts.verify,
@@ -123,7 +124,7 @@ for _title, _commands in COMMANDS.items():
     for _name, _function in _commands.items():
         app.command(_name, cls=Command, rich_help_panel=_title)(_function)
 app.add_typer(studies.group, name="study", rich_help_panel="Analysis")
-app.command("package-model", cls=Command, hidden=True)(models.package_model)
+app.command("package-model", cls=Command, hidden=True)(pretrained.package_model)
 
 
 class _Outlet(io.FileIO):

@@ -98,7 +98,7 @@ def tables_of(
     pipeline: str | None, settings: list[str] | None, stage: str, options: Mapping[str, Values] | None = None
 ) -> dict[str, Values]:
     """The tables of a stage: from the pipeline file, if one is named, then ``--set``, then other ``options``."""
-    from iodine_kit.cli.configuration import STAGES
+    from iodine_kit.cli.config_command import STAGES
     from iodine_kit.config import merge, parse_overrides
 
     names = tuple(STAGES[stage])

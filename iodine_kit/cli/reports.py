@@ -1,9 +1,9 @@
-"""The commands that end in a report: report, and run, which makes everything before it too."""
+"""The command that writes the report of an evaluation."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -112,40 +112,3 @@ def _others(store: Store, first: Artifact, places: list[str], reporter: Reporter
     for number, other in enumerate(others, start=2):
         roles |= {f"evaluation-{number}": other, f"predictions-{number}": parent(store, other, "predictions")}
     return roles
-
-
-def run(
-    pipeline: Annotated[str, typer.Argument(metavar="FILE|NAME", help="Pipeline file, or its name in pipelines/.")],
-    settings: SetOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print which stages would run, and why.")] = False,
-    output: OutputOption = None,
-    store: StoreOption = DEFAULT_STORE,
-    overwrite: OverwriteOption = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Run the stages of a pipeline file, from the data to the report; stages that are up to date are reused.
-
-    'iodine-kit config STAGE' lists all keys for --set.
-    """
-    from iodine_kit import pipeline as pipelines
-    from iodine_kit.cli.console import Terminal, emit, show_metrics
-    from iodine_kit.runner import Context
-
-    check_output(output)
-    tables = pipelines.load(pipeline, settings or [])
-    context = Context(store_at(store), Terminal(), overwrite)
-    if dry_run:
-        for planned in pipelines.plan(tables, context):
-            typer.echo(f"{planned.status:8} {planned.stage:12} {planned.because}")
-        return
-    from iodine_kit.artifacts.evaluations import evaluation_facts
-    from iodine_kit.stages.report import PAGE
-
-    chain = pipelines.run(tables, context)
-    show_metrics(evaluation_facts(chain["evaluation"]))
-    facts: dict[str, Any] = {
-        "artifacts": {role: str(artifact.path) for role, artifact in chain.items()},
-        "metrics": chain["evaluation"].facts["metrics"],
-        "page": hand_over(chain["report"].path / PAGE, output),
-    }
-    emit(chain["report"], as_json, **facts)

@@ -15,11 +15,11 @@ from iodine_kit.metrics import METRICS
 from iodine_kit.models import MODELS, ModelPlugin
 from iodine_kit.progress import Reporter
 from iodine_kit.runner import Context, Facts, Inputs, Job, Tables
-from iodine_kit.stages.train.pictures import draw_curves
 from iodine_kit.stages.train.validation import METRIC, Validation
 from iodine_kit.store import Artifact, Identity
 from iodine_kit.training.config import TrainConfig, TrainExecution
-from iodine_kit.training.run_files import CHECKPOINTS
+from iodine_kit.training.run_files import CHECKPOINTS, CURVES, read_metrics
+from iodine_kit.training.run_files import METRICS as LOG
 from iodine_kit.training.schedule import split_batch
 
 VERSION = 2
@@ -186,3 +186,10 @@ def _open(dataset: Artifact, split: str) -> Reader:
     if found != expected:
         raise SchemaError(f"{dataset.path}: images of '{split}' are {found} and not {expected}: prepare the data again")
     return reader
+
+
+def draw_curves(directory: Path, title: str) -> None:
+    """Draw the training log in a run's directory as ``curves.svg``."""
+    from iodine_kit.reporting.curves import curves_svg
+
+    (directory / CURVES).write_text(curves_svg(read_metrics(directory / LOG), title), "utf-8")

@@ -10,19 +10,20 @@ from iodine_kit.artifacts.dataset import check_split, dataset_info, open_split
 from iodine_kit.errors import ConfigError
 from iodine_kit.loader import in_order
 from iodine_kit.metrics import METRICS, Comparison
-from iodine_kit.records import PredictionBatch
-from iodine_kit.stages.train.pictures import scenes_picture
+from iodine_kit.records import Bytes, PredictionBatch, SceneBatch
 from iodine_kit.store import Artifact
 from iodine_kit.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from iodine_kit.models import Inference
     from iodine_kit.training.loop import ValidationResult
 
 METRIC = "ari"
 NOISE = 1 << 50
 """Added to the number of a batch, so that validation draws other noise than any step of training."""
+_SCENES = 8
 
 
 class Validation:
@@ -75,3 +76,14 @@ class Validation:
         from iodine_kit.training.loop import ValidationResult  # here, because it loads torch, which takes seconds
 
         return ValidationResult(metrics, lambda: scenes_picture(*first))
+
+
+def scenes_picture(batch: SceneBatch, inference: Inference, count: int = _SCENES) -> Bytes:
+    """The first ``count`` scenes with their masks after every decode, ``uint8[H', W', 3]``."""
+    from iodine_kit.reporting.image_grid import segmentation_grid
+
+    masks = inference.step_mask_BSHW[:count].cpu().numpy()
+    means = inference.reconstruction_BCHW[:count].float().permute(0, 2, 3, 1).cpu().numpy()
+    keys = batch.keys[:count]
+    predictions = PredictionBatch(keys, masks[:, -1], step_mask=masks, reconstruction=means)
+    return segmentation_grid(SceneBatch(keys, batch.image[:count], batch.mask[:count]), predictions)

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from iodine_kit.cli.dashboard import Board, plain_lines, watching
-from iodine_kit.cli.training_progress import TrainingProgress
+from iodine_kit.cli.dashboard import Board, TrainingProgress, plain_lines, watching
 from iodine_kit.progress import Silent
 
 NAN, INF = math.nan, math.inf

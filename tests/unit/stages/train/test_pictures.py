@@ -10,7 +10,8 @@ import torch
 from iodine_kit.models import Inference
 from iodine_kit.records import SceneBatch
 from iodine_kit.reporting.colours import BACKGROUND, PALETTE
-from iodine_kit.stages.train.pictures import draw_curves, scenes_picture
+from iodine_kit.stages.train import draw_curves
+from iodine_kit.stages.train.validation import scenes_picture
 from iodine_kit.training.run_files import CURVES
 
 

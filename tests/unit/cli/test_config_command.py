@@ -12,8 +12,8 @@ from pydantic import Field
 from typer.testing import CliRunner
 
 from iodine_kit.cli.app import app
-from iodine_kit.cli.configuration import FAMILIES, STAGES, plugin_keys, stage_keys
-from iodine_kit.cli.keys import Key, keys_of, meanings_of
+from iodine_kit.cli.config_command import FAMILIES, STAGES, plugin_keys, stage_keys
+from iodine_kit.cli.config_keys import Key, keys_of, meanings_of
 from iodine_kit.config import Config, NoneAsText, build, parse_overrides
 from iodine_kit.errors import ConfigError
 from iodine_kit.registry import Registry

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 if TYPE_CHECKING:
-    from iodine_kit.cli.keys import Key
+    from iodine_kit.cli.config_keys import Key
     from iodine_kit.registry import Registry
 
 
@@ -101,7 +101,7 @@ def config(
 
 def stage_keys(stage: str) -> dict[str, list[Key]]:
     """The keys of a stage by table; of plug-ins only those of the plug-in that the stage defaults to."""
-    from iodine_kit.cli.keys import keys_of
+    from iodine_kit.cli.config_keys import keys_of
 
     keys: dict[str, list[Key]] = {}
     for table, source in STAGES[stage].items():
@@ -114,7 +114,7 @@ def stage_keys(stage: str) -> dict[str, list[Key]]:
 
 def plugin_keys(kind: str, name: str) -> list[Key]:
     """The keys of a plug-in's table."""
-    from iodine_kit.cli.keys import Key, keys_of, one_of
+    from iodine_kit.cli.config_keys import Key, keys_of, one_of
 
     plugin = _registry(FAMILIES[kind]).load(name)
     presets = list(getattr(plugin, "PRESETS", ()))
@@ -125,7 +125,7 @@ def plugin_keys(kind: str, name: str) -> list[Key]:
 
 def _read_by_the_stage(table: str) -> list[Key]:
     """Keys that a stage reads itself, before a class validates the others."""
-    from iodine_kit.cli.keys import Key
+    from iodine_kit.cli.config_keys import Key
 
     if table == "train":
         return [Key("train.from", "text", "Run, checkpoint file or pretrained:NAME whose weights to start from.")]
