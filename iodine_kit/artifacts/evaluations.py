@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import ValidationError
 
 from iodine_kit.errors import SchemaError
-from iodine_kit.evaluation.facts import ComparisonFacts, EvaluationFacts, Facts, FactsT
+from iodine_kit.evaluation.facts import ComparisonFacts, EvaluationFacts, Facts
 from iodine_kit.evaluation.probing.facts import ProbeFacts
 from iodine_kit.records import Floats64
-from iodine_kit.store import Artifact
+from iodine_kit.store import Artifact, read_facts
 from iodine_kit.tables import Table, as_csv, as_latex, as_markdown, joined
 
 if TYPE_CHECKING:
@@ -40,17 +39,17 @@ WHOLE = (*DESCRIBED[1:], "entity", "pixels", "slot")
 def evaluation_facts(evaluation: Artifact) -> EvaluationFacts:
     """The facts of an evaluation; raises :class:`SchemaError` if another version of iodine-kit made it."""
     check_version(evaluation)
-    return _facts(evaluation, EvaluationFacts)
+    return read_facts(evaluation, EvaluationFacts)
 
 
 def comparison_facts(comparison: Artifact) -> ComparisonFacts:
     """The facts of a comparison."""
-    return _facts(comparison, ComparisonFacts)
+    return read_facts(comparison, ComparisonFacts)
 
 
 def probe_facts(probe: Artifact) -> ProbeFacts:
     """The facts of a probe."""
-    return _facts(probe, ProbeFacts)
+    return read_facts(probe, ProbeFacts)
 
 
 def check_version(evaluation: Artifact) -> None:
@@ -107,15 +106,6 @@ def read_scores(evaluation: Artifact) -> dict[str, Floats64]:
     """The scores of an evaluation's N scenes by metric, ``float64[N]``; NaN where undefined."""
     table = read_scenes(evaluation)
     return {name: table[name].to_numpy(np.float64) for name in table.columns if name not in DESCRIBED}
-
-
-def _facts(artifact: Artifact, kind: type[FactsT]) -> FactsT:
-    try:
-        return kind.model_validate(artifact.facts)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise SchemaError(f"{artifact.path}: unreadable facts: {place}: {first['msg']}; make it again") from None
 
 
 def _read_table(path: Path) -> pd.DataFrame:

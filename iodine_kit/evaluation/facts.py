@@ -5,7 +5,7 @@ Means and intervals are ``None`` where they are undefined: JSON has no NaN. Fiel
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +24,6 @@ class Facts(BaseModel):
     def as_json(self) -> dict[str, Any]:
         """Plain dictionaries, lists, texts and numbers, in the order of the fields."""
         return self.model_dump(mode="json", exclude_unset=True)
-
-
-FactsT = TypeVar("FactsT", bound=Facts)
 
 
 class Bootstrap(Facts):

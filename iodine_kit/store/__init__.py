@@ -1,6 +1,6 @@
 """The artifact store: directories whose names contain a hash of everything that shaped them, renamed when complete."""
 
-from iodine_kit.store.artifact import Artifact, Draft, Facts, Unfinished
+from iodine_kit.store.artifact import Artifact, Draft, Facts, Unfinished, read_facts
 from iodine_kit.store.hashes import FileHashes
 from iodine_kit.store.identity import Identity, Reference, SourceFile, content_hash, file_sha256, input_contents
 from iodine_kit.store.manifest import FileRecord, Manifest
@@ -21,4 +21,5 @@ __all__ = [
     "content_hash",
     "file_sha256",
     "input_contents",
+    "read_facts",
 ]

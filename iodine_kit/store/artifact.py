@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -152,6 +152,26 @@ def _sync(directory: Path) -> None:
                 os.fsync(file.fileno())
 
 
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+def read_facts(artifact: Artifact, kind: type[ModelT]) -> ModelT:
+    """Read the facts of an artifact as a type.
+
+    Raises:
+        SchemaError: if a fact is missing or has another type, as in an artifact of another kind.
+    """
+    try:
+        return kind.model_validate(artifact.facts)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise SchemaError(
+            f"{artifact.path}: the manifest of this {artifact.manifest.identity.kind} does not fit: facts.{place}: "
+            f"{first['msg'].lower()}; rebuild the artifact"
+        ) from None
+
+
 class Facts(BaseModel):
     """Facts of an artifact as a type; a stage returns them as a mapping, and the manifest holds them as JSON.
 
@@ -162,17 +182,5 @@ class Facts(BaseModel):
 
     @classmethod
     def of(cls, artifact: Artifact) -> Self:
-        """Read the facts of an artifact.
-
-        Raises:
-            SchemaError: if a fact is missing or has another type, as in an artifact of another kind.
-        """
-        try:
-            return cls.model_validate(artifact.facts)
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
-            raise SchemaError(
-                f"{artifact.path}: the manifest of this {artifact.manifest.identity.kind} does not fit: facts.{place}: "
-                f"{first['msg'].lower()}; rebuild the artifact"
-            ) from None
+        """Read the facts of an artifact; raises what :func:`read_facts` raises."""
+        return read_facts(artifact, cls)
