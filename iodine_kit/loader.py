@@ -1,4 +1,4 @@
-"""Batches of scenes from any format: exact epochs, in an order that depends on the seed and the epoch only."""
+"""Batches of scenes from any format, in exact epochs whose order depends on seed and epoch only."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from iodine_kit.records import SceneBatch
 
 
 class ShuffledBatches:
-    """An endless stream of epochs, each every scene once in its own random order, cut into equal batches.
+    """An endless stream of epochs, cut into batches of equal size. An epoch is every scene once, in random order.
 
-    A batch may end one epoch and begin the next, so no scene is dropped or seen twice. ``batch(step)`` depends on
-    nothing but the seed and the step, which makes a resumed run see what the uninterrupted one would have seen.
-
-    With a ``part`` (first, count) only those places of every batch are read: a rank's own.
+    A batch can contain the end of one epoch and the start of the next, so no scene is dropped or repeated within an
+    epoch. ``batch(step)`` depends on seed and step only, so a resumed run sees the same batches as an uninterrupted
+    one. With a ``part`` (first, count), only these positions of every batch are read, such as those of one rank.
     """
 
     def __init__(self, reader: Reader, batch_size: int, seed: int, part: tuple[int, int] | None = None) -> None:
@@ -30,24 +29,24 @@ class ShuffledBatches:
         self._reading = Lock()  # a reader serves one thread at a time
 
     def indices(self, step: int, first: int | None = None, count: int | None = None) -> NDArray[np.int64]:
-        """The scenes of a step's batch, ``int64[count]``: of the part of it unless another one is named."""
+        """Indices of the scenes in the batch of a step, ``int64[count]``; by default those of the reader's part."""
         start = step * self._batch_size + (self._first if first is None else first)
         stream = np.arange(start, start + (self._count if count is None else count))
         epochs, places = np.divmod(stream, len(self._reader))
         return np.array([self._permutation(int(e))[p] for e, p in zip(epochs, places, strict=True)], np.int64)
 
     def batch(self, step: int) -> SceneBatch:
-        """The batch of a step, or the part of it."""
+        """The batch of a step, or its part."""
         with self._reading:
             return self._reader.batch(self.indices(step))
 
     def whole(self, step: int) -> SceneBatch:
-        """The batch of a step with all its parts; may be read while batches are being prefetched."""
+        """The whole batch of a step; can be read while other batches are being prefetched."""
         with self._reading:
             return self._reader.batch(self.indices(step, 0, self._batch_size))
 
     def prefetched(self, start: int, stop: int) -> Iterator[SceneBatch]:
-        """The batches of steps ``start`` to ``stop - 1``, each read while the one before is in use."""
+        """The batches of steps ``start`` to ``stop - 1``; each is read while the previous one is in use."""
         with ThreadPoolExecutor(1) as thread:
             future = thread.submit(self.batch, start)
             for step in range(start, stop):
@@ -61,6 +60,6 @@ class ShuffledBatches:
 
 
 def in_order(reader: Reader, batch_size: int, count: int) -> Iterator[SceneBatch]:
-    """The first ``count`` scenes once each, in order; the last batch may be smaller."""
+    """The first ``count`` scenes, in order; the last batch can be smaller."""
     for start in range(0, count, batch_size):
         yield reader.batch(range(start, min(start + batch_size, count)))

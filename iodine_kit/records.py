@@ -1,4 +1,4 @@
-"""The records that flow between stages: a scene as data, and a model's reading of it. Numpy only.
+"""The records that flow between stages: scenes, and what a model infers for them. NumPy only.
 
 Shapes: H, W image height and width; N entities of a scene including the background; K slots of a model; T refinement
 steps; Z latent dimensions per slot; B scenes of a batch.
@@ -21,13 +21,13 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """One image with its true segmentation and generative factors.
+    """One image with its ground-truth segmentation and generative factors.
 
     Attributes:
         key: unique name within its split; letters, digits, ``-`` and ``_``.
         image: ``uint8[H, W, 3]``, RGB in 0…255.
-        mask: ``uint8[H, W]``, the entity that owns each pixel; 0 is the background. Entities are exclusive.
-        factors: per name an array ``[N, …]``, one row per entity, in the order of the mask's indices.
+        mask: ``uint8[H, W]``, the index of the entity that each pixel belongs to; 0 is the background.
+        factors: by name, an array ``[N, …]`` with one row per entity, in the order of the indices in the mask.
     """
 
     key: str
@@ -44,7 +44,7 @@ class Scene:
 
 @dataclass(frozen=True, eq=False)
 class SceneBatch:
-    """Scenes stacked: ``image uint8[B, H, W, 3]``, ``mask uint8[B, H, W]``, and their keys."""
+    """A batch of scenes: ``image uint8[B, H, W, 3]``, ``mask uint8[B, H, W]``, and their keys."""
 
     keys: tuple[str, ...]
     image: Bytes
@@ -56,15 +56,15 @@ class SceneBatch:
 
 @dataclass(frozen=True, eq=False)
 class PredictionBatch:
-    """What a model inferred for a batch of scenes; a field that was not stored is ``None``.
+    """Predictions of a model for a batch of scenes; a field that was not stored is ``None``.
 
     Attributes:
         keys: the scenes' keys, in order.
         mask: ``uint8[B, H, W]``, the slot with the largest mask at each pixel after the last step.
-        step_mask: ``uint8[B, T+1, H, W]``, the same after every decode.
-        soft_mask: ``float[B, K, H, W]``, summing to 1 over slots.
-        component: ``uint8[B, K, H, W, 3]``, each slot's RGB means, clipped for display.
-        reconstruction: ``float32[B, H, W, 3]``, the mixture's mean, in the images' [0, 1], not clipped.
+        step_mask: ``uint8[B, T+1, H, W]``, the same at every decode.
+        soft_mask: ``float[B, K, H, W]``, which sums to 1 over slots.
+        component: ``uint8[B, K, H, W, 3]``, the RGB means of each slot, clipped for display.
+        reconstruction: ``float32[B, H, W, 3]``, the mean of the mixture, in units of the image's [0, 1], not clipped.
         latent_loc, latent_scale: ``float32[B, K, Z]``, posterior mean and standard deviation.
         elbo: ``float32[B, T+1]`` in nats per image, at every decode; ``nll`` and ``kl`` are its two terms.
     """
@@ -99,15 +99,15 @@ class Microbatch:
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What is true of every scene of a data set.
+    """Facts that hold for every scene of a data set.
 
     Attributes:
         dataset: plug-in name.
-        height, width: of the images, in pixels.
+        height, width: size of the images in pixels.
         entities: largest number of entities in a scene, background included.
-        background: mask indices that are background, left out of foreground scores.
+        background: mask indices of the background, which foreground metrics ignore.
         classes: names of the values of categorical factors, by factor.
-        citation, licence: of the data.
+        citation, licence: citation and licence of the data.
     """
 
     dataset: str

@@ -1,4 +1,4 @@
-"""Which record of a source goes into which split: the rules, as data."""
+"""Split rules: which record of a source belongs to which split."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from functools import cached_property
 from typing import Any, Protocol
 
 Kept = Mapping[str, int]
-"""Records that were kept so far, by split; a record is a scene, or a video of several."""
+"""Number of records kept so far, by split; a record is a scene, or a video with several scenes."""
 
 UNNAMED = "train"
-"""The split of records that nobody assigned to another."""
+"""The split of records that belong to no published split."""
 
 
 class SplitRule(Protocol):
-    """How records become splits. Records are numbered from 0 in the order of the source."""
+    """Assigns records to splits. Records are numbered from 0 in the order of the source."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All splits, in order; empty if only the source knows."""
+        """All splits, in order; empty if only the source knows them."""
 
     def candidate(self, record: int, own: str) -> bool:
-        """Whether a record can belong to a split at all; ``own`` is the split in which it was published."""
+        """Whether a record can belong to any split; ``own`` is the split in which it was published, or empty."""
 
     def assign(self, record: int, own: str, kept: Kept) -> str:
         """The split of a candidate that passed all filters; empty if it belongs to none."""
@@ -33,14 +33,14 @@ class SplitRule(Protocol):
         """Whether no record from ``record`` on is needed."""
 
     def shortage(self, records: int, kept: Kept) -> str:
-        """Why a source of so many records is too small; empty if it is not."""
+        """Why a source with this number of records is too small; empty if it is not."""
 
     @property
     def total(self) -> int:
-        """Records that belong to a split, before any filter; 0 if only the source knows."""
+        """Number of records in all splits, before any filter; 0 if only the source knows it."""
 
     def describe(self) -> dict[str, Any]:
-        """The rule in JSON's types, for keys and manifests."""
+        """The rule in JSON types, for keys and manifests."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class Own:
     """Every record stays in the split in which it was published.
 
     Attributes:
-        names: the splits that are taken; empty takes all.
-        most: largest number of kept records of some splits.
+        names: the splits to use; empty means all.
+        most: largest number of kept records, by split, for some splits.
     """
 
     names: tuple[str, ...] = ()
@@ -68,7 +68,7 @@ class Own:
 
     def shortage(self, records: int, kept: Kept) -> str:
         lacking = [f"'{name}'" for name in self.names if name not in kept]
-        return f"it has nothing for split {' and '.join(lacking)}" if lacking else ""
+        return f"it has no records for split {' and '.join(lacking)}" if lacking else ""
 
     def describe(self) -> dict[str, Any]:
         return {"rule": "as published", "splits": list(self.names), "most": dict(self.most)}
@@ -76,9 +76,9 @@ class Own:
 
 @dataclass(frozen=True)
 class Counts:
-    """So many kept records for the first split, so many for the next, in the order of the source.
+    """A number of kept records for each split, in the order of the source: first those of the first split, and so on.
 
-    Where records were published in splits, each split takes its records from the one of the same name.
+    If records were published in splits, each split takes its records from the split of the same name.
     """
 
     counts: tuple[tuple[str, int], ...]
@@ -112,7 +112,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Range:
-    """Records ``start`` to ``stop - 1``, before any filter; of those that are kept at most the first ``most``."""
+    """Records ``start`` to ``stop - 1``, before any filter; with ``most`` > 0, only the first ``most`` kept ones."""
 
     split: str
     start: int
@@ -131,7 +131,7 @@ class Ranges:
 
     @classmethod
     def of_counts(cls, counts: Mapping[str, int]) -> Ranges:
-        """Consecutive ranges, the first of which starts at 0."""
+        """Consecutive ranges with these lengths, starting at 0."""
         ranges, start = [], 0
         for split, count in counts.items():
             ranges.append(Range(split, start, start + count))
@@ -170,9 +170,9 @@ class Ranges:
 
 @dataclass(frozen=True)
 class Shuffled:
-    """A random division of ``total`` records, as Python's ``random.Random(seed).shuffle`` of their numbers gives it.
+    """A random division of ``total`` records: ``random.Random(seed).shuffle`` of their numbers, cut into splits.
 
-    ``shares`` are cumulative: the shuffled numbers from one bound to the next belong to the split.
+    ``shares`` are cumulative: a split gets the shuffled numbers between the previous share and its own.
     """
 
     total: int
@@ -193,7 +193,7 @@ class Shuffled:
         return record >= self.total
 
     def shortage(self, records: int, kept: Kept) -> str:
-        return f"the division is of {self.total} records" if records < self.total else ""
+        return f"the rule divides {self.total} records" if records < self.total else ""
 
     def describe(self) -> dict[str, Any]:
         shares = [list(pair) for pair in self.shares]

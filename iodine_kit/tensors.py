@@ -14,7 +14,11 @@ from iodine_kit.records import Array, Bytes
 
 
 def pick_device(name: str) -> torch.device:
-    """``auto`` is the GPU if there is one; raises :class:`ConfigError` for a device that is not there."""
+    """Return the named device; ``auto`` is the GPU if there is one, else the CPU.
+
+    Raises:
+        ConfigError: if the device cannot be used.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -26,27 +30,27 @@ def pick_device(name: str) -> torch.device:
 
 
 def images_to(device: torch.device, image_BHWC: Bytes) -> Tensor:
-    """``uint8[B, H, W, 3]`` to ``float32[B, 3, H, W]`` in [0, 1], channels last in memory."""
+    """Convert ``uint8[B, H, W, 3]`` to ``float32[B, 3, H, W]`` in [0, 1] on a device, channels last in memory."""
     return send(torch.from_numpy(image_BHWC), device).permute(0, 3, 1, 2).float() / 255
 
 
 def array_to(device: str, array: Array) -> Tensor:
-    """An array on the device of that name, in its type; raises :class:`ConfigError` for one that is not there."""
+    """Copy an array to the named device, with its dtype; raises :class:`ConfigError` if the device cannot be used."""
     return send(torch.from_numpy(array), pick_device(device))
 
 
 def send(tensor: Tensor, device: torch.device) -> Tensor:
-    """A CPU tensor on ``device``, without waiting for the work that the device has yet to do."""
+    """Copy a CPU tensor to ``device`` without waiting for work that is queued on the device."""
     if device.type == "cuda":
-        tensor = tensor.pin_memory()  # a copy from pageable memory would wait
+        tensor = tensor.pin_memory()  # a copy from pageable memory waits
     return tensor.to(device, non_blocking=True)
 
 
 @contextmanager
 def tf32(allowed: bool) -> Iterator[None]:
-    """Context in which GPUs may, or may not, round the factors of float32 products to 10 bits.
+    """Context in which GPUs may (or may not) round the factors of float32 products to 10 bits (TF32).
 
-    PyTorch lets them in convolutions unless told.
+    PyTorch's default allows it in convolutions.
     """
     backends: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
     before = [backend.allow_tf32 for backend in backends]
@@ -60,8 +64,8 @@ def tf32(allowed: bool) -> Iterator[None]:
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
-    """The noise of one step, the same on every device; depends on seed and step only, so resuming needs no state."""
-    # Splitmix64 spreads neighbouring (seed, step) pairs over all 64 bits, which Mersenne twister seeding wants.
+    """Random generator of one step on the CPU. It depends on seed and step only, so resuming needs no saved state."""
+    # Splitmix64 spreads adjacent (seed, step) pairs over all 64 bits, which the Mersenne twister needs as seeds.
     state = (seed * 0x9E3779B97F4A7C15 + (step + 1) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
     state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
     state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF

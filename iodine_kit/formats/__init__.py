@@ -1,8 +1,7 @@
-"""Storage formats: each module of this folder is one and offers what :class:`FormatPlugin` says.
+"""Storage formats: each module of this folder is one format and defines what :class:`FormatPlugin` requires.
 
-Writing is in two steps. ``encode`` turns a scene into named bytes, which is the work and can be done by other
-processes; ``write_shard`` puts so many encoded scenes into one file. A shard that is finished stays, whatever happens
-to the next.
+Writing has two steps. ``encode`` turns a scene into named bytes; this takes most of the time and can run in other
+processes. ``write_shard`` writes encoded scenes to one file. A finished shard does not change any more.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from iodine_kit.records import Array, Scene, SceneBatch
 from iodine_kit.registry import Registry
 
 Columns = Mapping[str, tuple[str, tuple[int, ...]]]
-"""Dtype and shape of what every scene of a split has: ``image``, ``mask`` and ``factors/<name>``."""
+"""Dtype and shape of the arrays of every scene of a split: ``image``, ``mask`` and ``factors/<name>``."""
 
 
 class ShardedConfig(Config):
@@ -36,50 +35,50 @@ class ShardedConfig(Config):
 
 @dataclass(frozen=True)
 class Sample:
-    """A scene as a format encodes it: named parts, each some bytes."""
+    """An encoded scene: named parts, each a byte string."""
 
     key: str
     parts: Mapping[str, bytes]
 
 
 class Reader(Protocol):
-    """A split on disk, by index. Safe to use from one thread at a time."""
+    """Random access to the scenes of a stored split. Use it in one thread at a time."""
 
     def __len__(self) -> int:
         """Number of scenes."""
 
     def keys(self) -> list[str]:
-        """Every scene's key, in order."""
+        """The key of every scene, in order; a new list for every call."""
 
     def batch(self, indices: Sequence[int] | NDArray[Any]) -> SceneBatch:
-        """The images and masks of some scenes, in the order asked for."""
+        """The images and masks of the scenes with these indices, in this order."""
 
     def scene(self, index: int) -> Scene:
-        """One scene with its factors."""
+        """One scene, with its factors."""
 
     def close(self) -> None:
-        """Give files back."""
+        """Close all files."""
 
 
 class FormatPlugin(Protocol):
-    """What a module of this folder offers."""
+    """What a module of this folder defines."""
 
     VERSION: int
-    """Raised whenever the same scenes would be written as other bytes."""
+    """Raised whenever the same scenes would give other bytes."""
 
     Config: type[ShardedConfig]
 
     def encode(self, scene: Scene, config: Any) -> dict[str, bytes]:
-        """A scene as named bytes; the same scene gives the same bytes."""
+        """Encode a scene as named bytes; the same scene always gives the same bytes."""
 
     def write_shard(
         self, directory: Path, split: str, number: int, samples: Iterable[Sample], count: int, columns: Columns,
         config: Any,
     ) -> Path:  # fmt: skip
-        """Write shard ``number`` (from 0), of exactly ``count`` samples, over what is there; return its path."""
+        """Write shard ``number`` (from 0) with exactly ``count`` samples, replace an existing file, return its path."""
 
     def finish(self, directory: Path, split: str, shards: Sequence[int], config: Any) -> None:
-        """Make a split of finished shards, of so many scenes each, ready for reading; harmless when repeated."""
+        """Make finished shards readable as a split; ``shards`` are their numbers of scenes. Can be repeated."""
 
     def open_split(self, directory: Path, split: str) -> Reader:
         """Open a finished split; raises :class:`iodine_kit.errors.CorruptDataError` if it cannot be read."""
@@ -89,17 +88,17 @@ FORMATS: Registry[FormatPlugin] = Registry("format", "iodine_kit.formats", Forma
 
 
 def columns_of(scene: Scene) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Dtype and shape of everything that a scene has."""
+    """Dtype and shape of every array of a scene, by column."""
     return {name: (value.dtype.str, value.shape) for name, value in arrays_of(scene).items()}
 
 
 def arrays_of(scene: Scene) -> dict[str, Array]:
-    """Everything that a scene has, by column."""
+    """Every array of a scene, by column."""
     return {"image": scene.image, "mask": scene.mask, **{f"factors/{k}": v for k, v in scene.factors.items()}}
 
 
 def write_split(plugin: FormatPlugin, directory: Path, split: str, scenes: Iterable[Scene], config: Any) -> None:
-    """Write a whole split at once; for data sets without ``iodine-kit prepare``."""
+    """Write a split without ``iodine-kit prepare``, for example from a script."""
     stream, shards = iter(scenes), list[int]()
     while shard := list(islice(stream, config.scenes_per_shard)):
         encoded: Iterator[Sample] = (Sample(scene.key, plugin.encode(scene, config)) for scene in shard)

@@ -2,8 +2,8 @@
 
 Layout: ``image u8[N, H, W, 3]``, ``mask u8[N, H, W]`` (entity index, 0 = background), ``key`` (UTF-8 strings), and
 ``factors/<name> [N, entities, …]``. Uncompressed data is contiguous and is read through a memory map; compressed
-images and masks have one chunk per scene. A split of several shards lies in ``<split>-000000.h5``, …; ``<split>.h5``
-then shows them as one through virtual data sets.
+images and masks have one chunk per scene. A split with several shards has the files ``<split>-000000.h5``, …; its
+``<split>.h5`` then presents them as one through virtual data sets.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from iodine_kit.system import require_free_space
 VERSION = 2
 SCHEMA = "iodine-kit/hdf5/2"
 BLOCK = 256
-"""Scenes written at a time: every write to HDF5 costs as much as a few hundred small scenes."""
+"""Scenes per write: one call of HDF5 takes as long as writing a few hundred small scenes."""
 BLOCK_BYTES = 32 << 20
 _GZIP_LEVEL = 4
 _BLOSC = 32001
-"""Its number among HDF5's registered filters."""
+"""Number of blosc among the registered filters of HDF5."""
 _PIXELS = ("image", "mask")
 
 
@@ -51,7 +51,7 @@ class Config(ShardedConfig):
 
 
 def encode(scene: Scene, config: Config) -> dict[str, bytes]:
-    """Every column's bytes, compressed as HDF5 stores them. See :class:`iodine_kit.formats.FormatPlugin`."""
+    """Encode every column as HDF5 stores it. See :class:`iodine_kit.formats.FormatPlugin`."""
     return {name: _encode(name, value, config) for name, value in arrays_of(scene).items()}
 
 
@@ -62,14 +62,14 @@ def write_shard(
     path, scene_bytes = directory / _shard_name(split, number), sum(_bytes(*column) for column in columns.values())
     if config.compression == "none":
         require_free_space(directory, count * scene_bytes)
-    together = max(1, min(BLOCK, BLOCK_BYTES // scene_bytes))
-    # track_order and track_times are off by default: nothing but the scenes decides the bytes.
+    block_size = max(1, min(BLOCK, BLOCK_BYTES // scene_bytes))
+    # track_order and track_times are off by default, so the bytes depend on the scenes only.
     with h5py.File(path, "w", libver=("v108", "v108")) as file:
         file.attrs["schema"] = SCHEMA
         datasets = {name: _create(file, name, count, column, config) for name, column in columns.items()}
         keys = file.create_dataset("key", (count,), h5py.string_dtype())
         stream, row = iter(samples), 0
-        while block := list(islice(stream, together)):
+        while block := list(islice(stream, block_size)):
             keys[row : row + len(block)] = [sample.key for sample in block]
             for name, dataset in datasets.items():
                 _write_rows(dataset, row, [sample.parts[name] for sample in block])
@@ -78,7 +78,7 @@ def write_shard(
 
 
 def finish(directory: Path, split: str, shards: Sequence[int], config: Config) -> None:
-    """Name the only shard ``<split>.h5``, or show several as one under that name."""
+    """Rename a single shard to ``<split>.h5``, or create ``<split>.h5`` as a view of several."""
     names = [_shard_name(split, number) for number in range(len(shards))]
     if len(names) > 1:
         _join(directory / f"{split}.h5", names)
@@ -92,7 +92,7 @@ def open_split(directory: Path, split: str) -> Hdf5Reader:
 
 
 class Hdf5Reader:
-    """Reads a split written by :func:`finish`, or by anyone in the same layout."""
+    """Reads a split in this layout, written by :func:`finish` or by another program."""
 
     def __init__(self, path: Path) -> None:
         self._shards = [_Shard(shard) for shard in _shards_of(path)]
@@ -125,7 +125,7 @@ class Hdf5Reader:
         return number, index - int(self._starts[number])
 
     def _gather(self, name: str, places: NDArray[np.int64]) -> Array:
-        """Rows that may lie in several shards, in the order asked for."""
+        """Rows from several shards, in the given order."""
         numbers = np.searchsorted(self._starts, places, side="right") - 1
         result = np.empty((len(places), *self._shards[0].shape(name)), np.uint8)
         for number in np.unique(numbers):
@@ -135,7 +135,7 @@ class Hdf5Reader:
 
 
 class _Shard:
-    """One file."""
+    """One file of a split."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -146,9 +146,9 @@ class _Shard:
             self._factors: dict[str, Any] = dict(self._file.get("factors", {}).items())
             for name, rows in {**self._rows, **self._factors}.items():
                 if rows.shape[:1] != (len(self.keys),):
-                    raise KeyError(f"{name} has another number of rows than key")
+                    raise KeyError(f"{name} and key have different numbers of rows")
         except (OSError, KeyError, AttributeError, TypeError, ValueError, RuntimeError) as error:
-            raise CorruptDataError(f"{path}: not a data set in the HDF5 layout of iodine-kit: {error}") from None
+            raise CorruptDataError(f"{path}: not a split in the HDF5 layout of iodine-kit: {error}") from None
 
     def shape(self, name: str) -> tuple[int, ...]:
         return tuple(self._rows[name].shape[1:])
@@ -169,8 +169,8 @@ class _Shard:
 
     def _row(self, rows: Any, row: int) -> Array:
         try:
-            found: Array = rows[row]
-            return found
+            values: Array = rows[row]
+            return values
         except OSError as error:
             raise CorruptDataError(f"{self._path}: scene {self.keys[row]} cannot be read: {error}") from None
 
@@ -180,7 +180,7 @@ def _encode(name: str, value: Array, config: Config) -> bytes:
         return value.tobytes()
     if config.compression == "gzip":
         return zlib.compress(value.tobytes(), _GZIP_LEVEL)
-    # Only the library knows blosc's frame, so one chunk is written into memory and taken out again.
+    # Only the library can encode a blosc frame, so write one chunk to a file in memory and read it back.
     with h5py.File("chunk", "w", driver="core", backing_store=False) as file:
         dataset = _create(file, name, 1, (value.dtype.str, value.shape), config)
         dataset[0] = value
@@ -208,7 +208,7 @@ def _create(file: Any, name: str, count: int, column: tuple[str, tuple[int, ...]
 
 
 def _join(path: Path, names: Sequence[str]) -> None:
-    """Write virtual data sets over the shards, which any HDF5 reader follows."""
+    """Write virtual data sets that refer to the shards; every HDF5 reader supports them."""
     with h5py.File(path, "w", libver=("v110", "v110")) as joined:
         joined.attrs["schema"] = SCHEMA
         joined.attrs["shards"] = list(names)
@@ -219,7 +219,7 @@ def _join(path: Path, names: Sequence[str]) -> None:
 
 
 def _join_column(joined: Any, column: str, path: Path, names: Sequence[str]) -> None:
-    """One virtual data set; h5py's own call for it would store the time."""
+    """Write one virtual data set with low-level calls, because those of h5py would store the time."""
     shapes = []
     for name in names:
         with h5py.File(path.with_name(name), "r") as shard:
@@ -240,20 +240,20 @@ def _join_column(joined: Any, column: str, path: Path, names: Sequence[str]) -> 
 
 
 def _shards_of(path: Path) -> list[Path]:
-    """The files that hold a split's bytes; names beside it, never paths."""
+    """The files with the data of a split, which must be in the same folder."""
     try:
         with h5py.File(path, "r") as file:
             names = [str(name) for name in file.attrs.get("shards", ())]
     except OSError as error:
-        raise CorruptDataError(f"{path}: not a data set in the HDF5 layout of iodine-kit: {error}") from None
+        raise CorruptDataError(f"{path}: not a split in the HDF5 layout of iodine-kit: {error}") from None
     for name in names:
         if Path(name).name != name:
-            raise CorruptDataError(f"{path}: its shard '{name}' is not a file beside it")
+            raise CorruptDataError(f"{path}: its shard '{name}' is not in the same folder")
     return [path.with_name(name) for name in names] or [path]
 
 
 def _rows(dataset: Any, path: Path) -> Any:
-    """The data set as an array: mapped into memory where its bytes lie in one piece, else as h5py gives it."""
+    """An HDF5 data set as an array: mapped into memory if it is contiguous, else read by h5py."""
     offset = dataset.id.get_offset()
     if dataset.chunks is None and offset is not None:
         return np.memmap(path, dataset.dtype, "r", offset, dataset.shape)
@@ -264,11 +264,11 @@ def _rows(dataset: Any, path: Path) -> Any:
 
 
 def _plugins() -> Any:
-    """The package that knows blosc; importing it teaches HDF5 to read it."""
+    """Import the package that registers blosc with HDF5."""
     try:
         import hdf5plugin
     except ImportError:
-        raise ConfigError("blosc needs one more package: pip install 'iodine-kit[blosc]'") from None
+        raise ConfigError("blosc needs the package hdf5plugin: pip install 'iodine-kit[blosc]'") from None
     return hdf5plugin
 
 

@@ -1,9 +1,8 @@
 """WebDataset: tar shards ``<split>-000000.tar`` that plain ``webdataset`` reads, with an index for random access.
 
 A sample has three members: ``<key>.image.png`` (RGB; or ``.webp``, ``.jpg``), ``<key>.mask.png`` (8-bit grey, the
-entity index) and ``<key>.meta.json`` (factors). Tar headers carry no time and no owner, so the same scenes give the
-same bytes. ``<split>.index.npz`` says where every member's bytes lie; the shards are complete without it for streaming
-readers.
+entity index) and ``<key>.meta.json`` (factors). Tar headers contain neither time nor owner, so the same scenes give the
+same bytes. ``<split>.index.npz`` lists the offset and size of every member; readers that stream do not need it.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ class Config(ShardedConfig):
 
 
 def encode(scene: Scene, config: Config) -> dict[str, bytes]:
-    """The members of a sample. See :class:`iodine_kit.formats.FormatPlugin`."""
+    """Encode the members of a sample. See :class:`iodine_kit.formats.FormatPlugin`."""
     factors = {name: {"dtype": str(v.dtype), "values": v.tolist()} for name, v in scene.factors.items()}
     meta = json.dumps({"factors": factors}, sort_keys=True).encode()
     return {_EXTENSIONS[config.image_codec]: _image(scene.image, config), MASK: _png(scene.mask), META: meta}
@@ -59,7 +58,7 @@ def write_shard(
     directory: Path, split: str, number: int, samples: Iterable[Sample], count: int, columns: Columns, config: Config
 ) -> Path:
     """Write ``<split>-NNNNNN.tar``."""
-    import webdataset  # here, because it loads torch, which takes seconds
+    import webdataset  # imported late, because it imports torch, which takes seconds
 
     path = directory / _shard_name(split, number)
     with path.open("wb") as file, webdataset.TarWriter(file, encoder=False, mtime=0, user="", group="") as tar:
@@ -78,12 +77,12 @@ def finish(directory: Path, split: str, shards: Sequence[int], config: Config) -
 
 
 def open_split(directory: Path, split: str) -> ShardReader:
-    """Open a split's shards through their index."""
+    """Open the shards of a split through their index."""
     return ShardReader(directory, split)
 
 
 class ShardReader:
-    """Random access to the samples of a split; shards are mapped into memory when first needed."""
+    """Random access to the samples of a split; a shard is mapped into memory when it is first used."""
 
     def __init__(self, directory: Path, split: str) -> None:
         self._directory, self._split = directory, split
@@ -122,13 +121,13 @@ class ShardReader:
             return np.asarray(Image.open(io.BytesIO(self._bytes(index, member)), formats=_READABLE))
         except (OSError, SyntaxError, ValueError) as error:
             name = f"{self._keys[index]}, {'image' if member == 0 else 'mask'}"
-            raise CorruptDataError(f"{self._shard_path(index)}: {name} is not a picture: {error}") from None
+            raise CorruptDataError(f"{self._shard_path(index)}: {name} is not a valid image: {error}") from None
 
     def _bytes(self, index: int, member: int) -> bytes:
         offset, size = self._place[index, member]
         data = self._map(index)[offset : offset + size]
         if len(data) != size:
-            raise CorruptDataError(f"{self._shard_path(index)}: ends before the last byte of {self._keys[index]}")
+            raise CorruptDataError(f"{self._shard_path(index)}: truncated within {self._keys[index]}")
         return data
 
     def _map(self, index: int) -> mmap.mmap:
@@ -150,14 +149,14 @@ def _shard_name(split: str, number: int) -> str:
 
 
 def _index_shard(path: Path, members: Sequence[str]) -> tuple[Array, Array]:
-    """The samples' keys, and ``[n, 3, 2]``, offset and size of their members: arrays, as long lists cost much."""
-    found: dict[str, dict[str, list[int]]] = {}
+    """The keys of the samples, and offset and size of their members ``[n, 3, 2]``; as arrays to save memory."""
+    samples: dict[str, dict[str, list[int]]] = {}
     with tarfile.open(path) as tar:
         for member in tar:
             key, _, kind = member.name.partition(".")
-            found.setdefault(key, {})[kind] = [member.offset_data, member.size]
-    rows = [[places[kind] for kind in members] for places in found.values()]
-    return np.array(list(found), np.str_), np.array(rows, np.int64).reshape(-1, _MEMBERS, 2)
+            samples.setdefault(key, {})[kind] = [member.offset_data, member.size]
+    rows = [[places[kind] for kind in members] for places in samples.values()]
+    return np.array(list(samples), np.str_), np.array(rows, np.int64).reshape(-1, _MEMBERS, 2)
 
 
 def _image(pixels: Array, config: Config) -> bytes:

@@ -1,12 +1,12 @@
-"""Models that ship with their weights: each folder here, named for it, holds ``weights.safetensors`` and ``card.json``.
+"""Pretrained models: each folder here is one model, with ``weights.safetensors`` and ``card.json``.
 
     from iodine_kit import pretrained
 
     pretrained.names()                          # ["tetrominoes", …]
-    pretrained.card("tetrominoes").scores       # how good it is, on what, inferred how
-    model = pretrained.load("tetrominoes")      # a torch.nn.Module, ready to infer
+    pretrained.card("tetrominoes").scores       # its evaluations: data, inference settings, metrics
+    model = pretrained.load("tetrominoes")      # a torch.nn.Module, ready for inference
 
-The environment variable ``IODINE_KIT_PRETRAINED`` names a further folder of such folders, which is looked into first.
+The environment variable ``IODINE_KIT_PRETRAINED`` names another folder of models, which is searched first.
 """
 
 from __future__ import annotations
@@ -25,59 +25,59 @@ from iodine_kit.training.run_files import WEIGHTS
 __all__ = ["PREFIX", "Card", "card", "load", "names", "weights"]
 
 PREFIX = "pretrained:"
-"""What the name of a pretrained model begins with where a run or a file could be named, too."""
+"""Prefix of the name of a pretrained model where a run or a file is also allowed."""
 VARIABLE = "IODINE_KIT_PRETRAINED"
 HERE = Path(__file__).parent
 
 
 def names() -> list[str]:
-    """All pretrained models, sorted."""
+    """Names of all pretrained models, sorted."""
     return sorted({path.parent.name for folder in _folders() for path in folder.glob(f"*/{CARD}")})
 
 
 def card(name: str) -> Card:
-    """What a model is, and how it came to be.
+    """The card of a model: what it is, and how it was trained.
 
     Raises:
-        UnknownNameError: with the nearest known name.
+        UnknownNameError: if there is no such model; suggests the nearest name.
         ArtifactCorruptError: if the card cannot be read.
-        SchemaError: if this version of the model computes other things with the weights than the card's did.
+        SchemaError: if the installed version of the model would compute something else with the weights.
     """
-    found = read_card(_folder(name))
-    kind, here = found.model["name"], MODELS.load(found.model["name"]).VERSION
-    if found.version != here:
+    stored = read_card(_folder(name))
+    kind, installed = stored.model["name"], MODELS.load(stored.model["name"]).VERSION
+    if stored.version != installed:
         raise SchemaError(
-            f"{PREFIX}{found.name} is of version {found.version} of the model {kind}, and this is version {here}: "
-            "install the iodine-kit that it came with"
+            f"{PREFIX}{stored.name} needs version {stored.version} of the model {kind}, but version {installed} is "
+            "installed: install the version of iodine-kit that it was released with"
         )
-    return found
+    return stored
 
 
 def weights(name: str) -> bytes:
     """The bytes of a model's safetensors file.
 
     Raises:
-        UnknownNameError: with the nearest known name.
-        ArtifactCorruptError: if they are not those of the card.
+        UnknownNameError: if there is no such model; suggests the nearest name.
+        ArtifactCorruptError: if the bytes do not match the hash on the card.
     """
     path = _folder(name) / WEIGHTS
     expected = card(name).weights_sha256
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ArtifactCorruptError(f"{path}: cannot be read ({error.strerror}): install iodine-kit again") from None
+        raise ArtifactCorruptError(f"{path}: cannot be read ({error.strerror}): reinstall iodine-kit") from None
     if hashlib.sha256(data).hexdigest() != expected:
-        raise ArtifactCorruptError(f"{path}: the sha256 is not the one of the card beside it: install iodine-kit again")
+        raise ArtifactCorruptError(f"{path}: the sha256 differs from the one on its card: reinstall iodine-kit")
     return data
 
 
 def load(name: str) -> Any:
-    """The model with its weights, a ``torch.nn.Module`` for inference on the CPU; see ``iodine_kit.models.Model``.
+    """Load a model with its weights: a ``torch.nn.Module`` for inference on the CPU, see ``iodine_kit.models.Model``.
 
     Raises:
-        UnknownNameError: with the nearest known name.
+        UnknownNameError: if there is no such model; suggests the nearest name.
         ArtifactCorruptError: if its files are damaged.
-        SchemaError: if the weights are not those of the card's configuration.
+        SchemaError: if the weights do not fit the configuration on the card.
     """
     from iodine_kit.training.checkpoint import fill, read_weights
 

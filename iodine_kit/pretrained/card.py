@@ -1,4 +1,4 @@
-"""The card of a pretrained model: ``card.json`` beside its weights says what they are and how they came to be."""
+"""The card of a pretrained model, ``card.json``: what its weights are, how they were trained, and its scores."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAME = r"^[a-z0-9][a-z0-9._-]*$"
 
 
 class Data(Config):
-    """What it was trained on: the data set's name, key, protocol and whole configuration, and its raw files."""
+    """The training data: name, key, protocol and complete configuration of the data set, and its source files."""
 
     dataset: str
     key: str
@@ -28,16 +28,17 @@ class Data(Config):
 
 
 class Phase(Config):
-    """One training run; a warm start continues from the phase before.
+    """One training run; a later phase starts from the weights of the one before.
 
     Attributes:
-        run: directory of the run in its store; ``key``: in full.
-        model: configuration of the model, whose K, T and β may change from phase to phase.
-        train: configuration of the training, its seed included.
-        started_from: the file that it started from, if that is no phase of this card.
-        images: seen, ``steps`` times the batch size.
-        seconds: about, from the mean time of a step; ``None`` if that was not measured.
-        commit: of the code, or its release.
+        run: directory of the run in its store.
+        key: complete key of the run.
+        model: configuration of the model, whose K, T and β can change from phase to phase.
+        train: configuration of the training, with its seed.
+        started_from: the file that it started from, if that is not a phase of this card.
+        images: number of images seen, ``steps`` times the batch size.
+        seconds: approximate duration, from the mean time of a step; ``None`` if that was not measured.
+        commit: commit of the code, or its release.
     """
 
     run: str
@@ -55,7 +56,7 @@ class Phase(Config):
 
 
 class Inference(Config):
-    """How its first scores were inferred, which is what ``infer`` does unless told otherwise."""
+    """Inference settings of the first scores, which are the defaults of ``infer``."""
 
     slots: int | None = None
     steps: int | None = None
@@ -64,7 +65,7 @@ class Inference(Config):
 
 
 class Metric(Config):
-    """Mean over ``n`` scenes with its interval at the level of its :class:`Scores`; undefined scenes are left out."""
+    """Mean over ``n`` scenes, with its interval at the level of its :class:`Scores`; undefined scenes are omitted."""
 
     title: str
     mean: float | None
@@ -76,7 +77,7 @@ class Metric(Config):
 
 
 class Scores(Config):
-    """An evaluation: of which scenes, inferred how, with which noise (``seed``), and what came of it."""
+    """An evaluation: its scenes, its inference settings with the ``seed`` of the noise, and its metrics."""
 
     dataset: str
     dataset_key: str
@@ -95,15 +96,16 @@ class Card(Config):
     """Everything about a pretrained model.
 
     Attributes:
-        model: configuration of the model with its plug-in's ``name``; ``version``: of the plug-in.
-        parameters: trained numbers.
-        weights_sha256, weights_bytes: of the file beside the card.
-        inference: defaults at test time.
-        images: what it was trained on looks like, to tell when other images do not.
+        model: configuration of the model, with the ``name`` of its plug-in.
+        version: version of the plug-in.
+        parameters: number of trained parameters.
+        weights_sha256, weights_bytes: hash and size of the weights file.
+        inference: default settings at test time.
+        images: statistics of the training images, to detect other kinds of images.
         training: phases, first to last.
-        scores: evaluations, the one whose settings are the defaults first.
-        remake: the shell command that makes it again.
-        software: versions it was made with.
+        scores: evaluations; the first one has the default settings.
+        remake: the shell command that rebuilds the model.
+        software: versions of the packages it was trained with.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -127,19 +129,19 @@ class Card(Config):
 
 
 def read_card(folder: Path) -> Card:
-    """Read the card in a folder; raises :class:`ArtifactCorruptError` if it is damaged or not that model's."""
+    """Read the card in a folder; raises :class:`ArtifactCorruptError` if it is damaged or has another name."""
     path = folder / CARD
     try:
         card = Card.model_validate(json.loads(path.read_text("utf-8")))
     except (OSError, ValueError) as error:
-        reason = f"{error.error_count()} fields do not fit" if isinstance(error, ValidationError) else error
+        reason = f"{error.error_count()} invalid fields" if isinstance(error, ValidationError) else error
         raise ArtifactCorruptError(f"{path}: not a card that this version can read ({reason})") from None
     if card.name != folder.name:
-        raise ArtifactCorruptError(f"{path}: the card is of '{card.name}', and its folder is called '{folder.name}'")
+        raise ArtifactCorruptError(f"{path}: the card has the name '{card.name}', but its folder is '{folder.name}'")
     return card
 
 
 def card_text(card: Card) -> str:
-    """The card as JSON, the same for the same card."""
+    """The card as JSON; equal cards give equal text."""
     values = card.model_dump(mode="json", by_alias=True)
     return json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

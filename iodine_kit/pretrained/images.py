@@ -1,4 +1,4 @@
-"""What images a model was trained on, in a few numbers, and how others differ from them."""
+"""Statistics of the images that a model was trained on, and how other images differ from them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from iodine_kit.records import Bytes
 
 Colour = tuple[float, float, float]
 LARGEST_SHIFT = 0.2
-"""Of a channel's median or mean, in the [0, 1] of an image, above which other images are called different."""
+"""Largest difference of a channel's median or mean, in [0, 1], between images that count as similar."""
 LARGEST_FACTOR = 3.0
-"""Between standard deviations, the same; 8-bit images of one colour have none."""
+"""Largest ratio of standard deviations between images that count as similar."""
 _SMALLEST_STD = 0.02
+"""Smaller standard deviations count as this one: those of images of one colour are 0."""
 
 
 class ImageStatistics(Config):
-    """Size in pixels; median, mean and standard deviation of every channel, R, G, B, over pixels in [0, 1]."""
+    """Size in pixels; median, mean and standard deviation of the channels R, G, B over all pixels, in [0, 1]."""
 
     height: int
     width: int
@@ -26,7 +27,7 @@ class ImageStatistics(Config):
 
 
 def measure(image_BHWC: Bytes) -> ImageStatistics:
-    """The statistics of images ``uint8[B, H, W, 3]``."""
+    """Compute the statistics of images ``uint8[B, H, W, 3]``."""
     pixels = image_BHWC.reshape(-1, 3) / 255
     return ImageStatistics(
         height=image_BHWC.shape[1],
@@ -37,26 +38,27 @@ def measure(image_BHWC: Bytes) -> ImageStatistics:
     )
 
 
-def difference(trained: ImageStatistics, found: ImageStatistics) -> str:
-    """Say how images differ from those of training, for one note; "" if they are alike.
+def difference(trained: ImageStatistics, given: ImageStatistics) -> str:
+    """Describe how images differ from the training images, as text for one note; "" if they are similar.
 
-    Size and range only: whether they show the same kind of things cannot be told from numbers like these.
+    Compares size and range only; these statistics do not show whether the images have the same kind of content.
     """
-    told = []
-    if (trained.height, trained.width) != (found.height, found.width):
-        told.append(
-            f"the model was trained on images of {trained.height}×{trained.width} pixels, and these are "
-            f"{found.height}×{found.width}"
+    differences = []
+    if (trained.height, trained.width) != (given.height, given.width):
+        differences.append(
+            f"the model was trained on images of {trained.height}×{trained.width} pixels, but these have "
+            f"{given.height}×{given.width}"
         )
     for name in ("median", "mean"):
-        mine, theirs = getattr(trained, name), getattr(found, name)
-        if max(abs(a - b) for a, b in zip(mine, theirs, strict=True)) > LARGEST_SHIFT:
-            told.append(f"the {name} of the images' channels is {_shown(theirs)}, and was {_shown(mine)} in training")
+        before, now = getattr(trained, name), getattr(given, name)
+        if max(abs(a - b) for a, b in zip(before, now, strict=True)) > LARGEST_SHIFT:
+            differences.append(f"the {name} of their channels is {_shown(now)}, but was {_shown(before)} in training")
             break
     else:
-        if _factor(trained.std, found.std) > LARGEST_FACTOR:
-            told.append(f"their contrast (standard deviation) is {_shown(found.std)}, and was {_shown(trained.std)}")
-    return "; ".join(told)
+        if _factor(trained.std, given.std) > LARGEST_FACTOR:
+            before, now = _shown(trained.std), _shown(given.std)
+            differences.append(f"their contrast (standard deviation) is {now}, but was {before} in training")
+    return "; ".join(differences)
 
 
 def _factor(one: Colour, other: Colour) -> float:

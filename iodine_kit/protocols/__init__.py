@@ -1,7 +1,7 @@
-"""Protocols: what a paper or a code base means by the name of a data set. Each module of this folder is one.
+"""Protocols: how a paper or a code base selects, splits and preprocesses a data set. Each module here is one protocol.
 
-"CLEVR6" means at least four different sets of scenes in the wild. A protocol says by rule which records go where,
-which scenes are left out, and what is done to the pixels, so that numbers can stand beside published ones.
+In the literature, "CLEVR6" means at least four different sets of scenes. A protocol defines which records belong to
+which split, which scenes are omitted, and how images are cropped, so that results can be compared with published ones.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from iodine_kit.split_rules import SplitRule
 
 @dataclass(frozen=True)
 class Rule:
-    """What a protocol says of one data set.
+    """The rule of a protocol for one data set.
 
     Attributes:
         summary: the rule in words.
-        splits: which record goes where.
+        splits: assigns records to splits.
         preprocess: values of ``[preprocess]``: crop, size, and the filter on the number of objects.
-        expected: scenes per split, where their number was published or follows from the rule; approximate ones are
-            left out.
+        expected: number of scenes by split, if it was published or follows from the rule; without approximate ones.
     """
 
     summary: str
@@ -33,19 +32,19 @@ class Rule:
 
 
 class ProtocolPlugin(Protocol):
-    """What a module of this folder offers."""
+    """What a module of this folder defines."""
 
     VERSION: int
     """Raised whenever the same source would give other scenes."""
 
     SUMMARY: str
-    """Whose protocol it is, in one line."""
+    """The paper or code base, and the rule, in one line."""
 
     SOURCE: str
-    """Where it is stated: paper and section, or file of which code."""
+    """Where the rule is stated: paper and section, or code base and file."""
 
     RULES: Mapping[str, Rule]
-    """By data set."""
+    """The rule by data set."""
 
 
 PROTOCOLS: Registry[ProtocolPlugin] = Registry("protocol", "iodine_kit.protocols", ProtocolPlugin)

@@ -1,4 +1,4 @@
-"""Rules that several protocols share: the first records for training, and those right after them for evaluation."""
+"""Rules that several protocols share: the first records for training, and the next ones for evaluation."""
 
 from __future__ import annotations
 

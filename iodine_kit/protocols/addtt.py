@@ -1,4 +1,4 @@
-"""Object-centric-library: objects that are left in the picture count, and splits are cut after the filter."""
+"""Object-centric-library: objects are counted after the crop, and scenes are split after the filter."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _PLAIN = _rule("the first 90,000 records for training, the next 5,000 for valida
                _PLAIN_COUNTS)  # fmt: skip
 RULES = {
     "clevr": _rule(
-        "at most 6 objects that show pixels after the crop; of the 53,483 that fit, in order, 49,483 for training, "
-        "2,000 for validation and 2,000 for testing; their own files are cropped already",
+        "at most 6 objects with pixels after the crop; of the 53,483 scenes that pass, in order, 49,483 for training, "
+        "2,000 for validation and 2,000 for testing; the files of this project are already cropped",
         _CLEVR6_COUNTS, crop="iodine", size=128, max_objects=6, count="pixels",
     ),
     "multi-dsprites": _PLAIN,

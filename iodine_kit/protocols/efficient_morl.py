@@ -1,4 +1,4 @@
-"""EfficientMORL: files that come divided into train, val and test, of which 320 scenes are for evaluation."""
+"""EfficientMORL: the splits of the published files; the first 320 scenes of test are for evaluation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""IODINE as its released code has it, whose filter keeps scenes of exactly five objects where it means up to six."""
+"""IODINE, released code: its filter should keep scenes with up to six objects, but keeps those with exactly five."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Invariant Slot Attention: the first 100 scenes for validation, and what follows for training."""
+"""Invariant Slot Attention: the first 100 scenes for validation, the next ones for training."""
 
 from __future__ import annotations
 

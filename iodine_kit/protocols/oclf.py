@@ -1,4 +1,4 @@
-"""Object-Centric Learning Framework: a random division, and at most five objects where its files say CLEVR6."""
+"""Object-Centric Learning Framework: a random split; its CLEVR6 has at most five objects."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ VERSION = 1
 SUMMARY = "amazon-science OCLF: random 70/15/15; CLEVR6 has at most 5 objects, from a centre crop"
 SOURCE = (
     "github.com/amazon-science/object-centric-learning-framework, configs/dataset/clevr6.yaml (visibility.sum() < 7, "
-    "the background counted) and the conversion script (seed 837452923)"
+    "which counts the background) and the conversion script (seed 837452923)"
 )
 _SEED = 837452923
 _SHARES = (("train", 0.7), ("val", 0.85), ("test", 1.0))
 RULES = {
     "clevr": Rule(
-        "at most 5 objects by the factors; 100,000 records divided at random 70/15/15; the centre 192×192, resized to "
+        "at most 5 objects by the factors; 100,000 records split at random 70/15/15; the centre 192×192, resized to "
         "128×128",
         Shuffled(100_000, _SEED, _SHARES),
         {"crop": "centre:192", "size": 128, "max_objects": 5},

@@ -1,6 +1,6 @@
-"""export: a prepared data set becomes TFRecord files as DeepMind's multi_object_datasets has them.
+"""export: write a prepared data set as TFRecord files in the layout of DeepMind's multi_object_datasets.
 
-Not an artifact: the files go where a person says. The same data set gives the same bytes.
+The result is not an artifact: the user chooses the folder. The same data set always gives the same bytes.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ Fields = Mapping[str, FieldSpec]
 
 
 def is_video(fields: Fields) -> bool:
-    """Whether a record is a video rather than one scene."""
+    """Whether a record is a video instead of one scene."""
     return len(fields["image"].shape) == 4
 
 
 def factors_of(fields: Fields) -> dict[str, FieldSpec]:
-    """All features but image and mask."""
+    """All features except image and mask."""
     return {name: spec for name, spec in fields.items() if name not in ("image", "mask")}
 
 
 def scene_features(scene: Scene, fields: Fields) -> dict[str, Array]:
-    """One scene's features with the dtypes and shapes of ``fields``.
+    """The features of one scene, with the dtypes and shapes of ``fields``.
 
     Raises:
-        SchemaError: if they do not fit, or would lose something.
+        SchemaError: if a feature does not fit, or would lose information.
     """
     image, mask = fields["image"].shape, fields["mask"].shape
     entities_last = mask[:2] == image[:2]
@@ -51,16 +51,16 @@ def scene_features(scene: Scene, fields: Fields) -> dict[str, Array]:
 
 
 def video_features(frames: Sequence[Scene], fields: Fields) -> dict[str, Array]:
-    """All frames of one of CATER's videos; positions are published as ``[N, T, 3]``, whose frames are ``[N, 3]``.
+    """The features of all frames of one CATER video; positions are published as ``[N, T, 3]``, one frame is ``[N, 3]``.
 
     Raises:
-        SchemaError: if frames are missing, do not fit, or would lose something.
+        SchemaError: if frames are missing, or a feature does not fit or would lose information.
     """
     length, entities = fields["mask"].shape[:2]
     numbers = [scene.key.rpartition("-")[2] for scene in frames]
     if numbers != [f"{number:02d}" for number in range(length)]:
         raise SchemaError(
-            f"{frames[0].key}: of this video {len(frames)} frames are stored, not all {length} in order: "
+            f"{frames[0].key}: this video has {len(frames)} stored frames instead of all {length} in order: "
             "prepare it without a filter"
         )
     return {
@@ -78,27 +78,29 @@ def _over_time(frames: Sequence[Scene], name: str, axis: int, fields: Fields) ->
 
 
 def _image(scene: Scene, channels: int) -> Bytes:
-    """All channels, or the one that all are equal to."""
+    """All channels, or a single one if the published images are grey."""
     if channels == 3:
         return scene.image
     if (scene.image != scene.image[..., :1]).any():
-        raise SchemaError(f"{scene.key}: is coloured, and the published images have one channel")
+        raise SchemaError(f"{scene.key}: is coloured, but the published images have one channel")
     return scene.image[..., :1]
 
 
 def _one_hot(scene: Scene, entities: int, axis: int) -> Bytes:
-    """The index mask as one of 0 and 255 per entity, ``uint8[N, H, W]``, with N where ``axis`` says."""
+    """The mask as 0 and 255 per entity, ``uint8[N, H, W]``; ``axis`` is the position of N."""
     if scene.mask.max() >= entities:
-        raise SchemaError(f"{scene.key}: its mask has entity {scene.mask.max()}, and a record has {entities} at most")
+        raise SchemaError(f"{scene.key}: its mask has entity {scene.mask.max()}, but a record has at most {entities}")
     owned = scene.mask == np.arange(entities, dtype=np.uint8)[:, None, None]
     return np.ascontiguousarray(np.moveaxis(np.where(owned, np.uint8(255), np.uint8(0)), 0, axis))
 
 
 def _factor(scene: Scene, name: str, spec: FieldSpec) -> Array:
-    """A factor in its published dtype; a whole number must have been one."""
+    """A factor in its published dtype; values of an integer type must be integers."""
     values = scene.factors[name]
     if values.shape != spec.shape:
-        raise SchemaError(f"{scene.key}: '{name}' is {list(values.shape)}, and published as {list(spec.shape)}")
+        raise SchemaError(
+            f"{scene.key}: '{name}' has shape {list(values.shape)}, but was published as {list(spec.shape)}"
+        )
     cast = values.astype(spec.dtype)
     if np.issubdtype(spec.dtype, np.integer) and not np.array_equal(cast, values):
         raise SchemaError(f"{scene.key}: '{name}' has values that {np.dtype(spec.dtype)} cannot hold")
@@ -114,20 +116,20 @@ def export(
     compression: Compression = "gzip",
     overwrite: bool = False,
 ) -> dict[Path, int]:
-    """Write a file per split into the folder ``output``, and return the number of records of each.
+    """Write one file per split to the folder ``output``, and return the number of records of each.
 
     Args:
         dataset: a data set artifact.
-        output: a folder, created if it is not there.
-        reporter: is told how far it is, and what has no place in a record.
-        splits: names; none means all.
-        compression: of the files.
-        overwrite: replace files that are there.
+        output: a folder, which is created if necessary.
+        reporter: receives the progress, and the factors that a record cannot contain.
+        splits: names of splits; defaults to all.
+        compression: compression of the files.
+        overwrite: replace existing files.
 
     Raises:
         SchemaError: the data set has no published layout, or its scenes do not fit it.
-        CountError: there is no such split.
-        ResumeError: a file is there already.
+        CountError: a split does not exist.
+        ResumeError: a file exists already.
         StorageError: the operating system refuses to write.
     """
     fields = published_fields(dataset)
@@ -150,14 +152,14 @@ def export(
 
 
 def published_fields(dataset: Artifact) -> Fields:
-    """The features of the file in which the data set was published; raises :class:`SchemaError` if there is none."""
+    """The features of the published TFRecord file; raises :class:`SchemaError` if there is none or it does not fit."""
     config = dict(dataset.config["dataset"])
     name = config.pop("name")
     plugin = DATASETS.load(name)
     fields = plugin.fields(build(plugin.Config, config, "dataset"))
     if not fields:
         known = ", ".join(other for other in DATASETS.names() if DATASETS.load(other).SCHEMAS)
-        raise SchemaError(f"{dataset.path}: {name} was never published as TFRecord files; only {known} were")
+        raise SchemaError(f"{dataset.path}: {name} was not published as TFRecord files; only {known} were")
     _check_size(dataset, fields)
     return fields
 
@@ -165,11 +167,12 @@ def published_fields(dataset: Artifact) -> Fields:
 def _refuse_to_replace(paths: Iterable[Path]) -> None:
     there = [str(path) for path in paths if path.exists()]
     if there:
-        raise ResumeError(f"{there[0]}: is there already{', like others' * (len(there) > 1)}: add --overwrite")
+        more = f" (and {len(there) - 1} more)" if len(there) > 1 else ""
+        raise ResumeError(f"{there[0]}: exists already{more}; replace it with --overwrite")
 
 
 def _records(reader: Reader, fields: Fields, advance: Advance) -> Iterator[bytes]:
-    """Serialised scenes, or videos; a video's pictures are one string each, unlike all others' single bytes."""
+    """Serialised scenes or videos. As published, a scene has one string per byte, and a video one per feature."""
     scenes = _read(reader, advance)
     if not is_video(fields):
         return (serialize_example(scene_features(scene, fields)) for scene in scenes)
@@ -189,9 +192,9 @@ def _check_size(dataset: Artifact, fields: Fields) -> None:
     if stored == published:
         return
     changed = preprocess.get("crop", "none") != "none" or preprocess.get("size") is not None
-    advice = "prepare it with --set preprocess.crop=none" if changed else "only scenes of that size have a place in it"
+    advice = "prepare it with --set preprocess.crop=none" if changed else "only scenes of that size can be exported"
     raise SchemaError(
-        f"{dataset.path}: its images are {_by(stored)} and those of the published layout {_by(published)}: {advice}"
+        f"{dataset.path}: its images are {_by(stored)}, those of the published layout {_by(published)}: {advice}"
     )
 
 
@@ -200,7 +203,7 @@ def _by(size: Sequence[int]) -> str:
 
 
 def _check_factors(dataset: Artifact, fields: Fields, reporter: Reporter) -> None:
-    """Before anything is written: every factor has to be there; one too many is left out, not in silence."""
+    """Check before writing that every factor exists; report additional factors, which are omitted."""
     stored, published = DatasetFacts.of(dataset).factors, factors_of(fields)
     missing, extra = sorted(published.keys() - stored.keys()), sorted(stored.keys() - published.keys())
     if missing:
@@ -217,6 +220,6 @@ def _check_factors(dataset: Artifact, fields: Fields, reporter: Reporter) -> Non
 def _check_rows(dataset: Artifact, name: str, stored: Sequence[int], spec: FieldSpec) -> None:
     if list(stored) != list(spec.shape):
         raise SchemaError(
-            f"{dataset.path}: its factor '{name}' is {list(stored)} per scene and that of the published layout "
-            f"{list(spec.shape)}: prepare it with as many objects as published"
+            f"{dataset.path}: its factor '{name}' has the shape {list(stored)}, but that of the published layout has "
+            f"{list(spec.shape)}: prepare it with the published number of objects"
         )

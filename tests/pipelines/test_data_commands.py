@@ -1,4 +1,4 @@
-"""The commands that look at data sets, as users write them."""
+"""The commands stats, export, datasets and protocols."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from iodine_kit.protocols import PROTOCOLS
 
 @pytest.fixture
 def prepared(iodine_kit: Command) -> str:
-    """A small data set; its path as the command prints it."""
+    """A small data set; the path that the command prints."""
     return iodine_kit("prepare", "tetrominoes", "--generate", 30).stdout.strip()
 
 
-def test_stats_takes_the_newest_data_set_and_prints_the_artifact(
+def test_stats_uses_the_most_recent_data_set_and_prints_the_artifact(
     iodine_kit: Command, tmp_path: Path, prepared: str
 ) -> None:
     done = iodine_kit("stats", "--output", "pages/data.html")
@@ -30,14 +30,14 @@ def test_stats_takes_the_newest_data_set_and_prints_the_artifact(
     assert page == (artifact / "index.html").read_text("utf-8") and PageParser(page).errors == []
     key = prepared.rpartition("-")[2]
     again = iodine_kit("stats", key[:6], "--json")
-    told = json.loads(again.stdout)
-    assert tmp_path / told["artifact"] == artifact and "up to date" in again.stderr
-    assert told["splits"]["train"]["scenes"] == 24 and told["images_in_several_splits"] == 0
-    assert json.loads((tmp_path / told["statistics"]).read_text("utf-8"))["all"]["scenes"] == 30
+    printed = json.loads(again.stdout)
+    assert tmp_path / printed["artifact"] == artifact and "up to date" in again.stderr
+    assert printed["splits"]["train"]["scenes"] == 24 and printed["images_in_several_splits"] == 0
+    assert json.loads((tmp_path / printed["statistics"]).read_text("utf-8"))["all"]["scenes"] == 30
     iodine_kit("verify", artifact)
 
 
-def test_stats_refuses_what_it_does_not_know(iodine_kit: Command, tmp_path: Path) -> None:
+def test_stats_refuses_unknown_keys_and_artifacts(iodine_kit: Command, tmp_path: Path) -> None:
     assert "make one with 'iodine-kit prepare" in iodine_kit("stats", status=10).stderr
     iodine_kit("prepare", "tetrominoes", "--generate", 3, "--set", "dataset.cell=1")
     assert "did you mean 'limit'" in iodine_kit("stats", "--set", "stats.limits=3", status=3).stderr
@@ -48,7 +48,10 @@ def test_exported_files_can_be_prepared_again(iodine_kit: Command, tmp_path: Pat
     done = iodine_kit("export", prepared, "out", "--split", "train", "--split", "val")
     assert done.stdout.split() == ["out/tetrominoes_train.tfrecords", "out/tetrominoes_val.tfrecords"]
     refused = iodine_kit("export", prepared, "out", status=12)
-    assert "add --overwrite" in refused.stderr and not (tmp_path / "out" / "tetrominoes_test.tfrecords").exists()
+    assert (
+        "replace it with --overwrite" in refused.stderr
+        and not (tmp_path / "out" / "tetrominoes_test.tfrecords").exists()
+    )
     done = iodine_kit("export", prepared, "out", "--overwrite", "--compression", "zlib", "--json")
     files = json.loads(done.stdout)["files"]
     assert files == {f"out/tetrominoes_{split}.tfrecords": n for split, n in (("train", 24), ("val", 3), ("test", 3))}
@@ -59,7 +62,7 @@ def test_exported_files_can_be_prepared_again(iodine_kit: Command, tmp_path: Pat
     assert first["splits"]["train"] == second["splits"]["train"]
 
 
-def test_export_says_what_does_not_fit(iodine_kit: Command, tmp_path: Path, prepared: str) -> None:
+def test_export_refuses_what_does_not_fit_the_layout(iodine_kit: Command, tmp_path: Path, prepared: str) -> None:
     assert (
         "no split 'tets'; did you mean 'test'?"
         in iodine_kit("export", prepared, "out", "--split", "tets", status=8).stderr
@@ -69,7 +72,7 @@ def test_export_says_what_does_not_fit(iodine_kit: Command, tmp_path: Path, prep
     assert not (tmp_path / "out").exists()
 
 
-def test_datasets_are_listed_with_where_they_come_from(iodine_kit: Command) -> None:
+def test_datasets_lists_generators_downloads_and_layouts(iodine_kit: Command) -> None:
     found = json.loads(iodine_kit("datasets", "--json").stdout)
     rows = {row["name"]: row for row in found["datasets"]}
     assert set(rows) == set(DATASETS.names())
@@ -81,7 +84,7 @@ def test_datasets_are_listed_with_where_they_come_from(iodine_kit: Command) -> N
     assert all(name in shown and rows[name]["summary"][:20] in shown for name in rows)
 
 
-def test_protocols_are_listed_and_shown(iodine_kit: Command) -> None:
+def test_protocols_are_listed_and_described(iodine_kit: Command) -> None:
     names = PROTOCOLS.names()
     found = json.loads(iodine_kit("protocols", "--json").stdout)
     assert [row["name"] for row in found] == names

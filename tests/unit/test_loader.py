@@ -37,7 +37,7 @@ sizes = st.integers(1, 40)
 
 
 @given(sizes, st.integers(1, 12), st.integers(0, 5), st.integers(1, 3))
-def test_every_epoch_holds_every_scene_exactly_once(count: int, batch: int, seed: int, epochs: int) -> None:
+def test_every_epoch_contains_every_scene_exactly_once(count: int, batch: int, seed: int, epochs: int) -> None:
     batches = ShuffledBatches(Numbers(count), batch, seed)
     steps = -(-epochs * count // batch)
     stream = np.concatenate([batches.indices(step) for step in range(steps)])
@@ -46,15 +46,15 @@ def test_every_epoch_holds_every_scene_exactly_once(count: int, batch: int, seed
 
 
 @given(sizes, st.integers(1, 12), st.integers(0, 5), st.integers(0, 30))
-def test_a_step_s_batch_depends_on_seed_and_step_only(count: int, batch: int, seed: int, step: int) -> None:
-    went_through, jumped = (ShuffledBatches(Numbers(count), batch, seed) for _ in range(2))
+def test_the_batch_of_a_step_depends_on_seed_and_step_only(count: int, batch: int, seed: int, step: int) -> None:
+    sequential, direct = (ShuffledBatches(Numbers(count), batch, seed) for _ in range(2))
     for earlier in range(step):
-        went_through.indices(earlier)
-    assert (went_through.indices(step) == jumped.indices(step)).all()
+        sequential.indices(earlier)
+    assert (sequential.indices(step) == direct.indices(step)).all()
 
 
 @given(sizes, st.integers(1, 4), st.integers(1, 4), st.integers(0, 30))
-def test_the_ranks_parts_make_up_the_batch_and_nothing_else_is_read(
+def test_the_parts_of_the_ranks_are_the_batch_and_nothing_else_is_read(
     count: int, own: int, ranks: int, step: int
 ) -> None:
     read: list[str] = []
@@ -70,16 +70,16 @@ def test_the_ranks_parts_make_up_the_batch_and_nothing_else_is_read(
     assert (np.concatenate([part.image for part in parts]) == whole.image).all()
 
 
-def test_epochs_and_seeds_have_orders_of_their_own() -> None:
+def test_epochs_and_seeds_have_different_orders() -> None:
     orders = [ShuffledBatches(Numbers(30), 30, seed).indices(epoch).tolist() for seed in (0, 1) for epoch in (0, 1)]
     assert len({tuple(order) for order in orders}) == 4
 
 
-def test_prefetching_changes_nothing() -> None:
+def test_prefetched_batches_equal_those_read_directly() -> None:
     batches = ShuffledBatches(Numbers(10), 4, 0)
     assert [b.keys for b in batches.prefetched(3, 9)] == [batches.batch(step).keys for step in range(3, 9)]
 
 
-def test_in_order_ends_with_what_is_left() -> None:
+def test_in_order_ends_with_a_smaller_batch() -> None:
     assert [len(b) for b in in_order(Numbers(10), 4, 9)] == [4, 4, 1]
     assert [k for b in in_order(Numbers(10), 4, 10) for k in b.keys] == Numbers(10).keys()

@@ -1,4 +1,4 @@
-"""How long idle threads wait, and what the CPU is said to have."""
+"""How long idle threads wait, and which features of the CPU are detected."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from iodine_kit.training.resources import precision_hint
 CPU = torch.device("cpu")
 
 
-def test_the_command_sets_how_long_threads_wait_before_torch_is_there() -> None:
+def test_the_command_line_limits_waiting_threads_before_torch_is_imported() -> None:
     program = """
 import os, sys
 from iodine_kit import cli
@@ -36,7 +36,7 @@ cli.main()
 
 
 @pytest.mark.parametrize(("flags", "units"), [("fpu amx_tile amx_bf16 avx512f", True), ("fpu avx512_bf16", False)])
-def test_matrix_units_are_read_off_the_flags(
+def test_matrix_units_are_detected_by_the_flags_of_the_cpu(
     flags: str, units: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\nbugs\t: none\n")
@@ -50,7 +50,7 @@ def test_matrix_units_are_read_off_the_flags(
 @pytest.mark.parametrize(
     ("flags", "slow"), [("fpu avx512f avx2", True), ("fpu avx512_bf16", False), ("amx_bf16", False)]
 )
-def test_a_cpu_that_has_to_emulate_bfloat16_is_told(
+def test_a_cpu_that_emulates_bfloat16_is_detected(
     flags: str, slow: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
@@ -58,6 +58,6 @@ def test_a_cpu_that_has_to_emulate_bfloat16_is_told(
     assert ("float32 is faster" in precision_hint(TrainConfig(precision="bfloat16"), CPU)) is slow
 
 
-def test_a_machine_that_says_nothing_of_its_cpu_has_no_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_information_on_its_cpu_has_no_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(system, "_CPU_INFO", tmp_path / "nothing")
     assert not system.has_bfloat16_matrix_units() and not system.emulates_bfloat16()

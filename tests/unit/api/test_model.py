@@ -153,5 +153,5 @@ def test_options_and_places_that_do_not_fit_are_refused_by_name(trained: Artifac
 
 def test_images_unlike_those_of_training_get_a_warning() -> None:
     model = ik.load_model("pretrained:tetrominoes", device="cpu")
-    with pytest.warns(UserWarning, match=r"pretrained:tetrominoes: .*35×35 pixels, and these are 40×40.*may be poor"):
+    with pytest.warns(UserWarning, match=r"pretrained:tetrominoes: .*35×35 pixels, but these have 40×40.*may be poor"):
         model.segment(np.zeros((1, 40, 40, 3), np.uint8), steps=1, restarts=1)

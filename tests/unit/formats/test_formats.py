@@ -1,4 +1,4 @@
-"""Every format keeps the same promises; a new one is tested by being there."""
+"""Requirements of every storage format; a new format is tested automatically."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def same(a: Scene, b: Scene) -> bool:
 
 
 @each_format
-def test_what_was_written_is_read_back(name: str, tmp_path: Path) -> None:
+def test_written_scenes_are_read_back_unchanged(name: str, tmp_path: Path) -> None:
     given = scenes(7)
     reader = FORMATS.load(name).open_split(written(name, tmp_path, given), "train")
     assert len(reader) == 7 and reader.keys() == [scene.key for scene in given]
@@ -50,7 +50,7 @@ def test_what_was_written_is_read_back(name: str, tmp_path: Path) -> None:
 
 
 @each_format
-def test_a_caller_may_change_the_list_of_keys(name: str, tmp_path: Path) -> None:
+def test_callers_can_change_their_list_of_keys(name: str, tmp_path: Path) -> None:
     reader = FORMATS.load(name).open_split(written(name, tmp_path, scenes(2)), "train")
     reader.keys().clear()
     assert len(reader) == len(reader.keys()) == 2
@@ -67,7 +67,7 @@ def test_the_same_scenes_give_the_same_bytes(name: str, tmp_path: Path) -> None:
 
 
 @each_format
-def test_damaged_files_end_in_a_sentence_with_their_name(name: str, tmp_path: Path) -> None:
+def test_the_error_for_a_damaged_file_names_it(name: str, tmp_path: Path) -> None:
     directory = written(name, tmp_path, scenes(3))
     for path in directory.iterdir():
         path.write_bytes(path.read_bytes()[:100])
@@ -76,7 +76,7 @@ def test_damaged_files_end_in_a_sentence_with_their_name(name: str, tmp_path: Pa
 
 
 @each_format
-def test_a_split_of_several_shards_reads_as_one(name: str, tmp_path: Path) -> None:
+def test_a_split_of_several_shards_is_read_as_one(name: str, tmp_path: Path) -> None:
     given = scenes(8)
     reader = FORMATS.load(name).open_split(written(name, tmp_path, given, scenes_per_shard=3), "train")
     assert len(list(tmp_path.glob("train-0*"))) == 3 and reader.keys() == [scene.key for scene in given]
@@ -90,7 +90,7 @@ def test_a_split_of_several_shards_reads_as_one(name: str, tmp_path: Path) -> No
 
 
 @each_format
-def test_finishing_twice_changes_nothing(name: str, tmp_path: Path) -> None:
+def test_finishing_a_split_twice_changes_nothing(name: str, tmp_path: Path) -> None:
     plugin = FORMATS.load(name)
     directory = written(name, tmp_path, scenes(5))
     before = {path.name: path.read_bytes() for path in directory.iterdir()}
@@ -98,7 +98,7 @@ def test_finishing_twice_changes_nothing(name: str, tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in directory.iterdir()} == before
 
 
-def test_any_hdf5_reader_sees_the_shards_as_one_file(tmp_path: Path) -> None:
+def test_every_hdf5_reader_sees_the_shards_as_one_file(tmp_path: Path) -> None:
     import h5py
 
     given = scenes(5)
@@ -109,25 +109,25 @@ def test_any_hdf5_reader_sees_the_shards_as_one_file(tmp_path: Path) -> None:
         assert [key.decode() for key in file["key"][:]] == [scene.key for scene in given]
 
 
-def test_a_shard_s_name_cannot_lead_out_of_its_folder(tmp_path: Path) -> None:
+def test_a_shard_outside_the_folder_is_refused(tmp_path: Path) -> None:
     import h5py
 
     written("hdf5", tmp_path, scenes(5), scenes_per_shard=2)
     with h5py.File(tmp_path / "train.h5", "a") as file:
         file.attrs["shards"] = ["../elsewhere.h5"]
-    with pytest.raises(CorruptDataError, match="not a file beside it"):
+    with pytest.raises(CorruptDataError, match="is not in the same folder"):
         FORMATS.load("hdf5").open_split(tmp_path, "train")
 
 
 @pytest.mark.parametrize("codec", ["png", "webp-lossless"])
-def test_lossless_codecs_keep_every_pixel(codec: str, tmp_path: Path) -> None:
+def test_lossless_codecs_preserve_every_pixel(codec: str, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
     given = Scene("k", noise, noise[..., 0] % 7)
     directory = written("webdataset", tmp_path, [given], image_codec=codec)
     assert same(FORMATS.load("webdataset").open_split(directory, "train").scene(0), given)
 
 
-def test_jpeg_is_near_and_its_masks_are_exact(tmp_path: Path) -> None:
+def test_jpeg_images_are_similar_and_masks_are_exact(tmp_path: Path) -> None:
     y, x = np.mgrid[:64, :64]
     smooth = np.stack([2 * x, 2 * y, x + y], -1).astype(np.uint8)
     given = Scene("k", smooth, ((x > 20) & (y > 9)).astype(np.uint8))
@@ -136,7 +136,7 @@ def test_jpeg_is_near_and_its_masks_are_exact(tmp_path: Path) -> None:
     assert np.abs(read.image.astype(int) - smooth).mean() < 1 and (read.mask == given.mask).all()
 
 
-def test_blosc_holds_the_same(tmp_path: Path) -> None:
+def test_blosc_preserves_every_pixel(tmp_path: Path) -> None:
     pytest.importorskip("hdf5plugin")
     given = scenes(4)
     reader = FORMATS.load("hdf5").open_split(written("hdf5", tmp_path, given, compression="blosc"), "train")
@@ -153,7 +153,7 @@ def test_hdf5_has_the_documented_layout(tmp_path: Path) -> None:
         assert file["factors/color"].shape == (4, 4, 3) and file["key"][0] == b"train-00000000"
 
 
-def test_gzip_and_contiguous_hdf5_hold_the_same(tmp_path: Path) -> None:
+def test_gzip_and_contiguous_hdf5_contain_the_same_scenes(tmp_path: Path) -> None:
     plugin = FORMATS.load("hdf5")
     plain = plugin.open_split(written("hdf5", tmp_path / "plain", scenes(4)), "train")
     small = plugin.open_split(written("hdf5", tmp_path / "gzip", scenes(4), compression="gzip"), "train")

@@ -1,4 +1,4 @@
-"""Looking for pretrained models takes no torch."""
+"""Listing pretrained models needs no torch."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from iodine_kit.tfrecord import read_records
 
 
 def prepare(root: Path, dataset: str, preprocess: dict[str, Any] | None = None, **config: Any) -> Artifact:
-    """``config`` is the ``[prepare]`` table, but for what is called ``of_…``, the ``[dataset]`` table."""
+    """``config`` is the ``[prepare]`` table; its keys ``of_…`` are the ``[dataset]`` table."""
     own = {name.removeprefix("of_"): config.pop(name) for name in list(config) if name.startswith("of_")}
     tables = {"prepare": {"dataset": dataset, **config}, "dataset": own, "preprocess": preprocess or {}}
     store = Store(root / "store")
@@ -40,10 +40,10 @@ def stored(artifact: Artifact, split: str) -> list[Scene]:
 
 
 def read_back(path: Path, dataset: str, **config: Any) -> list[Scene]:
-    """As the layout of the published files reads it."""
-    told = expected(Fake(dataset, config, path, []))
-    items = layout.items([path], told, layout.Config())
-    return [scene for item in items for scene in layout.scenes(item, "key", told, layout.Config())]
+    """Read a file with the layout of the published files."""
+    target = expected(Fake(dataset, config, path, []))
+    items = layout.items([path], target, layout.Config())
+    return [scene for item in items for scene in layout.scenes(item, "key", target, layout.Config())]
 
 
 def assert_same(found: list[Scene], truth: list[Scene]) -> None:
@@ -57,7 +57,7 @@ def assert_same(found: list[Scene], truth: list[Scene]) -> None:
 
 
 def fields(message: bytes) -> Iterator[tuple[int, bytes]]:
-    """The length-delimited fields of a protobuf message, as its specification says."""
+    """The length-delimited fields of a protobuf message, parsed according to the specification."""
     at = 0
     while at < len(message):
         number, size, shift = message[at] >> 3, 0, 0
@@ -73,7 +73,7 @@ def fields(message: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def features(path: Path) -> list[dict[bytes, bytes]]:
-    """Every record's features by name, still encoded."""
+    """The encoded features of every record, by name."""
     found = []
     for _, _, record in read_records(path):
         ((_, content),) = fields(record)
@@ -82,7 +82,7 @@ def features(path: Path) -> list[dict[bytes, bytes]]:
     return found
 
 
-def test_generated_tetrominoes_come_back_as_they_were(tmp_path: Path) -> None:
+def test_exported_tetrominoes_are_read_back_unchanged(tmp_path: Path) -> None:
     artifact = prepare(tmp_path, "tetrominoes", generate=20)
     written = export(artifact, tmp_path / "out" / "deep", Silent())
     splits = artifact.facts["splits"]
@@ -93,7 +93,7 @@ def test_generated_tetrominoes_come_back_as_they_were(tmp_path: Path) -> None:
         assert_same(read_back(path, "tetrominoes"), stored(artifact, split))
 
 
-def test_genuine_records_have_the_very_bytes_again(mini: Path, tmp_path: Path) -> None:
+def test_original_records_are_exported_with_identical_features(mini: Path, tmp_path: Path) -> None:
     artifact = prepare(tmp_path, "tetrominoes", source=str(mini), split={"train": 7, "test": 3})
     files = list(export(artifact, tmp_path, Silent()))
     again = [record for path in files for record in features(path)]
@@ -101,7 +101,7 @@ def test_genuine_records_have_the_very_bytes_again(mini: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("variant", ["binarized", "colored_on_grayscale", "colored_on_colored"])
-def test_every_multi_dsprites_variant_comes_back(tmp_path: Path, variant: str) -> None:
+def test_every_variant_of_multi_dsprites_is_read_back_unchanged(tmp_path: Path, variant: str) -> None:
     config = multi_dsprites.Config.model_validate({"variant": variant})
     scenes = [multi_dsprites.generate(config, np.random.default_rng(i), f"s{i}") for i in range(5)]
     artifact = store_scenes(tmp_path, {"train": scenes}, multi_dsprites.info(config), {"variant": variant})
@@ -126,7 +126,7 @@ def test_every_multi_dsprites_variant_comes_back(tmp_path: Path, variant: str) -
     ],
     ids=lambda variant: variant["dataset"],
 )
-def test_published_records_have_the_very_bytes_again(tmp_path: Path, variant: dict[str, Any]) -> None:
+def test_published_records_are_exported_with_identical_features(tmp_path: Path, variant: dict[str, Any]) -> None:
     fake = fakes.make(tmp_path, **variant)
     count = 2 if fake.dataset == "cater" else len(fake.truth)
     config: dict[str, Any] = {f"of_{name}": value for name, value in fake.config.items()}
@@ -137,13 +137,13 @@ def test_published_records_have_the_very_bytes_again(tmp_path: Path, variant: di
     assert features(path) == [record for file in fake.files() for record in features(file)]
 
 
-def test_a_video_without_some_of_its_frames_is_refused(tmp_path: Path) -> None:
+def test_a_video_with_missing_frames_is_refused(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     factors = {"camera_matrix": np.eye(4, dtype=np.float32), "object_positions": np.zeros((11, 3), np.float32)}
     image, mask = rng.integers(0, 256, (64, 64, 3)).astype(np.uint8), np.zeros((64, 64), np.uint8)
     scenes = [Scene(f"cater-00000000-{i:02d}", image, mask, factors) for i in range(33) if i != 20]
     artifact = store_scenes(tmp_path, {"train": scenes}, cater.info(cater.Config()))
-    with pytest.raises(SchemaError, match="32 frames are stored, not all 33 in order"):
+    with pytest.raises(SchemaError, match="32 stored frames instead of all 33 in order"):
         export(artifact, tmp_path / "out", Silent())
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -163,12 +163,12 @@ def test_the_same_data_set_gives_the_same_bytes_in_every_compression(tmp_path: P
     assert found["gzip", "a"][4:8] == bytes(4)  # the header's time
 
 
-def test_files_that_are_there_are_not_replaced_unasked(tmp_path: Path) -> None:
+def test_existing_files_are_replaced_on_request_only(tmp_path: Path) -> None:
     artifact = prepare(tmp_path, "tetrominoes", generate=10)
     there = tmp_path / "out" / "tetrominoes_val.tfrecords"
     there.parent.mkdir()
     there.write_text("mine")
-    with pytest.raises(ResumeError, match=r"tetrominoes_val.tfrecords: is there already: add --overwrite"):
+    with pytest.raises(ResumeError, match=r"tetrominoes_val.tfrecords: exists already; replace it with --overwrite"):
         export(artifact, there.parent, Silent())
     assert [path.name for path in there.parent.iterdir()] == [there.name] and there.read_text() == "mine"
     export(artifact, there.parent, Silent(), splits=["train"])
@@ -176,7 +176,7 @@ def test_files_that_are_there_are_not_replaced_unasked(tmp_path: Path) -> None:
     assert len(read_back(there, "tetrominoes")) == 1
 
 
-def test_what_goes_wrong_leaves_no_half_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_export_leaves_no_incomplete_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from iodine_kit.stages import export as stage
 
     def full(path: Path, payloads: Iterator[bytes], compression: str) -> int:
@@ -193,17 +193,17 @@ def test_what_goes_wrong_leaves_no_half_of_a_file(tmp_path: Path, monkeypatch: p
 def test_scenes_of_another_size_are_refused_with_advice(tmp_path: Path) -> None:
     fake = fakes.make(tmp_path, dataset="clevr", scenes=1)
     cropped = prepare(tmp_path, "clevr", source=str(fake.source), split={"train": 1})
-    with pytest.raises(SchemaError, match=r"128×128 and .* 240×320: prepare it with --set preprocess.crop=none"):
+    with pytest.raises(SchemaError, match=r"128×128, .* 240×320: prepare it with --set preprocess.crop=none"):
         export(cropped, tmp_path / "out", Silent())
     small = prepare(tmp_path, "tetrominoes", generate=3, of_cell=2)
-    with pytest.raises(SchemaError, match=r"images are 14×14 and .* 35×35: only scenes of that size"):
+    with pytest.raises(SchemaError, match=r"images are 14×14, .* 35×35: only scenes of that size"):
         export(small, tmp_path / "out", Silent())
     assert not (tmp_path / "out").exists()
 
 
-def test_other_factors_than_published_are_refused(tmp_path: Path) -> None:
+def test_factors_of_another_shape_are_refused(tmp_path: Path) -> None:
     few = prepare(tmp_path, "tetrominoes", generate=3, of_pieces=2)
-    with pytest.raises(SchemaError, match=r"'.*' is \[3.*\] per scene and that of the published layout \[4"):
+    with pytest.raises(SchemaError, match=r"'.*' has the shape \[3.*\], but that of the published layout has \[4"):
         export(few, tmp_path / "out", Silent())
     config = tetrominoes.Config()
     scene = tetrominoes.generate(config, np.random.default_rng(0), "s")
@@ -212,7 +212,7 @@ def test_other_factors_than_published_are_refused(tmp_path: Path) -> None:
         export(store_scenes(tmp_path / "bare", {"train": [bare]}, tetrominoes.info(config)), tmp_path / "out", Silent())
 
 
-def test_a_mask_or_number_that_a_record_cannot_hold_is_refused(tmp_path: Path) -> None:
+def test_a_mask_or_a_number_that_a_record_cannot_contain_is_refused(tmp_path: Path) -> None:
     config = tetrominoes.Config()
     scene = tetrominoes.generate(config, np.random.default_rng(0), "s")
     mask = scene.mask.copy()
@@ -220,7 +220,7 @@ def test_a_mask_or_number_that_a_record_cannot_hold_is_refused(tmp_path: Path) -
     crowded = store_scenes(
         tmp_path, {"train": [Scene("s", scene.image, mask, scene.factors)]}, tetrominoes.info(config)
     )
-    with pytest.raises(SchemaError, match="its mask has entity 4, and a record has 4 at most"):
+    with pytest.raises(SchemaError, match="its mask has entity 4, but a record has at most 4"):
         export(crowded, tmp_path / "out", Silent())
     binarized = multi_dsprites.Config(variant="binarized")
     sprites = multi_dsprites.generate(binarized, np.random.default_rng(0), "s")
@@ -228,14 +228,14 @@ def test_a_mask_or_number_that_a_record_cannot_hold_is_refused(tmp_path: Path) -
     image[3, 3, 0] = 7
     coloured = Scene("s", image, sprites.mask, sprites.factors)
     artifact = store_scenes(tmp_path, {"train": [coloured]}, multi_dsprites.info(binarized), {"variant": "binarized"})
-    with pytest.raises(SchemaError, match="is coloured, and the published images have one channel"):
+    with pytest.raises(SchemaError, match="is coloured, but the published images have one channel"):
         export(artifact, tmp_path / "out", Silent())
 
 
 def test_data_sets_without_published_tfrecords_are_refused(tmp_path: Path) -> None:
     scene = Scene("s", np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), np.uint8))
     artifact = store_scenes(tmp_path, {"train": [scene]}, DatasetInfo("folder", 4, 4, 1))
-    with pytest.raises(SchemaError, match="folder was never published as TFRecord files; only cater, clevr, "):
+    with pytest.raises(SchemaError, match="folder was not published as TFRecord files; only cater, clevr, "):
         export(artifact, tmp_path / "out", Silent())
 
 
