@@ -76,7 +76,7 @@ Size = Annotated[float, Field(ge=0.1, le=2)]
 
 
 class Config(configuration.Config):
-    """Which published file, or what generated scenes look like; none of a field is the variant's published law.
+    """Selects a published file, or describes generated scenes; the defaults give the distribution of published scenes.
 
     Attributes:
         variant: ``binarized`` (2–3 white sprites on black), ``colored_on_grayscale`` (2–5 coloured sprites on grey) or

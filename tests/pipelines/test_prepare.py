@@ -134,7 +134,7 @@ def test_the_contact_sheet_shows_the_first_scenes(iodine_kit: Command, tmp_path:
 
 
 def broken(mini: Path, path: Path, records: set[int]) -> Path:
-    """The genuine file with some records whose masks overlap."""
+    """The published file with some records whose masks overlap."""
     payloads = []
     for raw in read_examples(mini):
         features = {name: np.asarray(feature.values) for name, feature in raw.features.items()}

@@ -12,5 +12,5 @@ def test_every_kind_of_error_has_its_own_exit_status() -> None:
     assert len(set(statuses)) == len(statuses) > 10
 
 
-def test_statuses_keep_clear_of_those_with_another_meaning() -> None:
+def test_exit_statuses_do_not_collide_with_those_of_shells_and_usage_errors() -> None:
     assert not {error.exit_status for error in _all_errors()} & {0, 2, 126, 127, 128, 130}

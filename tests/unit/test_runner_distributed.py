@@ -1,4 +1,4 @@
-"""Who does what when several ranks make one artifact; the ranks are played one after the other."""
+"""Several ranks make one artifact; the test runs the ranks one after the other."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ MAKE, KEEP = b"make", b"keep"
 
 
 class Rank(World):
-    """One of two ranks, which hears ``heard`` from the first and remembers what it told and compared."""
+    """One of two ranks. It receives ``received`` from the first rank, and records what it shared and compared."""
 
     size = 2
 
-    def __init__(self, rank: int, heard: bytes = b"") -> None:
-        self.rank, self.heard = rank, heard
-        self.told: list[bytes] = []
+    def __init__(self, rank: int, received: bytes = b"") -> None:
+        self.rank, self.received = rank, received
+        self.shared: list[bytes] = []
         self.compared: dict[str, Any] = {}
 
     def share(self, data: bytes) -> bytes:
-        self.told.append(data)
-        return data if self.first else self.heard
+        self.shared.append(data)
+        return data if self.first else self.received
 
     def agree(self, what: str, values: Mapping[str, Any]) -> None:
         self.compared[what] = values
@@ -48,16 +48,16 @@ def job(made: list[Path], **inputs: str) -> Job:
     return Job(identity, make, state="state-*")
 
 
-def test_the_first_rank_makes_the_artifact_and_says_so_before_it_begins(tmp_path: Path) -> None:
+def test_the_first_rank_announces_the_work_and_makes_the_artifact(tmp_path: Path) -> None:
     first, made = Rank(0), list[Path]()
     artifact = obtain_distributed(job(made), Context(Store(tmp_path), world=first))
-    assert artifact and (artifact.path / "weights").exists() and first.told == [MAKE] and len(made) == 1
+    assert artifact and (artifact.path / "weights").exists() and first.shared == [MAKE] and len(made) == 1
     again = Rank(0)
     assert obtain_distributed(job(made), Context(Store(tmp_path), world=again)) == artifact
-    assert again.told == [KEEP] and len(made) == 1
+    assert again.shared == [KEEP] and len(made) == 1
 
 
-def test_the_others_take_part_and_leave_nothing(tmp_path: Path) -> None:
+def test_other_ranks_take_part_and_write_nothing(tmp_path: Path) -> None:
     made: list[Path] = []
     assert obtain_distributed(job(made), Context(Store(tmp_path), world=Rank(1, MAKE))) is None
     assert len(made) == 1 and not made[0].exists() and not list(tmp_path.iterdir())
@@ -65,26 +65,26 @@ def test_the_others_take_part_and_leave_nothing(tmp_path: Path) -> None:
     assert len(made) == 1
 
 
-def test_what_stops_the_first_rank_before_it_begins_sets_no_other_to_work(tmp_path: Path) -> None:
+def test_an_error_before_the_work_starts_reaches_no_other_rank(tmp_path: Path) -> None:
     first = Rank(0)
     with pytest.raises(ResumeError, match="another process"), Store(tmp_path).draft(job([]).identity):
         obtain_distributed(job([]), Context(Store(tmp_path), world=first))
-    assert first.told == []
+    assert first.shared == []
 
 
 def test_the_ranks_compare_code_configuration_execution_and_the_contents_of_inputs() -> None:
-    told = []
+    compared = []
     for content in ("a" * 64, "b" * 64):
         world = Rank(0)
         agree(world, job([], dataset=content), {"accumulate": 2})
-        told.append(world.compared)
-    one, other = told
+        compared.append(world.compared)
+    one, other = compared
     assert one["version of the code"]["train"] == 7 and {"iodine-kit", "torch"} <= one["version of the code"].keys()
     assert one["configuration"] == other["configuration"] == {"steps": 3, "execution": {"accumulate": 2}}
     assert one["input"] != other["input"]
 
 
-def test_a_batch_has_to_divide() -> None:
+def test_a_batch_must_be_divisible_by_the_number_of_ranks() -> None:
     with pytest.raises(ConfigError, match=r"train\.batch_size: 5 images do not divide among 2 ranks: set it to 4 or 6"):
         Rank(1).local_batch(5)
     assert Rank(1).local_batch(6) == (3, 3)

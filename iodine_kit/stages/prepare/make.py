@@ -146,7 +146,7 @@ class _Candidates:
 
 
 def _check_bad(plan: PreparePlan, state: State, at_least: int = 0) -> None:
-    """Raise :class:`CorruptDataError` if the share of bad records, of at least so many, is above ``max_bad``."""
+    """Raise :class:`CorruptDataError` if more than ``max_bad`` of the records, or of ``at_least`` records, are bad."""
     bad = len(state.bad)
     if bad > plan.max_bad * max(state.next_record, at_least):
         raise CorruptDataError(

@@ -26,7 +26,7 @@ TASK_SECONDS = 0.2
 LARGEST_TASK = 64
 """Most records in one task."""
 TASKS_AHEAD = 3
-"""Tasks per worker that may wait; this bounds the memory, whatever the length of the source."""
+"""Tasks per worker that may wait; this bounds the memory for a source of any length."""
 
 NumberedItem = tuple[int, Item]
 TaskResult = tuple[list[RecordResult], float]

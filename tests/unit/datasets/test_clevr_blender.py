@@ -1,4 +1,4 @@
-"""CLEVR's renderer: the client against stand-ins, the law against closed forms, Blender where there is one."""
+"""CLEVR's renderer: the client with fake programs, the placement against closed forms, and Blender if it is there."""
 
 from __future__ import annotations
 
@@ -208,11 +208,11 @@ def test_an_empty_list_means_all(program: dict[str, ModuleType]) -> None:
 
 def test_objects_keep_distance_and_margins(program: dict[str, ModuleType]) -> None:
     """Measured in the frame of the camera without jitter, by angles instead of projections."""
-    law, settings = program["placement"], program["settings"].Settings(min_objects=8, max_objects=8)
-    placed = [law.place(random.Random(seed), 8, settings) for seed in range(150)]
+    placement, settings = program["placement"], program["settings"].Settings(min_objects=8, max_objects=8)
+    placed = [placement.place(random.Random(seed), 8, settings) for seed in range(150)]
     scenes = [objects for objects in placed if objects]
     assert len(scenes) > 30
-    heading = math.atan2(-law.CAMERA[1], -law.CAMERA[0])
+    heading = math.atan2(-placement.CAMERA[1], -placement.CAMERA[0])
     for first, second in itertools.chain.from_iterable(itertools.combinations(objects, 2) for objects in scenes):
         gap, way = (
             math.dist((first.x, first.y), (second.x, second.y)),
@@ -226,9 +226,9 @@ def test_objects_keep_distance_and_margins(program: dict[str, ModuleType]) -> No
 
 
 def test_numbers_and_names_are_uniform(program: dict[str, ModuleType], monkeypatch: pytest.MonkeyPatch) -> None:
-    law = program["placement"]
-    monkeypatch.setattr(law, "visible", lambda camera, objects: True)
-    scenes = [law.sample(seed, program["settings"].Settings()) for seed in range(1500)]
+    placement = program["placement"]
+    monkeypatch.setattr(placement, "visible", lambda camera, objects: True)
+    scenes = [placement.sample(seed, program["settings"].Settings()) for seed in range(1500)]
     counts = np.bincount([len(scene.objects) for scene in scenes], minlength=11)
     assert counts[:3].sum() == 0
     assert stats.chisquare(counts[3:]).pvalue > 1e-3
@@ -239,74 +239,74 @@ def test_numbers_and_names_are_uniform(program: dict[str, ModuleType], monkeypat
         assert stats.chisquare(np.bincount(found, minlength=len(known))[1:]).pvalue > 1e-3
     angles = np.array([thing.rotation for thing in things])
     assert stats.kstest(angles / 360, "uniform").pvalue > 1e-3
-    moves = np.array([scene.camera for scene in scenes]) - law.CAMERA
+    moves = np.array([scene.camera for scene in scenes]) - placement.CAMERA
     assert stats.kstest(moves.ravel() + 0.5, "uniform").pvalue > 1e-3
-    for name, home in law.LAMPS.items():
+    for name, home in placement.LAMPS.items():
         moves = np.array([scene.lamps[name] for scene in scenes]) - home
         assert stats.kstest(moves.ravel() / 2 + 0.5, "uniform").pvalue > 1e-3
 
 
 def test_a_scene_depends_on_seed_and_settings_only(program: dict[str, ModuleType]) -> None:
-    law, settings = program["placement"], program["settings"].Settings
-    assert law.sample(3, settings()) == law.sample(3, settings()) != law.sample(4, settings())
-    still = law.sample(3, settings(jitter=False, shapes=("cube",), colors=("red",), max_objects=4))
-    assert (still.camera, still.lamps) == (law.CAMERA, law.LAMPS)
+    placement, settings = program["placement"], program["settings"].Settings
+    assert placement.sample(3, settings()) == placement.sample(3, settings()) != placement.sample(4, settings())
+    still = placement.sample(3, settings(jitter=False, shapes=("cube",), colors=("red",), max_objects=4))
+    assert (still.camera, still.lamps) == (placement.CAMERA, placement.LAMPS)
     assert {(thing.shape, thing.color) for thing in still.objects} == {("cube", "red")}
     assert len(still.objects) in (3, 4)
 
 
 def test_objects_that_do_not_fit_are_an_error(program: dict[str, ModuleType], monkeypatch: pytest.MonkeyPatch) -> None:
-    law = program["placement"]
-    monkeypatch.setattr(law, "SCENE_TRIES", 3)
+    placement = program["placement"]
+    monkeypatch.setattr(placement, "SCENE_TRIES", 3)
     with pytest.raises(ValueError, match="40 objects did not fit in 3 tries"):
-        law.sample(0, program["settings"].Settings(min_objects=40, max_objects=40))
+        placement.sample(0, program["settings"].Settings(min_objects=40, max_objects=40))
 
 
 def test_every_object_of_a_scene_shows_200_pixels(program: dict[str, ModuleType]) -> None:
-    law = program["placement"]
-    scene = law.sample(11, program["settings"].Settings(min_objects=6, max_objects=6))
-    counts = np.bincount(law.identify(scene.camera, scene.objects).ravel())
+    placement = program["placement"]
+    scene = placement.sample(11, program["settings"].Settings(min_objects=6, max_objects=6))
+    counts = np.bincount(placement.identify(scene.camera, scene.objects).ravel())
     assert len(counts) == 7
     assert counts.min() >= 200
-    hidden = [law.Object("sphere", "metal", "red", "small", -1, 0.8, 0.35, 0.0)]
-    assert law.visible(law.CAMERA, hidden)
-    front = law.Object("cube", "metal", "red", "large", 0.25, -0.287, 0.7, 0.0)
-    assert not law.visible(law.CAMERA, [*hidden, front])
+    hidden = [placement.Object("sphere", "metal", "red", "small", -1, 0.8, 0.35, 0.0)]
+    assert placement.visible(placement.CAMERA, hidden)
+    front = placement.Object("cube", "metal", "red", "large", 0.25, -0.287, 0.7, 0.0)
+    assert not placement.visible(placement.CAMERA, [*hidden, front])
 
 
 def test_the_area_of_a_sphere_equals_that_of_its_ellipse(program: dict[str, ModuleType]) -> None:
     """A cone of half angle a at angle t to the camera's axis intersects the image in an ellipse of known area."""
-    law = program["placement"]
+    placement = program["placement"]
     for x, y in ((0, 0), (2.5, -2), (-2.9, 2.9), (2.5, 2.5)):
-        ball = law.Object("sphere", "rubber", "red", "large", x, y, 0.7, 0.0)
-        sight = np.array([x, y, 0.7]) - law.CAMERA
+        ball = placement.Object("sphere", "rubber", "red", "large", x, y, 0.7, 0.0)
+        sight = np.array([x, y, 0.7]) - placement.CAMERA
         distance = np.linalg.norm(sight)
         sin2 = (0.7 / distance) ** 2
-        cos2 = (sight @ -np.array(law.CAMERA) / distance / np.linalg.norm(law.CAMERA)) ** 2
+        cos2 = (sight @ -np.array(placement.CAMERA) / distance / np.linalg.norm(placement.CAMERA)) ** 2
         area = math.pi * (350**2) * sin2 * math.sqrt(1 - sin2) / (cos2 - sin2) ** 1.5
-        assert np.count_nonzero(law.identify(law.CAMERA, [ball])) == pytest.approx(area, rel=0.01)
+        assert np.count_nonzero(placement.identify(placement.CAMERA, [ball])) == pytest.approx(area, rel=0.01)
 
 
 def test_points_are_projected_like_in_a_pinhole_camera(program: dict[str, ModuleType]) -> None:
-    law = program["placement"]
-    eye = np.array(law.CAMERA)
-    origin, below = law.project(law.CAMERA, np.array([[0.0, 0, 0], [0, 0, -1]]))
+    placement = program["placement"]
+    eye = np.array(placement.CAMERA)
+    origin, below = placement.project(placement.CAMERA, np.array([[0.0, 0, 0], [0, 0, -1]]))
     assert origin == pytest.approx([160, 120, np.linalg.norm(eye)])
     assert below[0] == pytest.approx(160)
     assert below[1] > 120
-    behind = law.project(law.CAMERA, np.array([[*law.BEHIND, 0.0], [*law.RIGHT, 0.0]]))
+    behind = placement.project(placement.CAMERA, np.array([[*placement.BEHIND, 0.0], [*placement.RIGHT, 0.0]]))
     assert behind[0][0] == pytest.approx(160)
     assert behind[0][2] > origin[2]
     assert behind[1] == pytest.approx([160 + 350 / origin[2], 120, origin[2]])
 
 
 def test_factors_have_the_published_names_shapes_and_values(program: dict[str, ModuleType]) -> None:
-    law = program["placement"]
+    placement = program["placement"]
     things = (
-        law.Object("cube", "metal", "yellow", "large", 1.0, -2.0, 0.495, 300.0),
-        law.Object("sphere", "rubber", "red", "small", 0.0, 0.0, 0.35, 10.0),
+        placement.Object("cube", "metal", "yellow", "large", 1.0, -2.0, 0.495, 300.0),
+        placement.Object("sphere", "rubber", "red", "small", 0.0, 0.0, 0.35, 10.0),
     )
-    table = law.factors(law.Layout(law.CAMERA, law.LAMPS, things), 11)
+    table = placement.factors(placement.Layout(placement.CAMERA, placement.LAMPS, things), 11)
     assert {name: len(values) for name, values in table.items()} == dict.fromkeys(table, 11)
     assert {str(table[name].dtype) for name in ("size", "material", "shape", "color")} == {"uint8"}
     ids = [table[name][:4].tolist() for name in ("size", "material", "shape", "color")]
@@ -317,7 +317,9 @@ def test_factors_have_the_published_names_shapes_and_values(program: dict[str, M
     column, row, depth = table["pixel_coords"][2]
     assert column == 160
     assert row == round(row) < 120
-    assert depth == pytest.approx(np.linalg.norm(law.CAMERA) - 0.35 * law.CAMERA[2] / np.linalg.norm(law.CAMERA))
+    assert depth == pytest.approx(
+        np.linalg.norm(placement.CAMERA) - 0.35 * placement.CAMERA[2] / np.linalg.norm(placement.CAMERA)
+    )
     assert table["pixel_coords"].dtype == table["x"].dtype == np.float32
 
 

@@ -18,7 +18,7 @@ from iodine_kit.records import Scene
 BEFORE = "90516cc196c80803a23944b82839fb9e7da4dbcdcef5108a0af618de3b3b5068"
 
 
-def genuine(path: Path) -> list[Scene]:
+def published(path: Path) -> list[Scene]:
     config, layout = tetrominoes.Config(), multi_object_datasets
     expected = Expected("tetrominoes", tetrominoes.info(config), tetrominoes.fields(config), tetrominoes.SCHEMAS)
     items = layout.items([path], expected, layout.Config())
@@ -26,7 +26,7 @@ def genuine(path: Path) -> list[Scene]:
 
 
 def test_ten_published_scenes_are_redrawn_from_their_factors_byte_for_byte(mini: Path) -> None:
-    scenes = genuine(mini)
+    scenes = published(mini)
     assert len(scenes) == 10
     for scene in scenes:
         pieces = (scene.factors[name][1:] for name in ("shape", "x", "y", "color"))
@@ -37,7 +37,7 @@ def test_ten_published_scenes_are_redrawn_from_their_factors_byte_for_byte(mini:
 
 def test_the_first_published_scene_equals_the_values_of_another_parser(mini: Path) -> None:
     """The expected values were read with protobuf, so that reader and drawing cannot be wrong in the same way."""
-    first = genuine(mini)[0]
+    first = published(mini)[0]
     assert first.image.shape == (35, 35, 3) and first.mask.max() == 3
     assert np.bincount(first.mask.ravel()).tolist() == [925, 100, 100, 100]
 
