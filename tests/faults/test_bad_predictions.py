@@ -42,7 +42,7 @@ def not_a_number() -> np.ndarray:
             {"soft_mask": not_a_number()},
             ["--set", "eval.resolution=12"],
             7,
-            "soft masks of scene 'test-002' hold values",
+            "soft masks of scene 'test-002' contain NaN",
         ),
     ],
 )

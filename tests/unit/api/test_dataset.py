@@ -86,7 +86,7 @@ def test_what_is_missing_is_named_with_the_argument(squares: Artifact, store: Pa
         ik.load_dataset(squares, "valid")
     with pytest.raises(ValueError, match=r"^dataset: squarez: no such artifact.*; did you mean 'squares'"):
         ik.load_dataset("squarez", store=store)
-    with pytest.raises(ValueError, match=r"^dataset: .* is a run, and a dataset is needed"):
+    with pytest.raises(ValueError, match=r"^dataset: .* has kind 'run', but 'dataset' is required"):
         ik.load_dataset(trained)
 
 
