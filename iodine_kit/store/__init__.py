@@ -2,8 +2,16 @@
 
 from iodine_kit.store.artifact import Artifact, Draft, Facts, Unfinished, read_facts
 from iodine_kit.store.hashes import FileHashes
-from iodine_kit.store.identity import Identity, Reference, SourceFile, content_hash, file_sha256, input_contents
-from iodine_kit.store.manifest import FileRecord, Manifest
+from iodine_kit.store.manifest import (
+    FileRecord,
+    Identity,
+    Manifest,
+    Reference,
+    SourceFile,
+    content_hash,
+    file_sha256,
+    input_contents,
+)
 from iodine_kit.store.store import Store
 
 __all__ = [

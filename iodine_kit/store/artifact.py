@@ -13,8 +13,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from iodine_kit.errors import ArtifactNotFoundError, SchemaError
-from iodine_kit.store.identity import KEY_IN_NAME, Identity, Reference
-from iodine_kit.store.manifest import Manifest, build_manifest, write_manifest
+from iodine_kit.store.manifest import KEY_IN_NAME, Identity, Manifest, Reference, build_manifest, write_manifest
 
 IDENTITY = "identity.json"
 SHORTEST_KEY = 4

@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from iodine_kit.store.identity import file_sha256
+from iodine_kit.store.manifest import file_sha256
 
 SMALL = 1 << 20
 """Hashing a file up to this size, in bytes, is faster than looking it up."""

@@ -20,8 +20,16 @@ from iodine_kit.store.artifact import (
     find_drafts,
     recover_replacement,
 )
-from iodine_kit.store.identity import KEY_IN_NAME, Identity, Reference, input_contents
-from iodine_kit.store.manifest import MANIFEST, find_problems, read_manifest, write_manifest
+from iodine_kit.store.manifest import (
+    KEY_IN_NAME,
+    MANIFEST,
+    Identity,
+    Reference,
+    find_problems,
+    input_contents,
+    read_manifest,
+    write_manifest,
+)
 
 HASHED_ON_USE = 16 << 20
 """Largest file, in bytes, that is hashed whenever its artifact is used; of larger files only the size is checked."""

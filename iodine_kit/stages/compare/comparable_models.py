@@ -14,7 +14,7 @@ from iodine_kit.config import flatten
 from iodine_kit.errors import ConfigError, SchemaError
 from iodine_kit.evaluation.facts import MetricFacts
 from iodine_kit.store import Artifact, Store
-from iodine_kit.store.identity import canonical_json
+from iodine_kit.store.manifest import canonical_json
 
 _CONFIGURED = ("convention", "tolerance", "interpolation")
 

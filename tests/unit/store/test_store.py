@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from iodine_kit.errors import ArtifactCorruptError, ArtifactNotFoundError, ResumeError, StorageError
 from iodine_kit.store import Artifact, Identity, Reference, SourceFile, Store
-from iodine_kit.store.identity import canonical_json
-from iodine_kit.store.manifest import MANIFEST
+from iodine_kit.store.manifest import MANIFEST, canonical_json
 
 
 def identity(name: str = "toy", kind: str = "dataset", **changes: object) -> Identity:
