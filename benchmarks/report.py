@@ -27,7 +27,7 @@ from iodine_kit.metrics import ari
 from iodine_kit.records import Array, Bytes
 from iodine_kit.reporting.context import MetricSummary, ReportContext, SceneView
 from iodine_kit.reporting.figures import figure_files
-from iodine_kit.reporting.page import render_page
+from iodine_kit.reporting.report_page import render_page
 from iodine_kit.stages.report import ReportConfig
 
 SCENES, OPENINGS = 320, 5

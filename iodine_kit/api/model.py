@@ -18,7 +18,7 @@ from iodine_kit.config import build
 from iodine_kit.errors import ArtifactNotFoundError, ConfigError
 from iodine_kit.inference import ALL_FIELDS, InferenceOptions, check_finite, infer_batch, to_device, to_prediction
 from iodine_kit.pretrained import PREFIX
-from iodine_kit.pretrained.images import difference, measure
+from iodine_kit.pretrained.image_profile import difference, measure
 from iodine_kit.progress import Silent
 from iodine_kit.records import Bytes, Floats, PredictionBatch
 from iodine_kit.stages.infer import COMPARED_IMAGES, InferConfig

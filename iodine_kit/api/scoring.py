@@ -20,7 +20,7 @@ from iodine_kit.config import build
 from iodine_kit.errors import ConfigError
 from iodine_kit.evaluation.bootstrap import Resampling
 from iodine_kit.evaluation.facts import EvaluationFacts, MetricFacts
-from iodine_kit.evaluation.resolution import Resolution
+from iodine_kit.evaluation.mask_size import Resolution
 from iodine_kit.evaluation.scoring import Scorer, choose_metrics, score_masks
 from iodine_kit.evaluation.summary import Subject, summarise
 from iodine_kit.evaluation.tables import headline, summary_tables

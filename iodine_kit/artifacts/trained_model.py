@@ -12,7 +12,7 @@ from iodine_kit.artifacts.run import RunFacts
 from iodine_kit.config import Config, Values, build
 from iodine_kit.errors import SchemaError
 from iodine_kit.models import MODELS, ModelPlugin
-from iodine_kit.pretrained.images import ImageStatistics
+from iodine_kit.pretrained.image_profile import ImageStatistics
 from iodine_kit.store import Artifact, Reference, SourceFile, Store
 from iodine_kit.training.config import TrainConfig
 from iodine_kit.training.run_files import WEIGHTS

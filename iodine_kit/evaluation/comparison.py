@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from iodine_kit.evaluation import bootstrap, permutation
+from iodine_kit.evaluation import bootstrap
 from iodine_kit.evaluation.bootstrap import Resampling, central, distribution, mean_intervals, parts
 from iodine_kit.evaluation.facts import (
     Bootstrap,
@@ -23,9 +24,44 @@ from iodine_kit.evaluation.facts import (
     ends_or_none,
     number_or_none,
 )
-from iodine_kit.evaluation.permutation import sign_flip_p
 from iodine_kit.progress import Advance
 from iodine_kit.records import Floats64
+
+TEST_METHOD = "two-sided sign-flip permutation test of the mean paired difference"
+_BATCH_BYTES = 32 << 20
+_CLOSE = 1e-12
+"""Sums that differ by rounding only count as equal."""
+
+
+def sign_flip_p(differences_NC: Floats64, *, resamples: int, seed: int) -> Floats64:
+    """Two-sided p-values of the hypothesis that differences are symmetric around 0, by column, ``float64[C]``.
+
+    NaN is a scene without a difference. If there are no more than ``resamples`` ways to flip the signs, all are tried
+    and p is exact. Otherwise ``resamples`` of them are drawn, the same for all columns, and p counts the observed signs
+    among them, so it is never 0. NaN for a column without scenes.
+    """
+    filled = np.nan_to_num(differences_NC, nan=0.0)
+    scenes = len(filled)
+    observed = np.abs(filled.sum(0))
+    reached = observed - _CLOSE * np.abs(filled).sum(0)
+    exact = scenes < 60 and 2**scenes <= resamples
+    flips = 2**scenes if exact else resamples
+    rng, count, at = np.random.default_rng(seed), np.zeros(filled.shape[1], np.int64), 0
+    batch = max(1, _BATCH_BYTES // (16 * max(scenes, 1)))
+    while at < flips:
+        rows = min(batch, flips - at)
+        negative = _every(at, rows, scenes) if exact else rng.integers(0, 2, (rows, scenes), np.int8)
+        count += (np.abs((1.0 - 2.0 * negative) @ filled) >= reached).sum(0)
+        at += rows
+    p = count / flips if exact else (count + 1) / (flips + 1)
+    return np.where(np.isfinite(differences_NC).any(0), p, np.nan)
+
+
+def _every(first: int, rows: int, scenes: int) -> NDArray[np.int8]:
+    """The binary digits of ``first`` and the numbers after it: which signs are flipped."""
+    numbers = np.arange(first, first + rows, dtype=np.int64)[:, None]
+    return (numbers >> np.arange(scenes) & 1).astype(np.int8)
+
 
 _ROUNDING = 1e-12
 """Means over seeds that differ by no more than this share are equal: their sums were added up in another order."""
@@ -96,7 +132,7 @@ def compare(
         bootstrap=Bootstrap(
             level=resampling.level, resamples=resampling.resamples, seed=resampling.seed, method=bootstrap.METHOD
         ),
-        test=PermutationTest(method=permutation.METHOD, flips=flips, seed=resampling.seed),
+        test=PermutationTest(method=TEST_METHOD, flips=flips, seed=resampling.seed),
         metrics=described,
         models=facts,
         pairs=pairs,

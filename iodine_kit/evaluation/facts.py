@@ -140,7 +140,7 @@ class EvaluationFacts(Facts):
 
 
 class PermutationTest(Facts):
-    """How p-values were computed: see :mod:`iodine_kit.evaluation.permutation`."""
+    """How p-values were computed: see :mod:`iodine_kit.evaluation.comparison`."""
 
     method: str
     flips: int

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iodine_kit.errors import SchemaError
-from iodine_kit.evaluation.resolution import Resolution
+from iodine_kit.evaluation.mask_size import Resolution
 from iodine_kit.formats import Reader
 from iodine_kit.metrics import METRICS, Comparison, MetricOptions, MetricPlugin, Scores
 from iodine_kit.progress import Advance

@@ -23,7 +23,7 @@ from iodine_kit.evaluation.facts import (
     SceneGroups,
     ends_or_none,
 )
-from iodine_kit.evaluation.resolution import Resolution
+from iodine_kit.evaluation.mask_size import Resolution
 from iodine_kit.evaluation.scoring import Metrics, SceneScores
 from iodine_kit.metrics import RECOVERY_IOU, MetricOptions, MetricPlugin, describe
 from iodine_kit.records import Floats64

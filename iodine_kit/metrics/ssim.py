@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from iodine_kit.metrics import Comparison, Scores
-from iodine_kit.metrics._structure import structural_similarity
+from iodine_kit.metrics._ssim import structural_similarity
 
 VERSION = 1
 TITLE = "SSIM"

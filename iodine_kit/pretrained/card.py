@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from iodine_kit.config import Config
 from iodine_kit.errors import ArtifactCorruptError
-from iodine_kit.pretrained.images import ImageStatistics
+from iodine_kit.pretrained.image_profile import ImageStatistics
 from iodine_kit.store import SourceFile
 
 CARD = "card.json"

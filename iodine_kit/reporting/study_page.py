@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from iodine_kit.formatting import count
 from iodine_kit.records import Bytes
 from iodine_kit.reporting.charts import Plot, figure, series_css
-from iodine_kit.reporting.page import RenderedSection
 from iodine_kit.reporting.pictures import png
+from iodine_kit.reporting.report_page import RenderedSection
 from iodine_kit.reporting.templating import fill
 from iodine_kit.tables import Table, as_markdown, md, md_code
 

@@ -13,7 +13,7 @@ from iodine_kit.artifacts.predictions_and_truth import Pairs, PredictionsFacts, 
 from iodine_kit.config import Config, TableFormat, build, split_table
 from iodine_kit.errors import SchemaError
 from iodine_kit.evaluation.bootstrap import Resampling
-from iodine_kit.evaluation.resolution import Resolution
+from iodine_kit.evaluation.mask_size import Resolution
 from iodine_kit.evaluation.scoring import ALL, Metrics, Scorer, Truth, choose_metrics
 from iodine_kit.evaluation.summary import Subject, summarise
 from iodine_kit.evaluation.tables import long_table, summary_tables

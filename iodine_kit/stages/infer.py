@@ -22,7 +22,7 @@ from iodine_kit.inference import (
 )
 from iodine_kit.loader import in_order
 from iodine_kit.predictions.file import PREDICTIONS, PredictionWriter
-from iodine_kit.pretrained.images import ImageStatistics, difference, measure
+from iodine_kit.pretrained.image_profile import ImageStatistics, difference, measure
 from iodine_kit.progress import Reporter
 from iodine_kit.runner import Context, Facts, Inputs, Job, Tables
 from iodine_kit.store import Artifact, Identity

@@ -21,7 +21,7 @@ from iodine_kit.formatting import byte_size
 from iodine_kit.models import MODELS
 from iodine_kit.pretrained import PREFIX
 from iodine_kit.pretrained.card import CARD, NAME, Card, Data, Inference, Metric, Phase, Scores, card_text
-from iodine_kit.pretrained.images import measure
+from iodine_kit.pretrained.image_profile import measure
 from iodine_kit.store import Artifact, SourceFile, Store
 from iodine_kit.training.run_files import WEIGHTS
 

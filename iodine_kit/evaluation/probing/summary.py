@@ -11,13 +11,12 @@ from iodine_kit.evaluation.bootstrap import METHOD, Resampling
 from iodine_kit.evaluation.facts import number_or_none
 from iodine_kit.evaluation.probing import slots
 from iodine_kit.evaluation.probing.conventions import conventions
-from iodine_kit.evaluation.probing.dci import dci
 from iodine_kit.evaluation.probing.estimators import WORDS, Probe
 from iodine_kit.evaluation.probing.factors import Factor
 from iodine_kit.evaluation.probing.facts import DciFacts, FactorFacts, ProbeBootstrap, ProbeFacts
 from iodine_kit.evaluation.probing.objects import Objects
 from iodine_kit.evaluation.probing.prediction import CrossValidation, Predicted, baselines, predict
-from iodine_kit.evaluation.probing.scores import score, scores
+from iodine_kit.evaluation.probing.scores import dci, score, scores
 from iodine_kit.progress import Reporter
 
 PROBES: tuple[Probe, ...] = ("linear", "mlp")

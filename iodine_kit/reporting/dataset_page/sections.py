@@ -12,8 +12,8 @@ from iodine_kit.formatting import percent, short_number, value_range
 from iodine_kit.reporting.charts import class_chart, count_chart
 from iodine_kit.reporting.dataset_page import tables
 from iodine_kit.reporting.dataset_page.context import DatasetPage
-from iodine_kit.reporting.dataset_page.words import findings
-from iodine_kit.reporting.page import RenderedSection
+from iodine_kit.reporting.dataset_page.tables import findings
+from iodine_kit.reporting.report_page import RenderedSection
 from iodine_kit.reporting.templating import fill
 from iodine_kit.tables import Table
 

@@ -81,7 +81,7 @@ def _make(config: ReportConfig, chain: Mapping[str, Artifact], out: Path, report
     from iodine_kit.evaluation.comparison_tables import model_table, pair_tables
     from iodine_kit.reporting.figures import figure_files
     from iodine_kit.reporting.markdown import render_markdown
-    from iodine_kit.reporting.page import render_page
+    from iodine_kit.reporting.report_page import render_page
     from iodine_kit.tables import as_markdown
 
     with reporter.track("report", 3) as advance:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from iodine_kit.evaluation import permutation
-from iodine_kit.evaluation.permutation import sign_flip_p
+from iodine_kit.evaluation import comparison
+from iodine_kit.evaluation.comparison import sign_flip_p
 
 
 def theirs(values: np.ndarray, resamples: int) -> float:
@@ -58,5 +58,5 @@ def test_scenes_without_a_difference_play_no_part() -> None:
 def test_the_result_does_not_depend_on_how_many_flips_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(1).normal(0.1, 1, (50, 2))
     whole = sign_flip_p(values, resamples=400, seed=5)
-    monkeypatch.setattr(permutation, "_BATCH_BYTES", 16 * 50 * 8)
+    monkeypatch.setattr(comparison, "_BATCH_BYTES", 16 * 50 * 8)
     np.testing.assert_array_equal(sign_flip_p(values, resamples=400, seed=5), whole)

@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from iodine_kit.errors import UnknownNameError
-from iodine_kit.evaluation.resolution import Resolution
+from iodine_kit.evaluation.mask_size import Resolution
 from iodine_kit.evaluation.scoring import Scorer, score_masks
 from iodine_kit.metrics import METRICS, MetricOptions
 from iodine_kit.records import PredictionBatch, SceneBatch

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from iodine_kit.reporting.context import ReportContext
-from iodine_kit.reporting.page import render_page
+from iodine_kit.reporting.report_page import render_page
 
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None

@@ -13,7 +13,7 @@ from unit.reporting.page_parser import PageParser
 from iodine_kit.reporting.charts import MOST_POINTS, family, figure
 from iodine_kit.reporting.context import ReportContext
 from iodine_kit.reporting.curves import curves_svg, training_plots
-from iodine_kit.reporting.page import render_page
+from iodine_kit.reporting.report_page import render_page
 
 SVG = "{http://www.w3.org/2000/svg}"
 NAN = math.nan

@@ -8,7 +8,7 @@ from unit.reporting.page_parser import PageParser
 from iodine_kit.dataset_statistics import Distribution, Histogram
 from iodine_kit.formatting import percent, short_number
 from iodine_kit.reporting.charts import class_chart, count_chart
-from iodine_kit.reporting.dataset_page.words import spread
+from iodine_kit.reporting.dataset_page.tables import spread
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from unit.reporting.test_pictures import decode
 
 from iodine_kit.registry import Registry
 from iodine_kit.reporting.context import LineageItem, MetricSummary, ReportContext
-from iodine_kit.reporting.page import SECTIONS, render_page, render_sections
+from iodine_kit.reporting.report_page import SECTIONS, render_page, render_sections
 from iodine_kit.reporting.sections import SectionPlugin
 
 EVIL = """<script>alert("x")</script>'&"""

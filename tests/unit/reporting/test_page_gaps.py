@@ -7,7 +7,7 @@ import numpy as np
 from unit.reporting.page_parser import PageParser
 
 from iodine_kit.reporting.context import MetricSummary, ReportContext
-from iodine_kit.reporting.page import render_page
+from iodine_kit.reporting.report_page import render_page
 
 
 def bare(context: ReportContext) -> ReportContext:

@@ -14,7 +14,7 @@ from iodine_kit.evaluation.facts import ComparisonFacts, ObjectFacts, SceneGroup
 from iodine_kit.evaluation.probing.facts import ProbeFacts
 from iodine_kit.reporting import figures
 from iodine_kit.reporting.context import ReportContext, Traversal
-from iodine_kit.reporting.page import render_page
+from iodine_kit.reporting.report_page import render_page
 from iodine_kit.reporting.sections.comparison import comparison_plots, short_names
 
 GROUPS = SceneGroups.model_validate({

@@ -11,10 +11,10 @@ from scipy.stats import entropy
 from torch.distributions import Normal, kl_divergence
 from unit.evaluation.probing.scenes import made
 
-from iodine_kit.evaluation.probing.dci import Dci, dci
 from iodine_kit.evaluation.probing.factors import Factor
 from iodine_kit.evaluation.probing.objects import Objects
 from iodine_kit.evaluation.probing.prediction import CrossValidation, predict
+from iodine_kit.evaluation.probing.scores import Dci, dci
 from iodine_kit.evaluation.probing.slots import SlotTable, describe, kl_from_prior, slot_table
 
 FACTORS = 4

@@ -12,7 +12,7 @@ from unit.stages.test_evaluate import evaluated
 
 from iodine_kit.artifacts.evaluations import read_objects
 from iodine_kit.errors import SchemaError
-from iodine_kit.evaluation.resolution import Resolution
+from iodine_kit.evaluation.mask_size import Resolution
 from iodine_kit.preprocessing import nearest
 from iodine_kit.records import PredictionBatch, SceneBatch
 

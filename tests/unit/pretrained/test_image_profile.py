@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from iodine_kit.pretrained.images import difference, measure
+from iodine_kit.pretrained.image_profile import difference, measure
 
 
 def scenes(background: int, size: int = 10, seed: int = 0) -> np.ndarray:
