@@ -8,9 +8,9 @@ from pathlib import Path
 
 from iodine_kit.config import Config, Values, build, differences, merge, parse_overrides, read_toml
 from iodine_kit.errors import ConfigError, CountError, SourceError, did_you_mean
-from iodine_kit.runner import Context, Inputs, Job, Stage, obtain
+from iodine_kit.runner import Context, Inputs, Job, Stage, find_interrupted, obtain
 from iodine_kit.stages import evaluate, infer, prepare, probe, report, train, traverse
-from iodine_kit.store import Artifact, Store
+from iodine_kit.store import Artifact
 
 FOLDER = Path("pipelines")
 STAGES: Mapping[str, Stage] = {
@@ -32,7 +32,8 @@ class PipelineConfig(Config):
 
 @dataclass(frozen=True)
 class Planned:
-    """A stage of a plan: the role that it makes, its status (``fresh missing stale waiting``) and the reason."""
+    """A stage of a plan: the role that it makes, its status (``fresh``, ``interrupted``, ``missing``,
+    ``stale`` or ``waiting``) and the reason."""
 
     stage: str
     status: str
@@ -98,14 +99,14 @@ def plan(tables: Mapping[str, Values], context: Context) -> list[Planned]:
             planned.append(Planned(role, "waiting", f"for {planned[len(chain)].stage}"))
             continue
         try:
-            job = _plan(role, tables, chain, replace(context, download=False))
+            job = _plan(role, tables, chain, replace(context, download=False, overwrite=False))
         except SourceError as error:
             planned.append(Planned(role, "missing", str(error)))
             continue
+        planned.append(_status(role, job, context))
         artifact = context.store.find(job.identity)
-        if artifact is not None:
+        if artifact is not None and planned[-1].status == "fresh":
             chain[role] = artifact
-        planned.append(_status(role, job, artifact, context.store))
     return planned
 
 
@@ -120,7 +121,12 @@ def _plan(role: str, tables: Mapping[str, Values], chain: Chain, context: Contex
     return stage.plan(tables, inputs, context)
 
 
-def _status(role: str, job: Job, artifact: Artifact | None, store: Store) -> Planned:
+def _status(role: str, job: Job, context: Context) -> Planned:
+    store, artifact = context.store, context.store.find(job.identity)
+    if find_interrupted(job, context):
+        return Planned(role, "interrupted", "resumes from its last checkpoint")
+    if artifact is not None and context.overwrite:
+        return Planned(role, "stale", "it is to be overwritten")
     if artifact is not None:
         return Planned(role, "fresh", str(artifact.path))
     older = [a for a in store.artifacts(job.identity.kind) if a.manifest.identity.name == job.identity.name]

@@ -89,13 +89,14 @@ def run_stage(stage: Stage, tables: Tables, inputs: Inputs, context: Context) ->
 def obtain(job: Job, context: Context) -> Artifact:
     """Return the job's artifact: the one in the store if it is up to date, else a new one.
 
-    An interrupted run of the same configuration resumes, unless ``context.overwrite`` is set.
+    An interrupted run of the same configuration resumes, unless ``context.overwrite`` is set; it also does if it was
+    going to replace a finished one.
 
     Raises:
         ResumeError: if the data that an interrupted run was started on has been rebuilt since.
     """
     store, note = context.store, context.reporter.note
-    pending = _interrupted(store, job) if job.state and not context.overwrite else None
+    pending = find_interrupted(job, context)
     existing = None if context.overwrite or pending else store.find(job.identity)
     if existing is not None:
         note(f"up to date: {existing.path}", routine=True)
@@ -151,11 +152,19 @@ def agree(world: World, job: Job, execution: Mapping[str, Any]) -> None:
     world.agree("input", {**inputs, **files})
 
 
-def _interrupted(store: Store, job: Job) -> Identity | None:
-    """The identity of an interrupted draft with the job's key."""
-    drafts = (identity for _, identity in store.interrupted(job.identity.kind))
+def find_interrupted(job: Job, context: Context) -> Identity | None:
+    """The identity of the interrupted run that the job would resume; ``None`` if it would start or reuse one.
+
+    Raises:
+        ResumeError: as :func:`obtain`.
+    """
+    if not job.state or context.overwrite:
+        return None
+    drafts = (identity for _, identity in context.store.interrupted(job.identity.kind))
     pending = next((identity for identity in drafts if identity.key == job.identity.key), None)
     if pending and input_contents(pending.inputs) != input_contents(job.identity.inputs):
+        if context.store.find(job.identity) is not None:
+            return None
         raise ResumeError(
             f"the interrupted {pending.planned.directory} was started on data that has been rebuilt since: add "
             "--overwrite to start it again"

@@ -65,12 +65,12 @@ def curves_svg(rows: Rows, title: str) -> str:
 def thinning(rows: int) -> str:
     """How the curves show this many rows, as the end of a sentence."""
     if rows <= MOST_POINTS:
-        return "not smoothed"
-    return f"the lowest and the highest value of each of {MOST_POINTS // 2} intervals, not smoothed"
+        return "nothing is smoothed"
+    return f"of each of {MOST_POINTS // 2} intervals the lowest and the highest value; nothing is smoothed"
 
 
 def _subtitle(rows: Rows) -> str:
-    return f"{len(rows):,} row{'s' * (len(rows) != 1)} of the training log: {thinning(len(rows))}."
+    return f"{len(rows):,} row{'s' * (len(rows) != 1)} of the training log; {thinning(len(rows))}."
 
 
 def _plots(log: Rows, column: _Column) -> list[Plot | None]:

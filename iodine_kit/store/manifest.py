@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
@@ -170,9 +172,16 @@ def build_manifest(
 def write_manifest(directory: Path, manifest: Manifest) -> None:
     """Write ``manifest.json`` atomically: a reader sees the old one or the new one, never a part."""
     text = json.dumps(manifest.model_dump(mode="json", by_alias=True), indent=2, ensure_ascii=False, allow_nan=False)
-    temporary = directory.with_name(f".{directory.name}.{MANIFEST}")
-    temporary.write_text(text + "\n", "utf-8")
-    temporary.replace(directory / MANIFEST)
+    # Beside the directory, because every file in it must be listed; of a unique name, because others may write it too.
+    temporary = directory.parent / f".{MANIFEST}-{token_hex(8)}"
+    try:
+        with temporary.open("xb") as file:
+            file.write((text + "\n").encode())
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(directory / MANIFEST)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def read_manifest(directory: Path) -> Manifest:

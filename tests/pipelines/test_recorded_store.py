@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from safetensors.numpy import load_file
 
 from iodine_kit import pipeline
 from iodine_kit.runner import Context, run_stage
+from iodine_kit.stages.train import draw_curves
 from iodine_kit.store import Artifact, Store
 
 DATA = Path(__file__).parents[1] / "data"
@@ -100,3 +102,20 @@ def assert_same(made: Any, recorded: Any, place: str = "") -> None:
         assert math.isclose(made, recorded, rel_tol=1e-9), place
     elif not isinstance(recorded, str):
         assert made == recorded, place
+
+
+def test_the_curves_of_a_recorded_log_are_drawn_to_the_same_bytes(context: Context, tmp_path: Path) -> None:
+    """They are part of a run's content: other bytes would make all that depends on a rebuilt run stale."""
+    run = chain(context.store)["run"].path
+    shutil.copy(run / "metrics.jsonl", tmp_path)
+    draw_curves(tmp_path, "Training on tetrominoes")
+    assert (tmp_path / "curves.svg").read_bytes() == (run / "curves.svg").read_bytes()
+
+
+def test_a_plan_to_overwrite_says_so_and_changes_nothing(context: Context) -> None:
+    tables = pipeline.load(str(DATA / "recorded.toml"))
+    before = {path: path.stat().st_mtime_ns for path in context.store.root.rglob("*") if path.is_file()}
+    first, *others = pipeline.plan(tables, replace(context, overwrite=True))
+    assert (first.status, first.because) == ("stale", "it is to be overwritten")
+    assert {stage.status for stage in others} == {"waiting"}
+    assert {path: path.stat().st_mtime_ns for path in before} == before

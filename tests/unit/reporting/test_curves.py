@@ -43,7 +43,7 @@ def test_the_file_refers_to_no_other_file() -> None:
     assert picture.tag == f"{SVG}svg"
     words = [text.text for text in picture.iter(f"{SVG}text")]
     panels = ("Loss", "KL divergence", "NLL per refinement step", "Validation FG-ARI", "Gradient norm", "Learning rate")
-    for expected in ("a <title> & more", "50 rows of the training log: not smoothed.", *panels):
+    for expected in ("a <title> & more", "50 rows of the training log; nothing is smoothed.", *panels):
         assert expected in words
     attributes = [name + (value or "") for element in picture.iter() for name, value in element.attrib.items()]
     assert not [text for text in attributes if "href" in text or "url(" in text or "var(" in text]
@@ -118,7 +118,7 @@ def test_a_nearly_constant_learning_rate_looks_constant() -> None:
 
 def test_long_logs_are_thinned_and_say_so() -> None:
     text = curves_svg(log(20_000), "t")
-    assert "the lowest and the highest value of each of 200 intervals" in text
+    assert "of each of 200 intervals the lowest and the highest value" in text
     assert max(len((line.attrib["points"]).split()) for line in parse(text).iter(f"{SVG}polyline")) <= MOST_POINTS
     assert len(text) < 200_000
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from iodine_kit.runner import Context, Job, obtain
 from iodine_kit.store import Identity, Store
+from iodine_kit.store.manifest import read_manifest, write_manifest
 
 
 def job(seed: int) -> Job:
@@ -28,3 +30,13 @@ def test_an_artifact_without_a_purpose_gets_none_from_a_study(tmp_path: Path) ->
     store = Store(tmp_path)
     obtain(job(1), Context(store))
     assert obtain(job(1), Context(store, purpose="study seeds")).purpose == ""
+
+
+def test_a_manifest_that_many_threads_write_is_never_seen_in_part(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    made = obtain(job(2), Context(store, purpose="study seeds"))
+    with ThreadPoolExecutor(4) as pool:
+        writers = [pool.submit(write_manifest, made.path, made.manifest) for _ in range(400)]
+        while not all(writer.done() for writer in writers):
+            assert read_manifest(made.path) == made.manifest
+    assert [path.name for path in made.path.parent.iterdir()] == [made.path.name]

@@ -1,0 +1,72 @@
+"""Which of an artifact and its interrupted rebuild is used, and what a plan says of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from iodine_kit.errors import ResumeError
+from iodine_kit.runner import Context, Job, find_interrupted, obtain
+from iodine_kit.store import Identity, Reference, Store
+
+
+class StoppedError(Exception):
+    """Raised in the middle of the work."""
+
+
+def job(content: str = "a", stop: bool = False) -> Job:
+    """A job that counts up in ``state-1``; it stops before its end if asked to."""
+    dataset = Reference(kind="dataset", name="d", key="0" * 64, content=content)
+    identity = Identity(kind="run", name="r", stage="train", version=1, inputs={"dataset": dataset})
+
+    def make(out: Path) -> dict[str, Any]:
+        state = out / "state-1"
+        count = int(state.read_text()) + 1 if state.exists() else 1
+        state.write_text(str(count))
+        if stop:
+            raise StoppedError
+        return {"count": count}
+
+    return Job(identity, make, state="state-*")
+
+
+def interrupt(job: Job, context: Context) -> None:
+    with pytest.raises(StoppedError):
+        obtain(job, context)
+
+
+def test_an_interrupted_run_resumes_and_overwriting_starts_it_again(tmp_path: Path) -> None:
+    context = Context(Store(tmp_path))
+    interrupt(job(stop=True), context)
+    assert find_interrupted(job(), context) == job().identity
+    assert find_interrupted(job(), replace(context, overwrite=True)) is None
+    assert obtain(job(), context).facts == {"count": 2}
+    assert find_interrupted(job(), context) is None
+    assert obtain(job(), replace(context, overwrite=True)).facts == {"count": 1}
+
+
+def test_an_interrupted_rebuild_of_a_finished_artifact_resumes(tmp_path: Path) -> None:
+    context = Context(Store(tmp_path))
+    obtain(job(), context)
+    interrupt(job(stop=True), replace(context, overwrite=True))
+    assert find_interrupted(job(), context) == job().identity
+    assert obtain(job(), context).facts == {"count": 2}
+
+
+def test_a_run_on_data_that_was_rebuilt_is_not_resumed(tmp_path: Path) -> None:
+    context = Context(Store(tmp_path))
+    interrupt(job("old", stop=True), context)
+    with pytest.raises(ResumeError, match="was started on data that has been rebuilt since: add --overwrite"):
+        obtain(job("new"), context)
+    assert obtain(job("new"), replace(context, overwrite=True)).facts == {"count": 1}
+
+
+def test_an_up_to_date_artifact_is_reused_beside_an_interrupted_run_on_older_data(tmp_path: Path) -> None:
+    context = Context(Store(tmp_path))
+    obtain(job("new"), context)
+    interrupt(job("old", stop=True), replace(context, overwrite=True))
+    assert find_interrupted(job("new"), context) is None
+    assert obtain(job("new"), context).facts == {"count": 1}
