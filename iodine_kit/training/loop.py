@@ -35,9 +35,10 @@ from iodine_kit.training.run_files import (
     loggable,
     read_metrics,
 )
-from iodine_kit.training.schedule import StepActions, StopRequest, actions_after, learning_rate, split_batch
+from iodine_kit.training.schedule import StepActions, actions_after, learning_rate, split_batch
 from iodine_kit.training.state import TrainingState
 from iodine_kit.training.step import DeviceMetrics, StepMetrics, TrainingStep, fetch_metrics
+from iodine_kit.training.stop import StopRequest
 
 
 @dataclass(frozen=True)
@@ -145,10 +146,10 @@ class Trainer:
             TimeLimitReached, KeyboardInterrupt: after saving a checkpoint.
         """
         throughput = Throughput(self.step, self.config.steps, self.config.batch_size, self._device)
-        if self.world.first:
-            self._log = TrainingLog(self.directory, self.step, self.execution.tensorboard, self.reporter.note)
-            self._validation = _Validation(validate, self.state, self._estimate) if validate else None
         try:
+            if self.world.first:
+                self._log = TrainingLog(self.directory, self.step, self.execution.tensorboard, self.reporter.note)
+                self._validation = _Validation(validate, self.state, self._estimate) if validate else None
             with numerics(self.config, self.execution), StopRequest(self.execution.max_seconds) as stop:
                 self._run_steps(batches, validate is not None, throughput, stop)
         finally:

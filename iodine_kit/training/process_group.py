@@ -29,7 +29,7 @@ FIRST_RANK_AHEAD = timedelta(seconds=2)
 """How long another rank that fails waits for the first rank to report its own failure."""
 REPORT_TIMEOUT = timedelta(seconds=10)
 """How long a rank without a message of its own waits for the one that has it."""
-FAILED, REPORTED = "failed", "spoken"
+FAILED, REPORTED = "failed", "reported"
 """Keys of the store: the number of failed ranks, and the exit status of the rank that reported its failure."""
 
 

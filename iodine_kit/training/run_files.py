@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iodine_kit.records import Bytes, SceneBatch
+from iodine_kit.store.manifest import VOLATILE
 from iodine_kit.system import sync_to_disk
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ CHECKPOINTS = "checkpoint-*.safetensors"
 WEIGHTS = "weights.safetensors"
 METRICS = "metrics.jsonl"
 CURVES = "curves.svg"
-TENSORBOARD = "logs"
-"""Folder of the event files. They contain times, so the manifest of a run does not list them."""
+TENSORBOARD = VOLATILE.rstrip("/")
+"""Folder of the event files. They contain times, so they do not count in the content of a run."""
 DIGITS = 7
 """Significant digits of the numbers in the log: as many as float32 has."""
 

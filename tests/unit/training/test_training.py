@@ -18,8 +18,9 @@ from iodine_kit.models import LossTerms
 from iodine_kit.progress import Show, Silent
 from iodine_kit.tensors import step_generator
 from iodine_kit.training.config import TrainConfig
+from iodine_kit.training.loop import ValidationResult
 from iodine_kit.training.resources import enough_memory
-from iodine_kit.training.run_files import WEIGHTS
+from iodine_kit.training.run_files import WEIGHTS, TrainingLog
 from iodine_kit.training.schedule import learning_rate
 
 
@@ -139,6 +140,20 @@ def test_the_error_of_full_memory_names_the_settings_to_lower(tmp_path: Path) ->
         "lower train.batch_size, or set train.accumulate=2 (or more) or train.recompute=true"
     )
     assert not (tmp_path / WEIGHTS).exists()
+
+
+def test_the_log_is_closed_if_the_model_cannot_be_copied_for_validation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Uncopyable(Mean):
+        def __deepcopy__(self, memo: object) -> Mean:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    closed: list[TrainingLog] = []
+    monkeypatch.setattr(TrainingLog, "close", closed.append)
+    with pytest.raises(MemoryLimitError, match=r"^out of memory while copying the model for validation"):
+        trainer(tmp_path, Uncopyable(), validate=lambda model, step: ValidationResult({})).run(Batches())
+    assert len(closed) == 1
 
 
 def test_an_estimate_that_fails_does_not_hide_the_error_of_full_memory() -> None:
