@@ -18,7 +18,8 @@ from iodine_kit.store import Artifact, Identity, Store, input_contents
 from iodine_kit.store.provenance import provenance
 from iodine_kit.training.distributed import SINGLE_PROCESS, World
 
-Facts = Mapping[str, Any]
+FactValues = Mapping[str, Any]
+"""Facts of an artifact as a stage returns them; see :class:`iodine_kit.store.ArtifactFacts`."""
 Tables = Mapping[str, Mapping[str, Any]]
 """Configuration as it comes from files and the command line: table → key → value."""
 Inputs = Mapping[str, Artifact]
@@ -56,7 +57,7 @@ class Job:
     """
 
     identity: Identity
-    make: Callable[[Path], Facts]
+    make: Callable[[Path], FactValues]
     state: str = ""
 
 
@@ -125,7 +126,7 @@ def obtain_distributed(job: Job, context: Context) -> Artifact | None:
         return None
     shared = False
 
-    def make(out: Path) -> Facts:
+    def make(out: Path) -> FactValues:
         nonlocal shared
         shared = True
         world.share(_MAKE)
@@ -138,7 +139,7 @@ def obtain_distributed(job: Job, context: Context) -> Artifact | None:
 
 
 def agree(world: World, job: Job, execution: Mapping[str, Any]) -> None:
-    """Check that all ranks are about to do the same: code, configuration with its ``execution``, and inputs.
+    """Check that all ranks run the same code, configuration (with its ``execution``) and inputs.
 
     Raises:
         ConfigError: on all ranks, naming the first difference.

@@ -7,10 +7,10 @@ from typing import Any
 from iodine_kit.errors import CountError, did_you_mean
 from iodine_kit.formats import FORMATS, Reader
 from iodine_kit.records import DatasetInfo
-from iodine_kit.store import Artifact, Facts
+from iodine_kit.store import Artifact, ArtifactFacts
 
 
-class RecordCounts(Facts):
+class RecordCounts(ArtifactFacts):
     """What became of the records of a source: read, filtered out, beyond the last split, damaged."""
 
     read: int = 0
@@ -19,14 +19,14 @@ class RecordCounts(Facts):
     bad: int = 0
 
 
-class Column(Facts):
+class Column(ArtifactFacts):
     """Type and shape of one factor of a scene."""
 
     dtype: str
     shape: tuple[int, ...]
 
 
-class DatasetFacts(Facts):
+class DatasetFacts(ArtifactFacts):
     """Facts of a data set.
 
     Attributes:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iodine_kit.errors import SchemaError
-from iodine_kit.evaluation.facts import ComparisonFacts, EvaluationFacts, Facts
+from iodine_kit.evaluation.facts import ComparisonFacts, EvaluationFacts, ResultFacts
 from iodine_kit.evaluation.probing.facts import ProbeFacts
 from iodine_kit.records import Floats64
 from iodine_kit.store import Artifact, read_facts
@@ -60,7 +60,7 @@ def check_version(evaluation: Artifact) -> None:
         )
 
 
-def write_summary(out: Path, facts: Facts, long: Table, tables: Sequence[Table]) -> None:
+def write_summary(out: Path, facts: ResultFacts, long: Table, tables: Sequence[Table]) -> None:
     """Write ``summary.json``, ``long`` as ``.csv``, and ``tables`` as ``.md`` and ``.tex``."""
     (out / "summary.json").write_text(as_text(facts), "utf-8")
     (out / "summary.csv").write_text(as_csv(long), "utf-8")
@@ -68,7 +68,7 @@ def write_summary(out: Path, facts: Facts, long: Table, tables: Sequence[Table])
     (out / "summary.tex").write_text(joined(map(as_latex, tables)), "utf-8")
 
 
-def as_text(facts: Facts) -> str:
+def as_text(facts: ResultFacts) -> str:
     """Facts as the text of a JSON file."""
     return json.dumps(facts.as_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 

@@ -16,7 +16,7 @@ from iodine_kit.errors import CountError, SchemaError
 from iodine_kit.formats import Reader
 from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
 from iodine_kit.records import Array, PredictionBatch, SceneBatch
-from iodine_kit.store import Artifact, Facts
+from iodine_kit.store import Artifact, ArtifactFacts
 
 BATCH = 256
 _BATCH_BYTES = 64 << 20
@@ -26,7 +26,7 @@ _SIZE_ONLY = ("preprocess.size", "format.")
 """Settings that change how a scene is stored, and not which scene it is or what of it is seen."""
 
 
-class PredictionsFacts(Facts):
+class PredictionsFacts(ArtifactFacts):
     """Facts of predictions.
 
     Attributes:
@@ -108,7 +108,7 @@ def paired(predictions: Artifact, dataset: Artifact) -> Iterator[tuple[SceneBatc
 
 
 def batch_size(pixels: int) -> int:
-    """Scenes of so many pixels at a time, so that memory does not grow with them."""
+    """Number of scenes per batch, so that memory stays bounded; ``pixels`` of one scene."""
     return max(1, min(BATCH, _BATCH_BYTES // (_PIXEL_BYTES * pixels)))
 
 

@@ -16,7 +16,7 @@ import fsspec
 
 from iodine_kit.errors import SourceError
 from iodine_kit.progress import Advance, Reporter
-from iodine_kit.runner import Context, Facts, Job, obtain
+from iodine_kit.runner import Context, FactValues, Job, obtain
 from iodine_kit.store import Artifact, FileHashes, Identity, Reference, SourceFile, Store
 
 VERSION = 1
@@ -148,7 +148,7 @@ def _download_job(location: str, reporter: Reporter) -> Job:
     return Job(identity, lambda out: _download(location, out / _file_name(location), reporter), state="*.part")
 
 
-def _download(location: str, path: Path, reporter: Reporter) -> Facts:
+def _download(location: str, path: Path, reporter: Reporter) -> FactValues:
     """Download ``location`` to ``path``; resume an earlier download that was cut off."""
     part = path.with_name(path.name + ".part")
     try:

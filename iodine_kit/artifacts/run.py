@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from iodine_kit.formatting import setting
-from iodine_kit.store import Artifact, Facts
+from iodine_kit.store import Artifact, ArtifactFacts
 from iodine_kit.training.run_files import CURVES, METRICS, read_metrics
 
 _LABELS = {
@@ -23,14 +23,14 @@ _LABELS = {
 }
 
 
-class WeightsFacts(Facts):
+class WeightsFacts(ArtifactFacts):
     """The step after which a run's weights were taken, and the decay of their moving average, if they are one."""
 
     step: int | None = None
     ema: float | None = None
 
 
-class StartFacts(Facts):
+class StartFacts(ArtifactFacts):
     """Where a warm start took its weights from: the place, the file's sha256 and, of a checkpoint, its step."""
 
     place: str = Field(alias="from")
@@ -38,7 +38,7 @@ class StartFacts(Facts):
     step: int | None = None
 
 
-class RunFacts(Facts):
+class RunFacts(ArtifactFacts):
     """Facts of a run.
 
     Attributes:
@@ -51,7 +51,7 @@ class RunFacts(Facts):
         best: metrics of the best validation.
         scenes, validation_scenes: of the data set that were used.
         start: of a warm start.
-        dataset, preset, checkpoint: of imported weights: the data set they are for, their net, and their file.
+        dataset, preset, checkpoint: of imported weights: the data set they are for, their network, and their file.
     """
 
     steps: int | None

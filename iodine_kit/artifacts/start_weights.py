@@ -56,7 +56,8 @@ class Start:
         """Copy the weights into ``model``; return facts: the place, the file's sha256 and a checkpoint's step.
 
         Raises:
-            SchemaError: if they belong to another net. K, T and β are not part of a net's weights and may differ.
+            SchemaError: if they belong to another network. K, T and β are not part of a network's weights and may
+                differ.
             CorruptDataError: if the file is damaged, or no safetensors file.
         """
         from iodine_kit.training.checkpoint import fill, read_weights

@@ -32,7 +32,8 @@ class TrainedModel:
         plugin: of the model; ``config``: its configuration, with the β of the step at which the weights were taken.
         tensors: reads the weights.
         inputs: the run, by role; empty for weights that no run in the store holds.
-        sources: the file of such weights; ``settings``: what identities say of their model; ``plugins``: its version.
+        sources: the file of such weights.
+        settings: what identities record about the model; ``plugins``: its version.
         facts: of such weights, for the manifest.
         trained_on: the data set that it was trained on, where that is known; ``dataset``: name of the data sets that it
             is for.
@@ -59,7 +60,7 @@ class TrainedModel:
         """Build the model with its weights, on the CPU, for inference only.
 
         Raises:
-            SchemaError: if the weights belong to another net.
+            SchemaError: if the weights belong to another network.
         """
         from iodine_kit.training.checkpoint import fill
 
@@ -143,7 +144,13 @@ def keeps_weights(predictions: Artifact) -> bool:
 
 def with_beta(config: Config, train: Mapping[str, Any], step: int) -> Config:
     """A model's configuration with the β of step ``step``, counted from 1: the last step that updated the weights."""
-    if train.get("kl_schedule", "constant") == "constant" or "beta" not in type(config).model_fields:
+    final = configured_beta(config)
+    if train.get("kl_schedule", "constant") == "constant" or final is None:
         return config
-    beta = kl_weight(build(TrainConfig, train, "train"), max(step - 1, 0), float(getattr(config, "beta")))  # noqa: B009
+    beta = kl_weight(build(TrainConfig, train, "train"), max(step - 1, 0), final)
     return config.model_copy(update={"beta": beta})
+
+
+def configured_beta(config: Config) -> float | None:
+    """The β in a model's configuration; ``None`` for a model without it."""
+    return float(config.model_dump(include={"beta"})["beta"]) if "beta" in type(config).model_fields else None

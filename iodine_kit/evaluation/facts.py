@@ -16,7 +16,7 @@ Ends = tuple[float, float]
 Better = Literal["higher", "lower"]
 
 
-class Facts(BaseModel):
+class ResultFacts(BaseModel):
     """Base of all records: frozen, without unknown fields; a field that was not given stays out of the JSON."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -26,7 +26,7 @@ class Facts(BaseModel):
         return self.model_dump(mode="json", exclude_unset=True)
 
 
-class Bootstrap(Facts):
+class Bootstrap(ResultFacts):
     """How intervals were drawn: see :mod:`iodine_kit.evaluation.bootstrap`. Without resamples there are none."""
 
     level: float
@@ -35,7 +35,7 @@ class Bootstrap(Facts):
     method: str
 
 
-class Mean(Facts):
+class Mean(ResultFacts):
     """A mean with its interval."""
 
     mean: float | None
@@ -48,7 +48,7 @@ class GroupMean(Mean):
     n: int
 
 
-class MetricDescription(Facts):
+class MetricDescription(ResultFacts):
     """What a metric is, and the height and width at which it was scored."""
 
     title: str
@@ -78,7 +78,7 @@ class MetricFacts(MetricDescription):
     by_step: list[float]
 
 
-class SceneGroup(Facts):
+class SceneGroup(ResultFacts):
     """The means of ``n`` scenes that have something in common, by metric."""
 
     label: str
@@ -86,14 +86,14 @@ class SceneGroup(Facts):
     metrics: dict[str, GroupMean]
 
 
-class SceneGroups(Facts):
+class SceneGroups(ResultFacts):
     """Scenes by their number of visible objects, and by the median size of their objects; empty if all are alike."""
 
     objects: list[SceneGroup]
     size: list[SceneGroup]
 
 
-class ObjectGroup(Facts):
+class ObjectGroup(ResultFacts):
     """``n`` objects of similar size: IoU with the matched slot, and the share of objects that are recovered."""
 
     label: str
@@ -102,14 +102,14 @@ class ObjectGroup(Facts):
     recovered: float
 
 
-class ObjectFacts(Facts):
+class ObjectFacts(ResultFacts):
     """All ``n`` visible objects, and by size."""
 
     n: int
     by_size: list[ObjectGroup]
 
 
-class EvaluationFacts(Facts):
+class EvaluationFacts(ResultFacts):
     """``summary.json`` of an evaluation.
 
     Attributes:
@@ -139,7 +139,7 @@ class EvaluationFacts(Facts):
     best: list[str]
 
 
-class PermutationTest(Facts):
+class PermutationTest(ResultFacts):
     """How p-values were computed: see :mod:`iodine_kit.evaluation.comparison`."""
 
     method: str
@@ -152,7 +152,7 @@ class PermutationTest(Facts):
         return 1 / (self.flips + 1)
 
 
-class ModelMean(Facts):
+class ModelMean(ResultFacts):
     """A model's mean over seeds of the means over scenes.
 
     Attributes:
@@ -168,7 +168,7 @@ class ModelMean(Facts):
     by_seed: list[float | None]
 
 
-class ModelFacts(Facts):
+class ModelFacts(ResultFacts):
     """A model of a comparison: its evaluations, one per seed of training, and its means by metric."""
 
     name: str
@@ -178,7 +178,7 @@ class ModelFacts(Facts):
     metrics: dict[str, ModelMean]
 
 
-class Difference(Facts):
+class Difference(ResultFacts):
     """How model b differs from model a over the ``n`` scenes on which both have a score.
 
     Attributes:
@@ -195,7 +195,7 @@ class Difference(Facts):
     n: int
 
 
-class PairFacts(Facts):
+class PairFacts(ResultFacts):
     """Model b compared with model a, by metric."""
 
     a: str
@@ -203,7 +203,7 @@ class PairFacts(Facts):
     metrics: dict[str, Difference]
 
 
-class ComparisonFacts(Facts):
+class ComparisonFacts(ResultFacts):
     """``summary.json`` of a comparison; ``pairs`` compare every model with the first."""
 
     dataset: str

@@ -20,7 +20,7 @@ from iodine_kit.evaluation.tables import long_table, summary_tables
 from iodine_kit.metrics import METRICS, Convention, MetricOptions
 from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
 from iodine_kit.progress import Reporter
-from iodine_kit.runner import Context, Facts, Inputs, Job, Tables
+from iodine_kit.runner import Context, FactValues, Inputs, Job, Tables
 from iodine_kit.store import Artifact, Identity
 
 TABLES = ("eval",)
@@ -142,7 +142,7 @@ def _make(
     inputs: Inputs,
     out: Path,
     reporter: Reporter,
-) -> Facts:
+) -> FactValues:
     pairs, predicted = Pairs(inputs["predictions"], inputs["dataset"]), PredictionsFacts.of(inputs["predictions"])
     truth, device = _truth(inputs, pairs), _device(execution)
     scorer = Scorer(metrics, config.options, resolution, pairs.info.background, truth, device)

@@ -13,7 +13,7 @@ from iodine_kit.errors import ConfigError, CorruptDataError, SchemaError, Source
 from iodine_kit.models import MODELS
 from iodine_kit.models.iodine import released
 from iodine_kit.progress import Reporter
-from iodine_kit.runner import Context, Facts, Inputs, Job, Tables
+from iodine_kit.runner import Context, FactValues, Inputs, Job, Tables
 from iodine_kit.store import Identity, Reference, SourceFile
 from iodine_kit.tensorbundle import Bundle, ZipFolder, locate, only_prefix
 from iodine_kit.training.run_files import WEIGHTS
@@ -148,7 +148,7 @@ def _source(bundle: Bundle, name: str) -> SourceFile:
     return SourceFile(name=name, sha256=digest.hexdigest(), bytes=offset, location=bundle.files.place(name))
 
 
-def _make(config: Config, bundle: Bundle, expected: dict[str, released.Counterpart], out: Path) -> Facts:
+def _make(config: Config, bundle: Bundle, expected: dict[str, released.Counterpart], out: Path) -> FactValues:
     from iodine_kit.training.checkpoint import first_misfit, save_weights
 
     model = MODELS.load(MODEL).build(config, seed=0)

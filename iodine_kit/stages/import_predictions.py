@@ -22,7 +22,7 @@ from iodine_kit.predictions.importing.keys import refuse_contradiction, rows_by_
 from iodine_kit.predictions.importing.values import batch_of
 from iodine_kit.predictions.readers import READERS, Column, reader_of
 from iodine_kit.progress import Reporter
-from iodine_kit.runner import Context, Facts, Inputs, Job, Tables
+from iodine_kit.runner import Context, FactValues, Inputs, Job, Tables
 from iodine_kit.store import Artifact, FileHashes, Identity, SourceFile, Store
 
 VERSION = 1
@@ -132,7 +132,7 @@ def _note_arrays(
     reporter.note(f"{source}: reading {read}" + (f"; unused: {', '.join(unused)}" if unused else ""))
 
 
-def _make(work: _Import, out: Path, reporter: Reporter) -> Facts:
+def _make(work: _Import, out: Path, reporter: Reporter) -> FactValues:
     config, count, highest = work.config, len(work.keys), -1
     size = _batch_size(work.roles)
     with PredictionWriter(out / PREDICTIONS, count) as writer, reporter.track("import", count) as advance:

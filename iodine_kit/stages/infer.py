@@ -24,7 +24,7 @@ from iodine_kit.loader import in_order
 from iodine_kit.predictions.file import PREDICTIONS, PredictionWriter
 from iodine_kit.pretrained.image_profile import ImageStatistics, difference, measure
 from iodine_kit.progress import Reporter
-from iodine_kit.runner import Context, Facts, Inputs, Job, Tables
+from iodine_kit.runner import Context, FactValues, Inputs, Job, Tables
 from iodine_kit.store import Artifact, Identity
 
 VERSION = 2
@@ -138,7 +138,7 @@ def _make(
     dataset: Artifact,
     out: Path,
     reporter: Reporter,
-) -> Facts:
+) -> FactValues:
     import torch
 
     if execution.threads:

@@ -20,7 +20,7 @@ from iodine_kit.errors import CountError, SchemaError, did_you_mean
 from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
 from iodine_kit.progress import Reporter
 from iodine_kit.records import PredictionBatch, SceneBatch
-from iodine_kit.runner import Context, Facts, Inputs, Job, Tables
+from iodine_kit.runner import Context, FactValues, Inputs, Job, Tables
 from iodine_kit.store import Artifact, Identity
 from iodine_kit.tables import as_csv, as_markdown, joined
 
@@ -100,7 +100,7 @@ def configure(tables: Tables) -> ProbeConfig:
     return build(ProbeConfig, tables.get("probe", {}), "probe")
 
 
-def _make(config: ProbeConfig, predictions: Artifact, dataset: Artifact, out: Path, reporter: Reporter) -> Facts:
+def _make(config: ProbeConfig, predictions: Artifact, dataset: Artifact, out: Path, reporter: Reporter) -> FactValues:
     from iodine_kit.evaluation.bootstrap import Resampling
     from iodine_kit.evaluation.probing.prediction import CrossValidation
     from iodine_kit.evaluation.probing.summary import Subject, summarise

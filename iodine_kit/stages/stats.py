@@ -25,7 +25,7 @@ from iodine_kit.progress import Advance, Reporter
 from iodine_kit.records import DatasetInfo
 from iodine_kit.reporting.dataset_page import OVERALL, DatasetPage, ScenePicture, render_dataset_page, scene_picture
 from iodine_kit.reporting.lineage import dataset_provenance, lineage_of
-from iodine_kit.runner import Context, Facts, Inputs, Job, Tables
+from iodine_kit.runner import Context, FactValues, Inputs, Job, Tables
 from iodine_kit.store import Artifact, Identity
 
 VERSION = 1
@@ -97,7 +97,7 @@ class _SplitReader:
             reader.close()
 
 
-def _make(config: StatsConfig, dataset: Artifact, out: Path, reporter: Reporter) -> Facts:
+def _make(config: StatsConfig, dataset: Artifact, out: Path, reporter: Reporter) -> FactValues:
     info = dataset_info(dataset)
     sizes = DatasetFacts.of(dataset).splits
     splits = {name: _SplitReader(dataset, name, info, config) for name in sizes}

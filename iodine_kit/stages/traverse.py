@@ -23,7 +23,7 @@ from iodine_kit.evaluation.probing.slots import owned_shares
 from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
 from iodine_kit.progress import Reporter
 from iodine_kit.records import Floats
-from iodine_kit.runner import Context, Facts, Inputs, Job, Tables
+from iodine_kit.runner import Context, FactValues, Inputs, Job, Tables
 from iodine_kit.store import Artifact, Identity
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _make(
     dataset: Artifact,
     out: Path,
     reporter: Reporter,
-) -> Facts:
+) -> FactValues:
     import torch
 
     from iodine_kit.tensors import pick_device, tf32

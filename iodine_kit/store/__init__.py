@@ -1,6 +1,6 @@
 """The artifact store: directories whose names contain a hash of everything that shaped them, renamed when complete."""
 
-from iodine_kit.store.artifact import Artifact, Draft, Facts, Unfinished, read_facts
+from iodine_kit.store.artifact import Artifact, ArtifactFacts, Draft, Unfinished, read_facts
 from iodine_kit.store.hashes import FileHashes
 from iodine_kit.store.manifest import (
     FileRecord,
@@ -16,8 +16,8 @@ from iodine_kit.store.store import Store
 
 __all__ = [
     "Artifact",
+    "ArtifactFacts",
     "Draft",
-    "Facts",
     "FileHashes",
     "FileRecord",
     "Identity",

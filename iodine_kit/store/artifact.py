@@ -171,7 +171,7 @@ def read_facts(artifact: Artifact, kind: type[ModelT]) -> ModelT:
         ) from None
 
 
-class Facts(BaseModel):
+class ArtifactFacts(BaseModel):
     """Facts of an artifact as a type; a stage returns them as a mapping, and the manifest holds them as JSON.
 
     Another version of the program may write more facts or fewer: unknown facts are kept, missing ones have a default.

@@ -13,7 +13,7 @@ from iodine_kit.errors import ConfigError
 from iodine_kit.progress import Reporter
 from iodine_kit.reporting.lineage import lineage_of
 from iodine_kit.reporting.study_page import StudyInput, StudyPage
-from iodine_kit.runner import Context, Facts, Job, obtain
+from iodine_kit.runner import Context, FactValues, Job, obtain
 from iodine_kit.store import Artifact, Identity, Store
 from iodine_kit.studies import STUDIES, StudyPlugin
 from iodine_kit.studies._experiment import Experiment, QuietReporter
@@ -57,7 +57,7 @@ def conduct_study(
     )
     command = _command(name, given_run, pipeline, settings)
 
-    def make(out: Path) -> Facts:
+    def make(out: Path) -> FactValues:
         findings = analyse()
         page = _page(name, plugin, findings, experiment.used, identity.config["study"], command)
         record = {

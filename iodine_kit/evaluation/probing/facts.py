@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Literal
 
-from iodine_kit.evaluation.facts import Ends, Facts
+from iodine_kit.evaluation.facts import Ends, ResultFacts
 
 
-class Score(Facts):
+class Score(ResultFacts):
     """R² or accuracy of a probe, with its interval."""
 
     score: float
     interval: Ends | None
 
 
-class FactorFacts(Facts):
+class FactorFacts(ResultFacts):
     """How well one factor of ``n`` objects is predicted: numbers by R², classes by accuracy."""
 
     kind: Literal["number", "class"]
@@ -26,7 +26,7 @@ class FactorFacts(Facts):
     mlp: Score
 
 
-class DciFacts(Facts):
+class DciFacts(ResultFacts):
     """Disentanglement, completeness and informativeness (Eastwood & Williams 2018).
 
     Attributes:
@@ -41,7 +41,7 @@ class DciFacts(Facts):
     factors: list[str]
 
 
-class SlotFacts(Facts):
+class SlotFacts(ResultFacts):
     """Which slots are in use, see :mod:`iodine_kit.evaluation.probing.slots`.
 
     Attributes:
@@ -57,7 +57,7 @@ class SlotFacts(Facts):
     owned_share: list[float]
 
 
-class ProbeBootstrap(Facts):
+class ProbeBootstrap(ResultFacts):
     """As :class:`Bootstrap`, in the order of a probe's file."""
 
     resamples: int
@@ -66,7 +66,7 @@ class ProbeBootstrap(Facts):
     method: str
 
 
-class ProbeFacts(Facts):
+class ProbeFacts(ResultFacts):
     """``summary.json`` of a probe.
 
     Attributes:

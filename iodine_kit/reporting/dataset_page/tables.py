@@ -20,7 +20,7 @@ def spread(numbers: Distribution) -> str:
 
 
 def findings(page: DatasetPage) -> list[tuple[str, bool]]:
-    """Sentences on what one has to know before training on this, and whether to take heed."""
+    """Warnings and notes about the data set; the flag marks warnings."""
     found, of = page.duplicates, page.overall
     repeats, unseen, drawn = sum(found.repeats.values()), of.unseen_objects, of.pixels_per_object.n
     sentences = [

@@ -24,7 +24,7 @@ from iodine_kit.evaluation.comparison import ModelScores
 from iodine_kit.evaluation.comparison import compare as compare_scores
 from iodine_kit.evaluation.comparison_tables import long_table, model_table, pair_tables
 from iodine_kit.progress import Reporter
-from iodine_kit.runner import Context, Facts, Inputs, Job, Tables
+from iodine_kit.runner import Context, FactValues, Inputs, Job, Tables
 from iodine_kit.stages.compare.comparable_models import Model, check, comparable, group, trace
 from iodine_kit.store import Artifact, Identity
 
@@ -113,7 +113,7 @@ def _make(
     left_out: dict[str, str],
     out: Path,
     reporter: Reporter,
-) -> Facts:
+) -> FactValues:
     first = evaluation_facts(models[0].evaluations[0])
     resampling = Resampling(config.resamples, config.level, config.seed)
     scored = [_scores(model, metrics) for model in models]

@@ -12,7 +12,7 @@ from iodine_kit.datasets import DATASETS, external_versions
 from iodine_kit.errors import CorruptDataError, CountError, ImageSizeError, ResumeError, SchemaError
 from iodine_kit.layouts import LAYOUTS, Item
 from iodine_kit.progress import Reporter
-from iodine_kit.runner import Facts
+from iodine_kit.runner import FactValues
 from iodine_kit.split_rules import SplitRule
 from iodine_kit.stages.prepare.describe import describe, write_contact_sheet, write_description
 from iodine_kit.stages.prepare.journal import NAME, Journal, State
@@ -61,7 +61,7 @@ class PreparePlan:
         return layout.items(self.paths, self.processor.expected, self.processor.layout_config)
 
 
-def make(plan: PreparePlan, out: Path, reporter: Reporter) -> Facts:
+def make(plan: PreparePlan, out: Path, reporter: Reporter) -> FactValues:
     """Write the data set to ``out`` and return its facts.
 
     The progress is kept for the next run, unless the error is one that the next run would raise again.
@@ -78,7 +78,7 @@ def make(plan: PreparePlan, out: Path, reporter: Reporter) -> Facts:
         journal.close()
 
 
-def _fill(plan: PreparePlan, journal: Journal, out: Path, reporter: Reporter) -> Facts:
+def _fill(plan: PreparePlan, journal: Journal, out: Path, reporter: Reporter) -> FactValues:
     processor, state = plan.processor, journal.state
     writer = ShardWriter(out, processor, plan.rule, journal, reporter)
     candidates = _Candidates(plan, state)

@@ -13,7 +13,7 @@ from iodine_kit.artifacts.evaluations import check_version
 from iodine_kit.config import Config, build
 from iodine_kit.errors import SchemaError
 from iodine_kit.progress import Reporter
-from iodine_kit.runner import Context, Facts, Inputs, Job, Tables
+from iodine_kit.runner import Context, FactValues, Inputs, Job, Tables
 from iodine_kit.stages.report.context import build_context
 from iodine_kit.store import Artifact, Identity
 
@@ -77,7 +77,7 @@ def configure(tables: Tables) -> ReportConfig:
     return build(ReportConfig, tables.get("report", {}), "report")
 
 
-def _make(config: ReportConfig, chain: Mapping[str, Artifact], out: Path, reporter: Reporter) -> Facts:
+def _make(config: ReportConfig, chain: Mapping[str, Artifact], out: Path, reporter: Reporter) -> FactValues:
     from iodine_kit.evaluation.comparison_tables import model_table, pair_tables
     from iodine_kit.reporting.figures import figure_files
     from iodine_kit.reporting.markdown import render_markdown

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from iodine_kit.artifacts.dataset import check_split, dataset_info, open_split
 from iodine_kit.artifacts.start_weights import KEY, Start, find_start, start_place
+from iodine_kit.artifacts.trained_model import configured_beta
 from iodine_kit.config import Config, Values, build, merge, named, split_table
 from iodine_kit.errors import ConfigError, SchemaError
 from iodine_kit.formats import Reader
 from iodine_kit.metrics import METRICS
 from iodine_kit.models import MODELS, ModelPlugin
 from iodine_kit.progress import Reporter
-from iodine_kit.runner import Context, Facts, Inputs, Job, Tables
+from iodine_kit.runner import Context, FactValues, Inputs, Job, Tables
 from iodine_kit.stages.train.validation import METRIC, Validation
 from iodine_kit.store import Artifact, Identity
 from iodine_kit.training.config import TrainConfig, TrainExecution
@@ -52,7 +53,7 @@ def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
         reporter.note(
             f"note: batches of {config.batch_size} from {scenes} scenes hold scenes more than once", routine=True
         )
-    _check_kl_schedule(config, float(getattr(model_config, "beta", 1.0)), start is not None, reporter)
+    _check_kl_schedule(config, configured_beta(model_config), start is not None, reporter)
     slots = plugin.test_time_options(model_config).get("slots", info.entities)
     if slots < info.entities:
         reporter.note(
@@ -75,7 +76,7 @@ def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
     return Job(identity, partial(_make, training, context), state=CHECKPOINTS)
 
 
-def _check_kl_schedule(config: TrainConfig, beta: float, warm: bool, reporter: Reporter) -> None:
+def _check_kl_schedule(config: TrainConfig, beta: float | None, warm: bool, reporter: Reporter) -> None:
     """Refuse a schedule of the KL term's weight that is impossible; note one that may be a mistake."""
     if config.kl_schedule == "constant":
         if config.kl_begin or config.kl_end:
@@ -83,7 +84,7 @@ def _check_kl_schedule(config: TrainConfig, beta: float, warm: bool, reporter: R
                 "note: train.kl_begin and train.kl_end do nothing while train.kl_schedule is constant", routine=True
             )
         return
-    if config.kl_schedule == "geometric" and not beta:
+    if config.kl_schedule == "geometric" and beta == 0:
         raise ConfigError("train.kl_schedule=geometric cannot end at model.beta=0: use linear")
     if config.kl_end > config.steps:
         reporter.note(
@@ -149,7 +150,7 @@ class _Training:
         }
 
 
-def _make(run: _Training, context: Context, out: Path) -> Facts:
+def _make(run: _Training, context: Context, out: Path) -> FactValues:
     from iodine_kit.loader import ShuffledBatches
     from iodine_kit.training.estimate import Estimate, estimate_step, with_copies
     from iodine_kit.training.loop import Trainer

@@ -14,11 +14,11 @@ from iodine_kit.artifacts.dataset import DatasetFacts
 from iodine_kit.artifacts.predictions_and_truth import PredictionsFacts
 from iodine_kit.artifacts.run import RunFacts
 from iodine_kit.errors import SchemaError
-from iodine_kit.store import Artifact, Facts, Identity, Store
+from iodine_kit.store import Artifact, ArtifactFacts, Identity, Store
 from iodine_kit.store.provenance import provenance
 
 RECORDED = Path(__file__).parents[2] / "data" / "recorded_store.tar.xz"
-KINDS: dict[str, type[Facts]] = {"dataset": DatasetFacts, "run": RunFacts, "predictions": PredictionsFacts}
+KINDS: dict[str, type[ArtifactFacts]] = {"dataset": DatasetFacts, "run": RunFacts, "predictions": PredictionsFacts}
 
 
 def artifact(root: Path, kind: str, facts: dict[str, Any]) -> Artifact:

@@ -9,13 +9,13 @@ import pytest
 from pydantic import ValidationError
 
 from iodine_kit.evaluation import comparison_tables, tables
-from iodine_kit.evaluation.facts import ComparisonFacts, EvaluationFacts, Facts
+from iodine_kit.evaluation.facts import ComparisonFacts, EvaluationFacts, ResultFacts
 from iodine_kit.evaluation.probing.facts import ProbeFacts
 from iodine_kit.evaluation.probing.tables import factor_table
 from iodine_kit.tables import as_csv
 
 RECORDED = Path(__file__).parents[2] / "data" / "recorded"
-KINDS: dict[str, type[Facts]] = {
+KINDS: dict[str, type[ResultFacts]] = {
     "evaluation": EvaluationFacts, "comparison": ComparisonFacts, "probe": ProbeFacts, "probe_by_loss": ProbeFacts,
 }  # fmt: skip
 
