@@ -25,6 +25,8 @@ Tables = Mapping[str, Mapping[str, Any]]
 Inputs = Mapping[str, Artifact]
 """The artifacts that a stage works on, by role: ``dataset``, ``run``, ``predictions``, …"""
 _MAKE, _KEEP = b"make", b"keep"
+_FEW_SETTINGS = 3
+"""Up to so many changed settings, an interrupted run is named beside which another one starts."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def obtain(job: Job, context: Context) -> Artifact:
     if pending:
         note(f"resuming the interrupted {job.identity.planned.directory} (--overwrite starts it again)")
     elif job.state and not context.overwrite:
-        _name_other_drafts(store, job, context.reporter)
+        _note_similar_draft(job, context)
     started = datetime.now(UTC)
     with store.draft(job.identity, keep=job.state, fresh=pending is None) as draft:
         facts = job.make(draft.path)
@@ -173,14 +175,18 @@ def find_interrupted(job: Job, context: Context) -> Identity | None:
     return pending
 
 
-def _name_other_drafts(store: Store, job: Job, reporter: Reporter) -> None:
-    """Say which interrupted run of the same name this one does not resume, and how they differ."""
-    similar = [draft for _, draft in store.interrupted(job.identity.kind) if draft.name == job.identity.name]
-    if similar:
-        changed = "; ".join(differences(similar[-1].config, job.identity.config))
-        changed = changed or "other data, weights to start from, or code"
-        reporter.note(
-            f"note: the interrupted {similar[-1].planned.directory} has another configuration ({changed}); this run "
-            "starts beside it",
-            routine=True,
-        )
+def _note_similar_draft(job: Job, context: Context) -> None:
+    """Name the interrupted run that this one does not resume, if they differ in their data or in a few settings."""
+    identity = job.identity
+    drafts = [draft for _, draft in context.store.interrupted(identity.kind) if draft.name == identity.name]
+    if not drafts:
+        return
+    changed = differences(drafts[-1].config, identity.config)
+    other = [made.directory for role, made in drafts[-1].inputs.items() if made != identity.inputs.get(role)]
+    if len(changed) > _FEW_SETTINGS or (changed and other):
+        return
+    difference = "; ".join(changed) or ("it works on " + ", ".join(other) if other else "another version of the code")
+    context.reporter.note(
+        f"note: the interrupted {drafts[-1].planned.directory} is not resumed ({difference}); this run starts beside it",
+        routine=True,
+    )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from unit.training.toy_model import Notes
 
 from iodine_kit.errors import ResumeError
 from iodine_kit.runner import Context, Job, find_interrupted, obtain
@@ -70,3 +71,27 @@ def test_an_up_to_date_artifact_is_reused_beside_an_interrupted_run_on_older_dat
     interrupt(job("old", stop=True), replace(context, overwrite=True))
     assert find_interrupted(job("new"), context) is None
     assert obtain(job("new"), context).facts == {"count": 1}
+
+
+@pytest.mark.parametrize(
+    ("content", "config", "note"),
+    [
+        ("a", {"steps": 2}, "is not resumed (steps: 1 -> 2); this run starts beside it"),
+        ("b", {"steps": 1}, "is not resumed (it works on dataset/d-000000000000); this run starts beside it"),
+        ("a", {"steps": 2, "k": 1, "l": 1, "m": 1}, ""),
+        ("b", {"steps": 2}, ""),
+    ],
+)
+def test_a_similar_interrupted_run_is_named(tmp_path: Path, content: str, config: dict[str, int], note: str) -> None:
+    notes = Notes()
+    context = Context(Store(tmp_path), notes)
+    first = job(content="a", stop=True)
+    first = replace(first, identity=first.identity.model_copy(update={"config": {"steps": 1}}))
+    interrupt(first, context)
+    second = job(content=content)
+    if content == "b":
+        other = second.identity.inputs["dataset"].model_copy(update={"key": "1" * 64})
+        second = replace(second, identity=second.identity.model_copy(update={"inputs": {"dataset": other}}))
+    obtain(replace(second, identity=second.identity.model_copy(update={"config": config})), context)
+    name = first.identity.planned.directory
+    assert notes.texts == ([f"note: the interrupted {name} {note}"] if note else [])
