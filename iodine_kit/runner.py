@@ -186,7 +186,7 @@ def _note_similar_draft(job: Job, context: Context) -> None:
     if len(changed) > _FEW_SETTINGS or (changed and other):
         return
     difference = "; ".join(changed) or ("it works on " + ", ".join(other) if other else "another version of the code")
+    name = drafts[-1].planned.directory
     context.reporter.note(
-        f"note: the interrupted {drafts[-1].planned.directory} is not resumed ({difference}); this run starts beside it",
-        routine=True,
+        f"note: the interrupted {name} is not resumed ({difference}); this run starts beside it", routine=True
     )
