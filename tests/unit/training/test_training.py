@@ -149,8 +149,13 @@ def test_the_log_is_closed_if_the_model_cannot_be_copied_for_validation(
         def __deepcopy__(self, memo: object) -> Mean:
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-    closed: list[TrainingLog] = []
-    monkeypatch.setattr(TrainingLog, "close", closed.append)
+    closed, close = [], TrainingLog.close
+
+    def record(log: TrainingLog) -> None:
+        closed.append(log)
+        close(log)
+
+    monkeypatch.setattr(TrainingLog, "close", record)
     with pytest.raises(MemoryLimitError, match=r"^out of memory while copying the model for validation"):
         trainer(tmp_path, Uncopyable(), validate=lambda model, step: ValidationResult({})).run(Batches())
     assert len(closed) == 1
