@@ -15,19 +15,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from iodine_kit.api.dataset import Dataset, load_dataset
-    from iodine_kit.api.figure import segmentation_figure
-    from iodine_kit.api.model import Segmentation, SegmentationModel, load_model
-    from iodine_kit.api.scenes import SceneBatch, generate
-    from iodine_kit.api.scoring import Evaluation, evaluate, score
-    from iodine_kit.api.stages import infer, prepare, run, train
-    from iodine_kit.errors import IodineKitError
+    from iodine_kit.api.dataset import Dataset as Dataset
+    from iodine_kit.api.dataset import load_dataset as load_dataset
+    from iodine_kit.api.figure import segmentation_figure as segmentation_figure
+    from iodine_kit.api.model import Segmentation as Segmentation
+    from iodine_kit.api.model import SegmentationModel as SegmentationModel
+    from iodine_kit.api.model import load_model as load_model
+    from iodine_kit.api.scenes import SceneBatch as SceneBatch
+    from iodine_kit.api.scenes import generate as generate
+    from iodine_kit.api.scoring import Evaluation as Evaluation
+    from iodine_kit.api.scoring import evaluate as evaluate
+    from iodine_kit.api.scoring import score as score
+    from iodine_kit.api.stages import infer as infer
+    from iodine_kit.api.stages import prepare as prepare
+    from iodine_kit.api.stages import run as run
+    from iodine_kit.api.stages import train as train
+    from iodine_kit.errors import IodineKitError as IodineKitError
+    from iodine_kit.records import DatasetInfo as DatasetInfo
+    from iodine_kit.records import Scene as Scene
+    from iodine_kit.store import Artifact as Artifact
 
 __version__ = "0.1.0"
-__all__ = [
-    "Dataset", "Evaluation", "IodineKitError", "SceneBatch", "Segmentation", "SegmentationModel", "evaluate",
-    "generate", "infer", "load_dataset", "load_model", "prepare", "run", "score", "segmentation_figure", "train",
-]  # fmt: skip
 
 _MODULES = {
     "iodine_kit.api.dataset": ("Dataset", "load_dataset"),
@@ -37,9 +45,12 @@ _MODULES = {
     "iodine_kit.api.scoring": ("Evaluation", "evaluate", "score"),
     "iodine_kit.api.stages": ("infer", "prepare", "run", "train"),
     "iodine_kit.errors": ("IodineKitError",),
+    "iodine_kit.records": ("DatasetInfo", "Scene"),
+    "iodine_kit.store": ("Artifact",),
 }
 
 if not TYPE_CHECKING:  # for a type checker, every other name is an error
+    __all__ = sorted(name for names in _MODULES.values() for name in names)
 
     def __getattr__(name: str) -> object:
         """Import a public name when it is first used, so that ``import iodine_kit`` is fast."""
@@ -52,4 +63,4 @@ if not TYPE_CHECKING:  # for a type checker, every other name is an error
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__})
+        return [*__all__, "__version__"]
