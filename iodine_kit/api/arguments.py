@@ -52,7 +52,8 @@ def argument(name: str = "") -> Iterator[None]:
 def to_numpy(value: AnyArray) -> Array:
     """Return an array or tensor as a NumPy array; memory is shared if it can be."""
     if hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
+        tensor: Any = value.detach().cpu()
+        value = (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()  # NumPy has no bfloat16
     return np.asarray(value)
 
 
@@ -81,6 +82,14 @@ def to_masks(name: str, value: AnyArray) -> Array:
         advice = ": for one mask, pass mask[None]" if masks.ndim == 2 else ""
         raise ValueError(f"{name}: the shape is [{', '.join(map(str, masks.shape))}], expected [B, H, W]{advice}")
     return masks
+
+
+def to_background(value: int | Sequence[int]) -> tuple[int, ...]:
+    """Return the values of true masks that are background; raises :class:`ValueError` for one that is no mask value."""
+    given = np.atleast_1d(np.asarray(value))
+    if given.size and (given.ndim != 1 or given.dtype.kind not in "iu" or given.min() < 0 or given.max() > 255):
+        raise ValueError(f"background: pass one integer or several, each in 0…255 (given: {value!r})")
+    return tuple(given.tolist())
 
 
 def to_bytes(images: Bytes | Floats) -> Bytes:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from iodine_kit.api.arguments import argument
 from iodine_kit.api.places import Place, find
-from iodine_kit.api.scenes import SceneBatch, picture_html
+from iodine_kit.api.scenes import SHOWN, SceneBatch, picture_html
 from iodine_kit.artifacts.dataset import check_split, dataset_info, open_split
 from iodine_kit.formats import Reader
 from iodine_kit.records import DatasetInfo, Scene
@@ -24,6 +24,8 @@ class Dataset:
 
     It is a map-style data set of PyTorch, also for several worker processes:
     ``DataLoader(data, batch_size=32, shuffle=True, collate_fn=ik.SceneBatch.of, num_workers=2)``.
+
+    Its files are open from the first access to a scene until :meth:`close`, or until the end of a ``with`` block.
 
     Attributes:
         artifact: the data set in its store; ``artifact.path`` is its directory.
@@ -52,11 +54,16 @@ class Dataset:
         """Return a scene with its factors; for a slice such as ``data[:8]`` a batch, which has no factors."""
         if isinstance(index, slice):
             return self.batch(range(len(self))[index])
-        return self._reader.scene(range(len(self))[index])
+        return self._reader.scene(self._positions([index])[0])
 
     def batch(self, indices: Sequence[int] | NDArray[Any]) -> SceneBatch:
-        """Return the images and masks of some scenes, in the order of ``indices``."""
-        scenes = self._reader.batch(np.asarray(indices, np.int64))
+        """Return the images and masks of some scenes, in the order of ``indices``; -1 is the last scene.
+
+        Raises:
+            IndexError: if an index is outside of the split; the message names it.
+            ValueError: if ``indices`` is no sequence of integers.
+        """
+        scenes = self._reader.batch(self._positions(indices))
         return SceneBatch(scenes.keys, scenes.image, scenes.mask, self.info.background)
 
     def batches(self, size: int) -> Iterator[SceneBatch]:
@@ -73,6 +80,29 @@ class Dataset:
         """Return the names of all scenes, in order."""
         return self._reader.keys()
 
+    def close(self) -> None:
+        """Close the files. They are opened again when a scene is read."""
+        if self._opened is not None and self._opened[0] == os.getpid():
+            self._opened[1].close()
+        self._opened = None
+
+    def __enter__(self) -> Dataset:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _positions(self, indices: Sequence[int] | NDArray[Any]) -> NDArray[np.int64]:
+        """The indices, counted from the start of the split."""
+        given = np.asarray(indices)
+        if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
+            raise ValueError(f"indices: pass a sequence of integers (given: {given.ndim} axes of {given.dtype})")
+        places = given.astype(np.int64)
+        outside = places[(places < -len(self)) | (places >= len(self))]
+        if outside.size:
+            raise IndexError(f"indices: there is no scene {outside[0]}: split '{self.split}' has {len(self)} scenes")
+        return np.where(places < 0, places + len(self), places)
+
     @property
     def _reader(self) -> Reader:
         """The open files. A process that was forked must not share the position in a file, so it opens its own."""
@@ -88,7 +118,7 @@ class Dataset:
         return f"Dataset {info.dataset}, split '{self.split}': {len(self)} scenes, {info.height}×{info.width} pixels"
 
     def _repr_html_(self) -> str:
-        return picture_html(self[:64], repr(self))
+        return picture_html(self[:SHOWN], repr(self), len(self), "image and true mask")
 
 
 def load_dataset(dataset: Place, split: str = "test", *, store: str | Path | None = None) -> Dataset:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from iodine_kit import records
 from iodine_kit.api.arguments import AnyArray, argument, to_bytes, to_images
 from iodine_kit.api.places import Place, find, open_store
+from iodine_kit.api.scenes import SHOWN, SceneBatch, picture_html
 from iodine_kit.artifacts.pretrained_model import of_pretrained
 from iodine_kit.artifacts.trained_model import TrainedModel, of_run
 from iodine_kit.artifacts.unfinished_run_model import at_checkpoint
@@ -58,10 +60,22 @@ class Segmentation:
     def __len__(self) -> int:
         return len(self.mask)
 
+    def __getitem__(self, rows: slice) -> Segmentation:
+        """Return the segmentation of some of the images, such as ``segmentation[:4]``."""
+        if not isinstance(rows, slice):
+            raise TypeError("a segmentation takes slices: write segmentation[2:3] for image 2")
+        return replace(self, **{name: getattr(self, name)[rows] for name in _ARRAYS})
+
     def __repr__(self) -> str:
         scenes, slots, height, width = self.soft_mask.shape
         steps = self.elbo.shape[1] - 1
         return f"Segmentation of {scenes} images, {height}×{width} pixels: {slots} slots, {steps} refinement steps"
+
+    def _repr_html_(self) -> str:
+        first = self[:SHOWN]
+        pixels = np.rint(first.reconstruction.clip(0, 1) * 255).astype(np.uint8)
+        scenes = SceneBatch(tuple(map(str, range(len(first)))), pixels, first.mask, background=())
+        return picture_html(scenes, repr(self), len(self), "reconstruction and predicted mask")
 
     def prediction(self, keys: tuple[str, ...]) -> PredictionBatch:
         """Return the same arrays as a record of the toolkit, for images of these ``keys``."""
@@ -80,8 +94,9 @@ class SegmentationModel:
     """
 
     def __init__(self, trained: TrainedModel, device: str = "auto") -> None:
+        module = trained.load()
         with argument("device"):
-            self.module: Any = to_device(trained.load(), device)
+            self.module: Any = to_device(module, device)
         self.trained = trained
 
     def __repr__(self) -> str:
@@ -91,7 +106,7 @@ class SegmentationModel:
 
     def segment(
         self,
-        images: AnyArray,
+        images: records.SceneBatch | AnyArray,
         *,
         seed: int = 0,
         steps: int | None = None,
@@ -102,7 +117,8 @@ class SegmentationModel:
         """Segment images. The stage ``infer`` gives the same numbers for the same seed, options and batch size.
 
         Args:
-            images: NumPy array or PyTorch tensor, ``uint8[B, H, W, 3]`` in 0…255 or floats ``[B, H, W, 3]`` in [0, 1].
+            images: NumPy array or PyTorch tensor, ``uint8[B, H, W, 3]`` in 0…255 or floats ``[B, H, W, 3]`` in [0, 1];
+                or a batch of scenes, whose images are segmented.
             seed: of the posterior samples, in [0, 2⁶³).
             steps: refinement steps T.
             slots: number of slots K, in 1…255.
@@ -130,7 +146,7 @@ class SegmentationModel:
         """
         given = {"seed": seed, "steps": steps, "slots": slots, "restarts": restarts, "batch_size": batch_size}
         config = self._options({name: value for name, value in given.items() if value is not None})
-        pixels = to_images("images", images)
+        pixels = to_images("images", images.image if isinstance(images, records.SceneBatch) else images)
         with argument("images"):
             self.trained.plugin.check_image(self.trained.config, *pixels.shape[1:3])
         self._compare(pixels[:COMPARED_IMAGES])

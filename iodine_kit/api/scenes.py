@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from html import escape
+from typing import Any, overload
 
 import numpy as np
 
 from iodine_kit import records
-from iodine_kit.api.arguments import argument
+from iodine_kit.api.arguments import argument, to_background
 from iodine_kit.config import build
 from iodine_kit.datasets import DATASETS, generate_scene
 from iodine_kit.errors import ConfigError
 from iodine_kit.records import Scene
 
-_SHOWN = 12
+SHOWN = 12
 """Scenes in the picture of a batch."""
 
 
@@ -34,32 +35,54 @@ class SceneBatch(records.SceneBatch):
     background: tuple[int, ...] = (0,)
 
     @classmethod
-    def of(cls, scenes: Sequence[Scene], background: Sequence[int] = (0,)) -> SceneBatch:
+    def of(cls, scenes: Sequence[Scene], background: int | Sequence[int] = (0,)) -> SceneBatch:
         """Stack scenes of one size. This is also a ``collate_fn`` for PyTorch's ``DataLoader``.
 
+        Raises:
+            ValueError: if there is no scene, or scenes have different sizes.
+
         >>> batch = generate("tetrominoes", 3)
-        >>> SceneBatch.of(batch.scenes()[:2])
+        >>> SceneBatch.of([batch[0], batch[2]])
         SceneBatch of 2 scenes, 35×35 pixels
         """
         if not scenes:
             raise ValueError("scenes: there is no scene to stack")
+        first = scenes[0]
+        for scene in scenes:
+            if scene.mask.shape != first.mask.shape:
+                sizes = f"'{first.key}' has {_size(first)} pixels, and '{scene.key}' {_size(scene)}"
+                raise ValueError(f"scenes: {sizes}: resize them, or make one batch for each size")
         images, masks = np.stack([scene.image for scene in scenes]), np.stack([scene.mask for scene in scenes])
-        return cls(tuple(scene.key for scene in scenes), images, masks, tuple(background))
+        return cls(tuple(scene.key for scene in scenes), images, masks, to_background(background))
 
     def scenes(self) -> list[Scene]:
         """Return the scenes one by one, without factors."""
         return [Scene(*scene) for scene in zip(self.keys, self.image, self.mask, strict=True)]
 
-    def __getitem__(self, rows: slice) -> SceneBatch:
-        """Return some of the scenes, such as ``batch[:4]``."""
-        return SceneBatch(self.keys[rows], self.image[rows], self.mask[rows], self.background)
+    def __iter__(self) -> Iterator[Scene]:
+        return iter(self.scenes())
+
+    @overload
+    def __getitem__(self, index: int) -> Scene: ...
+    @overload
+    def __getitem__(self, index: slice) -> SceneBatch: ...
+    def __getitem__(self, index: int | slice) -> Scene | SceneBatch:
+        """Return a scene, without factors; for a slice such as ``batch[:4]`` a batch."""
+        if isinstance(index, slice):
+            return SceneBatch(self.keys[index], self.image[index], self.mask[index], self.background)
+        return Scene(self.keys[index], self.image[index], self.mask[index])
 
     def __repr__(self) -> str:
         height, width = self.mask.shape[1:]
         return f"SceneBatch of {len(self)} scenes, {height}×{width} pixels"
 
     def _repr_html_(self) -> str:
-        return picture_html(self, repr(self))
+        return picture_html(self[:SHOWN], repr(self), len(self), "image and true mask")
+
+
+def _size(scene: Scene) -> str:
+    height, width = scene.mask.shape
+    return f"{height}×{width}"
 
 
 def generate(dataset: str, count: int, /, *, seed: int = 0, split: str = "test", **options: Any) -> SceneBatch:
@@ -97,15 +120,18 @@ def generate(dataset: str, count: int, /, *, seed: int = 0, split: str = "test",
     return SceneBatch.of(scenes, plugin.info(config).background)
 
 
-def picture_html(scenes: records.SceneBatch, caption: str) -> str:
-    """HTML with a picture of the first scenes, each image beside its true mask."""
+def picture_html(scenes: SceneBatch, caption: str, total: int, content: str) -> str:
+    """HTML with a picture of scenes, each image beside its mask.
+
+    Args:
+        scenes: the first scenes of ``total``.
+        caption: text below the picture; ``content`` says what the picture shows.
+    """
     from iodine_kit.reporting.image_grid import contact_sheet
 
     if not len(scenes):
-        return caption
-    first = SceneBatch(scenes.keys[:_SHOWN], scenes.image[:_SHOWN], scenes.mask[:_SHOWN])
-    background = getattr(scenes, "background", (0,))
-    data = base64.b64encode(contact_sheet(first.scenes(), background)).decode("ascii")
-    shown = "" if len(scenes) <= _SHOWN else f"; the first {_SHOWN} are shown"
-    text = f"{caption}{shown}: image and true mask"
+        return escape(caption)
+    data = base64.b64encode(contact_sheet(scenes.scenes(), scenes.background)).decode("ascii")
+    shown = "" if len(scenes) == total else f"; the first {len(scenes)} are shown"
+    text = escape(f"{caption}{shown}: {content}")
     return f'<figure><img src="data:image/png;base64,{data}" alt="{text}"><figcaption>{text}</figcaption></figure>'

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iodine_kit import records
-from iodine_kit.api.arguments import AnyArray, argument, to_masks
+from iodine_kit.api.arguments import AnyArray, argument, to_background, to_masks
 from iodine_kit.api.dataset import Dataset
 from iodine_kit.api.model import Segmentation
 from iodine_kit.api.places import find
@@ -40,7 +40,7 @@ def score(
     predicted: AnyArray,
     metrics: str | Sequence[str] = ("ari", "miou"),
     *,
-    background: Sequence[int] = (0,),
+    background: int | Sequence[int] = (0,),
     convention: Convention = "exclude",
     tolerance: float = 0.008,
 ) -> dict[str, NDArray[np.float64]]:
@@ -79,7 +79,8 @@ def score(
         if needed is not None:
             raise ValueError(f"metrics: '{name}' scores {needed}, not masks: pass the segmentation to evaluate")
     true, mask = to_masks("truth", truth), to_masks("predicted", predicted)
-    scores = score_masks(true, mask, config.metrics, background=background, options=config.options)
+    ids = to_background(background)
+    scores = score_masks(true, mask, config.metrics, background=ids, options=config.options)
     return {name: one.values for name, one in scores.items()}
 
 
@@ -130,7 +131,7 @@ def evaluate(
     predictions: Segmentation | Artifact | AnyArray,
     metrics: str | Sequence[str] = ("ari", "miou"),
     *,
-    background: Sequence[int] | None = None,
+    background: int | Sequence[int] | None = None,
     convention: Convention = "exclude",
     tolerance: float = 0.008,
     resamples: int = 2000,
@@ -213,7 +214,7 @@ def _predicted(predictions: Segmentation | Artifact | AnyArray) -> tuple[Predict
 
 
 def _truth(
-    truth: Dataset | records.SceneBatch | AnyArray, predicted: PredictionBatch, background: Sequence[int] | None
+    truth: Dataset | records.SceneBatch | AnyArray, predicted: PredictionBatch, background: int | Sequence[int] | None
 ) -> tuple[records.SceneBatch, Sequence[int]]:
     """The true scenes and the values of their masks that are background."""
     count = len(predicted.mask)
@@ -227,4 +228,4 @@ def _truth(
         masks = to_masks("truth", truth)
         scenes = records.SceneBatch((), np.empty((len(masks), 0, 0, 3), np.uint8), masks)
     own = scenes.background if isinstance(scenes, SceneBatch) else (0,)
-    return scenes, own if background is None else tuple(background)
+    return scenes, own if background is None else to_background(background)

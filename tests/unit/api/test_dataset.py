@@ -52,8 +52,15 @@ def test_it_is_a_sequence_of_the_stored_scenes(squares: Artifact) -> None:
         assert (mine.factors["size"] == scene.factors["size"]).all()
     assert data[-1].key == "s11" and data[2:4].keys == ("s2", "s3") and data[::-4].keys == ("s11", "s7", "s3")
     assert data.batch([5, 1]).keys == ("s5", "s1")
-    with pytest.raises(IndexError):
-        data[12]
+    assert data.batch([-1, 0]).keys == ("s11", "s0") and data.batch([]).image.shape == (0, 6, 6, 3)
+    for index in (12, -13):
+        with pytest.raises(IndexError, match=f"^indices: there is no scene {index}: split 'train' has 12 scenes"):
+            data[index]
+        with pytest.raises(IndexError, match=f"^indices: there is no scene {index}: "):
+            data.batch([0, index])
+    for wrong in ([0.5], [True, False], [[0]]):
+        with pytest.raises(ValueError, match=r"^indices: pass a sequence of integers"):
+            data.batch(wrong)  # type: ignore[arg-type]
 
 
 def test_batches_hold_every_scene_once_in_order_and_know_the_background(squares: Artifact) -> None:
@@ -74,6 +81,35 @@ def test_a_data_loader_of_pytorch_reads_it_in_any_number_of_processes(squares: A
     batches = list(loader)
     assert [key for batch in batches for key in batch.keys] == data.keys()
     np.testing.assert_array_equal(np.concatenate([batch.image for batch in batches]), data[:].image)
+
+
+def test_its_files_are_open_only_inside_a_with_block(squares: Artifact) -> None:
+    with ik.load_dataset(squares, "train") as data:
+        reader = data._reader
+        assert data[0].key == "s0"
+    with pytest.raises(ik.IodineKitError, match="scene s0 cannot be read"):
+        reader.scene(0)
+    assert data[1].key == "s1"  # opened again
+    data.close()
+
+
+def test_a_batch_is_a_sequence_of_scenes(squares: Artifact) -> None:
+    batch = ik.load_dataset(squares, "train")[:3]
+    scenes = square_scenes(3)
+    assert isinstance(batch[0], ik.Scene) and batch[-1].key == "s2" and isinstance(batch[1:], ik.SceneBatch)
+    assert [scene.key for scene in batch] == ["s0", "s1", "s2"]
+    for mine, scene in zip(batch, scenes, strict=True):
+        np.testing.assert_array_equal(mine.image, scene.image)
+        np.testing.assert_array_equal(mine.mask, scene.mask)
+    assert ik.SceneBatch.of(list(batch), background=3).background == (3,)
+    with pytest.raises(IndexError):
+        batch[3]
+
+
+def test_scenes_of_two_sizes_make_no_batch() -> None:
+    scenes = [ik.Scene(f"s{side}", np.zeros((side, 5, 3), np.uint8), np.zeros((side, 5), np.uint8)) for side in (4, 7)]
+    with pytest.raises(ValueError, match=r"^scenes: 's4' has 4×5 pixels, and 's7' 7×5: resize them"):
+        ik.SceneBatch.of(scenes)
 
 
 def test_it_can_be_sent_to_another_process(squares: Artifact) -> None:
@@ -103,4 +139,15 @@ def test_a_notebook_shows_scenes_beside_their_masks(squares: Artifact) -> None:
     assert repr(data) == "Dataset squares, split 'train': 12 scenes, 6×6 pixels"
     html = data[:3]._repr_html_()
     assert html.startswith('<figure><img src="data:image/png;base64,iVBOR') and "SceneBatch of 3 scenes" in html
+    assert "SceneBatch of 12 scenes" in (whole := data[:]._repr_html_()) and "are shown" not in whole
     assert "Dataset squares" in data._repr_html_() and data[:0]._repr_html_() == "SceneBatch of 0 scenes, 6×6 pixels"
+
+
+def test_a_notebook_reads_only_the_scenes_that_it_shows_and_escapes_names(tmp_path: Path) -> None:
+    artifact = store_scenes(tmp_path, {"<b>": square_scenes(20)}, DatasetInfo("squares", 0, 0, 4))
+    data, read = ik.load_dataset(artifact, "<b>"), list[int]()
+    reader, take = data._reader, data._reader.batch
+    reader.batch = lambda places: (read.extend(places), take(places))[1]  # type: ignore[method-assign]
+    html = data._repr_html_()
+    assert read == list(range(12)) and "20 scenes, 6×6 pixels; the first 12 are shown: image and true mask" in html
+    assert "<b>" not in html and "&lt;b&gt;" in html

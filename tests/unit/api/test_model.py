@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 import iodine_kit as ik
-from iodine_kit.artifacts.trained_model import load_model
+from iodine_kit.artifacts.trained_model import load_model, of_run
 from iodine_kit.errors import TimeLimitReached
 from iodine_kit.predictions.file import OPTIONAL, PREDICTIONS, PredictionReader
 from iodine_kit.store import Artifact
@@ -89,10 +90,13 @@ def test_arrays_of_numpy_and_pytorch_bytes_and_floats_are_segmented_alike(traine
         torch.from_numpy(images),
         torch.from_numpy(floats).requires_grad_(),
         torch.from_numpy(images.transpose(0, 3, 1, 2).copy()).permute(0, 2, 3, 1),
+        ik.SceneBatch(("a", "b"), images, np.zeros((2, 6, 6), np.uint8)),
     ]
     for other in others:
         np.testing.assert_allclose(model.segment(other).elbo, expected, rtol=1e-6)
     assert model.segment(images[:1]).mask.shape == (1, 6, 6)
+    rounded = torch.from_numpy(floats).bfloat16()
+    np.testing.assert_array_equal(model.segment(rounded).elbo, model.segment(rounded.float()).elbo)
 
 
 def test_shapes_and_types_are_those_of_the_documentation(trained: Artifact) -> None:
@@ -113,6 +117,12 @@ def test_shapes_and_types_are_those_of_the_documentation(trained: Artifact) -> N
     assert len(one) == 2 and (one.mask == one.soft_mask.argmax(1)).all() and (one.mask == one.step_mask[:, -1]).all()
     np.testing.assert_allclose(one.soft_mask.sum(1), 1, rtol=1e-5)
     assert repr(one) == "Segmentation of 2 images, 6×6 pixels: 5 slots, 2 refinement steps"
+    first = one[:1]
+    assert len(first) == 1 and (first.component == one.component[:1]).all() and (first.elbo == one.elbo[:1]).all()
+    assert repr(first) == "Segmentation of 1 images, 6×6 pixels: 5 slots, 2 refinement steps"
+    assert "of 2 images, 6×6 pixels: 5 slots, 2 refinement steps: reconstruction and predicted" in one._repr_html_()
+    with pytest.raises(TypeError, match=r"write segmentation\[2:3\]"):
+        one[0]  # type: ignore[index]
     with pytest.raises(AttributeError):
         one.mask = one.mask  # type: ignore[misc]
 
@@ -149,6 +159,12 @@ def test_options_and_places_that_do_not_fit_are_refused_by_name(trained: Artifac
         ik.load_model("nothing.safetensors")
     with pytest.raises(ValueError, match=r"^model: iodine-square: no such artifact.*did you mean 'iodine-squares'"):
         ik.load_model("iodine-square", store=store)
+
+
+def test_weights_of_another_network_are_no_mistake_in_the_device(trained: Artifact) -> None:
+    damaged = replace(of_run(trained), tensors=dict)
+    with pytest.raises(ik.IodineKitError):
+        ik.SegmentationModel(damaged, "cpu")
 
 
 def test_images_unlike_those_of_training_get_a_warning() -> None:

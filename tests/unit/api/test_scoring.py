@@ -25,6 +25,13 @@ def test_foreground_ari_is_that_of_scikit_learn_on_the_pixels_of_objects() -> No
     np.testing.assert_allclose(scores["ari"], expected, atol=1e-12)
     others = [adjusted_rand_score(true[true > 1], mask[true > 1]) for true, mask in zip(TRUE, MASK, strict=True)]
     np.testing.assert_allclose(ik.score(TRUE, MASK, "ari", background=(0, 1))["ari"], others, atol=1e-12)
+    of_two = [adjusted_rand_score(true[true != 2], mask[true != 2]) for true, mask in zip(TRUE, MASK, strict=True)]
+    np.testing.assert_allclose(ik.score(TRUE, MASK, "ari", background=2)["ari"], of_two, atol=1e-12)
+    assert ik.evaluate(TRUE, MASK, "ari", background=2).metrics["ari"].mean == pytest.approx(np.mean(of_two))
+    wrong: Any
+    for wrong in (-1, 256, 0.5, "0", [[0]]):
+        with pytest.raises(ValueError, match=r"^background: pass one integer or several, each in 0…255"):
+            ik.score(TRUE, MASK, background=wrong)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int32, np.int64, np.uint16])
