@@ -118,9 +118,10 @@ class TimeLimitReached(IodineKitError):  # noqa: N818 - not a mistake: the run s
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` with the nearest known name; if none is near, the list of known names."""
+    """Return ``"; did you mean 'x'?"`` with the nearest known name, whatever its case; if none is near, all names."""
     known = sorted(known)
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    spelling = {one.lower(): one for one in known}
+    nearest = difflib.get_close_matches(name.lower(), spelling, n=1, cutoff=0.6)
     if nearest:
-        return f"; did you mean '{nearest[0]}'?"
+        return f"; did you mean '{spelling[nearest[0]]}'?"
     return f"; known: {', '.join(known) or 'none'}"

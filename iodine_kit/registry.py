@@ -66,6 +66,10 @@ class Registry(Generic[PluginT]):
         modules = pkgutil.iter_modules(folders or [])
         return [module.name.replace("_", "-") for module in modules if not module.name.startswith("_")]
 
+    def suggest(self, name: str) -> str:
+        """The end of a message about an unknown name: the nearest known name, or all."""
+        return did_you_mean(name, self.names())
+
     def _load(self, name: str) -> PluginT:
         if name in self.built_in():
             return cast(PluginT, importlib.import_module(f"{self.package}.{name.replace('-', '_')}"))
@@ -74,7 +78,7 @@ class Registry(Generic[PluginT]):
             return self._import_third_party(declared[name].value, lambda: declared[name].load())
         if "." in name:
             return self._import_third_party(name, lambda: _import_from_working_directory(name))
-        raise UnknownNameError(f"no {self.family} is called '{name}'{did_you_mean(name, self.names())}")
+        raise UnknownNameError(f"no {self.family} is called '{name}'{self.suggest(name)}")
 
     def _entry_points(self) -> dict[str, EntryPoint]:
         return {point.name: point for point in entry_points(group=self.group)}

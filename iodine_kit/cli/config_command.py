@@ -109,7 +109,19 @@ def stage_keys(stage: str) -> dict[str, list[Key]]:
             keys[table] = plugin_keys(table, source.default) if source.default else []
         else:
             keys[table] = [key for path in source for key in keys_of(_load(f"iodine_kit.{path}"), table)]
-    return {table: [*_read_by_the_stage(table), *own] for table, own in keys.items()}
+    return {table: [*_read_by_the_stage(table), *map(_with_metrics, own)] for table, own in keys.items()}
+
+
+def _with_metrics(key: Key) -> Key:
+    """The key ``eval.metrics`` with the names of all metrics, and their titles in tables; any other key as it is."""
+    from dataclasses import replace
+
+    if key.key != "eval.metrics":
+        return key
+    from iodine_kit.metrics import METRICS
+
+    names = ", ".join(f"{name} ({title})" for name, title in METRICS.titles().items())
+    return replace(key, meaning=f"{key.meaning} Names, and titles in tables: {names}.")
 
 
 def plugin_keys(kind: str, name: str) -> list[Key]:

@@ -59,7 +59,8 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Metric: ari (foreground ARI), miou, mse, … (repeatable). Defaults to all that can be computed.",
+            help="Metric: ari (foreground ARI), miou, mse, …; 'iodine-kit config eval' lists all (repeatable). "
+            "Defaults to all that can be computed.",
         ),
     ] = None,
     fail_under: Annotated[
@@ -82,6 +83,7 @@ def evaluate(
     """
     from iodine_kit.artifacts.evaluations import evaluation_facts
     from iodine_kit.cli.console import Terminal, show_metrics
+    from iodine_kit.metrics import METRICS
     from iodine_kit.runner import Context, obtain
 
     thresholds = _thresholds(fail_under)
@@ -99,6 +101,7 @@ def evaluate(
     inputs = {"predictions": predicted, "dataset": parent(place, predicted, "dataset")}
     context = Context(place, Terminal(), overwrite)
     job = stage.plan(tables, inputs | ({"truth": truth} if truth else {}), context)
+    thresholds = {METRICS.canonical(name): value for name, value in thresholds.items()}
     _check_thresholds(thresholds, job.identity.config["eval"]["metrics"])
     artifact = obtain(job, context)
     show_metrics(evaluation_facts(artifact))

@@ -49,4 +49,22 @@ def describe(plugin: MetricPlugin, options: MetricOptions) -> str:
     return sentence.replace("{tolerance}", f"{100 * options.tolerance:g} %")
 
 
-METRICS: Registry[MetricPlugin] = Registry("metric", "iodine_kit.metrics", MetricPlugin)
+class _Metrics(Registry[MetricPlugin]):
+    """The metrics. Users know them by their titles in tables, too, which differ from the names."""
+
+    def canonical(self, name: str) -> str:
+        """The name of the metric that ``name`` spells in upper or lower case; an unknown name as it is."""
+        known = self.names()
+        return name.lower() if name not in known and name.lower() in known else name
+
+    def titles(self) -> dict[str, str]:
+        """Title of every built-in metric by name."""
+        return {name: self.load(name).TITLE for name in self.built_in()}
+
+    def suggest(self, name: str) -> str:
+        """As :meth:`Registry.suggest`; a title suggests its metric."""
+        titled = next((one for one, title in self.titles().items() if title.lower() == name.lower()), None)
+        return super().suggest(name) if titled is None else f"; did you mean '{titled}'?"
+
+
+METRICS = _Metrics("metric", "iodine_kit.metrics", MetricPlugin)

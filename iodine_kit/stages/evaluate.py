@@ -34,8 +34,8 @@ class EvalConfig(Config):
     """What to evaluate.
 
     Attributes:
-        metrics: names of the metrics; the first one chooses the best and the worst scenes. ``all`` means every metric
-            for which the predictions have the data.
+        metrics: names of the metrics, in upper or lower case; the first one chooses the best and the worst scenes.
+            ``all`` means every metric for which the predictions have the data.
         convention: score of a scene whose adjusted Rand index is 0/0; docs/evaluation.md explains the choices.
         tolerance: tolerance of boundary metrics, as a share of the image diagonal.
         resolution: resolution at which masks are compared: ``model`` (as predicted), or height and width in pixels.
@@ -59,7 +59,7 @@ class EvalConfig(Config):
     @field_validator("metrics")
     @classmethod
     def _each_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(names))
+        return tuple(dict.fromkeys(map(METRICS.canonical, names)))
 
     @field_validator("resolution", mode="before")
     @classmethod

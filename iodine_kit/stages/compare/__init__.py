@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from iodine_kit.artifacts.evaluations import (
     SCENES,
@@ -23,6 +23,7 @@ from iodine_kit.evaluation.bootstrap import Resampling
 from iodine_kit.evaluation.comparison import ModelScores
 from iodine_kit.evaluation.comparison import compare as compare_scores
 from iodine_kit.evaluation.comparison_tables import long_table, model_table, pair_tables
+from iodine_kit.metrics import METRICS
 from iodine_kit.progress import Reporter
 from iodine_kit.runner import Context, FactValues, Inputs, Job, Tables
 from iodine_kit.stages.compare.comparable_models import Model, check, comparable, group, trace
@@ -55,6 +56,11 @@ class CompareConfig(Config):
     level: Annotated[float, Field(gt=0, lt=1)] = 0.95
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     table: TableFormat = "csv"
+
+    @field_validator("metrics")
+    @classmethod
+    def _canonical(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(METRICS.canonical, names))
 
 
 def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:

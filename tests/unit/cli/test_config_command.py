@@ -151,6 +151,11 @@ def test_config_names_the_plugins_of_a_table_and_lists_one() -> None:
     assert "config STAGE" in run() and "train" in json.loads(run("--json"))
 
 
+def test_config_names_the_metrics_with_their_titles() -> None:
+    text = " ".join(run("eval").split())
+    assert "ari (FG-ARI), ari-all (ARI (all pixels))" in text and "miou (mIoU)" in text
+
+
 def test_config_refuses_unknown_names_with_a_suggestion() -> None:
     assert "did you mean 'train'?" in run("trian", status=4)
     assert "did you mean 'tetrominoes'?" in run("dataset", "tetromino", status=4)

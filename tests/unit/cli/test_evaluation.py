@@ -139,3 +139,11 @@ def test_compare_refuses_other_artifacts_and_a_single_evaluation(store: Path) ->
     assert "compare.flops is not a known key; did you mean 'flips'?" in sentence(
         command(store, "compare", one, one, "--set", "compare.flops=3", status=3)
     )
+
+
+def test_a_metric_may_be_named_in_any_case_and_its_title_suggests_its_name(store: Path) -> None:
+    lower = command(store, "eval", "--metric", "ari", "--metric", "miou")
+    upper = command(store, "eval", "--metric", "ARI", "--metric", "mIoU", "--fail-under", "Ari=0.5")
+    assert upper.stdout == lower.stdout and "up to date" in upper.stderr
+    assert "did you mean 'ari'?" in sentence(command(store, "eval", "--metric", "FG-ARI", status=4))
+    assert "did you mean 'miou-fg'?" in sentence(command(store, "eval", "--metric", "foreground MIOU", status=4))
