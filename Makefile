@@ -1,12 +1,17 @@
-# Two commands. Each works on a fresh machine with Python 3.11 or newer, and installs what it needs into .venv.
+# Three commands. Each works on a fresh machine with Python 3.11, and installs what it needs into .venv or .venv-lowest.
+# The first two also work with a newer Python.
 #   make quickstart   run the main job: generate scenes, train IODINE, segment, score, write a report
 #   make test         run the linters, the type checker, the check of import layers, and all tests
+#   make test-lowest  run the fast tests with the lowest versions that pyproject.toml allows
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
+PIP_INSTALL := -m pip install --disable-pip-version-check --quiet
+INSTALL := $(BIN)/python $(PIP_INSTALL) --constraint constraints.txt
+LOWEST := .venv-lowest
+EXTRAS := blosc,fast,parquet,tensorboard,test
 
-.PHONY: quickstart test lint fast bench clean
+.PHONY: quickstart test test-lowest lint fast bench clean
 
 quickstart: $(VENV)/.core
 	$(BIN)/iodine-kit run pipelines/quickstart.toml --output reports/quickstart.html
@@ -18,6 +23,14 @@ test: lint
 # Only the fast tests, to run after every change.
 fast: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto -m "not slow"
+
+# TORCH chooses the release of torch; it defaults to the lowest allowed one. For Linux on x86-64, PyPI has old releases only
+# with CUDA, which is a download of 3 GB. If your package index has another release for CPUs, give it: TORCH=2.13.0.
+# So constraints-lowest.txt pins neither torch nor SymPy, which each torch needs in another version. It is resolved for aarch64,
+# where torch needs no CUDA packages; the versions of all other packages are the same.
+TORCH ?= $(shell sed -n 's/^ *"torch>=\([0-9.]*\)".*/\1/p' pyproject.toml)
+test-lowest: $(LOWEST)/.torch-$(TORCH)
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/pytest -n auto -m "not slow"
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -40,8 +53,16 @@ $(VENV)/.core: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.test: $(VENV)/.core
-	$(INSTALL) --editable ".[blosc,fast,parquet,tensorboard,test]"
+	$(INSTALL) --editable ".[$(EXTRAS)]"
+	touch $@
+
+# The lowest versions have no wheels for a newer Python.
+$(LOWEST)/.torch-$(TORCH): pyproject.toml constraints-lowest.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "the lowest versions need Python 3.11: make test-lowest PYTHON=python3.11")'
+	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python $(PIP_INSTALL) --constraint constraints-lowest.txt --editable ".[$(EXTRAS)]" "torch==$(TORCH)"
+	rm -f $(LOWEST)/.torch-*
 	touch $@
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) .pytest_cache .mypy_cache .ruff_cache .hypothesis
