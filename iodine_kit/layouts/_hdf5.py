@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ def names(path: Path, group: str = "") -> list[str]:
         SchemaError: the group is a link, or not a group.
     """
     _kept.cache_clear()
-    with hdf5.reading(str(path)), hdf5.open_file(path, check_heaps=False) as file:
+    with hdf5.reading(str(path)), hdf5.open_file(path) as file:
         return list(hdf5.open_group(file, group, path))
 
 
@@ -119,17 +119,18 @@ def entity_factors(
 @lru_cache(maxsize=2)
 def _kept(path: Path, group: str, modified: int, size: int, process: int) -> Columns:
     # Its heaps were checked by `shapes`, which lists the rows; workers need not read the whole file again.
-    file = hdf5.open_file(path, check_heaps=False, rdcc_nbytes=_CACHE_BYTES, rdcc_nslots=10_007)
-    return _columns(file, group, path)
+    file = hdf5.open_file(path, rdcc_nbytes=_CACHE_BYTES, rdcc_nslots=10_007)
+    return _columns(file, group, path, check_heaps=False)
 
 
-def _columns(file: Any, group: str, path: Path) -> dict[str, Any]:
+def _columns(file: Any, group: str, path: Path, *, check_heaps: bool = True) -> dict[str, Any]:
     """The data sets of numbers in a group, and in a group ``factors`` within it."""
     parent = hdf5.open_group(file, group, path)
-    members = {name: hdf5.open_member(parent, name, path) for name in parent}
+    opened = partial(hdf5.open_member, path=path, check_heaps=check_heaps)
+    members = {name: opened(parent, name) for name in parent}
     factors = members.get("factors")
     if isinstance(factors, h5py.Group):
-        members = {name: hdf5.open_member(factors, name, path) for name in factors} | members
+        members = {name: opened(factors, name) for name in factors} | members
     return {name: hdf5.own_data(member, path) for name, member in members.items() if _has_numbers(member)}
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import h5py
 
@@ -26,6 +26,9 @@ _ERRORS = (OSError, LookupError, AttributeError, RuntimeError, TypeError, ValueE
 _HEAP = b"GCOL\x01\x00\x00\x00"
 _HEAP_HEADER = 16
 _HEAP_OBJECT = struct.Struct("<HHIQ")
+# Types of messages in an object header, and the most bytes of a header, far above those of any published file.
+_LAYOUT, _CONTINUED = 8, 16
+_LARGEST_HEADER = 1 << 24
 
 
 @contextmanager
@@ -37,25 +40,13 @@ def reading(place: str) -> Iterator[None]:
         raise CorruptDataError(f"{place}: truncated, or cannot be read as HDF5: {error}") from error
 
 
-def open_file(path: Path, *, check_heaps: bool = True, **options: int) -> Any:
-    """Open a file for reading, after checking its global heaps.
-
-    The HDF5 library loops for ever on a damaged heap. It reads heaps for texts of variable length, and already to
-    open a virtual data set.
-
-    Args:
-        path: the file.
-        check_heaps: may be false if only names and groups are used, or if this file was checked before; the check
-            reads the whole file, once per process.
-        options: passed to ``h5py.File``.
+def open_file(path: Path, **options: int) -> Any:
+    """Open a file for reading; ``options`` are passed to ``h5py.File``.
 
     Raises:
-        CorruptDataError: it cannot be opened, or a global heap is damaged.
+        CorruptDataError: it cannot be opened.
     """
     with reading(str(path)):
-        if check_heaps:
-            status = path.stat()
-            _check_heaps(path, status.st_mtime_ns, status.st_size)
         return h5py.File(path, "r", **options)
 
 
@@ -87,16 +78,30 @@ def is_link(group: Any, name: str | bytes, path: Path) -> bool:
     return bool(group.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD)
 
 
-def open_member(group: Any, name: str | bytes, path: Path) -> Any:
-    """A member of a group.
+def open_member(group: Any, name: str | bytes, path: Path, *, check_heaps: bool = True) -> Any:
+    """A member of a group. Where the HDF5 library will read global heaps, these are checked first.
+
+    The library loops for ever on a damaged heap. It reads heaps to open a virtual data set, and to read values of
+    variable length, such as texts. Other members need no check, which reads the whole file, once per process.
+
+    Args:
+        group: an open group of the file.
+        name: of the member.
+        path: of the file.
+        check_heaps: may be false if this file was checked before by another process.
 
     Raises:
-        CorruptDataError: the name is not text.
+        CorruptDataError: the name is not text, or a global heap is damaged.
         SchemaError: it is a link.
     """
     if is_link(group, name, path):
         raise _refused_link(str(name), path)
-    return group[name]
+    if check_heaps and may_be_virtual(group, str(name), path):
+        _check_heaps_once(path)
+    member = group[name]
+    if check_heaps and isinstance(member, h5py.Dataset) and member.dtype.hasobject:
+        _check_heaps_once(path)
+    return member
 
 
 def own_data(dataset: Any, path: Path) -> Any:
@@ -113,6 +118,64 @@ def own_data(dataset: Any, path: Path) -> Any:
 
 def _refused_link(name: str, path: Path) -> SchemaError:
     return SchemaError(f"{path}: '{name}' is a link, and links are not followed; give a file that holds the data")
+
+
+def may_be_virtual(group: Any, name: str, path: Path) -> bool:
+    """Whether a member that is no link is a virtual data set, or has a header that this function cannot read.
+
+    The HDF5 library says so only of a member that is open, which is too late. This function reads the header itself.
+
+    Source: "Data Object Headers" and "The Data Layout Message" of the HDF5 File Format Specification.
+    """
+    base = group.file.userblock_size
+    if group.file.id.get_create_plist().get_sizes() != (8, 8):
+        return True
+    address = base + group.id.links.get_info(name.encode()).u
+    try:
+        with path.open("rb") as file:
+            # From version 3 on, the second byte is the class of the layout: 3 is virtual. Versions 1 and 2 have none.
+            return any(kind == _LAYOUT and body[0] > 2 and body[1] > 2 for kind, body in _messages(file, base, address))
+    except (struct.error, LookupError, OverflowError, ValueError):
+        return True
+
+
+def _messages(file: BinaryIO, base: int, address: int) -> Iterator[tuple[int, bytes]]:
+    """The messages of an object header, each with its type; ``base`` is the position of address 0."""
+    file.seek(address)
+    start = file.read(64)
+    if start[:5] == b"OHDR\x02":
+        flags = start[5]
+        head = struct.Struct("<BHBH" if flags & 4 else "<BHB")  # with the order of creation
+        size_bytes = 1 << (flags & 3)
+        at = 6 + (16 if flags & 32 else 0) + (4 if flags & 16 else 0)  # after times, and numbers of attributes
+        first = (address + at + size_bytes, int.from_bytes(start[at : at + size_bytes], "little"))
+        around = (4, 4)  # signature and checksum of further blocks
+    elif start[:1] == b"\x01":
+        head, first, around = struct.Struct("<HHB3x"), (address + 16, struct.unpack_from("<I", start, 8)[0]), (0, 0)
+    else:
+        raise ValueError("this is no header of a known version")
+    blocks, total = [first], 0
+    for place, size in blocks:
+        total += size
+        if size < 0 or total > _LARGEST_HEADER:  # blocks may form a ring
+            raise ValueError("this header is too large")
+        file.seek(place)
+        block, at = file.read(size), 0
+        if len(block) < size:
+            raise ValueError("this header is truncated")
+        while at + head.size <= len(block):
+            kind, length = head.unpack_from(block, at)[:2]
+            body = block[at + head.size : at + head.size + length]
+            at += head.size + length
+            yield kind, body
+            if kind == _CONTINUED:
+                offset, extent = struct.unpack("<QQ", body[:16])
+                blocks.append((base + offset + around[0], extent - sum(around)))
+
+
+def _check_heaps_once(path: Path) -> None:
+    status = path.stat()
+    _check_heaps(path, status.st_mtime_ns, status.st_size)
 
 
 @lru_cache(maxsize=16)

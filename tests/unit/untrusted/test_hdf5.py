@@ -15,6 +15,7 @@ from iodine_kit.errors import CorruptDataError, IodineKitError, SchemaError
 from iodine_kit.layouts import Expected, addtt, efficient_morl
 from iodine_kit.predictions.readers import READERS
 from iodine_kit.records import DatasetInfo
+from iodine_kit.untrusted import hdf5
 
 N, K, H, W = 3, 4, 6, 8
 EXPECTED = Expected("tetrominoes", DatasetInfo("tetrominoes", H, W, K), {}, {})
@@ -163,3 +164,67 @@ def test_every_user_reports_names_that_are_not_text_and_truncation(user: str, tm
 @pytest.mark.parametrize("user", NAMES)
 def test_every_user_reads_an_intact_file(user: str, tmp_path: Path) -> None:
     assert read(write(tmp_path / "a.h5", user), user) == set(NAMES[user])
+
+
+def texts(file: h5py.File, name: str) -> None:
+    file[name] = ["a", "b", "c"]
+
+
+def numbers(file: h5py.File, name: str) -> None:
+    file[name] = IMAGE
+
+
+def compressed(file: h5py.File, name: str) -> None:
+    file.create_dataset(name, data=IMAGE, chunks=(1, H, W, 3), compression="gzip", maxshape=(None, None, W, 3))
+
+
+def group(file: h5py.File, name: str) -> None:
+    file.create_group(name)
+
+
+MEMBERS: dict[str, tuple[Callable[[h5py.File, str], None], bool]] = {
+    "virtual": (virtual, True),
+    "texts": (texts, True),
+    "numbers": (numbers, False),
+    "compressed": (compressed, False),
+    "group": (group, False),
+}
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+@pytest.mark.parametrize("version", ["earliest", "v110", "latest"])
+@pytest.mark.parametrize("attributes", [0, 1, 7, 30])
+@pytest.mark.parametrize("userblock", [0, 1024])
+def test_the_whole_file_is_read_only_for_members_that_need_its_heaps(
+    member: str, version: str, attributes: int, userblock: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, (put, needed) = tmp_path / "a.h5", MEMBERS[member]
+    with h5py.File(path, "w", libver=(version, "latest"), userblock_size=userblock, track_order=attributes > 1) as file:
+        put(file, "one")
+        for number in range(attributes):  # many of them continue the header in other blocks
+            file["one"].attrs[f"attribute {number}"] = np.arange(number + 3)
+    checked: list[Path] = []
+    monkeypatch.setattr(hdf5, "_check_heaps", lambda path, *_: checked.append(path))
+    with hdf5.open_file(path) as file:
+        hdf5.open_member(file, "one", path)
+    assert checked == [path] * needed
+
+
+@pytest.mark.parametrize("version", ["earliest", "latest"])
+def test_a_header_that_cannot_be_read_counts_as_virtual(version: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w", libver=(version, "latest")) as file:
+        file["one"] = IMAGE
+    content = path.read_bytes()
+    with hdf5.open_file(path) as file:
+        at = file.id.links.get_info(b"one").u
+        assert not hdf5.may_be_virtual(file, "one", path)
+        layout = content.index(b"\x03\x01", at)  # of version 3, contiguous
+        for damaged in (
+            content[:at],
+            content[: at + 30],
+            content[:at] + b"\x09" + content[at + 1 :],
+            content[:layout] + b"\x04\x03" + content[layout + 2 :],
+        ):
+            (tmp_path / "other").write_bytes(damaged)
+            assert hdf5.may_be_virtual(file, "one", tmp_path / "other")
