@@ -108,12 +108,15 @@ def parse_overrides(settings: Iterable[str], tables: Iterable[str]) -> dict[str,
 
 
 def merge(base: Values, over: Mapping[str, Any]) -> Values:
-    """Update ``base`` in place with the values of ``over``, table by table, and return ``base``."""
+    """Update ``base`` in place with the values of ``over``, table by table, and return ``base``.
+
+    Nested tables are copied: later changes of ``base`` do not change ``over``.
+    """
     for key, value in over.items():
         if isinstance(value, Mapping) and isinstance(base.get(key), dict):
             merge(base[key], value)
         else:
-            base[key] = dict(value) if isinstance(value, Mapping) else value
+            base[key] = merge({}, value) if isinstance(value, Mapping) else value
     return base
 
 

@@ -93,6 +93,12 @@ def test_merge_keeps_what_is_not_overridden() -> None:
     assert merge({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}}) == {"a": {"b": 1, "c": 3}}
 
 
+def test_merge_copies_nested_tables() -> None:
+    over = {"a": {"b": {"c": 1}}}
+    assert merge(merge({}, over), {"a": {"b": {"d": 2}}}) == {"a": {"b": {"c": 1, "d": 2}}}
+    assert over == {"a": {"b": {"c": 1}}}
+
+
 def test_differences_name_the_leaf_with_both_values() -> None:
     old, new = {"train": {"steps": 50, "seed": 0}}, {"train": {"steps": 100, "seed": 0, "clip": 5.0}}
     assert differences(old, new) == ["train.clip: absent -> 5.0", "train.steps: 50 -> 100"]
