@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -80,12 +81,22 @@ def check(tables: Mapping[str, Values]) -> None:
             raise CountError(f"{table}.split: the data set will have no split '{split}'{did_you_mean(split, splits)}")
 
 
-def run(tables: Mapping[str, Values], context: Context) -> Chain:
-    """Bring every artifact of the pipeline up to date; an interrupted training run resumes."""
+def run(
+    tables: Mapping[str, Values],
+    context: Context,
+    planning: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> Chain:
+    """Bring every artifact of the pipeline up to date; an interrupted training run resumes.
+
+    Args:
+        planning: the planning of each stage happens in such a context; the work of the stage does not.
+    """
     check(tables)
     chain: Chain = {}
     for role in roles(tables):
-        chain[role] = obtain(_plan(role, tables, chain, context), context)
+        with planning():
+            job = _plan(role, tables, chain, context)
+        chain[role] = obtain(job, context)
     return chain
 
 

@@ -15,6 +15,7 @@ from iodine_kit.errors import (
     ConfigError,
     CountError,
     ImageSizeError,
+    IodineKitError,
     SchemaError,
     UnknownNameError,
     did_you_mean,
@@ -23,7 +24,13 @@ from iodine_kit.records import Array, Bytes, Floats
 
 _OF_ARGUMENTS = (ArtifactNotFoundError, ConfigError, CountError, ImageSizeError, SchemaError, UnknownNameError)
 
-_OPTIONS = re.compile(r"--(generate|source|split|overwrite)\b")
+_IN_PYTHON = {
+    r"--overwrite\b": "overwrite=True",
+    r"--(protocol|workers)\b": r"prepare.\1",
+    r"--(generate|source|split|store)\b": r"\1",
+    r"--set (?=\w)": "the setting ",
+}
+"""What options of the command line are in Python, as regular expressions and replacements."""
 
 
 class Tensor(Protocol):
@@ -36,17 +43,37 @@ AnyArray = Array | Tensor
 """A NumPy array or a PyTorch tensor."""
 
 
-@contextmanager
-def argument(name: str = "") -> Iterator[None]:
-    """Raise an error that the value of an argument causes as a :class:`ValueError` that begins with its ``name``.
+def in_python(message: str) -> str:
+    """Return a message in which options of the command line are arguments and settings."""
+    for option, words in _IN_PYTHON.items():
+        message = re.sub(option, words, message)
+    return message
 
-    Without a name, the message names a key of the configuration. Options of the command line become arguments.
-    """
+
+@contextmanager
+def python_messages() -> Iterator[None]:
+    """Write the message of an error in the words of :func:`in_python`; its class stays."""
     try:
         yield
-    except _OF_ARGUMENTS as error:
-        message = _OPTIONS.sub(r"\1", str(error))
-        raise ValueError(f"{name}: {message}" if name else message) from error
+    except IodineKitError as error:
+        error.args = (in_python(str(error)),)
+        raise
+
+
+@contextmanager
+def argument(name: str = "", *also: type[IodineKitError]) -> Iterator[None]:
+    """Raise an error that the value of an argument causes as a :class:`ValueError` that begins with its ``name``.
+
+    Args:
+        name: without a name, the message names a key of the configuration.
+        also: more classes of errors that the value can cause.
+    """
+    of_arguments: tuple[type[IodineKitError], ...] = (*_OF_ARGUMENTS, *also)
+    try:
+        with python_messages():
+            yield
+    except of_arguments as error:
+        raise ValueError(f"{name}: {error}" if name else str(error)) from error
 
 
 def to_numpy(value: AnyArray) -> Array:

@@ -24,7 +24,7 @@ from iodine_kit.pretrained.image_profile import difference, measure
 from iodine_kit.progress import Silent
 from iodine_kit.records import Bytes, Floats, PredictionBatch
 from iodine_kit.stages.infer import COMPARED_IMAGES, InferConfig
-from iodine_kit.store import Artifact
+from iodine_kit.store import Artifact, Store
 from iodine_kit.store.manifest import MANIFEST
 from iodine_kit.training.run_files import WEIGHTS
 
@@ -90,14 +90,15 @@ class SegmentationModel:
 
     Attributes:
         trained: configuration of the model, and where its weights come from.
+        store: the store of its run; ``None`` for weights that no run in a store holds.
         module: the ``torch.nn.Module``, which is a :class:`iodine_kit.models.Model`.
     """
 
-    def __init__(self, trained: TrainedModel, device: str = "auto") -> None:
+    def __init__(self, trained: TrainedModel, device: str = "auto", store: Store | None = None) -> None:
         module = trained.load()
         with argument("device"):
             self.module: Any = to_device(module, device)
-        self.trained = trained
+        self.trained, self.store = trained, store
 
     def __repr__(self) -> str:
         options = self.trained.plugin.test_time_options(self.trained.config)
@@ -201,22 +202,28 @@ def load_model(model: Place, *, device: str = "auto", store: str | Path | None =
     >>> load_model("pretrained:tetrominoes", device="cpu")
     SegmentationModel pretrained:tetrominoes, trained with 4 slots, 3 steps
     """
-    return SegmentationModel(find_model("model", model, store), device)
+    trained, home = find_model("model", model, store)
+    return SegmentationModel(trained, device, home)
 
 
-def find_model(name: str, model: Place, store: str | Path | None) -> TrainedModel:
-    """Return the trained model that the argument ``name`` means; see :func:`load_model`."""
+def find_model(name: str, model: Place, store: str | Path | None) -> tuple[TrainedModel, Store | None]:
+    """Return the trained model that the argument ``name`` means, and the store of its run; see :func:`load_model`."""
     if isinstance(model, Artifact):
-        return of_run(find(name, model, "run", store))
+        return _of_run(find(name, model, "run", store))
     place = str(model)
     with argument(name):
         if place.startswith(PREFIX):
-            return of_pretrained(place)
+            return of_pretrained(place), None
         path = Path(place)
         if path.name == WEIGHTS and (path.parent / MANIFEST).is_file():
-            return of_run(find(name, path.parent, "run", store))
+            return _of_run(find(name, path.parent, "run", store))
         if path.suffix == ".safetensors" and not path.is_file():
             raise ArtifactNotFoundError(f"{place}: no such file")
         if path.suffix == ".safetensors":
-            return at_checkpoint(open_store(store), place, None, Silent())
-    return of_run(find(name, model, "run", store))
+            trained = at_checkpoint(open_store(store), place, None, Silent())
+            return trained, Store(path.absolute().parents[2]) if trained.trained_on else None  # STORE/run/RUN/FILE
+    return _of_run(find(name, model, "run", store))
+
+
+def _of_run(run: Artifact) -> tuple[TrainedModel, Store]:
+    return of_run(run), Store.of(run)

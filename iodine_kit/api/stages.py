@@ -1,26 +1,27 @@
 """The stages as functions: prepare data, train, infer, and run a whole pipeline. Each returns artifacts of the store.
 
-An artifact that is up to date is reused. An interrupted call resumes when it is repeated. Notes and progress go to the
-logger ``iodine_kit``; ``logging.basicConfig(level="INFO")`` shows them.
+An artifact that is up to date is reused. An interrupted call resumes when it is repeated. Notes and the training log go
+to the logger ``iodine_kit``; ``logging.basicConfig(level="INFO")`` shows them. A terminal shows bars of progress.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from iodine_kit import pipeline as pipelines
-from iodine_kit.api.arguments import argument, to_tables
+from iodine_kit.api.arguments import argument, in_python, python_messages, to_tables
 from iodine_kit.api.dataset import Dataset
 from iodine_kit.api.model import SegmentationModel, find_model
 from iodine_kit.api.places import Place, find, open_store
 from iodine_kit.artifacts.trained_model import TrainedModel
 from iodine_kit.config import merge
-from iodine_kit.progress import Show, Silent
-from iodine_kit.runner import Context, obtain
+from iodine_kit.errors import SourceError
+from iodine_kit.progress import Advance, Show, Silent
+from iodine_kit.runner import Context, Job, obtain
 from iodine_kit.stages import infer as infer_stage
 from iodine_kit.stages import prepare as prepare_stage
 from iodine_kit.stages import train as train_stage
@@ -72,9 +73,13 @@ def prepare(
     tables = to_tables(settings, prepare_stage.TABLES)
     merge(tables, {"prepare": {key: value for key, value in given.items() if value is not None}})
     context = _context(open_store(store), overwrite)
-    with argument():
+    with argument("source", SourceError), argument():
+        prepare_stage.configure(tables)
+    # Of an address, an error can also mean that it cannot be reached.
+    local = generate is not None or (sources and not any("://" in str(one) for one in sources))
+    with argument("source" if sources else "", SourceError) if local else nullcontext(), argument():
         job = prepare_stage.plan(tables, {}, context)
-    return obtain(job, context)
+    return _obtain(job, context)
 
 
 def train(
@@ -90,7 +95,7 @@ def train(
         dataset: as for :func:`iodine_kit.load_dataset`, or what that returned.
         settings: configuration, such as ``{"train.steps": 50, "model.slots": 5}``; ``iodine-kit config train`` lists
             all keys.
-        store: directory of all artifacts. Defaults to that of the data set.
+        store: directory of all artifacts, also of the data set. Defaults to that of the data set.
         overwrite: train again even if the run is up to date or was interrupted.
 
     Returns:
@@ -109,9 +114,10 @@ def train(
     tables = to_tables(settings, train_stage.TABLES)
     data = _dataset(dataset, store)
     context = _context(open_store(store) if store else Store.of(data), overwrite)
+    _check_inside("dataset", Store.of(data), context.store)
     with argument():
         job = train_stage.plan(tables, {"dataset": data}, context)
-    return obtain(job, context)
+    return _obtain(job, context)
 
 
 def infer(
@@ -131,7 +137,7 @@ def infer(
         dataset: as for :func:`iodine_kit.load_dataset`, or what that returned, whose split is then the default.
             Defaults to the data set that the model was trained on.
         settings: configuration, such as ``{"infer.steps": 8}``; ``iodine-kit config infer`` lists all keys.
-        store: directory of all artifacts. Defaults to that of the data set.
+        store: directory of all artifacts, also of the run and the data set. Defaults to that of the data set.
         overwrite: infer again even if the predictions are up to date.
 
     Returns:
@@ -146,14 +152,20 @@ def infer(
     2
     """
     tables = to_tables(settings, infer_stage.TABLES)
-    trained = model.trained if isinstance(model, SegmentationModel) else find_model("model", model, store)
-    data = _trained_on(model, trained, store) if dataset is None else _dataset(dataset, store)
+    if isinstance(model, SegmentationModel):
+        trained, home = model.trained, model.store
+    else:
+        trained, home = find_model("model", model, store)
+    data = _trained_on(trained, home) if dataset is None else _dataset(dataset, store)
     if isinstance(dataset, Dataset):
         tables = merge({"infer": {"split": dataset.split}}, tables)
     context = _context(open_store(store) if store else Store.of(data), overwrite)
+    _check_inside("dataset", Store.of(data), context.store)
+    if trained.inputs and home:
+        _check_inside("model", home, context.store)
     with argument():
         job = infer_stage.plan(tables, {"dataset": data}, context, trained)
-    return obtain(job, context)
+    return _obtain(job, context)
 
 
 def run(
@@ -191,20 +203,33 @@ def run(
     tables = pipelines.override(tables, given)
     with argument():
         pipelines.check(tables)
-    return pipelines.run(tables, _context(open_store(store), overwrite))
+    with python_messages():
+        return pipelines.run(tables, _context(open_store(store), overwrite), planning=argument)
 
 
 def _dataset(dataset: Place | Dataset, store: str | Path | None) -> Artifact:
     return dataset.artifact if isinstance(dataset, Dataset) else find("dataset", dataset, "dataset", store)
 
 
-def _trained_on(model: Place | SegmentationModel, trained: TrainedModel, store: str | Path | None) -> Artifact:
-    """The data set that a model was trained on."""
-    if trained.trained_on is None:
+def _trained_on(trained: TrainedModel, home: Store | None) -> Artifact:
+    """The data set that a model was trained on, from the store of its run."""
+    if trained.trained_on is None or home is None:
         raise ValueError("dataset: name a data set; it is not known which one this model was trained on")
-    home = Store.of(model) if isinstance(model, Artifact) else open_store(store)
     with argument("dataset"):
         return home.resolve(trained.trained_on)
+
+
+def _check_inside(name: str, home: Store, store: Store) -> None:
+    """An artifact names its inputs by their place in its own store."""
+    if home.root.resolve() != store.root.resolve():
+        raise ValueError(
+            f"{name}: it is in the store {home.root}, but the result would be in {store.root}: use one store for both"
+        )
+
+
+def _obtain(job: Job, context: Context) -> Artifact:
+    with python_messages():
+        return obtain(job, context)
 
 
 def _context(store: Store, overwrite: bool) -> Context:
@@ -212,10 +237,21 @@ def _context(store: Store, overwrite: bool) -> Context:
 
 
 class _Logged(Silent):
-    """Sends notes and the rows of the training log to the logger ``iodine_kit``."""
+    """Sends notes and rows of the training log to the logger ``iodine_kit``; a terminal shows bars of progress."""
 
     def note(self, text: str, *, routine: bool = False) -> None:
-        _LOG.info(text)
+        level = logging.WARNING if text.startswith("note:") else logging.DEBUG if routine else logging.INFO
+        _LOG.log(level, in_python(text))
+
+    @contextmanager
+    def track(self, label: str, total: int, done: int = 0) -> Iterator[Advance]:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        console = Console(stderr=True)
+        with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
+            task = progress.add_task(label, total=total or None, completed=done)
+            yield lambda count, **fields: progress.advance(task, count)
 
     @contextmanager
     def watch(self, total: int, done: int = 0) -> Iterator[Show]:
