@@ -240,6 +240,15 @@ def test_every_other_bias_starts_at_zero_and_layer_norms_at_one_and_zero() -> No
             assert parameter.any() == (name == "refinement.lstm.gates.bias"), name
 
 
+def test_a_seed_gives_the_same_weights_with_every_release_of_torch() -> None:
+    torch.manual_seed(1)
+    weight = Linear(4, 50).weight.detach().flatten()
+    drawn = torch.randn(200, generator=torch.Generator().manual_seed(1)) / 2
+    assert (drawn.abs() > 1).any()
+    np.testing.assert_array_equal(weight[drawn.abs() <= 1], drawn[drawn.abs() <= 1])
+    assert (weight[drawn.abs() > 1].abs() <= 1).all()
+
+
 def test_the_same_seed_gives_the_same_weights_and_leaves_other_random_numbers_alone() -> None:
     config = IodineConfig.model_validate({"refinement": {"lstm": 4, "mlp": [4]}})
     state = torch.get_rng_state()

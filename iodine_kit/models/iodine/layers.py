@@ -16,9 +16,18 @@ from iodine_kit.models.iodine.config import CoordinateName
 
 
 def truncated_normal_(parameter: Tensor, fan_in: int) -> None:
-    """Fill with a normal of std 1/√fan_in cut off at two standard deviations (Sonnet 1, not rescaled)."""
+    """Fill with a normal of std 1/√fan_in cut off at two standard deviations (Sonnet 1, not rescaled).
+
+    Values outside are drawn again until all are inside. A seed gives the same weights with every release of torch:
+    ``nn.init.trunc_normal_`` gives these values in torch 2.13, but others in torch 2.6.
+    """
     std = 1 / math.sqrt(fan_in)
-    nn.init.trunc_normal_(parameter, std=std, a=-2 * std, b=2 * std)
+    if parameter.is_meta:  # has no values, so no comparison of them either
+        return
+    with torch.no_grad():
+        parameter.normal_(0, std)
+        while (outside := parameter.abs() > 2 * std).any():
+            parameter.copy_(torch.where(outside, torch.empty_like(parameter).normal_(0, std), parameter))
 
 
 _LOG2_E = math.log2(math.e)
