@@ -99,7 +99,8 @@ def assert_same(made: Any, recorded: Any, place: str = "") -> None:
         for index, value in enumerate(recorded):
             assert_same(made[index], value, f"{place}[{index}]")
     elif isinstance(recorded, float):
-        assert math.isclose(made, recorded, rel_tol=1e-9), place
+        # An MLP probe that another release of scikit-learn trains has another score, by 7e-8.
+        assert math.isclose(made, recorded, rel_tol=1e-6), place
     elif not isinstance(recorded, str):
         assert made == recorded, place
 
