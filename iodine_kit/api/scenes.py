@@ -93,7 +93,7 @@ def generate(dataset: str, count: int, /, *, seed: int = 0, split: str = "test",
         count: number of scenes.
         seed: of the generator, at least 0.
         split: name of the split; another split has other scenes.
-        options: configuration of the data set, such as ``cell=2``; ``iodine-kit config prepare`` lists all.
+        options: configuration of the data set, such as ``cell=2``; ``iodine-kit config dataset NAME`` lists all.
 
     Raises:
         ValueError: for an unknown data set, one without a generator, or an unknown option; the message names it.

@@ -51,7 +51,7 @@ def score(
         predicted: integers ``[B, H, W]`` in 0…255, the slot that owns each pixel. The numbers of slots need not be
             those of entities.
         metrics: one name or several of ``ari`` (foreground ARI), ``ari-all``, ``miou``, ``miou-fg``, ``mbo``, ``msc``,
-            ``dice``, ``ap`` …: ``iodine-kit config eval`` lists all. They need masks alone; see :func:`evaluate` for
+            ``dice``, ``ap`` …: ``docs/evaluation.md`` lists all. They need masks alone; see :func:`evaluate` for
             metrics of reconstructions.
         background: values of ``truth`` that are background.
         convention: score of a scene whose adjusted Rand index is 0/0: see ``docs/evaluation.md``.

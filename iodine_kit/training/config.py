@@ -117,7 +117,7 @@ class TrainExecution(Config):
     Attributes:
         accumulate: number of microbatches of a batch; they are computed one after the other, to save memory.
         recompute: compute activations again in the backward pass instead of keeping them, to save memory.
-        compile: whether to compile the step with ``torch.compile``; ``auto`` compiles where measurements show a gain.
+        compile: whether to compile the step with ``torch.compile``; ``auto`` does not, because it measured slower.
         checkpoint_every: steps between checkpoints.
         keep: number of checkpoints to keep, the newest ones.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``…
