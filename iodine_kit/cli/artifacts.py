@@ -10,9 +10,10 @@ import typer
 from iodine_kit.cli.options import ARTIFACT_HELP, DEFAULT_STORE, JsonOption, StoreOption
 
 ArtifactArgument = Annotated[str, typer.Argument(metavar="ARTIFACT", help=ARTIFACT_HELP)]
+JsonListOption = Annotated[bool, typer.Option("--json", help="Print a JSON list of the finished artifacts.")]
 
 
-def list_artifacts(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
+def list_artifacts(store: StoreOption = DEFAULT_STORE, as_json: JsonListOption = False) -> None:
     """List all artifacts, the most recently used last, then damaged and interrupted ones."""
     from iodine_kit.formatting import byte_size
     from iodine_kit.store import Store
