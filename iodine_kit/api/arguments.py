@@ -20,6 +20,7 @@ from iodine_kit.errors import (
     UnknownNameError,
     did_you_mean,
 )
+from iodine_kit.metrics import checked_masks
 from iodine_kit.records import Array, Bytes, Floats
 
 _OF_ARGUMENTS = (ArtifactNotFoundError, ConfigError, CountError, ImageSizeError, SchemaError, UnknownNameError)
@@ -103,12 +104,12 @@ def to_images(name: str, value: AnyArray) -> Bytes | Floats:
 
 
 def to_masks(name: str, value: AnyArray) -> Array:
-    """Return index masks as ``[B, H, W]``; raises :class:`ValueError` for another number of axes."""
+    """Return index masks as ``uint8[B, H, W]``; raises :class:`ValueError` for another shape, type or range."""
     masks = to_numpy(value)
     if masks.ndim != 3:
         advice = ": for one mask, pass mask[None]" if masks.ndim == 2 else ""
         raise ValueError(f"{name}: the shape is [{', '.join(map(str, masks.shape))}], expected [B, H, W]{advice}")
-    return masks
+    return checked_masks(name, masks)
 
 
 def to_background(value: int | Sequence[int]) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -13,21 +14,18 @@ from iodine_kit import records
 from iodine_kit.api.arguments import AnyArray, argument, to_background, to_masks
 from iodine_kit.api.dataset import Dataset
 from iodine_kit.api.model import Segmentation
-from iodine_kit.api.places import find
-from iodine_kit.api.scenes import SceneBatch
-from iodine_kit.artifacts.predictions_and_truth import PredictionsFacts
+from iodine_kit.api.pairing import check_needs, pair
+from iodine_kit.artifacts.predictions_and_truth import batch_size
 from iodine_kit.config import build
 from iodine_kit.errors import ConfigError
 from iodine_kit.evaluation.bootstrap import Resampling
 from iodine_kit.evaluation.facts import EvaluationFacts, MetricFacts
 from iodine_kit.evaluation.mask_size import Resolution
 from iodine_kit.evaluation.scoring import Scorer, choose_metrics, score_masks
-from iodine_kit.evaluation.summary import Subject, summarise
+from iodine_kit.evaluation.summary import summarise
 from iodine_kit.evaluation.tables import headline, summary_tables
 from iodine_kit.formatting import estimated
 from iodine_kit.metrics import METRICS, Convention
-from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
-from iodine_kit.records import PredictionBatch
 from iodine_kit.stages.evaluate import EvalConfig
 from iodine_kit.store import Artifact
 from iodine_kit.tables import Table, as_csv, as_latex, as_markdown
@@ -167,27 +165,17 @@ def evaluate(
     config = _config(
         metrics=names, convention=convention, tolerance=tolerance, resamples=resamples, level=level, seed=seed
     )  # fmt: skip
-    predicted, subject = _predicted(predictions)
-    scenes, ids = _truth(truth, predicted, background)
-    keys = predicted.keys or scenes.keys or tuple(map(str, range(len(scenes.mask))))
-    predicted, scenes = replace(predicted, keys=keys), replace(scenes, keys=scenes.keys or keys)
-    if isinstance(truth, Dataset):
-        subject = replace(subject, dataset=truth.info.dataset, split=truth.split)
-    stored = {name for name, value in vars(predicted).items() if value is not None}
-    if not scenes.image.size:
-        stored -= {"reconstruction"}
-    with argument("metrics"):
-        chosen = choose_metrics(config.metrics, stored, "predictions")
-    size = (scenes.mask.shape[1], scenes.mask.shape[2])
-    resolution = Resolution(size, size, size, soft=False)
-    scorer = Scorer(chosen, config.options, resolution, ids)
-    try:
-        with argument():
-            scores = scorer.score([(scenes, predicted)], "predictions", lambda count, **fields: None)
-    except ValueError as error:
-        raise ValueError(str(error).replace("prediction.", "predictions.")) from error
+    pairs = pair(truth, predictions)
+    ids = pairs.background if background is None else to_background(background)
+    check_needs(config.metrics, pairs)
+    resolution = Resolution(pairs.size, pairs.size, pairs.size, soft=False)
+    with closing(pairs), argument(pairs.argument):
+        chosen = choose_metrics(config.metrics, pairs.stored, pairs.place)
+        scorer = Scorer(chosen, config.options, resolution, ids)
+        batches = pairs.batches(batch_size(scorer.pixels), scorer.fields)
+        scores = scorer.score(batches, pairs.place, lambda count, **fields: None)
     resampling = Resampling(config.resamples, config.level, config.seed)
-    facts = summarise(subject, scores, chosen, config.options, resolution, resampling)
+    facts = summarise(pairs.subject, scores, chosen, config.options, resolution, resampling)
     return Evaluation(facts, scores.values)
 
 
@@ -196,36 +184,3 @@ def _config(**values: object) -> EvalConfig:
         return build(EvalConfig, values, "eval")
     except ConfigError as error:
         raise ValueError(str(error).removeprefix("eval.")) from error
-
-
-def _predicted(predictions: Segmentation | Artifact | AnyArray) -> tuple[PredictionBatch, Subject]:
-    """The predictions as a record, with the keys of their scenes if they have any, and what they say of the model."""
-    unknown = Subject(dataset="", split="", model="", slots=None, steps=None, restarts=1)
-    if isinstance(predictions, Artifact):
-        reader = PredictionReader(find("predictions", predictions, "predictions", None).path / PREDICTIONS)
-        facts = PredictionsFacts.of(predictions)
-        about = replace(unknown, model=facts.model, slots=facts.slots, steps=facts.steps, restarts=facts.restarts)
-        return reader.batch(0, len(reader)), about
-    if isinstance(predictions, Segmentation):
-        slots, steps = predictions.soft_mask.shape[1], predictions.elbo.shape[1] - 1
-        about = replace(unknown, slots=slots, steps=steps, restarts=predictions.restarts)
-        return predictions.prediction(()), about
-    return PredictionBatch((), to_masks("predictions", predictions)), unknown
-
-
-def _truth(
-    truth: Dataset | records.SceneBatch | AnyArray, predicted: PredictionBatch, background: int | Sequence[int] | None
-) -> tuple[records.SceneBatch, Sequence[int]]:
-    """The true scenes and the values of their masks that are background."""
-    count = len(predicted.mask)
-    if isinstance(truth, Dataset):
-        if count > len(truth):
-            raise ValueError(f"predictions: there are {count} scenes, and truth has {len(truth)}")
-        scenes: records.SceneBatch = truth[:count]
-    elif isinstance(truth, records.SceneBatch):
-        scenes = truth
-    else:
-        masks = to_masks("truth", truth)
-        scenes = records.SceneBatch((), np.empty((len(masks), 0, 0, 3), np.uint8), masks)
-    own = scenes.background if isinstance(scenes, SceneBatch) else (0,)
-    return scenes, own if background is None else to_background(background)

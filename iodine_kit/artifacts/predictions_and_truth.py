@@ -86,6 +86,11 @@ class Pairs:
             self._check(truth, prediction)
             yield truth, prediction
 
+    def close(self) -> None:
+        """Close the files of both."""
+        self.predictions.close()
+        self.scenes.close()
+
     def _check(self, truth: SceneBatch, prediction: PredictionBatch) -> None:
         if truth.mask.shape != prediction.mask.shape:
             sizes = f"{_size(prediction.mask)} and {_size(truth.mask)} pixels"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-from iodine_kit.metrics._comparison import Comparison, hungarian
+from iodine_kit.metrics._comparison import Comparison, checked_masks, hungarian
 from iodine_kit.metrics._contingency import adjusted_rand_index
 from iodine_kit.metrics._conventions import DEGENERATE, RECOVERY_IOU, Convention, MetricOptions, Scores
 from iodine_kit.registry import Registry
 
 __all__ = [
     "DEGENERATE", "METRICS", "RECOVERY_IOU", "Comparison", "Convention", "MetricOptions", "MetricPlugin", "Scores",
-    "adjusted_rand_index", "describe", "hungarian",
+    "adjusted_rand_index", "checked_masks", "describe", "hungarian",
 ]  # fmt: skip
 
 

@@ -77,6 +77,10 @@ class PredictionReader:
     def __len__(self) -> int:
         return len(self.keys)
 
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
     def fields(self) -> set[str]:
         """Names of the stored fields."""
         return set(self._columns)

@@ -10,6 +10,9 @@ import torch
 from sklearn.metrics import adjusted_rand_score
 
 import iodine_kit as ik
+from iodine_kit.api import scoring
+from iodine_kit.predictions.file import PredictionReader
+from iodine_kit.records import PredictionBatch
 from iodine_kit.runner import Context, run_stage
 from iodine_kit.stages import evaluate
 from iodine_kit.store import Artifact, Store
@@ -112,11 +115,40 @@ def test_an_evaluation_shows_itself_as_text_and_in_a_notebook() -> None:
 
 def test_predictions_of_other_scenes_are_refused_by_name(squares: Artifact, trained: Artifact) -> None:
     predictions = ik.infer(trained, squares, {"infer.device": "cpu", "infer.steps": 2})
-    with pytest.raises(ValueError, match=r"^predictions\.keys differ from truth\.keys: scene 0 is 's12', not 's0'"):
+    with pytest.raises(ValueError, match=r"^predictions: they are of split 'test', and truth is split 'train'"):
         ik.evaluate(ik.load_dataset(squares, "train"), predictions)
+    with pytest.raises(ValueError, match=r"^predictions: scene 0 is 's12', and scene 0 of truth is 's0'"):
+        ik.evaluate(ik.load_dataset(squares, "train")[:7], predictions)
     with pytest.raises(ValueError, match=r"^predictions: there are 8 scenes, and truth has 7"):
         ik.evaluate(ik.load_dataset(squares), np.zeros((8, 6, 6), int))
-    with pytest.raises(ValueError, match=r"^metrics: predictions: metric 'mse' needs 'reconstruction'"):
+    with pytest.raises(ValueError, match=r"^metrics: 'mse' needs reconstructions: pass what model\.segment returned"):
         ik.evaluate(TRUE, MASK, "mse")
-    with pytest.raises(ValueError, match=r"^predictions\.mask has shape \[5, 6, 8\], and truth\.mask \[4, 6, 8\]"):
+    with pytest.raises(ValueError, match=r"^metrics: 'elbo' needs 'elbo': pass what model\.segment returned$"):
+        ik.evaluate(TRUE, MASK, "elbo")
+    with pytest.raises(ValueError, match=r"^predictions: the shape of the masks is \[5, 6, 8\], and that of truth \[4"):
         ik.evaluate(TRUE[:4], MASK)
+    with pytest.raises(ValueError, match=r"^predictions is float64, not integers: take the arg max"):
+        ik.evaluate(TRUE, MASK.astype(float))
+    masks_only = ik.infer(trained, squares, {"infer.device": "cpu", "infer.steps": 1, "infer.store": []})
+    with pytest.raises(ValueError, match=r"^predictions: .*metric 'mse' needs 'reconstruction', which was not stored"):
+        ik.evaluate(ik.load_dataset(squares), masks_only, "mse")
+
+
+def test_predictions_of_a_store_are_read_in_batches_and_only_the_needed_fields(
+    squares: Artifact, trained: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictions = ik.infer(trained, squares, {"infer.device": "cpu", "infer.steps": 2})
+    expected = ik.evaluate(ik.load_dataset(squares), predictions, ("ari", "elbo"), resamples=0)
+    read: list[tuple[int, int, set[str]]] = []
+    monkeypatch.setattr(scoring, "batch_size", lambda pixels: 3)
+    batch = PredictionReader.batch
+
+    def noted(self: PredictionReader, start: int, stop: int, names: Any = None) -> PredictionBatch:
+        read.append((start, stop, set(names)))
+        return batch(self, start, stop, names)
+
+    monkeypatch.setattr(PredictionReader, "batch", noted)
+    mine = ik.evaluate(ik.load_dataset(squares), predictions, ("ari", "elbo"), resamples=0)
+    assert mine.facts == expected.facts
+    assert [(start, stop) for start, stop, _ in read] == [(0, 3), (3, 6), (6, 7)]
+    assert all({"reconstruction", "component", "soft_mask"}.isdisjoint(names) for _, _, names in read)
