@@ -23,14 +23,16 @@ if not folder.exists():  # without pictures of your own, draw some
     for number, image in enumerate(ik.generate("tetrominoes", 6).image):
         Image.fromarray(image).save(folder / f"{number}.png")
 
-# Pictures of one size as one array, uint8[pictures, height, width, 3]. This model was trained on 35×35 pixels.
-paths = sorted(folder.glob("*.png"))
-pictures = np.stack([np.asarray(Image.open(path).convert("RGB").resize((35, 35))) for path in paths])
+# Pictures as one array uint8[pictures, height, width, 3], in the size that the model was trained on.
+height, width = model.image_size or (64, 64)
+paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in {".jpeg", ".jpg", ".png"})
+pictures = np.stack([np.asarray(Image.open(path).convert("RGB").resize((width, height))) for path in paths])
 
 segmentation = model.segment(pictures)
 print(segmentation)
+slots = segmentation.soft_mask.shape[1]
 for path, mask in zip(paths, segmentation.mask, strict=True):
-    print(f"{path.name}: pixels of each slot {np.bincount(mask.ravel(), minlength=4)}")
+    print(f"{path.name}: pixels of each slot {np.bincount(mask.ravel(), minlength=slots)}")
 
 ik.segmentation_figure(pictures, segmentation).save("segmentation.png")
 print("open segmentation.png")

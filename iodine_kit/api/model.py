@@ -13,11 +13,12 @@ from iodine_kit import records
 from iodine_kit.api.arguments import AnyArray, argument, to_bytes, to_images
 from iodine_kit.api.places import Place, find, open_store
 from iodine_kit.api.scenes import SHOWN, SceneBatch, picture_html
+from iodine_kit.artifacts.dataset import dataset_info
 from iodine_kit.artifacts.pretrained_model import of_pretrained
 from iodine_kit.artifacts.trained_model import TrainedModel, of_run
 from iodine_kit.artifacts.unfinished_run_model import at_checkpoint
 from iodine_kit.config import build
-from iodine_kit.errors import ArtifactNotFoundError, ConfigError
+from iodine_kit.errors import ArtifactNotFoundError, ConfigError, IodineKitError
 from iodine_kit.inference import ALL_FIELDS, InferenceOptions, check_finite, infer_batch, to_device, to_prediction
 from iodine_kit.pretrained import PREFIX
 from iodine_kit.pretrained.image_profile import difference, measure
@@ -104,6 +105,19 @@ class SegmentationModel:
         options = self.trained.plugin.test_time_options(self.trained.config)
         shown = ", ".join(f"{value} {name}" for name, value in options.items())
         return f"SegmentationModel {self.trained.title or self.trained.name}, trained with {shown}"
+
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """Height and width in pixels of the images that it was trained on; ``None`` if this is not known."""
+        if self.trained.images is not None:
+            return self.trained.images.height, self.trained.images.width
+        if self.store is None or self.trained.trained_on is None:
+            return None
+        try:
+            info = dataset_info(self.store.resolve(self.trained.trained_on))
+        except IodineKitError:  # the data set was deleted or rebuilt
+            return None
+        return info.height, info.width
 
     def segment(
         self,

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -29,6 +30,17 @@ def test_an_example_is_short_and_prints_its_result(path: Path, tmp_path: Path) -
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert re.search(PRINTED[path.stem], done.stdout), done.stdout
+
+
+def test_pictures_of_any_size_are_segmented(tmp_path: Path) -> None:
+    for name, size in {"a.png": (50, 40), "b.JPG": (35, 35), "c.jpeg": (20, 90)}.items():
+        Image.new("RGB", size, "red").save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no picture")
+    command = [sys.executable, str(ROOT / "examples" / "segment_your_pictures.py"), str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Segmentation of 3 images, 35×35 pixels" in done.stdout and "c.jpeg: pixels of each slot" in done.stdout
 
 
 def test_the_page_of_the_python_interface_runs_from_top_to_bottom(

@@ -79,6 +79,13 @@ def test_a_checkpoint_of_a_run_that_is_still_training_is_loaded_by_its_file(squa
     np.testing.assert_array_equal(ik.load_model(checkpoint, device="cpu").segment(images).elbo, expected)
 
 
+def test_a_model_knows_the_size_of_its_training_images(trained: Artifact, tmp_path: Path) -> None:
+    assert ik.load_model("pretrained:tetrominoes", device="cpu").image_size == (35, 35)
+    assert ik.load_model(trained, device="cpu").image_size == (6, 6)
+    alone = Path(shutil.copytree(trained.path, tmp_path / "run" / trained.path.name))
+    assert ik.load_model(alone, device="cpu").image_size is None  # its data set is not in this store
+
+
 def test_arrays_of_numpy_and_pytorch_bytes_and_floats_are_segmented_alike(trained: Artifact) -> None:
     model = ik.load_model(trained, device="cpu")
     images = np.random.default_rng(0).integers(0, 256, (2, 6, 6, 3), np.uint8)
