@@ -89,6 +89,11 @@ def count(value: int) -> str:
     return f"{value:,}"
 
 
+def counted(value: int, noun: str) -> str:
+    """A number of things whose plural ends in s: ``"1 step"``, ``"2,000 steps"``."""
+    return f"{value:,} {noun}{'' if value == 1 else 's'}"
+
+
 def byte_size(size: float) -> str:
     """Bytes by powers of 1,000, in three significant digits or fewer: ``"512 B"``, ``"1.2 MB"``, ``"840 MB"``."""
     if not math.isfinite(size):

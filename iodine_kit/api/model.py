@@ -19,6 +19,7 @@ from iodine_kit.artifacts.trained_model import TrainedModel, of_run
 from iodine_kit.artifacts.unfinished_run_model import at_checkpoint
 from iodine_kit.config import build
 from iodine_kit.errors import ArtifactNotFoundError, ConfigError, IodineKitError
+from iodine_kit.formatting import counted
 from iodine_kit.inference import ALL_FIELDS, InferenceOptions, check_finite, infer_batch, to_device, to_prediction
 from iodine_kit.pretrained import PREFIX
 from iodine_kit.pretrained.image_profile import difference, measure
@@ -69,8 +70,8 @@ class Segmentation:
 
     def __repr__(self) -> str:
         scenes, slots, height, width = self.soft_mask.shape
-        steps = self.elbo.shape[1] - 1
-        return f"Segmentation of {scenes} images, {height}×{width} pixels: {slots} slots, {steps} refinement steps"
+        settings = f"{counted(slots, 'slot')}, {counted(self.elbo.shape[1] - 1, 'refinement step')}"
+        return f"Segmentation of {counted(scenes, 'image')}, {height}×{width} pixels: {settings}"
 
     def _repr_html_(self) -> str:
         first = self[:SHOWN]

@@ -15,6 +15,7 @@ from iodine_kit.api.arguments import argument, to_background
 from iodine_kit.config import build
 from iodine_kit.datasets import DATASETS, generate_scene
 from iodine_kit.errors import ConfigError
+from iodine_kit.formatting import counted
 from iodine_kit.records import Scene
 
 SHOWN = 12
@@ -74,7 +75,7 @@ class SceneBatch(records.SceneBatch):
 
     def __repr__(self) -> str:
         height, width = self.mask.shape[1:]
-        return f"SceneBatch of {len(self)} scenes, {height}×{width} pixels"
+        return f"SceneBatch of {counted(len(self), 'scene')}, {height}×{width} pixels"
 
     def _repr_html_(self) -> str:
         return picture_html(self[:SHOWN], repr(self), len(self), "image and true mask")

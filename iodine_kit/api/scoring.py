@@ -24,7 +24,7 @@ from iodine_kit.evaluation.mask_size import Resolution
 from iodine_kit.evaluation.scoring import Scorer, choose_metrics, score_masks
 from iodine_kit.evaluation.summary import summarise
 from iodine_kit.evaluation.tables import headline, summary_tables
-from iodine_kit.formatting import estimated
+from iodine_kit.formatting import counted, estimated
 from iodine_kit.metrics import METRICS, Convention
 from iodine_kit.stages.evaluate import EvalConfig
 from iodine_kit.store import Artifact
@@ -116,7 +116,7 @@ class Evaluation:
 
     def __repr__(self) -> str:
         means = (f"{metric.title} {estimated(metric.mean, metric.interval)}" for metric in self.metrics.values())
-        return f"Evaluation of {self.facts.scenes} scenes: {', '.join(means)}"
+        return f"Evaluation of {counted(self.facts.scenes, 'scene')}: {', '.join(means)}"
 
     def _repr_html_(self) -> str:
         from iodine_kit.reporting.templating import fill

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
-from iodine_kit.formatting import setting
+from iodine_kit.formatting import counted, setting
 from iodine_kit.store import Artifact, ArtifactFacts
 from iodine_kit.training.run_files import CURVES, METRICS, read_metrics
 
@@ -103,7 +103,9 @@ def training_result(run: Artifact) -> TrainingResult:
 def result_line(run: Artifact) -> str:
     """One line: steps, last loss, best FG-ARI if it was validated, speed, and where the curves are."""
     result, skipped = training_result(run), RunFacts.of(run).skipped_steps
-    parts = [f"trained {result.steps:,} steps" + (f", of which {skipped:,} were skipped" if skipped else "")]
+    parts = [
+        f"trained {counted(result.steps or 0, 'step')}" + (f", of which {skipped:,} were skipped" if skipped else "")
+    ]
     parts += [f"last loss {result.loss:,.4g}"] if result.loss is not None else []
     if result.best_fg_ari:
         parts.append(f"best FG-ARI {result.best_fg_ari[0]:.4f} after step {result.best_fg_ari[1]:,}")

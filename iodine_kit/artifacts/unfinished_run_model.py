@@ -79,7 +79,9 @@ def _missing(folder: Path, place: str) -> str:
         return "this run has finished meanwhile: omit --checkpoint to use the finished run"
     steps = ", ".join(str(_step(path)) for path in sorted(folder.glob(CHECKPOINTS)))
     wanted = "no checkpoint that can be read" if place == LATEST else f"no checkpoint '{place}'"
-    present = f"there are those after steps {steps}" if steps else "there are none yet: see train.checkpoint_every"
+    present = (
+        f"there are checkpoints after steps {steps}" if steps else "there are none yet: see train.checkpoint_every"
+    )
     return f"{wanted}; {present}"
 
 

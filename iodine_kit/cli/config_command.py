@@ -77,7 +77,7 @@ def config(
 
     For example: iodine-kit config train, iodine-kit config dataset clevr
     """
-    from iodine_kit.errors import UnknownNameError, did_you_mean
+    from iodine_kit.errors import UnknownNameError
 
     if what is None:
         typer.echo(json.dumps([*STAGES, *FAMILIES]) if as_json else _overview())
@@ -87,7 +87,10 @@ def config(
     if what in FAMILIES:
         tables = {what: plugin_keys(what, str(name))}
     elif what not in STAGES:
-        raise UnknownNameError(f"no stage is called '{what}'{did_you_mean(what, [*STAGES, *FAMILIES])}")
+        raise UnknownNameError(
+            f"'{what}' is neither a stage ({', '.join(STAGES)}) nor a kind of plug-in ({', '.join(FAMILIES)})"
+            f"{_suggestion(what, [*STAGES, *FAMILIES])}"
+        )
     elif name is not None:
         raise typer.BadParameter(f"a name follows a kind of plug-in: {', '.join(FAMILIES)}", param_hint="NAME")
     else:
@@ -172,6 +175,14 @@ def _overview() -> str:
         f"iodine-kit config STAGE      with STAGE one of {stages}\n"
         f"iodine-kit config KIND NAME  with KIND one of {kinds}"
     )
+
+
+def _suggestion(name: str, known: list[str]) -> str:
+    """As :func:`did_you_mean`, but nothing if no name is near: the message lists them."""
+    from iodine_kit.errors import did_you_mean
+
+    text = did_you_mean(name, known)
+    return text if "did you mean" in text else ""
 
 
 def _load(path: str) -> Any:

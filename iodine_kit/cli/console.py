@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -77,8 +77,7 @@ def show_comparison(facts: ComparisonFacts) -> None:
 
     for table in (model_table(facts), *pair_tables(facts)):
         _show(table)
-    for name, reason in facts.left_out.items():
-        err.print(f"{name} omitted: {reason}", markup=False, style="dim")
+    _show_omitted(facts.left_out)
 
 
 def show_probe(facts: ProbeFacts) -> None:
@@ -88,8 +87,17 @@ def show_probe(facts: ProbeFacts) -> None:
     _show(brief_table(facts))
     err.print(dci_line(facts), markup=False)
     _show(slot_table(facts))
-    for name, reason in facts.left_out.items():
-        err.print(f"{name} omitted: {reason}", markup=False, style="dim")
+    _show_omitted(facts.left_out)
+
+
+def _show_omitted(reasons: Mapping[str, str]) -> None:
+    """Show in one line what was omitted; names with the same reason are together."""
+    names: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        names.setdefault(reason, []).append(name)
+    if names:
+        shown = "; ".join(f"{', '.join(group)} omitted: {reason}" for reason, group in names.items())
+        err.print(shown, markup=False, style="dim")
 
 
 def _show(table: tables.Table) -> None:

@@ -124,7 +124,7 @@ def _refuse_import(table: dict[str, Any], from_file: bool, predictions: str | No
 def compare(
     evaluations: Annotated[
         list[str],
-        typer.Argument(metavar="EVALUATION…", help="Two evaluations or more; those that differ by seed are one model."),
+        typer.Argument(metavar="EVALUATION", help="Two evaluations or more; those that differ by seed are one model."),
     ],
     name: Annotated[
         list[str] | None,

@@ -56,7 +56,7 @@ def package_model(
     evaluations: Annotated[
         list[str],
         typer.Argument(
-            metavar="EVALUATION…", help="Evaluations of one run; the settings of the first become the defaults."
+            metavar="EVALUATION", help="Evaluations of one run; the settings of the first become the defaults."
         ),
     ],
     remake: Annotated[str, typer.Option(metavar="COMMAND", help="The command that makes the run again.")],

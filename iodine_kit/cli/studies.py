@@ -33,7 +33,7 @@ class _Studies(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         summary, question = _words(cmd_name)
         text = (
-            f"{summary[0].upper()}{summary[1:]}.\n\n{question}\n\n"
+            f"{summary[0].upper()}{summary[1:]}{'' if summary.endswith('?') else '.'}\n\n{question}\n\n"
             f"'iodine-kit config study {cmd_name}' lists its keys for --set; those of the pipeline's tables work too."
         )
         one = typer.Typer(add_completion=False)

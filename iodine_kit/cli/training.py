@@ -82,9 +82,11 @@ def train(
 
         job = stage.plan(tables, inputs, context)
         agree(world, job, stage.configure(tables)[1].model_dump(mode="json"))
+        before = context.store.find(job.identity) if world.first else None
         artifact = obtain_distributed(job, context)
         if artifact:
-            context.reporter.note(result_line(artifact))
+            if before is None or before.manifest.made["finished"] != artifact.manifest.made["finished"]:
+                context.reporter.note(result_line(artifact))
             emit(artifact, as_json, **{name: artifact.facts[name] for name in ("steps", "parameters", "device")})
 
 

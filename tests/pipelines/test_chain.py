@@ -84,6 +84,8 @@ def test_an_interrupted_run_goes_on_and_ends_as_if_nothing_had_happened(
     beside = iodine_kit(*train, "--set", "train.learning_rate=0.5", "--set", "train.max_seconds=1e-9", status=75)
     assert "is not resumed (train.learning_rate: 0.001 -> 0.5)" in " ".join(beside.stderr.split())
     assert f"resuming after step {step}" in iodine_kit(*train).stderr
+    again = iodine_kit(*train)
+    assert "up to date" in again.stderr and "trained" not in again.stderr
     assert [(run / name).read_bytes() for name in names] == expected
 
 

@@ -204,7 +204,7 @@ def test_missing_checkpoints_are_named_in_one_sentence(dataset: Artifact, tmp_pa
     cases: list[tuple[object, object, type[IodineKitError], str]] = [
         ("latest", finished.path, ArtifactNotFoundError, "is finished and has no checkpoints: omit --checkpoint"),
         ("latest", "iodine-nothing", ArtifactNotFoundError, "no such artifact"),
-        (7, None, ArtifactNotFoundError, "no checkpoint '7'; there are those after steps 1, 2"),
+        (7, None, ArtifactNotFoundError, "no checkpoint '7'; there are checkpoints after steps 1, 2"),
         ("newest", None, ArtifactNotFoundError, "no checkpoint 'newest'; there are"),
         (finished.path / "weights.safetensors", None, SchemaError, "holds weights, but is not a checkpoint"),
         (folder / "identity.json", None, ArtifactCorruptError, "cannot be read as safetensors"),

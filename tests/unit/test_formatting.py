@@ -4,6 +4,7 @@ import pytest
 
 from iodine_kit.formatting import (
     byte_size,
+    counted,
     duration,
     estimated,
     interval,
@@ -63,3 +64,7 @@ def test_shares_ranges_and_durations() -> None:
     assert [percent(v) for v in (0.0, 1e-5, 0.7551, float("nan"))] == ["0.0 %", "< 0.1 %", "75.5 %", "–"]
     assert (value_range(2, 5), value_range(3, 3)) == ("2 to 5", "3")
     assert [duration(v) for v in (751.4, 176400, None, -1)] == ["0:12:31", "2 days, 1:00:00", "–", "–"]
+
+
+def test_a_count_of_one_is_singular() -> None:
+    assert [counted(value, "step") for value in (0, 1, 2000)] == ["0 steps", "1 step", "2,000 steps"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from iodine_kit.config import Config
 from iodine_kit.datasets import DATASETS, generate_scene, repair_scene
 from iodine_kit.errors import CorruptDataError, SchemaError
@@ -114,4 +116,4 @@ def require_same_columns(first: Columns, other: Columns, key: str) -> None:
 
 def _column_text(columns: Columns, name: str) -> str:
     dtype, shape = columns.get(name, ("", ()))
-    return f"{dtype.lstrip('|<')}{list(shape)}" if dtype else "missing"
+    return f"{np.dtype(dtype)} {list(shape)}" if dtype else "missing"

@@ -8,6 +8,7 @@ from time import perf_counter
 
 from iodine_kit.errors import ArtifactCorruptError, CountError
 from iodine_kit.formats import FORMATS, FormatPlugin
+from iodine_kit.formatting import counted
 from iodine_kit.progress import Reporter
 from iodine_kit.split_rules import SplitRule
 from iodine_kit.stages.prepare.journal import Journal, State
@@ -113,7 +114,7 @@ class ShardWriter:
         rate = count / max(perf_counter() - self._shard_started, 1e-9)
         self._shard_started = perf_counter()
         rate_text = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
-        self._reporter.note(f"{split}: shard {number} of {count:,} scenes, {rate_text} scenes per second")
+        self._reporter.note(f"{split}: shard {number} with {counted(count, 'scene')}, {rate_text} scenes per second")
 
 
 def require_complete(records: int, rule: SplitRule, state: State, source: str, protocol: str) -> None:

@@ -126,7 +126,7 @@ def test_shapes_and_types_are_those_of_the_documentation(trained: Artifact) -> N
     assert repr(one) == "Segmentation of 2 images, 6×6 pixels: 5 slots, 2 refinement steps"
     first = one[:1]
     assert len(first) == 1 and (first.component == one.component[:1]).all() and (first.elbo == one.elbo[:1]).all()
-    assert repr(first) == "Segmentation of 1 images, 6×6 pixels: 5 slots, 2 refinement steps"
+    assert repr(first) == "Segmentation of 1 image, 6×6 pixels: 5 slots, 2 refinement steps"
     assert "of 2 images, 6×6 pixels: 5 slots, 2 refinement steps: reconstruction and predicted" in one._repr_html_()
     with pytest.raises(TypeError, match=r"write segmentation\[2:3\]"):
         one[0]  # type: ignore[index]

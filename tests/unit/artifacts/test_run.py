@@ -45,6 +45,7 @@ def test_a_line_states_the_result_of_a_run(tmp_path: Path) -> None:
 def test_what_a_run_lacks_is_left_out(tmp_path: Path) -> None:
     old = run_of(tmp_path, [], {"steps": 10}, curves=False)
     assert result_line(old) == "trained 10 steps"
+    assert result_line(run_of(tmp_path, [], {"steps": 1}, curves=False)) == "trained 1 step"
     assert result_rows(old) == [("Steps", "10")]
 
 

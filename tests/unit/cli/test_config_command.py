@@ -158,6 +158,8 @@ def test_config_names_the_metrics_with_their_titles() -> None:
 
 def test_config_refuses_unknown_names_with_a_suggestion() -> None:
     assert "did you mean 'train'?" in run("trian", status=4)
+    text = run("foo", status=4)
+    assert "'foo' is neither a stage (prepare, " in text and "nor a kind of plug-in (dataset, " in text
     assert "did you mean 'tetrominoes'?" in run("dataset", "tetromino", status=4)
     assert "name one of" in run("format", status=2) and "follows a kind" in run("train", "iodine", status=2)
     with pytest.raises(ConfigError):

@@ -76,11 +76,11 @@ def test_a_comparison_shows_models_pairs_and_what_is_omitted(monkeypatch: pytest
         },
     ]
     facts = ComparisonFacts.model_validate({
-        **common, "metrics": {"ari": described}, "left_out": {"mse": "not evaluated everywhere"},
+        **common, "metrics": {"ari": described}, "left_out": dict.fromkeys(("mse", "psnr"), "not evaluated everywhere"),
         "test": {"method": "t", "flips": 999, "seed": 0}, "models": models,
         "pairs": [{"a": "a", "b": "b", "metrics": {"ari": pair}}],
     })  # fmt: skip
     console.show_comparison(facts)
     text = screen.getvalue()
     assert "a (2 seeds)" in text and "0.9000 ± 0.0100 [0.8000, 0.9500]" in text and "0.9000 [0.8000" in text
-    assert "b minus a" in text and "−0.1000" in text and "mse omitted: not evaluated everywhere" in text
+    assert "b minus a" in text and "−0.1000" in text and "mse, psnr omitted: not evaluated everywhere\n" in text
