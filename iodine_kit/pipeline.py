@@ -20,6 +20,8 @@ STAGES: Mapping[str, Stage] = {
 }  # fmt: skip
 """The stage that makes each role, in order."""
 TABLES = ("pipeline", *(table for stage in STAGES.values() for table in stage.TABLES))
+FEW = 3
+"""An artifact that differs in more values is not an earlier version of the planned one."""
 OPTIONAL = {"probe": "probe", "traversal": "traverse"}
 """Roles that are made only if the file has their table, which may be empty."""
 Chain = dict[str, Artifact]
@@ -143,16 +145,27 @@ def _status(role: str, job: Job, context: Context) -> Planned:
     older = [a for a in store.artifacts(job.identity.kind) if a.manifest.identity.name == job.identity.name]
     if not older:
         return Planned(role, "missing", "not made yet")
-    changed = differences(older[-1].config, job.identity.config)
-    return Planned(role, "stale", "; ".join(changed) or "its inputs or its code changed")
+    return _compared(role, job, min(reversed(older), key=lambda one: len(differences(one.config, job.identity.config))))
+
+
+def _compared(role: str, job: Job, nearest: Artifact) -> Planned:
+    """The status beside the most similar artifact of the same name, which may have nothing to do with the pipeline."""
+    changed = differences(nearest.config, job.identity.config)
+    if not changed:
+        return Planned(role, "stale", "its inputs or its code changed")
+    if role != "dataset" and len(changed) <= FEW:
+        return Planned(role, "stale", "; ".join(changed))
+    shown = "; ".join(changed[:FEW]) + (f"; and {len(changed) - FEW} more" if len(changed) > FEW else "")
+    return Planned(role, "missing", f"not made yet; the nearest is {nearest.path} ({shown})")
 
 
 def _locate(place: str) -> Path:
     path = Path(place)
-    named = FOLDER / f"{place}.toml"
-    if not path.exists() and named.exists():
+    known = {file.stem: file for file in FOLDER.glob("*.toml")}
+    spelling = {name.replace("_", "-"): file for name, file in known.items()}  # names of data sets have hyphens
+    named = known.get(place) or spelling.get(place.replace("_", "-"))
+    if not path.exists() and named is not None:
         return named
     if not path.exists() and path.suffix != ".toml":
-        known = [file.stem for file in FOLDER.glob("*.toml")]
         raise ConfigError(f"no pipeline is called '{place}' in {FOLDER}{did_you_mean(place, known)}")
     return path

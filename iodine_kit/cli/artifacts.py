@@ -15,6 +15,7 @@ JsonListOption = Annotated[bool, typer.Option("--json", help="Print a JSON list 
 
 def list_artifacts(store: StoreOption = DEFAULT_STORE, as_json: JsonListOption = False) -> None:
     """List all artifacts, the most recently used last, then damaged and interrupted ones."""
+    from iodine_kit.cli.console import Terminal
     from iodine_kit.formatting import byte_size
     from iodine_kit.store import Store
 
@@ -27,6 +28,8 @@ def list_artifacts(store: StoreOption = DEFAULT_STORE, as_json: JsonListOption =
         ]
         typer.echo(json.dumps(rows))
         return
+    if not (artifacts or place.damaged() or place.interrupted()):
+        Terminal().note(f"no artifacts in {store}")
     for artifact in artifacts:
         size = sum(record.bytes for record in artifact.manifest.files.values())
         typer.echo(f"{artifact.manifest.made['finished']}  {byte_size(size):>9}  {artifact.path}")

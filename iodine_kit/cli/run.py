@@ -30,6 +30,9 @@ def run(
 ) -> None:
     """Run the stages of a pipeline file, from the data to the report; stages that are up to date are reused.
 
+    --dry-run prints a status per stage: fresh is reused, interrupted resumes, missing is made, stale is made again
+    because settings, inputs or code changed, and waiting depends on an earlier stage that is not fresh.
+
     'iodine-kit config STAGE' lists all keys for --set.
     """
     from iodine_kit import pipeline as pipelines

@@ -116,12 +116,17 @@ def open_draft(root: Path, place: str, kind: str) -> Unfinished:
     Raises:
         ArtifactNotFoundError: if no draft matches, or several do.
     """
-    name = Path(place).name
-    matches = [draft for draft in find_drafts(root, kind) if _matches(draft, name)]
+    matches = matching_drafts(root, place, kind)
     if len(matches) != 1:
         reason = f"{len(matches)} unfinished {kind}s match" if matches else f"no unfinished {kind} matches"
         raise ArtifactNotFoundError(f"{place}: {reason} in {root}; 'iodine-kit list' shows interrupted ones")
     return matches[0]
+
+
+def matching_drafts(root: Path, place: str, kind: str = "*") -> list[Unfinished]:
+    """The drafts of a kind that ``place`` could mean: see :func:`open_draft`."""
+    name = Path(place).name
+    return [draft for draft in find_drafts(root, kind) if _matches(draft, name)]
 
 
 def recover_replacement(final: Path) -> None:

@@ -18,6 +18,7 @@ from iodine_kit.store.artifact import (
     Draft,
     Unfinished,
     find_drafts,
+    matching_drafts,
     recover_replacement,
 )
 from iodine_kit.store.manifest import (
@@ -91,8 +92,9 @@ class Store:
         if not paths and len(place) >= SHORTEST_KEY:
             paths = [p for p in self._finished() if self._is_called(p, place) or self._has_key(p, place)]
         if len(paths) != 1:
-            reason = f"matches {len(paths)} artifacts" if paths else "no such artifact"
-            raise ArtifactNotFoundError(f"{place}: {reason} in {self.root}; 'iodine-kit list' shows all")
+            several = f"matches {len(paths)} artifacts in {self.root}; 'iodine-kit list' shows all"
+            reason = several if paths else self._why_missing(place)
+            raise ArtifactNotFoundError(f"{place}: {reason}")
         artifact = Artifact(paths[0], read_manifest(paths[0]))
         if not artifact.path.resolve().is_relative_to(self.root.resolve()):
             raise ArtifactNotFoundError(f"{place} is outside the store {self.root}: select its store with --store")
@@ -199,6 +201,16 @@ class Store:
             else:
                 problems += [f"its {role} {reference.directory}: {problem}" for problem in self.verify(made_from)]
         return list(dict.fromkeys(problems))
+
+    def _why_missing(self, place: str) -> str:
+        """Why no finished artifact is called ``place``: it may have been interrupted, or may still be made."""
+        drafts = matching_drafts(self.root, place)
+        if not drafts:
+            return f"no such artifact in {self.root}; 'iodine-kit list' shows all"
+        directory, identity = drafts[-1]
+        if self._is_locked(self._final(identity.planned)):
+            return f"this {identity.kind} is not finished: another process is making it"
+        return f"this {identity.kind} was interrupted: repeat the same command to resume, or delete {directory}"
 
     def _final(self, reference: Reference) -> Path:
         return self.root / reference.kind / f"{reference.name}-{reference.key[:KEY_IN_NAME]}"

@@ -13,7 +13,8 @@ from iodine_kit import pipeline as pipelines
 from iodine_kit.config import build, split_table
 from iodine_kit.errors import ConfigError, IodineKitError
 from iodine_kit.models import iodine
-from iodine_kit.runner import Context
+from iodine_kit.runner import Context, run_stage
+from iodine_kit.stages import prepare
 from iodine_kit.stages.evaluate import EvalConfig
 from iodine_kit.stages.infer import InferConfig, InferExecution
 from iodine_kit.stages.prepare import PrepareConfig
@@ -104,6 +105,22 @@ def test_nothing_is_made_twice_and_a_plan_says_what_is_stale_and_why(iodine_kit:
     changed = plan("--set", "train.steps=3")
     assert changed[0][0] == "fresh" and changed[1] == ["stale", "run", "train.steps: 2 -> 3"]
     assert changed[2] == ["waiting", "predictions", "for run"]
+
+
+def test_a_plan_does_not_call_an_unrelated_data_set_stale(small: Path, tmp_path: Path) -> None:
+    context = Context(Store(tmp_path / "data"))
+    tables = pipelines.load(str(small), ["prepare.generate=10"])
+    other = run_stage(prepare, tables, {}, context)
+    planned = pipelines.plan(pipelines.load(str(small)), context)[0]
+    assert planned.status == "missing" and f"the nearest is {other.path} (split.splits: " in planned.because
+
+
+def test_a_pipeline_may_be_named_with_hyphens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(FOLDER.parent)
+    for name in ("greff2019_multi_dsprites", "greff2019-multi-dsprites"):
+        assert pipelines.load(name)["prepare"]["dataset"] == "multi-dsprites"
+    with pytest.raises(ConfigError, match="did you mean 'quickstart'"):
+        pipelines.load("quickstar")
 
 
 def test_an_unknown_table_or_a_stray_value_is_refused(tmp_path: Path) -> None:

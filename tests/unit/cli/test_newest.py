@@ -6,6 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from typer.testing import CliRunner
+
+from iodine_kit.cli.app import app
 from iodine_kit.cli.options import input_artifact
 from iodine_kit.progress import Silent
 from iodine_kit.store import Artifact, Identity, Store
@@ -37,3 +40,9 @@ def test_the_most_recent_suitable_artifact_is_taken(tmp_path: Path) -> None:
     assert chosen.path == fitting.path
     chosen = input_artifact(store, None, "evaluation", "eval", reporter=Silent(), suits=lambda one: False)
     assert chosen.path == newest.path  # it will be refused, with a reason
+
+
+def test_an_empty_list_says_so_and_creates_nothing(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["list", "--store", str(tmp_path / "nowhere")], env={"COLUMNS": "300"})
+    assert (done.exit_code, done.stdout) == (0, "") and "no artifacts in" in done.stderr
+    assert not (tmp_path / "nowhere").exists()

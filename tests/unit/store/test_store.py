@@ -278,3 +278,17 @@ def test_lineage_lists_inputs_and_source_files(store: Store) -> None:
         (1, parent.reference.directory),
         (2, f"raw.tfrecords  3 bytes  sha256 {'5' * 64}"),
     ]
+
+
+def test_an_interrupted_artifact_is_not_called_missing(store: Store) -> None:
+    what = identity(kind="run")
+    with pytest.raises(RuntimeError), store.draft(what, keep="*.state") as draft:
+        (draft.path / "1.state").write_text("half")
+        with pytest.raises(ArtifactNotFoundError, match="not finished: another process is making it"):
+            store.open(draft.path.name)
+        raise RuntimeError
+    for place in (str(draft.path), f"{draft.path}/", f"run/{draft.path.name}", f"toy-{what.key[:12]}", what.key[:8]):
+        with pytest.raises(ArtifactNotFoundError, match="interrupted: repeat the same command to resume, or delete"):
+            store.open(place)
+    make(store, what)
+    assert store.open(what.key[:8]).path == store.root / "run" / f"toy-{what.key[:12]}"
