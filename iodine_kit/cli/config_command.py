@@ -115,6 +115,16 @@ def stage_keys(stage: str) -> dict[str, list[Key]]:
     return {table: [*_read_by_the_stage(table), *map(_with_metrics, own)] for table, own in keys.items()}
 
 
+def all_keys(stage: str) -> list[str]:
+    """Names of the keys of a stage, with those of all plug-ins of its families."""
+    keys = [key.key for keys in stage_keys(stage).values() for key in keys]
+    families = [(table, source) for table, source in STAGES[stage].items() if isinstance(source, Family)]
+    for table, family in families:
+        if not family.default:
+            keys += [key.key for name in _registry(family).built_in() for key in plugin_keys(table, name)]
+    return list(dict.fromkeys(keys))
+
+
 def _with_metrics(key: Key) -> Key:
     """The key ``eval.metrics`` with the names of all metrics, and their titles in tables; any other key as it is."""
     from dataclasses import replace

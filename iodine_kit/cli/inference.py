@@ -79,7 +79,13 @@ def _model(
 
         return of_pretrained(pretrained)
     if checkpoint is None:
-        artifact = input_artifact(store, run, "run", "iodine-kit train")
+        from iodine_kit.errors import ArtifactNotFoundError
+
+        try:
+            artifact = input_artifact(store, run, "run", "iodine-kit train")
+        except ArtifactNotFoundError as error:
+            hint = "" if run else ", or use a pretrained model: --model pretrained:tetrominoes"
+            raise ArtifactNotFoundError(f"{error}{hint}") from None
         from iodine_kit.artifacts.trained_model import of_run
 
         return of_run(artifact)

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperCommand
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from iodine_kit.config import Values
     from iodine_kit.progress import Reporter
@@ -21,6 +21,7 @@ _REPLACED = {
         "--sprites": "use --set dataset.sprites=FILE",
         "--layout": "use --set prepare.layout=NAME",
         "--skip-bad": "use --set prepare.skip_bad=true",
+        "--resume": "repeat the command without it, and the interrupted preparation resumes",
     },
     "train": {
         "--resume": "repeat the command without it, and the interrupted run resumes",
@@ -41,15 +42,45 @@ _REPLACED = {
 
 
 class Command(TyperCommand):
-    """A command that says what replaces an option of an earlier version."""
+    """A command that says what replaces an unknown option: one of an earlier version, or a key of the configuration."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         replaced = _REPLACED.get(self.name or "", {})
+        known = {"--help", *(name for parameter in self.params for name in parameter.opts)}
         for argument in args:
             option = argument.partition("=")[0]
             if option in replaced:
                 ctx.fail(f"{option} was removed: {replaced[option]}")
-        return super().parse_args(ctx, args)
+            keys = _keys_called(option[2:].replace("-", "_"), self.name or "") if _is_unknown(option, known) else []
+            if keys:
+                ctx.fail(f"no such option: {option}; use --set {keys[0]}=VALUE")
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")  # some versions of typer begin with it
+            raise
+
+
+def _is_unknown(option: str, known: set[str]) -> bool:
+    return option.startswith("--") and len(option) > 2 and option not in known
+
+
+def _keys_called(name: str, command: str) -> list[str]:
+    """Keys of a command's configuration, such as ``train.steps``, whose last part is ``name``; its own table first."""
+    from iodine_kit.cli.config_command import STAGES, all_keys
+
+    return [key for key in all_keys(command) if key.rpartition(".")[2] == name] if command in STAGES else []
+
+
+def check_settings(settings: list[str], commands: Iterable[str]) -> None:
+    """Raise :class:`ConfigError` for a ``--set`` without a table, such as ``steps=5``; the message names the table."""
+    from iodine_kit.errors import ConfigError
+
+    for setting in settings:
+        name, equals, value = (part.strip() for part in setting.partition("="))
+        keys = [key for one in commands for key in _keys_called(name, one)] if equals and "." not in name else []
+        if keys:
+            raise ConfigError(f"--set {setting}: write TABLE.KEY=VALUE; did you mean {keys[0]}={value}?")
 
 
 DEFAULT_STORE = Path("data")
@@ -102,6 +133,7 @@ def tables_of(
     from iodine_kit.config import merge, parse_overrides
 
     names = tuple(STAGES[stage])
+    check_settings(settings or [], [stage])
     given = merge(parse_overrides(settings or [], names), options or {})
     if pipeline is None:
         return given

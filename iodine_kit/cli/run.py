@@ -14,6 +14,7 @@ from iodine_kit.cli.options import (
     SetOption,
     StoreOption,
     check_output,
+    check_settings,
     hand_over,
     store_at,
 )
@@ -40,6 +41,7 @@ def run(
     from iodine_kit.runner import Context
 
     check_output(output)
+    check_settings(settings or [], ("prepare", "train", "infer", "eval", "probe", "traverse", "report"))
     tables = pipelines.load(pipeline, settings or [])
     context = Context(store_at(store), Terminal(), overwrite)
     if dry_run:

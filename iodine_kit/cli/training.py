@@ -57,10 +57,13 @@ def train(
     torchrun --standalone --nproc-per-node=8 -m iodine_kit train
     """
     from iodine_kit.cli.console import Terminal, emit
+    from iodine_kit.errors import UnknownNameError
     from iodine_kit.progress import Silent
     from iodine_kit.runner import Context
     from iodine_kit.training.distributed import init_distributed
 
+    if model and model.startswith("pretrained:"):
+        raise UnknownNameError(f"--model {model} is not a kind of model: to start from its weights, use --from {model}")
     with init_distributed() as world:
         options = {"model": {"name": model} if model else {}, "train": {"from": start} if start else {}}
         tables = tables_of(pipeline, settings, "train", options)

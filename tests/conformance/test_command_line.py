@@ -75,6 +75,12 @@ def test_no_option_has_a_short_form_but_help() -> None:
     [
         (["prepare", "clevr", "--no-crop"], "--set preprocess.crop=none"),
         (["prepare", "multi-dsprites", "--sprites=a.npz"], "--set dataset.sprites=FILE"),
+        (["prepare", "clevr", "--resume"], "repeat the command without it"),
+        (["train", "--steps", "5"], "use --set train.steps=VALUE"),
+        (["train", "--learning-rate=0.1"], "use --set train.learning_rate=VALUE"),
+        (["infer", "--restarts", "5"], "use --set infer.restarts=VALUE"),
+        (["infer", "--steps", "5"], "use --set infer.steps=VALUE"),
+        (["prepare", "tetrominoes", "--cell", "2"], "use --set dataset.cell=VALUE"),
         (["train", "--resume"], "repeat the command without it"),
         (["train", "--auto-resume"], "repeat the command without it"),
         (["eval", "--convention", "deepmind"], "--set eval.convention=NAME"),
@@ -85,6 +91,25 @@ def test_no_option_has_a_short_form_but_help() -> None:
 def test_a_removed_option_names_what_replaces_it(arguments: list[str], replacement: str) -> None:
     done = CliRunner().invoke(app, arguments, env={"COLUMNS": "200", "TERMINAL_WIDTH": "200"})
     assert done.exit_code == 2 and replacement in " ".join(done.stderr.split()), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "hint"),
+    [
+        (["prepare", "tetrominoes", "--generate", "5", "--set", "cell=2"], 3, "did you mean dataset.cell=2?"),
+        (["train", "--set", "steps=5"], 3, "did you mean train.steps=5?"),
+        (["run", "nothing", "--set", "steps=5"], 3, "did you mean train.steps=5?"),
+        (["train", "--model", "pretrained:tetrominoes"], 4, "use --from pretrained:tetrominoes"),
+        (["infer"], 10, "--model pretrained:tetrominoes"),
+        (["eval", "--format", "html"], 2, "'--format': 'html' is not one of"),
+    ],
+)
+def test_a_mistake_is_answered_with_what_was_meant(
+    arguments: list[str], status: int, hint: str, tmp_path: Path
+) -> None:
+    environment = {"COLUMNS": "200", "TERMINAL_WIDTH": "200", "IODINE_KIT_STORE": str(tmp_path)}
+    done = CliRunner().invoke(app, arguments, env=environment)
+    assert done.exit_code == status and hint in " ".join(done.stderr.split()), done.stderr
 
 
 QUICKSTART = str(Path(__file__).parents[2] / "pipelines" / "quickstart.toml")
