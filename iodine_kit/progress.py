@@ -33,7 +33,7 @@ class Reporter(Protocol):
         """
 
 
-class Silent:
+class Silent(Reporter):
     """Shows nothing."""
 
     def note(self, text: str, *, routine: bool = False) -> None:

@@ -57,20 +57,25 @@ class Own:
     total: int = 0
 
     def candidate(self, record: int, own: str) -> bool:
+        """Whether the rule uses the record's published split; true if it names no splits or the record has none."""
         return not self.names or not own or own in self.names
 
     def assign(self, record: int, own: str, kept: Kept) -> str:
+        """The published split, or else the first name or ``train``; empty once that split has its largest number."""
         split = own or (self.names[0] if self.names else UNNAMED)
         return "" if kept.get(split, 0) >= dict(self.most).get(split, math.inf) else split
 
     def complete(self, record: int, kept: Kept) -> bool:
+        """Never: only the source knows where its splits end."""
         return False
 
     def shortage(self, records: int, kept: Kept) -> str:
+        """Which of the named splits have no kept record; empty if each has one."""
         lacking = [f"'{name}'" for name in self.names if name not in kept]
         return f"it has no records for split {' and '.join(lacking)}" if lacking else ""
 
     def describe(self) -> dict[str, Any]:
+        """The rule in JSON types: names and largest numbers."""
         return {"rule": "as published", "splits": list(self.names), "most": dict(self.most)}
 
 
@@ -85,28 +90,35 @@ class Counts:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The splits, in the order in which they are filled."""
         return tuple(name for name, _ in self.counts)
 
     def candidate(self, record: int, own: str) -> bool:
+        """Whether the record was published in a split of this rule, or in none."""
         return not own or own in self.names
 
     def assign(self, record: int, own: str, kept: Kept) -> str:
+        """The first split that lacks records and has the name of the published one; empty if there is none."""
         lacking = (name for name, count in self.counts if kept.get(name, 0) < count and own in ("", name))
         return next(lacking, "")
 
     def complete(self, record: int, kept: Kept) -> bool:
+        """Whether every split has its number of records."""
         return all(kept.get(name, 0) >= count for name, count in self.counts)
 
     def shortage(self, records: int, kept: Kept) -> str:
+        """How many records each split lacks; empty if none."""
         lacking = [f"{count - kept.get(name, 0)} of {count} for '{name}'" for name, count in self.counts
                    if kept.get(name, 0) < count]  # fmt: skip
         return f"it lacks {' and '.join(lacking)}" if lacking else ""
 
     @property
     def total(self) -> int:
+        """Sum of the counts, in records."""
         return sum(count for _, count in self.counts)
 
     def describe(self) -> dict[str, Any]:
+        """The rule in JSON types: splits with their counts."""
         return {"rule": "kept records in order", "splits": [list(pair) for pair in self.counts]}
 
 
@@ -120,6 +132,7 @@ class Range:
     most: int = 0
 
     def is_full(self, kept: Kept) -> bool:
+        """Whether ``most`` records of the split are kept; never if ``most`` is 0."""
         return 0 < self.most <= kept.get(self.split, 0)
 
 
@@ -140,19 +153,24 @@ class Ranges:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The splits, in the order of the ranges."""
         return tuple(part.split for part in self.ranges)
 
     def candidate(self, record: int, own: str) -> bool:
+        """Whether the record is in a range; the published split does not matter."""
         return any(part.start <= record < part.stop for part in self.ranges)
 
     def assign(self, record: int, own: str, kept: Kept) -> str:
+        """The split of the first range that has the record and is not full; empty if there is none."""
         fits = (p.split for p in self.ranges if p.start <= record < p.stop and not p.is_full(kept))
         return next(fits, "")
 
     def complete(self, record: int, kept: Kept) -> bool:
+        """Whether every range ends before ``record``, or is full."""
         return all(record >= part.stop or part.is_full(kept) for part in self.ranges)
 
     def shortage(self, records: int, kept: Kept) -> str:
+        """Which ranges reach beyond the last record and are not full; empty if none."""
         lacking = [
             f"'{part.split}' takes records {part.start} to {part.stop - 1}"
             for part in self.ranges
@@ -162,9 +180,11 @@ class Ranges:
 
     @property
     def total(self) -> int:
+        """Number of records in all ranges; ``most`` of a range, if it is not 0."""
         return sum(part.most or part.stop - part.start for part in self.ranges)
 
     def describe(self) -> dict[str, Any]:
+        """The rule in JSON types: split, start, stop and most of each range."""
         return {"rule": "ranges of records", "splits": [[p.split, p.start, p.stop, p.most] for p in self.ranges]}
 
 
@@ -181,21 +201,27 @@ class Shuffled:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The splits, in the order of their shares."""
         return tuple(name for name, _ in self.shares)
 
     def candidate(self, record: int, own: str) -> bool:
+        """Whether the record is among the first ``total``."""
         return record < self.total
 
     def assign(self, record: int, own: str, kept: Kept) -> str:
+        """The split that the shuffle gives to the record; empty for records beyond ``total``."""
         return self._split_of[record] if record < self.total else ""
 
     def complete(self, record: int, kept: Kept) -> bool:
+        """Whether ``record`` is beyond ``total``."""
         return record >= self.total
 
     def shortage(self, records: int, kept: Kept) -> str:
+        """A sentence if the source has fewer records than ``total``; empty otherwise."""
         return f"the rule divides {self.total} records" if records < self.total else ""
 
     def describe(self) -> dict[str, Any]:
+        """The rule in JSON types: total, seed and shares."""
         shares = [list(pair) for pair in self.shares]
         return {"rule": "shuffled records", "total": self.total, "seed": self.seed, "splits": shares}
 

@@ -37,7 +37,8 @@ _IN_PYTHON = {
 class Tensor(Protocol):
     """A PyTorch tensor, without the import of PyTorch."""
 
-    def detach(self) -> Any: ...
+    def detach(self) -> Any:
+        """The same values, without a record for gradients."""
 
 
 AnyArray = Array | Tensor

@@ -15,7 +15,7 @@ from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from iodine_kit.progress import Advance, Show
+from iodine_kit.progress import Advance, Reporter, Show
 from iodine_kit.store import Artifact
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _WIDEST = 400
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-class Terminal:
+class Terminal(Reporter):
     """Reports to standard error; progress bars only in a terminal."""
 
     def note(self, text: str, *, routine: bool = False) -> None:

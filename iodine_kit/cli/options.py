@@ -45,6 +45,7 @@ class Command(TyperCommand):
     """A command that says what replaces an unknown option: one of an earlier version, or a key of the configuration."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments; an option that was removed is a usage error that names its replacement."""
         replaced = _REPLACED.get(self.name or "", {})
         known = {"--help", *(name for parameter in self.params for name in parameter.opts)}
         for argument in args:

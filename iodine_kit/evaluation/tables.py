@@ -26,25 +26,44 @@ class Metric(Protocol):
     """What a table shows of a metric; means that are undefined are ``None`` or NaN."""
 
     @property
-    def title(self) -> str: ...
+    def title(self) -> str:
+        """Name of the metric, as tables show it."""
+
     @property
-    def unit(self) -> str: ...
+    def unit(self) -> str:
+        """Unit of all its numbers; "" for a number without one."""
+
     @property
-    def better(self) -> Better: ...
+    def better(self) -> Better:
+        """Whether higher or lower values are better."""
+
     @property
-    def mean(self) -> float | None: ...
+    def mean(self) -> float | None:
+        """Mean over the ``n`` scenes."""
+
     @property
-    def interval(self) -> Ends | None: ...
+    def interval(self) -> Ends | None:
+        """Low and high end of the mean's bootstrap interval; ``None`` without resamples."""
+
     @property
-    def std(self) -> float | None: ...
+    def std(self) -> float | None:
+        """Standard deviation over the ``n`` scenes."""
+
     @property
-    def median(self) -> float | None: ...
+    def median(self) -> float | None:
+        """Median over the ``n`` scenes."""
+
     @property
-    def n(self) -> int: ...
+    def n(self) -> int:
+        """Number of scenes that have a score."""
+
     @property
-    def undefined(self) -> int: ...
+    def undefined(self) -> int:
+        """Number of scenes without a score."""
+
     @property
-    def degenerate(self) -> int: ...
+    def degenerate(self) -> int:
+        """Number of scenes whose score a convention decided."""
 
 
 def title_of(metric: Metric | MetricDescription) -> str:

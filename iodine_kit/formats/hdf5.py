@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from iodine_kit.errors import ConfigError, CorruptDataError
-from iodine_kit.formats import Columns, Sample, ShardedConfig, arrays_of
+from iodine_kit.formats import Columns, Reader, Sample, ShardedConfig, arrays_of
 from iodine_kit.records import Array, Scene, SceneBatch
 from iodine_kit.system import require_free_space
 
@@ -91,7 +91,7 @@ def open_split(directory: Path, split: str) -> Hdf5Reader:
     return Hdf5Reader(directory / f"{split}.h5")
 
 
-class Hdf5Reader:
+class Hdf5Reader(Reader):
     """Reads a split in this layout, written by :func:`finish` or by another program."""
 
     def __init__(self, path: Path) -> None:

@@ -22,7 +22,7 @@ from PIL import Image
 from pydantic import Field
 
 from iodine_kit.errors import CorruptDataError
-from iodine_kit.formats import Columns, Sample, ShardedConfig
+from iodine_kit.formats import Columns, Reader, Sample, ShardedConfig
 from iodine_kit.records import Array, Bytes, Scene, SceneBatch
 
 VERSION = 2
@@ -81,7 +81,7 @@ def open_split(directory: Path, split: str) -> ShardReader:
     return ShardReader(directory, split)
 
 
-class ShardReader:
+class ShardReader(Reader):
     """Random access to the samples of a split; a shard is mapped into memory when it is first used."""
 
     def __init__(self, directory: Path, split: str) -> None:

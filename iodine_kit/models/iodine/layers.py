@@ -37,6 +37,7 @@ class Linear(nn.Linear):
     """A linear layer with Sonnet 1's initialisation."""
 
     def reset_parameters(self) -> None:
+        """Draw the weight from a truncated normal distribution, and set the bias to 0."""
         truncated_normal_(self.weight, self.in_features)
         if self.bias is not None:
             nn.init.zeros_(self.bias)
@@ -49,11 +50,13 @@ class Conv(nn.Conv2d):
         super().__init__(in_channels, out_channels, kernel, stride)
 
     def reset_parameters(self) -> None:
+        """Draw the weight from a truncated normal distribution, and set the bias to 0."""
         truncated_normal_(self.weight, self.in_channels * self.kernel_size[0] * self.kernel_size[1])
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor, precision: torch.dtype | None = None) -> Tensor:
+        """Convolve ``[N, C, H, W]`` to ``[N, C', ⌈H/stride⌉, ⌈W/stride⌉]``, in ``precision``; see :func:`conv_same`."""
         return conv_same(x, self.weight, self.bias, self.stride[0], precision)
 
 

@@ -43,6 +43,7 @@ class LayerNorm(nn.Module):
         self.offset = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalise ``[N, C, …]``; the shape stays."""
         # Flattened, because torch 2.13's backward pass crashes on a channels-last input that needs no gradient.
         rows_NCP = x.reshape(*x.shape[:2], -1)
         return F.group_norm(rows_NCP, 1, self.gain, self.offset, LAYER_NORM_EPS).view(x.shape)
