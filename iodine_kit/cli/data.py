@@ -68,6 +68,7 @@ def prepare(
 
     'iodine-kit config prepare' lists all keys for --set.
     """
+    from iodine_kit.artifacts.dataset import DatasetFacts
     from iodine_kit.cli.console import Terminal, emit
     from iodine_kit.datasets import DATASETS
     from iodine_kit.runner import Context, run_stage
@@ -84,7 +85,7 @@ def prepare(
     if "dataset" not in tables["prepare"]:
         raise typer.BadParameter(f"name a data set: {', '.join(DATASETS.names())}", param_hint="DATASET")
     artifact = run_stage(stage, tables, {}, Context(store_at(store), Terminal(), overwrite))
-    emit(artifact, as_json, splits=artifact.facts["splits"])
+    emit(artifact, as_json, splits=DatasetFacts.of(artifact).splits)
 
 
 def _splits(texts: list[str]) -> dict[str, int]:
@@ -115,6 +116,7 @@ def stats(
 
     'iodine-kit config stats' lists all keys for --set.
     """
+    from iodine_kit.artifacts.summaries import StatisticsFacts
     from iodine_kit.cli.console import Terminal, emit
     from iodine_kit.cli.listings import show_statistics
     from iodine_kit.runner import Context, run_stage
@@ -126,7 +128,7 @@ def stats(
     from iodine_kit.stages import stats as stage
 
     artifact = run_stage(stage, tables, {"dataset": data}, Context(place, Terminal(), overwrite))
-    show_statistics(artifact.facts)
+    show_statistics(StatisticsFacts.of(artifact))
     page = hand_over(artifact.path / stage.PAGE, output)
     emit(artifact, as_json, **{**artifact.facts, "page": page, "statistics": str(artifact.path / stage.STATISTICS)})
 

@@ -104,8 +104,9 @@ def evaluate(
     thresholds = {METRICS.canonical(name): value for name, value in thresholds.items()}
     _check_thresholds(thresholds, job.identity.config["eval"]["metrics"])
     artifact = obtain(job, context)
-    show_metrics(evaluation_facts(artifact))
-    _print(artifact, format, as_json, {"metrics": artifact.facts["metrics"]})
+    facts = evaluation_facts(artifact)
+    show_metrics(facts)
+    _print(artifact, format, as_json, {"metrics": {name: one.as_json() for name, one in facts.metrics.items()}})
     _gate(artifact, thresholds)
 
 

@@ -60,7 +60,7 @@ def infer(
     tables = tables_of(pipeline, settings, "infer")
     place, reporter = store_at(store), Terminal()
     trained = _model(place, run, checkpoint, model, reporter)
-    data = place.open(dataset, "dataset") if dataset else _data(place, trained, tables["infer"].get("split"), reporter)
+    data = _dataset(place, dataset, trained, tables["infer"].get("split"), reporter)
     from iodine_kit.stages import infer as stage
 
     context = Context(place, reporter, overwrite)
@@ -96,32 +96,35 @@ def _model(
     return model
 
 
-def _data(store: Store, model: TrainedModel, split: str | None, reporter: Reporter) -> Artifact:
-    """The data set that the model was trained on; otherwise the most recent data set that the model is for.
+def _dataset(store: Store, place: str | None, model: TrainedModel, split: str | None, reporter: Reporter) -> Artifact:
+    """The data set at ``place``, or else the one that the model was trained on, or the most recent that it is for.
 
     If no split is asked for, a data set with a single split will do, for example a folder of your own images.
 
     Raises:
         ArtifactNotFoundError: if the store has no such data set.
     """
+    from iodine_kit.artifacts.dataset import DatasetFacts
     from iodine_kit.errors import ArtifactNotFoundError
 
+    def has_split(data: Artifact) -> bool:
+        return (split or "test") in DatasetFacts.of(data).splits
+
+    def suits(data: Artifact) -> bool:
+        return has_split(data) or (split is None and len(DatasetFacts.of(data).splits) == 1)
+
+    if place or not (model.trained_on or model.dataset):
+        return input_artifact(store, place, "dataset", "iodine-kit prepare", reporter=reporter, suits=suits)
     if model.trained_on:
         return store.resolve(model.trained_on)
-    if not model.dataset:
-        return input_artifact(
-            store, None, "dataset", "iodine-kit prepare", reporter=reporter,
-            suits=lambda data: (split or "test") in data.facts["splits"]
-            or (split is None and len(data.facts["splits"]) == 1),
-        )  # fmt: skip
     name = model.dataset
-    fitting = [a for a in store.artifacts("dataset") if a.facts["info"]["dataset"] == name]
+    fitting = [data for data in store.artifacts("dataset") if DatasetFacts.of(data).info.dataset == name]
     if not fitting:
         raise ArtifactNotFoundError(
             f"{store.root} has no data set '{name}', which the imported weights {model.name} need: make it with "
             f"'iodine-kit prepare {name}', or name another data set with --dataset"
         )
-    artifact = next((a for a in reversed(fitting) if (split or "test") in a.facts["splits"]), fitting[-1])
+    artifact = next(filter(has_split, reversed(fitting)), fitting[-1])
     reporter.note(f"using dataset {artifact.path}")
     return store.usable(artifact)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -12,6 +12,9 @@ from rich.table import Table
 from iodine_kit.cli.console import err
 from iodine_kit.errors import UnknownNameError
 from iodine_kit.registry import PluginT, Registry
+
+if TYPE_CHECKING:
+    from iodine_kit.artifacts.summaries import SplitSummary, StatisticsFacts
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -118,28 +121,37 @@ def show_protocol(protocol: Mapping[str, Any]) -> None:
         console.print(table)
 
 
-def show_statistics(facts: Mapping[str, Any]) -> None:
+def show_statistics(facts: StatisticsFacts) -> None:
     """The most important counts of every split, on standard error."""
     heads = ("split", "scenes", "objects per scene", "without", "median px", "background", "repeated")
     table = Table(*(heads[:1]))
     for head in heads[1:]:
         table.add_column(head, justify="right")
-    for name, split in facts["splits"].items():
+    for name, split in facts.splits.items():
         table.add_row(*_counts_of(name, split))
-    if len(facts["splits"]) > 1:
+    if len(facts.splits) > 1:
         table.add_section()
-        table.add_row(*_counts_of("all", facts["all"]))
+        table.add_row(*_counts_of("all", facts.all))
     err.print(table)
-    leaking = facts["images_in_several_splits"]
+    leaking = facts.images_in_several_splits
     if leaking:
         err.print(f"{leaking:,} images occur in more than one split: see the page", markup=False, style="bold")
 
 
-def _counts_of(name: str, split: Mapping[str, Any]) -> tuple[str, ...]:
-    median = "–" if split["median_pixels"] is None else f"{split['median_pixels']:,.0f}"
-    objects = f"{split['objects_mean']:.2f} ± {split['objects_std']:.2f}"
-    return (name, f"{split['scenes']:,}", objects, f"{split['without_objects']:,}", median,
-            f"{100 * split['background_share']:.1f} %", f"{split['repeated_images']:,}")  # fmt: skip
+def _counts_of(name: str, split: SplitSummary) -> tuple[str, ...]:
+    return (
+        name,
+        f"{split.scenes:,}",
+        f"{_or_dash(split.objects_mean, '.2f')} ± {_or_dash(split.objects_std, '.2f')}",
+        f"{split.without_objects:,}",
+        _or_dash(split.median_pixels, ",.0f"),
+        _or_dash(split.background_share, ".1%").replace("%", " %"),
+        f"{split.repeated_images:,}",
+    )
+
+
+def _or_dash(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)
 
 
 def _table(*heads: str) -> Table:

@@ -177,17 +177,34 @@ def input_artifact(
         return store.usable(store.open(place, kind))
 
     def fits(found: Artifact) -> bool:
-        named = of is None or found.facts["info"]["dataset"] == of
-        return not found.purpose and named and (split is None or split in found.facts["splits"]) and suits(found)
+        return not found.purpose and _is_called(found, of) and _has_split(found, split) and suits(found)
 
     artifact = store.newest(kind, command, fits)
-    if of is not None and artifact.facts["info"]["dataset"] != of:
+    if not _is_called(artifact, of):
         raise ArtifactNotFoundError(
             f"{store.root} has no data set '{of}', which the pipeline file needs: make it with "
             f"'iodine-kit prepare --pipeline FILE', or name another data set with --dataset"
         )
     (reporter or Terminal()).note(f"using {kind} {artifact.path}")
     return artifact
+
+
+def _is_called(dataset: Artifact, name: str | None) -> bool:
+    """Whether a data set has this name; any name is right if none is asked for."""
+    if name is None:
+        return True
+    from iodine_kit.artifacts.dataset import DatasetFacts
+
+    return DatasetFacts.of(dataset).info.dataset == name
+
+
+def _has_split(dataset: Artifact, split: str | None) -> bool:
+    """Whether a data set has this split, if one is asked for."""
+    if split is None:
+        return True
+    from iodine_kit.artifacts.dataset import DatasetFacts
+
+    return split in DatasetFacts.of(dataset).splits
 
 
 def has_latents(predictions: Artifact) -> bool:

@@ -71,11 +71,12 @@ def package_model(
 ) -> None:
     """For maintainers: add the weights of a finished run, and a card made from its evaluations, to the package."""
     from iodine_kit import pretrained
+    from iodine_kit.artifacts.evaluations import evaluation_facts
     from iodine_kit.stages.package_model import CardText, package
 
     place = store_at(store)
     given = [place.usable(place.open(one, "evaluation")) for one in evaluations]
-    text = CardText(summary or f"IODINE, trained on {given[0].facts['dataset']}", remake, licence)
+    text = CardText(summary or f"IODINE, trained on {evaluation_facts(given[0]).dataset}", remake, licence)
     typer.echo(str(package(name, given, place, to or pretrained.HERE, text, overwrite=overwrite)))
 
 

@@ -52,10 +52,11 @@ def run(
     from iodine_kit.stages.report import PAGE
 
     chain = pipelines.run(tables, context)
-    show_metrics(evaluation_facts(chain["evaluation"]))
+    evaluation = evaluation_facts(chain["evaluation"])
+    show_metrics(evaluation)
     facts: dict[str, Any] = {
         "artifacts": {role: str(artifact.path) for role, artifact in chain.items()},
-        "metrics": chain["evaluation"].facts["metrics"],
+        "metrics": {name: metric.as_json() for name, metric in evaluation.metrics.items()},
         "page": hand_over(chain["report"].path / PAGE, output),
     }
     emit(chain["report"], as_json, **facts)

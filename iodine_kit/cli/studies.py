@@ -96,6 +96,7 @@ def _conduct(name: str) -> Callable[..., None]:
         overwrite: OverwriteOption = False,
         as_json: JsonOption = False,
     ) -> None:
+        from iodine_kit.artifacts.summaries import StudyFacts
         from iodine_kit.cli.console import Terminal, emit, err
         from iodine_kit.studies import JSON, PAGE, study
 
@@ -106,13 +107,13 @@ def _conduct(name: str) -> Callable[..., None]:
         )
         if output is not None:
             _copy(artifact.path, output)
-        for sentence in artifact.facts["seen"]:
+        facts = StudyFacts.of(artifact)
+        for sentence in facts.seen:
             err.print(sentence, markup=False)
-        seconds, count = artifact.facts["seconds"], artifact.facts["artifacts"]
-        err.print(f"{count} artifacts, {seconds:,.0f} s of work in total", markup=False)
+        err.print(f"{facts.artifacts} artifacts, {facts.seconds:,.0f} s of work in total", markup=False)
         page = hand_over(artifact.path / PAGE, None)
-        facts: dict[str, Any] = {"page": page, "study": str(artifact.path / JSON), **artifact.facts}
-        emit(artifact, as_json, **facts)
+        printed: dict[str, Any] = {"page": page, "study": str(artifact.path / JSON), **artifact.facts}
+        emit(artifact, as_json, **printed)
 
     return conduct
 

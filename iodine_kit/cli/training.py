@@ -79,7 +79,7 @@ def train(
             if world.first:
                 _show_estimate(estimate_run(tables, inputs, context), as_json)
             return
-        from iodine_kit.artifacts.run import result_line
+        from iodine_kit.artifacts.run import RunFacts, result_line
         from iodine_kit.runner import agree, obtain_distributed
         from iodine_kit.stages import train as stage
 
@@ -90,7 +90,8 @@ def train(
         if artifact:
             if before is None or before.manifest.made["finished"] != artifact.manifest.made["finished"]:
                 context.reporter.note(result_line(artifact))
-            emit(artifact, as_json, **{name: artifact.facts[name] for name in ("steps", "parameters", "device")})
+            facts = RunFacts.of(artifact)
+            emit(artifact, as_json, steps=facts.steps, parameters=facts.parameters, device=facts.device)
 
 
 def _show_estimate(run: RunEstimate, as_json: bool) -> None:

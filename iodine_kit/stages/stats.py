@@ -6,11 +6,12 @@ import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
 from iodine_kit.artifacts.dataset import DatasetFacts, dataset_info, open_split
+from iodine_kit.artifacts.summaries import SplitSummary, StatisticsFacts
 from iodine_kit.config import Config, build, flatten
 from iodine_kit.dataset_statistics import (
     Duplicates,
@@ -158,26 +159,25 @@ def _write_json(path: Path, page: DatasetPage) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
 
 
-def _facts(page: DatasetPage) -> dict[str, Any]:
+def _facts(page: DatasetPage) -> FactValues:
     """The metrics of a short table."""
-    return {
-        "page": PAGE,
-        "statistics": STATISTICS,
-        "limit": page.limit,
-        "splits": {name: _short(split, page.repeats[name]) for name, split in page.splits.items()},
-        "all": _short(page.overall, page.repeats[OVERALL]),
-        "images_in_several_splits": page.duplicates.leaking,
-    }
+    return StatisticsFacts(
+        page=PAGE,
+        statistics=STATISTICS,
+        limit=page.limit,
+        splits={name: _summary(split, page.repeats[name]) for name, split in page.splits.items()},
+        all=_summary(page.overall, page.repeats[OVERALL]),
+        images_in_several_splits=page.duplicates.leaking,
+    ).model_dump(mode="json")
 
 
-def _short(split: SplitStatistics, repeats: int) -> dict[str, Any]:
-    metrics = {
-        "scenes": split.scenes,
-        "objects_mean": split.objects_per_scene.mean,
-        "objects_std": split.objects_per_scene.std,
-        "without_objects": split.without_objects,
-        "median_pixels": split.pixels_per_object.quantiles.get(0.5),
-        "background_share": split.background_share.mean,
-        "repeated_images": repeats,
-    }
-    return {name: as_json(value) for name, value in metrics.items()}
+def _summary(split: SplitStatistics, repeats: int) -> SplitSummary:
+    return SplitSummary(
+        scenes=split.scenes,
+        objects_mean=as_json(split.objects_per_scene.mean),
+        objects_std=as_json(split.objects_per_scene.std),
+        without_objects=split.without_objects,
+        median_pixels=as_json(split.pixels_per_object.quantiles.get(0.5)),
+        background_share=as_json(split.background_share.mean),
+        repeated_images=repeats,
+    )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from iodine_kit import pipeline as pipelines
+from iodine_kit.artifacts.summaries import StudyFacts
 from iodine_kit.config import Values, build, merge, parse_overrides
 from iodine_kit.errors import ConfigError
 from iodine_kit.progress import Reporter
@@ -68,8 +69,8 @@ def conduct_study(
             "inputs": {role: artifact.reference.directory for role, artifact in experiment.used.items()},
         }
         write(out, page, findings, record)
-        sentences, artifacts = list(findings.observations), len(experiment.used)
-        return {"seen": sentences, "artifacts": artifacts, "seconds": round(page.seconds, 1)}
+        observations, seconds = list(findings.observations), round(page.seconds, 1)
+        return StudyFacts(seen=observations, artifacts=len(experiment.used), seconds=seconds).model_dump(mode="json")
 
     return obtain(Job(identity, make), Context(store, reporter, overwrite=overwrite))
 

@@ -94,6 +94,8 @@ def open_member(group: Any, name: str | bytes, path: Path, *, check_heaps: bool 
         CorruptDataError: the name is not text, or a global heap is damaged.
         SchemaError: it is a link.
     """
+    import h5py
+
     if is_link(group, name, path):
         raise _refused_link(str(name), path)
     if check_heaps and may_be_virtual(group, str(name), path):

@@ -1,0 +1,55 @@
+"""Typed facts of statistics and studies: what a terminal shows of them."""
+
+from __future__ import annotations
+
+from iodine_kit.store import ArtifactFacts
+
+
+class SplitSummary(ArtifactFacts):
+    """The most important statistics of the scenes of a split.
+
+    Attributes:
+        objects_mean, objects_std: number of objects per scene; ``None`` if there is no scene.
+        median_pixels: of the objects; ``None`` if there is no object.
+        background_share: mean share of a scene's pixels, 0…1; ``None`` if there is no scene.
+        repeated_images: number of scenes whose image occurred before.
+    """
+
+    scenes: int
+    objects_mean: float | None
+    objects_std: float | None
+    without_objects: int
+    median_pixels: float | None
+    background_share: float | None
+    repeated_images: int
+
+
+class StatisticsFacts(ArtifactFacts):
+    """Facts of the statistics of a data set.
+
+    Attributes:
+        page, statistics: names of the artifact's files.
+        limit: number of scenes per split that were counted; ``None`` for all.
+        splits: by name; ``all`` is all of them together.
+    """
+
+    page: str
+    statistics: str
+    limit: int | None
+    splits: dict[str, SplitSummary]
+    all: SplitSummary
+    images_in_several_splits: int
+
+
+class StudyFacts(ArtifactFacts):
+    """Facts of a study.
+
+    Attributes:
+        seen: its observations, in sentences.
+        artifacts: number of artifacts that it uses.
+        seconds: of work that all of them took.
+    """
+
+    seen: list[str]
+    artifacts: int
+    seconds: float
