@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import fsspec
-
 from iodine_kit.errors import SourceError
 from iodine_kit.progress import Advance, Reporter
 from iodine_kit.runner import Context, FactValues, Job, obtain
@@ -180,6 +178,8 @@ def _download(location: str, path: Path, reporter: Reporter) -> FactValues:
 
 
 def _filesystem(location: str) -> tuple[Any, str]:
+    import fsspec  # here, because only addresses need it
+
     options = {"client_kwargs": {"trust_env": True}} if location.startswith("http") else {}
     filesystem, remote = fsspec.core.url_to_fs(location, **options)
     return filesystem, remote

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -45,6 +44,8 @@ _COLUMNS = tuple(field.name for field in fields(Traversals) if field.name != "ke
 
 def write_traversals(directory: Path, traversals: Traversals) -> None:
     """Write ``traversals.h5`` into the directory of an artifact."""
+    import h5py  # here, because every pipeline plans its traversals, and few read the file
+
     with h5py.File(directory / TRAVERSALS, "w", libver=("v108", "v108")) as file:
         file.attrs["schema"] = SCHEMA
         file.create_dataset("key", data=list(traversals.keys), dtype=h5py.string_dtype())
@@ -54,6 +55,8 @@ def write_traversals(directory: Path, traversals: Traversals) -> None:
 
 def read_traversals(directory: Path) -> Traversals:
     """Read the file that :func:`write_traversals` wrote."""
+    import h5py
+
     with h5py.File(directory / TRAVERSALS) as file:
         keys = [key.decode() for key in file["key"][:]]
         return Traversals(keys, **{name: file[name][:] for name in _COLUMNS})

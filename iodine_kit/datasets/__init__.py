@@ -16,7 +16,7 @@ from iodine_kit.tfrecord import FieldSpec
 THREADS = "IODINE_KIT_THREADS"
 """Environment variable with the number of threads that a generator may use; if it is not set, all are used."""
 
-Generate = Callable[[Any, np.random.Generator, str], Scene]
+Generate = Callable[[Any, "np.random.Generator", str], Scene]
 """``generate(config, rng, key)`` samples one scene; all randomness comes from ``rng``."""
 
 

@@ -16,13 +16,10 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from iodine_kit.errors import SchemaError
 from iodine_kit.preprocessing import Size, nearest
 from iodine_kit.records import Array, PredictionBatch, SceneBatch
-
-_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
 @dataclass(frozen=True)
@@ -91,7 +88,9 @@ class Resolution:
     @cached_property
     def _weights(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Weights of the old rows and columns for every new one: Pillow's own, obtained by resizing unit vectors."""
-        kind = _FILTERS[self.interpolation]
+        from PIL import Image  # here, because most evaluations resize nothing
+
+        kind = Image.Resampling[self.interpolation.upper()]
 
         def weights(old: int, new: int) -> Any:
             return np.asarray(Image.fromarray(np.eye(old, dtype=np.float32)).resize((old, new), kind))

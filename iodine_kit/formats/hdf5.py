@@ -15,7 +15,6 @@ from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
@@ -59,6 +58,8 @@ def write_shard(
     directory: Path, split: str, number: int, samples: Iterable[Sample], count: int, columns: Columns, config: Config
 ) -> Path:
     """Write ``<split>-NNNNNN.h5``."""
+    import h5py  # in functions, because a plan or a list of formats loads this module and reads no file
+
     path, scene_bytes = directory / _shard_name(split, number), sum(_bytes(*column) for column in columns.values())
     if config.compression == "none":
         require_free_space(directory, count * scene_bytes)
@@ -138,6 +139,8 @@ class _Shard:
     """One file of a split."""
 
     def __init__(self, path: Path) -> None:
+        import h5py
+
         self._path = path
         try:
             self._file = h5py.File(path, "r")
@@ -180,6 +183,8 @@ def _encode(name: str, value: Array, config: Config) -> bytes:
         return value.tobytes()
     if config.compression == "gzip":
         return zlib.compress(value.tobytes(), _GZIP_LEVEL)
+    import h5py
+
     # Only the library can encode a blosc frame, so write one chunk to a file in memory and read it back.
     with h5py.File("chunk", "w", driver="core", backing_store=False) as file:
         dataset = _create(file, name, 1, (value.dtype.str, value.shape), config)
@@ -209,6 +214,8 @@ def _create(file: Any, name: str, count: int, column: tuple[str, tuple[int, ...]
 
 def _join(path: Path, names: Sequence[str]) -> None:
     """Write virtual data sets that refer to the shards; every HDF5 reader supports them."""
+    import h5py
+
     with h5py.File(path, "w", libver=("v110", "v110")) as joined:
         joined.attrs["schema"] = SCHEMA
         joined.attrs["shards"] = list(names)
@@ -220,6 +227,8 @@ def _join(path: Path, names: Sequence[str]) -> None:
 
 def _join_column(joined: Any, column: str, path: Path, names: Sequence[str]) -> None:
     """Write one virtual data set with low-level calls, because those of h5py would store the time."""
+    import h5py
+
     shapes = []
     for name in names:
         with h5py.File(path.with_name(name), "r") as shard:
@@ -241,6 +250,8 @@ def _join_column(joined: Any, column: str, path: Path, names: Sequence[str]) -> 
 
 def _shards_of(path: Path) -> list[Path]:
     """The files with the data of a split, which must be in the same folder."""
+    import h5py
+
     try:
         with h5py.File(path, "r") as file:
             names = [str(name) for name in file.attrs.get("shards", ())]

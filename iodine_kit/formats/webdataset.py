@@ -18,7 +18,6 @@ from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from pydantic import Field
 
 from iodine_kit.errors import CorruptDataError
@@ -117,6 +116,8 @@ class ShardReader(Reader):
         self._maps.clear()
 
     def _image(self, index: int, member: int) -> Bytes:
+        from PIL import Image  # in functions, because a list of formats loads this module and reads no file
+
         try:
             return np.asarray(Image.open(io.BytesIO(self._bytes(index, member)), formats=_READABLE))
         except (OSError, SyntaxError, ValueError) as error:
@@ -162,6 +163,8 @@ def _index_shard(path: Path, members: Sequence[str]) -> tuple[Array, Array]:
 def _image(pixels: Array, config: Config) -> bytes:
     if config.image_codec == "png":
         return _png(pixels)
+    from PIL import Image
+
     buffer = io.BytesIO()
     if config.image_codec == "jpeg":
         Image.fromarray(pixels).save(buffer, "JPEG", quality=config.jpeg_quality, subsampling=0)
@@ -171,6 +174,8 @@ def _image(pixels: Array, config: Config) -> bytes:
 
 
 def _png(pixels: Array) -> bytes:
+    from PIL import Image
+
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", compress_level=6)
     return buffer.getvalue()

@@ -8,7 +8,6 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from iodine_kit.errors import IodineKitError, SchemaError, SourceError
@@ -125,6 +124,8 @@ def _kept(path: Path, group: str, modified: int, size: int, process: int) -> Col
 
 def _columns(file: Any, group: str, path: Path, *, check_heaps: bool = True) -> dict[str, Any]:
     """The data sets of numbers in a group, and in a group ``factors`` within it."""
+    import h5py  # in functions, because a list of layouts loads this module and reads no file
+
     parent = hdf5.open_group(file, group, path)
     opened = partial(hdf5.open_member, path=path, check_heaps=check_heaps)
     members = {name: opened(parent, name) for name in parent}
@@ -135,6 +136,8 @@ def _columns(file: Any, group: str, path: Path, *, check_heaps: bool = True) -> 
 
 
 def _has_numbers(member: Any) -> bool:
+    import h5py
+
     return isinstance(member, h5py.Dataset) and member.dtype.kind in "buif" and member.ndim > 0
 
 

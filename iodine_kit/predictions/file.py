@@ -13,7 +13,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from iodine_kit.errors import CorruptDataError
@@ -29,6 +28,8 @@ class PredictionWriter:
     """Appends batches to a new file of ``count`` scenes; the first batch decides which fields the file has."""
 
     def __init__(self, path: Path, count: int) -> None:
+        import h5py  # here, because many commands name predictions, and few read them
+
         self._file = h5py.File(path, "w", libver=("v108", "v108"))
         self._file.attrs["schema"] = SCHEMA
         self._file.create_dataset("key", (count,), h5py.string_dtype())
@@ -61,6 +62,8 @@ class PredictionReader:
     """Reads slices of a predictions file; raises :class:`CorruptDataError` for any other file."""
 
     def __init__(self, path: Path) -> None:
+        import h5py
+
         try:
             self._file = h5py.File(path, "r")
             self.keys = [key.decode() for key in self._file["key"][:]]

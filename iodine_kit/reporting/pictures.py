@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from iodine_kit.records import Array, Bytes, Floats
 
@@ -30,10 +29,7 @@ def png(pixels: Bytes, palette: Bytes | None = None) -> str:
         pixels: ``uint8[H, W, 3]``, ``uint8[H, W, 4]``, or ``uint8[H, W]``: grey, or indices into ``palette``.
         palette: ``uint8[n, 3]``.
     """
-    picture = Image.fromarray(pixels)
-    if palette is not None:
-        picture.putpalette(palette.tobytes())
-    return _uri(picture, "png", compress_level=6)
+    return _uri(pixels, "png", None if palette is None else palette.tobytes(), compress_level=6)
 
 
 def to_bytes(reconstruction: Floats) -> Bytes:
@@ -82,8 +78,8 @@ def rgb_strip(frames: Sequence[Bytes]) -> str:
     """RGB pictures ``uint8[H, W, 3]`` side by side, as a data URI."""
     strip = np.ascontiguousarray(np.concatenate(frames, 1))
     if is_exact(*frames[0].shape[:2]):
-        return _uri(Image.fromarray(strip), "png", compress_level=6)
-    return _uri(Image.fromarray(strip), "webp", quality=QUALITY, method=2)
+        return _uri(strip, "png", compress_level=6)
+    return _uri(strip, "webp", quality=QUALITY, method=2)
 
 
 def mask_strip(frames: Sequence[tuple[Bytes, Bytes]]) -> str:
@@ -96,24 +92,26 @@ def mask_strip(frames: Sequence[tuple[Bytes, Bytes]]) -> str:
             used += len(palette)
     if used > _MOST_COLOURS:
         strip = np.concatenate([palette[mask] for mask, palette in frames], 1)
-        return _uri(Image.fromarray(strip), "png", compress_level=6)
+        return _uri(strip, "png", compress_level=6)
     shifted = [mask + np.uint8(first[palette.tobytes()]) for mask, palette in frames]
-    picture = Image.fromarray(np.concatenate(shifted, 1))
-    picture.putpalette(b"".join(first))
-    return _uri(picture, "png", compress_level=6)
+    return _uri(np.concatenate(shifted, 1), "png", b"".join(first), compress_level=6)
 
 
 def opacity_strip(mask_KHW: Array) -> str:
     """Soft masks ``float[K, H, W]`` side by side as opacity of white (32 levels), as a data URI; NaN is transparent."""
     clean = np.nan_to_num(mask_KHW.astype(np.float32)).clip(0, 1)
     level = np.rint(clean * (_OPACITY_LEVELS - 1)).astype(np.uint8)
-    picture = Image.fromarray(np.concatenate(list(level), 1))
-    picture.putpalette(b"\xff" * 3 * _OPACITY_LEVELS)
+    white = b"\xff" * 3 * _OPACITY_LEVELS
     alpha = bytes(round(255 * i / (_OPACITY_LEVELS - 1)) for i in range(_OPACITY_LEVELS))
-    return _uri(picture, "png", compress_level=6, transparency=alpha)
+    return _uri(np.concatenate(list(level), 1), "png", white, compress_level=6, transparency=alpha)
 
 
-def _uri(picture: Image.Image, kind: str, **options: Any) -> str:
+def _uri(pixels: Bytes, kind: str, palette: bytes | None = None, **options: Any) -> str:
+    from PIL import Image  # here, because studies are planned without any picture
+
+    picture = Image.fromarray(pixels)
+    if palette is not None:
+        picture.putpalette(palette)
     buffer = io.BytesIO()
     picture.save(buffer, kind, **options)
     return f"data:image/{kind};base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from iodine_kit import tables
 from iodine_kit.reporting.charts.standalone import svg, svg_to_png
 from iodine_kit.reporting.study_page import StudyPage, render_study_markdown, render_study_page
@@ -28,6 +26,8 @@ def write(out: Path, page: StudyPage, findings: Findings, record: Mapping[str, A
     (out / SVG).write_text(figure, "utf-8")
     (out / PNG).write_bytes(svg_to_png(figure, _PNG_WIDTH))
     if findings.picture:
+        from PIL import Image
+
         Image.fromarray(findings.picture[0]).quantize(64).save(out / SCENES, optimize=True)
     (out / CSV).write_text(csv_of(findings.tables[0]), "utf-8")
     (out / MARKDOWN).write_text(render_study_markdown(page), "utf-8")

@@ -14,8 +14,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import h5py
-
 from iodine_kit.errors import CorruptDataError, SchemaError
 from iodine_kit.untrusted import check_row_size
 
@@ -46,6 +44,8 @@ def open_file(path: Path, **options: int) -> Any:
     Raises:
         CorruptDataError: it cannot be opened.
     """
+    import h5py  # in functions, because a list of layouts loads this module and reads no file
+
     with reading(str(path)):
         return h5py.File(path, "r", **options)
 
@@ -57,6 +57,8 @@ def open_group(file: Any, group: str, path: Path) -> Any:
         CorruptDataError: a name is not text.
         SchemaError: a part of the name is a link or not a group.
     """
+    import h5py
+
     for name in filter(None, group.split("/")):
         if is_link(file, name, path):
             raise _refused_link(name, path)
@@ -73,6 +75,8 @@ def is_link(group: Any, name: str | bytes, path: Path) -> bool:
     Raises:
         CorruptDataError: the name is not text.
     """
+    import h5py
+
     if isinstance(name, bytes):
         raise CorruptDataError(f"{path}: the name {name!r} is not text; replace the file")
     return bool(group.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD)

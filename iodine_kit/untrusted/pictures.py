@@ -9,13 +9,16 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from iodine_kit.errors import CorruptDataError, IodineKitError, SchemaError, SourceError, StorageError
 from iodine_kit.records import Array, Bytes
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 _FORMATS = {
     ".png": ("PNG",),
@@ -104,6 +107,8 @@ def index_size(path: Path, place: str) -> tuple[int, int]:
 
 def _load(path: Path, place: str, upright: bool = True) -> Image.Image:
     """Decode the one picture of a file."""
+    from PIL import ImageOps  # in functions, because a list of layouts loads this module and reads no file
+
     with _opened(path, place) as picture:
         picture.verify()  # the checksums of a PNG, which decoding skips
     with _opened(path, place) as picture:
@@ -113,6 +118,8 @@ def _load(path: Path, place: str, upright: bool = True) -> Image.Image:
 @contextmanager
 def _opened(path: Path, place: str) -> Iterator[Image.Image]:
     """A picture whose header was checked; whatever Pillow raises meanwhile becomes an error that names the place."""
+    from PIL import Image
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of damaged EXIF data, for example, which do not concern the pixels
         warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -143,6 +150,8 @@ def _check_indexed(picture: Image.Image, place: str) -> None:
 
 
 def _explain(error: Exception, place: str) -> IodineKitError:
+    from PIL import UnidentifiedImageError
+
     if isinstance(error, UnidentifiedImageError):
         problem = "is not a PNG, JPEG, WebP, BMP or TIFF file, or its beginning is damaged; replace it"
         return CorruptDataError(f"{place}: {problem}")

@@ -11,7 +11,6 @@ import numpy as np
 
 from iodine_kit.formats import FORMATS
 from iodine_kit.records import DatasetInfo
-from iodine_kit.reporting.image_grid import contact_sheet
 from iodine_kit.stages.prepare.journal import State
 
 DESCRIPTION, CONTACT_SHEET = "dataset.json", "contact-sheet.png"
@@ -51,6 +50,8 @@ def write_description(directory: Path, facts: Mapping[str, Any]) -> None:
 
 def write_contact_sheet(directory: Path, facts: Mapping[str, Any]) -> None:
     """Write ``contact-sheet.png``, a picture of the first scenes of the first split."""
+    from iodine_kit.reporting.image_grid import contact_sheet  # here, because it loads Pillow
+
     split, count = next(iter(facts["splits"].items()))
     reader = FORMATS.load(facts["format"]).open_split(directory, split)
     scenes = [reader.scene(index) for index in range(min(count, _SCENES_ON_SHEET))]
