@@ -57,8 +57,8 @@ def _code(path: Path) -> str:
 def test_the_table_of_exit_statuses_is_complete() -> None:
     from iodine_kit import errors
 
-    readme = (ROOT / "README.md").read_text("utf-8")
-    table = readme[readme.index("## Exit statuses") : readme.index("## Installing")]
+    page = (ROOT / "docs" / "cli.md").read_text("utf-8")
+    table = page[page.index("## Exit statuses") : page.index("## Extras")]
     stated = {int(number) for number in re.findall(r"\| (\d+) \|", table)}
     kinds = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, Exception)]
     assert {kind.exit_status for kind in kinds} - {1} <= stated
