@@ -183,7 +183,7 @@ class Difference(ResultFacts):
 
     Attributes:
         difference: mean of b's score minus a's; ``p`` of the test that its sign is chance.
-        better, worse, equal: scenes on which b is so.
+        better, worse, equal: number of scenes on which b is better than a, worse, or equal.
     """
 
     difference: float | None

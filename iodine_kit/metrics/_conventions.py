@@ -12,14 +12,14 @@ HARD = "Masks are hard: each pixel is of the slot with the largest mask (lowest 
 OBJECT = "An object is a true entity other than background that has at least one pixel."
 ENTITY = (
     "An entity is an object or the background (all of its indices merged) if it has at least one pixel; the last "
-    "entity and the last slot count like all others, which some public evaluators leave out."
+    "entity and the last slot count like all others, which some public evaluators omit."
 )
 MATCHED = (
     "Matched: one slot at most for each object and one object for each slot, such that the sum of IoUs over all "
     "pixels is largest (Hungarian; among equal sums any), slots on the background included; one without a common "
     "pixel is none."
 )
-UNDEFINED = "A scene without objects is undefined and left out."
+UNDEFINED = "A scene without objects is undefined and omitted."
 RECOVERY_IOU = 0.5
 """IoU with its slot at which an object counts as recovered."""
 DETECTION = "A slot is a detection unless it has no pixel or more than half of its pixels are true background."
@@ -28,11 +28,11 @@ Convention = Literal["deepmind", "emorl", "ones", "exclude"]
 
 DEGENERATE: dict[Convention, str] = {
     "deepmind": "1 if all pixels of the image have one true id and lie in one slot, as by DeepMind's function (where "
-    "the background is ignored, its pixels have the first entity's id), else nothing: it is left out, so a single "
-    "object kept whole is left out too unless its slot holds the whole image",
+    "the background is ignored, its pixels have the first entity's id), else nothing: it is omitted, so a single "
+    "object kept whole is omitted too unless its slot holds the whole image",
     "emorl": "1, but 0 if it has no pixel to compare, as in EfficientMORL",
     "ones": "1, even if it has no pixel to compare, as in SAVi, OCLF and VideoSAUR",
-    "exclude": "1, but is left out if it has no pixel to compare: whether a scene counts depends on the truth alone",
+    "exclude": "1, but is omitted if it has no pixel to compare: whether a scene counts depends on the truth alone",
 }
 """Score of a scene whose adjusted Rand index is 0/0, as a sentence."""
 

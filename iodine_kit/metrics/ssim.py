@@ -18,7 +18,7 @@ CONVENTION = (
     "Gaussian window of 11×11 pixels with σ = 1.5, population covariances, K₁ = 0.01, K₂ = 0.03; mean over all "
     "windows that lie inside the image and over the channels, each by itself, as by scikit-image's "
     "structural_similarity(gaussian_weights=True, sigma=1.5, use_sample_covariance=False). A scene lower or "
-    "narrower than 11 pixels is undefined and left out."
+    "narrower than 11 pixels is undefined and omitted."
 )
 
 

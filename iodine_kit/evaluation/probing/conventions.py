@@ -23,7 +23,7 @@ def conventions(validation: CrossValidation, resampling: Resampling) -> dict[str
         "matched to nothing",
         "matching": _matching(validation),
         "unmatched": "An object without a slot is predicted by the baseline and counts like any other",
-        "factors": factors.CONVENTION + "; factors that are the same for all objects are left out",
+        "factors": factors.CONVENTION + "; factors that are the same for all objects are omitted",
         "inputs": "The posterior means of the object's slot, standardised by the training objects",
         "folds": f"{validation.folds} folds of scenes: no scene trains and tests the same probe; scores are of all "
         "objects at once, each predicted by probes that never saw its scene",

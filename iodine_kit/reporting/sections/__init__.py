@@ -20,7 +20,7 @@ class SectionPlugin(Protocol):
     """Its heading, also in the page's table of contents."""
 
     def render(self, context: ReportContext) -> Markup | str:
-        """The section's inner HTML, without the heading; "" if there is nothing to show, then it is left out.
+        """The section's inner HTML, without the heading; "" if there is nothing to show: then the page omits it.
 
         A plain ``str`` is text and gets escaped; HTML is :class:`markupsafe.Markup`, for example from
         :func:`iodine_kit.reporting.templating.fill`.

@@ -18,8 +18,8 @@ class Picture:
 
     Attributes:
         strip: name of the strip; ``frame`` is the picture's place in it, or the first of several steps.
-        note: what stands below the caption.
-        steps: how many frames there are to step through; 0 for a picture that stands still.
+        note: text below the caption.
+        steps: how many frames there are to step through; 0 for a single picture.
         colour: of a swatch before the caption, ``#rrggbb``, or "".
     """
 
@@ -34,10 +34,10 @@ class Picture:
 
 @dataclass(frozen=True)
 class Card:
-    """A scene: its strips as name → (data URI, number of frames), and where its pictures lie in them.
+    """A scene: its strips as name → (data URI, number of frames), and the places of its pictures in them.
 
-    ``slots`` are components; they lie in the strip ``components``, their masks in ``opacity`` in the same places, as
-    far as either was stored.
+    ``slots`` are components. They are in the strip ``components``, and their masks are in the same places of the strip
+    ``opacity``; a strip is missing if its data were not stored.
     """
 
     scene: SceneView
@@ -52,7 +52,7 @@ class Card:
 
 
 def build_card(scene: SceneView, slots: int, limit: float) -> Card:
-    """Draw a scene; ``limit`` is the error shown brightest. What the scene does not have is left out.
+    """Draw a scene; ``limit`` is the error shown brightest. Pictures that the scene does not have are omitted.
 
     Slots are matched with entities on the last step, so that a slot keeps its colour through all of them.
     """
@@ -97,8 +97,8 @@ def _views(scene: SceneView, seen: int) -> Iterator[Picture]:
     yield Picture("masks", 0, "true mask", f"True mask of scene {scene.key}")
     yield Picture("masks", 1, "predicted", f"Predicted mask of scene {scene.key}", steps=steps)
     for place, (name, _, score) in enumerate(scene.others):
-        told = "" if np.isnan(score) else f"{score:.4f}"
-        yield Picture("masks", 1 + steps + place, name, f"Mask predicted by {name} of scene {scene.key}", told)
+        note = "" if np.isnan(score) else f"{score:.4f}"
+        yield Picture("masks", 1 + steps + place, name, f"Mask predicted by {name} of scene {scene.key}", note)
     if seen > 1:
         yield Picture("seen", 1, "reconstruction", f"Reconstruction of scene {scene.key}")
         yield Picture("seen", 2, "error", f"Absolute error of scene {scene.key}")

@@ -14,7 +14,7 @@ from iodine_kit.reporting.templating import fill
 ORDER = 30
 TITLE = "Refinement"
 _CHARTED = ("ari", "ari-all", "miou", "mbo", "recovery")
-"""Metrics whose curves are drawn; the others stand in the table."""
+"""Metrics whose curves are drawn; the others are in the table only."""
 _MOST = 5
 
 
@@ -30,13 +30,13 @@ def render(context: ReportContext) -> Markup | str:
 
 
 def refinement_plots(context: ReportContext) -> list[Plot]:
-    """A plot for the most telling of these curves."""
-    told = [context.metrics[name].title for name in _CHARTED if name in context.metrics]
-    told = [*(told or [metric.title for metric in context.metrics.values()][:_MOST]), "ELBO"]
+    """A plot for each of the most informative curves."""
+    shown = [context.metrics[name].title for name in _CHARTED if name in context.metrics]
+    shown = [*(shown or [metric.title for metric in context.metrics.values()][:_MOST]), "ELBO"]
     plots = [
         plot(range(len(values)), values, title=title, x_label="refinement step", unit=unit)
         for title, unit, values in _curves(context)
-        if title in told
+        if title in shown
     ]
     return [plotted for plotted in plots if plotted is not None]
 

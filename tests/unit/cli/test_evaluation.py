@@ -65,7 +65,7 @@ def test_conventions_and_the_resolution_are_settings(store: Path) -> None:
     chosen = ["--set", "eval.convention=deepmind", "--set", "eval.resolution=16", "--metric", "all", "--metric", "ari"]
     facts = json.loads((Path(command(store, "eval", *chosen).stdout.strip()) / "summary.json").read_text("utf-8"))
     assert facts["convention"] == "deepmind" and facts["resolution"] == [16, 16] and "mse" in facts["metrics"]
-    assert "left out" in facts["metrics"]["ari"]["convention"]
+    assert "omitted" in facts["metrics"]["ari"]["convention"]
     wrong = sentence(command(store, "eval", "--set", "eval.resolution=large", status=3))
     assert 'eval.resolution: write "model" or a number of pixels' in wrong
     assert "deepmind" in command(store, "eval", "--set", "eval.convention=dm", status=3).stderr

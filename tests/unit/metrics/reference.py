@@ -42,7 +42,7 @@ def mean(values: Sequence[float | Fraction]) -> float:
 
 
 def best_matchings(things: list[Pixels], slots: list[Pixels]) -> Iterator[list[tuple[int, int]]]:
-    """Every way to pair that has the largest sum of IoUs; pairs without a common pixel are left out."""
+    """Every way to pair that has the largest sum of IoUs; pairs without a common pixel are omitted."""
     table = [[iou(thing, slot) for slot in slots] for thing in things]
     if len(things) <= len(slots):
         ways = [list(enumerate(chosen)) for chosen in permutations(range(len(slots)), len(things))]
