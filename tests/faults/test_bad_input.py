@@ -155,7 +155,7 @@ def test_bad_inference_and_evaluation_are_refused(iodine_kit: Command, prepared:
     iodine_kit("train", *TINY, "--set", "train.steps=1")
     for setting, status, message in [
         ("infer.scenes=99", 8, "has 2 scenes, not 99"),
-        ("infer.slots=1", 3, "leave 'counterfactual' out"),
+        ("infer.slots=1", 3, "omit it from inputs"),
         ("infer.store=['soft']", 3, "infer.store.0: input should be 'step_mask'"),
     ]:
         _one_sentence(iodine_kit("infer", "--set", setting, status=status).stderr, message)

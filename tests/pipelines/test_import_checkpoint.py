@@ -46,7 +46,7 @@ def test_imported_weights_go_through_every_stage(iodine_kit: Command, tmp_path: 
     assert "iodine-tetrominoes-imported" in iodine_kit("compare", ours, theirs).stderr
     iodine_kit("report", "--evaluation", ours, "--evaluation", theirs)
     refused = iodine_kit("study", "steps", "--run", run, status=3).stderr
-    assert "its weights were imported" in refused and "Traceback" not in refused
+    assert "the weights of this run were imported" in refused and "Traceback" not in refused
 
 
 class Served:
@@ -128,7 +128,7 @@ def test_every_failure_is_one_sentence_with_its_status(iodine_kit: Command, tmp_
     nan = checkpoint(tmp_path / "nan", "tetrominoes", **{"encoder_net/cnn/mlp/linear_0/b": None})
     for name, status, words in (
         ("nowhere", 5, "no such file"),
-        (damaged, 5, "this part of the checkpoint is missing"),
+        (damaged, 5, "this shard of the checkpoint is missing"),
         ("cut", 6, "not the index of a TensorFlow checkpoint, or truncated"),
         (nan, 7, "is missing in the checkpoint"),
         ("deepmind:clevr7", 4, "did you mean 'clevr6'"),

@@ -277,7 +277,7 @@ def test_on_the_command_line_down_to_the_report(iodine_kit: Command, tmp_path: P
         Image.fromarray(np.full((9, 9, 3), 250 - number, np.uint8)).save(pictures / f"{number}.png")
     iodine_kit("prepare", "folder", "--source", pictures)
     own = iodine_kit("infer", "--model", "pretrained:tiny")
-    assert own.stderr.count("note:") == 2 and "these are 9×9" in own.stderr and "median" in own.stderr
+    assert own.stderr.count("note:") == 2 and "have 9×9" in own.stderr and "median" in own.stderr
     assert "note: infer.split=train, the only split of" in own.stderr
     assert iodine_kit("infer", "--model", "tinny", status=4).stderr.strip().endswith("did you mean 'tiny'?")
     iodine_kit("infer", "--model", "tiny", "--checkpoint", "latest", status=2)
