@@ -15,7 +15,7 @@ from iodine_kit.config import differences
 from iodine_kit.errors import ResumeError
 from iodine_kit.progress import Reporter, Silent
 from iodine_kit.store import Artifact, Identity, Store, input_contents
-from iodine_kit.store.provenance import provenance
+from iodine_kit.store.artifact import provenance
 from iodine_kit.training.distributed import SINGLE_PROCESS, World
 
 FactValues = Mapping[str, Any]

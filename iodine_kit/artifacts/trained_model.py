@@ -16,7 +16,7 @@ from iodine_kit.pretrained.image_profile import ImageStatistics
 from iodine_kit.store import Artifact, Reference, SourceFile, Store
 from iodine_kit.training.config import TrainConfig
 from iodine_kit.training.run_files import WEIGHTS
-from iodine_kit.training.schedule import kl_weight
+from iodine_kit.training.schedule import configured_beta, kl_weight
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -149,8 +149,3 @@ def with_beta(config: Config, train: Mapping[str, Any], step: int) -> Config:
         return config
     beta = kl_weight(build(TrainConfig, train, "train"), max(step - 1, 0), final)
     return config.model_copy(update={"beta": beta})
-
-
-def configured_beta(config: Config) -> float | None:
-    """The β in a model's configuration; ``None`` for a model without it."""
-    return float(config.model_dump(include={"beta"})["beta"]) if "beta" in type(config).model_fields else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from iodine_kit.config import Config
 from iodine_kit.errors import ConfigError
 from iodine_kit.records import Microbatch
 from iodine_kit.training.config import TrainConfig, TrainExecution
@@ -106,3 +107,8 @@ def actions_after(
         stop_signalled=signalled,
         stop_out_of_time=stopping and not signalled,
     )
+
+
+def configured_beta(config: Config) -> float | None:
+    """The β in a model's configuration; ``None`` for a model without it."""
+    return float(config.model_dump(include={"beta"})["beta"]) if "beta" in type(config).model_fields else None

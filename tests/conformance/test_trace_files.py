@@ -20,7 +20,7 @@ TINY = ["train.steps=1", "train.batch_size=2", "train.threads=1", "model.slots=2
 @pytest.mark.parametrize(
     ("target", "command", "most"),
     [
-        ("adam", ["train", *(part for value in TINY for part in ("--set", value))], 37),
+        ("adam", ["train", *(part for value in TINY for part in ("--set", value))], 36),
         ("ari", ["eval", "--metric", "ari", "--overwrite"], 22),
     ],
 )

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from iodine_kit.artifacts.dataset import check_split, dataset_info, open_split
 from iodine_kit.artifacts.start_weights import KEY, Start, find_start, start_place
-from iodine_kit.artifacts.trained_model import configured_beta
 from iodine_kit.config import Config, Values, build, merge, named, split_table
 from iodine_kit.errors import ConfigError, SchemaError
 from iodine_kit.formats import Reader
@@ -21,7 +20,7 @@ from iodine_kit.store import Artifact, Identity
 from iodine_kit.training.config import TrainConfig, TrainExecution
 from iodine_kit.training.run_files import CHECKPOINTS, CURVES, read_metrics
 from iodine_kit.training.run_files import METRICS as LOG
-from iodine_kit.training.schedule import split_batch
+from iodine_kit.training.schedule import configured_beta, split_batch
 
 VERSION = 2
 TABLES = ("train", "model")
