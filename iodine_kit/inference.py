@@ -38,14 +38,21 @@ class InferenceOptions:
     restarts: int = 1
 
 
-def to_device(model: Any, device: str) -> Any:
+def to_device(model: Any, device: str, threads: int = 0) -> Any:
     """Move a model to the device of that name; ``auto`` is the GPU if there is one.
+
+    Args:
+        threads: of the CPU; 0 leaves the number to PyTorch.
 
     Raises:
         ConfigError: if there is no such device.
     """
+    import torch
+
     from iodine_kit.tensors import pick_device
 
+    if threads:
+        torch.set_num_threads(threads)
     chosen = pick_device(device)
     if chosen.type == "cpu":
         keep_freed_memory()

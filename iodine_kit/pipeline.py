@@ -9,7 +9,7 @@ from pathlib import Path
 
 from iodine_kit.config import Config, Values, build, differences, merge, parse_overrides, read_toml
 from iodine_kit.errors import ConfigError, CountError, SourceError, did_you_mean
-from iodine_kit.runner import Context, Inputs, Job, Stage, find_interrupted, obtain
+from iodine_kit.runner import FEW_SETTINGS, Context, Inputs, Job, Stage, find_interrupted, obtain
 from iodine_kit.stages import evaluate, infer, prepare, probe, report, train, traverse
 from iodine_kit.store import Artifact
 
@@ -20,8 +20,6 @@ STAGES: Mapping[str, Stage] = {
 }  # fmt: skip
 """The stage that makes each role, in order."""
 TABLES = ("pipeline", *(table for stage in STAGES.values() for table in stage.TABLES))
-FEW = 3
-"""An artifact that differs in more values is not an earlier version of the planned one."""
 OPTIONAL = {"probe": "probe", "traversal": "traverse"}
 """Roles that are made only if the file has their table, which may be empty."""
 Chain = dict[str, Artifact]
@@ -116,8 +114,8 @@ def plan(tables: Mapping[str, Values], context: Context) -> list[Planned]:
         except SourceError as error:
             planned.append(Planned(role, "missing", str(error)))
             continue
-        planned.append(_status(role, job, context))
         artifact = context.store.find(job.identity)
+        planned.append(_status(role, job, artifact, context))
         if artifact is not None and planned[-1].status == "fresh":
             chain[role] = artifact
     return planned
@@ -134,15 +132,14 @@ def _plan(role: str, tables: Mapping[str, Values], chain: Chain, context: Contex
     return stage.plan(tables, inputs, context)
 
 
-def _status(role: str, job: Job, context: Context) -> Planned:
-    store, artifact = context.store, context.store.find(job.identity)
+def _status(role: str, job: Job, artifact: Artifact | None, context: Context) -> Planned:
     if find_interrupted(job, context):
         return Planned(role, "interrupted", "resumes from its last checkpoint")
     if artifact is not None and context.overwrite:
         return Planned(role, "stale", "it is to be overwritten")
     if artifact is not None:
         return Planned(role, "fresh", str(artifact.path))
-    older = [a for a in store.artifacts(job.identity.kind) if a.manifest.identity.name == job.identity.name]
+    older = [a for a in context.store.artifacts(job.identity.kind) if a.manifest.identity.name == job.identity.name]
     if not older:
         return Planned(role, "missing", "not made yet")
     return _compared(role, job, min(reversed(older), key=lambda one: len(differences(one.config, job.identity.config))))
@@ -153,9 +150,10 @@ def _compared(role: str, job: Job, nearest: Artifact) -> Planned:
     changed = differences(nearest.config, job.identity.config)
     if not changed:
         return Planned(role, "stale", "its inputs or its code changed")
-    if role != "dataset" and len(changed) <= FEW:
+    if role != "dataset" and len(changed) <= FEW_SETTINGS:
         return Planned(role, "stale", "; ".join(changed))
-    shown = "; ".join(changed[:FEW]) + (f"; and {len(changed) - FEW} more" if len(changed) > FEW else "")
+    more = len(changed) - FEW_SETTINGS
+    shown = "; ".join(changed[:FEW_SETTINGS]) + (f"; and {more} more" if more > 0 else "")
     return Planned(role, "missing", f"not made yet; the nearest is {nearest.path} ({shown})")
 
 

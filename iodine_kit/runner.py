@@ -25,8 +25,8 @@ Tables = Mapping[str, Mapping[str, Any]]
 Inputs = Mapping[str, Artifact]
 """The artifacts that a stage works on, by role: ``dataset``, ``run``, ``predictions``, …"""
 _MAKE, _KEEP = b"make", b"keep"
-_FEW_SETTINGS = 3
-"""Up to so many changed settings, an interrupted run is named beside which another one starts."""
+FEW_SETTINGS = 3
+"""An artifact that differs in more settings is not an earlier version of the one to make."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def _note_similar_draft(job: Job, context: Context) -> None:
         return
     changed = differences(drafts[-1].config, identity.config)
     other = [made.directory for role, made in drafts[-1].inputs.items() if made != identity.inputs.get(role)]
-    if len(changed) > _FEW_SETTINGS or (changed and other):
+    if len(changed) > FEW_SETTINGS or (changed and other):
         return
     difference = "; ".join(changed) or ("it works on " + ", ".join(other) if other else "another version of the code")
     name = drafts[-1].planned.directory

@@ -80,13 +80,13 @@ def check_needs(names: Sequence[str], pairs: EvaluatedPairs) -> None:
 
 def _of_files(truth: Dataset, predictions: Artifact) -> EvaluatedPairs:
     """Both from files, which are read in batches."""
-    subject = _subject(PredictionsFacts.of(predictions))
+    subject = PredictionsFacts.of(predictions).subject(truth.info.dataset)
     if subject.split != truth.split:
         raise ValueError(f"predictions: they are of split '{subject.split}', and truth is split '{truth.split}'")
     with argument("predictions"):
         pairs = Pairs(predictions, truth.artifact)
     info, place = truth.info, str(pairs.path)
-    stored, subject = pairs.predictions.fields(), replace(subject, dataset=info.dataset)
+    stored = pairs.predictions.fields()
     size = (info.height, info.width)
     return EvaluatedPairs(pairs.batches, pairs.close, stored, size, info.background, subject, place, "predictions")
 
@@ -123,20 +123,13 @@ def _predicted(predictions: Predictions) -> tuple[PredictionBatch, Subject]:
     """The predictions as a record, with the keys of their scenes if they have any, and what they say of the model."""
     if isinstance(predictions, Artifact):
         with closing(PredictionReader(predictions.path / PREDICTIONS)) as reader:
-            return reader.batch(0, len(reader)), replace(_subject(PredictionsFacts.of(predictions)), split="")
+            return reader.batch(0, len(reader)), replace(PredictionsFacts.of(predictions).subject(""), split="")
     unknown = Subject(dataset="", split="", model="", slots=None, steps=None, restarts=1)
     if isinstance(predictions, Segmentation):
         slots, steps = predictions.soft_mask.shape[1], predictions.elbo.shape[1] - 1
         about = replace(unknown, slots=slots, steps=steps, restarts=predictions.restarts)
         return predictions.prediction(()), about
     return PredictionBatch((), to_masks("predictions", predictions)), unknown
-
-
-def _subject(facts: PredictionsFacts) -> Subject:
-    return Subject(
-        dataset="", split=facts.split, model=facts.model, slots=facts.slots, steps=facts.steps, restarts=facts.restarts,
-        resized=facts.resized,
-    )  # fmt: skip
 
 
 def _scenes(truth: Truth, count: int) -> records.SceneBatch:

@@ -13,6 +13,7 @@ import numpy as np
 from iodine_kit.artifacts.dataset import dataset_info, open_split
 from iodine_kit.config import differences, flatten
 from iodine_kit.errors import CountError, SchemaError
+from iodine_kit.evaluation.summary import Subject
 from iodine_kit.formats import Reader
 from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
 from iodine_kit.records import Array, PredictionBatch, SceneBatch
@@ -51,6 +52,13 @@ class PredictionsFacts(ArtifactFacts):
     resized: str = ""
     imported: dict[str, Any] = {}
     weights: dict[str, Any] = {}
+
+    def subject(self, dataset: str) -> Subject:
+        """What an evaluation of them is about, on the data set of this name."""
+        return Subject(
+            dataset=dataset, split=self.split, model=self.model, slots=self.slots, steps=self.steps,
+            restarts=self.restarts, resized=self.resized,
+        )  # fmt: skip
 
 
 class Pairs:

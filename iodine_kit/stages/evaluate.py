@@ -15,7 +15,7 @@ from iodine_kit.errors import SchemaError
 from iodine_kit.evaluation.bootstrap import Resampling
 from iodine_kit.evaluation.mask_size import Resolution
 from iodine_kit.evaluation.scoring import ALL, Metrics, Scorer, Truth, choose_metrics
-from iodine_kit.evaluation.summary import Subject, summarise
+from iodine_kit.evaluation.summary import summarise
 from iodine_kit.evaluation.tables import long_table, summary_tables
 from iodine_kit.metrics import METRICS, Convention, MetricOptions
 from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
@@ -143,21 +143,13 @@ def _make(
     out: Path,
     reporter: Reporter,
 ) -> FactValues:
-    pairs, predicted = Pairs(inputs["predictions"], inputs["dataset"]), PredictionsFacts.of(inputs["predictions"])
+    pairs = Pairs(inputs["predictions"], inputs["dataset"])
     truth, device = _truth(inputs, pairs), _device(execution)
     scorer = Scorer(metrics, config.options, resolution, pairs.info.background, truth, device)
     with reporter.track("eval", len(pairs)) as advance:
         batches = pairs.batches(batch_size(scorer.pixels), scorer.fields)
         scores = scorer.score(batches, str(pairs.path), advance)
-    subject = Subject(
-        dataset=pairs.info.dataset,
-        split=predicted.split,
-        model=predicted.model,
-        slots=pairs.slots,
-        steps=predicted.steps,
-        restarts=predicted.restarts,
-        resized=predicted.resized,
-    )
+    subject = PredictionsFacts.of(inputs["predictions"]).subject(pairs.info.dataset)
     resampling = Resampling(config.resamples, config.level, config.seed)
     facts = summarise(subject, scores, metrics, config.options, resolution, resampling)
     write_summary(out, facts, long_table(facts), summary_tables(facts))

@@ -139,11 +139,7 @@ def _make(
     out: Path,
     reporter: Reporter,
 ) -> FactValues:
-    import torch
-
-    if execution.threads:
-        torch.set_num_threads(execution.threads)
-    model = to_device(trained.load(), execution.device)
+    model = to_device(trained.load(), execution.device, execution.threads)
     options = InferenceOptions(config.seed, config.slots, config.steps, config.restarts)
     reader = open_split(dataset, config.split)
     assert config.scenes is not None

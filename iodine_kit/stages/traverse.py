@@ -20,6 +20,7 @@ from iodine_kit.artifacts.traversals_file import Traversals, write_traversals
 from iodine_kit.config import Config, build, split_table
 from iodine_kit.errors import CountError, SchemaError
 from iodine_kit.evaluation.probing.slots import owned_shares
+from iodine_kit.inference import to_device
 from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
 from iodine_kit.progress import Reporter
 from iodine_kit.records import Floats
@@ -113,12 +114,10 @@ def _make(
 ) -> FactValues:
     import torch
 
-    from iodine_kit.tensors import pick_device, tf32
+    from iodine_kit.tensors import tf32
 
-    if execution.threads:
-        torch.set_num_threads(execution.threads)
-    device = pick_device(execution.device)
-    model = trained.load().to(device)
+    model = to_device(trained.load(), execution.device, execution.threads)
+    device = next(model.parameters()).device
     reader = PredictionReader(predictions.path / PREDICTIONS)
     loc_NKZ, scale_NKZ = reader.column("latent_loc"), reader.column("latent_scale")
     if not (np.isfinite(loc_NKZ).all() and np.isfinite(scale_NKZ).all() and (scale_NKZ > 0).all()):
