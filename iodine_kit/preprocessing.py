@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from dataclasses import replace
 from functools import lru_cache
 from typing import Annotated, Literal
 
@@ -13,7 +14,7 @@ from pydantic import Field, field_validator, model_validator
 
 from iodine_kit.config import Config
 from iodine_kit.errors import ImageSizeError
-from iodine_kit.records import Array, Bytes, Floats, Scene
+from iodine_kit.records import IGNORED, Array, Bytes, Floats, Scene
 
 Size = tuple[int, int]
 """Height and width in pixels."""
@@ -87,7 +88,8 @@ def count_objects(scene: Scene, background: Collection[int], *, by_pixels: bool 
     if visibility is not None and not by_pixels:
         foreground = np.delete(visibility, list(background))
         return int(np.count_nonzero(foreground > 0)) if visibility.any() else None
-    return int(np.setdiff1d(np.unique(scene.mask), list(background)).size) if scene.mask.any() else None
+    others = [*background, IGNORED] if scene.ignored else list(background)
+    return int(np.setdiff1d(np.unique(scene.mask), others).size) if scene.mask.any() else None
 
 
 def preprocess(scene: Scene, config: PreprocessConfig) -> Scene:
@@ -101,7 +103,7 @@ def preprocess(scene: Scene, config: PreprocessConfig) -> Scene:
     image, mask = scene.image[top:bottom, left:right], scene.mask[top:bottom, left:right]
     if config.size is not None and mask.shape != (config.size, config.size):
         image, mask = resize_bilinear(image, config.size), resize_nearest(mask, config.size)
-    return Scene(scene.key, np.ascontiguousarray(image), np.ascontiguousarray(mask), scene.factors)
+    return replace(scene, image=np.ascontiguousarray(image), mask=np.ascontiguousarray(mask))
 
 
 def resize_bilinear(image: Bytes, size: int) -> Bytes:

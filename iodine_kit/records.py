@@ -19,21 +19,35 @@ Floats64 = NDArray[np.float64]
 Array = NDArray[Any]
 
 
+IGNORED = 255
+"""Mask index of the pixels to ignore, in data sets that have such pixels: nobody knows which entity they belong to."""
+
+
 @dataclass(frozen=True, eq=False)
 class Scene:
     """One image with its ground-truth segmentation and generative factors.
 
+    ``has_mask``, ``ignored`` and ``remarks`` come from the layout that reads a source. Storage formats do not keep them
+    for each scene: the facts of the data set say what is true of its scenes.
+
     Attributes:
-        key: unique name within its split; letters, digits, ``-`` and ``_``.
+        key: unique name within its split, without control characters: a number, or the path of the picture below its
+            source, without suffix.
         image: ``uint8[H, W, 3]``, RGB in 0…255.
         mask: ``uint8[H, W]``, the index of the entity that each pixel belongs to; 0 is the background.
         factors: by name, an array ``[N, …]`` with one row per entity, in the order of the indices in the mask.
+        has_mask: whether the source has a mask; without one, ``mask`` is 0 everywhere and means nothing.
+        ignored: whether :data:`IGNORED` in this mask means pixels to ignore, not an entity.
+        remarks: what a user should know about this scene. The same text is reported once, with the number of scenes.
     """
 
     key: str
     image: Bytes
     mask: Bytes
     factors: Mapping[str, Array] = field(default_factory=dict)
+    has_mask: bool = True
+    ignored: bool = False
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.image.dtype != np.uint8 or self.image.ndim != 3 or self.image.shape[2] != 3:
@@ -108,6 +122,7 @@ class DatasetInfo:
         background: mask indices of the background, which foreground metrics ignore.
         classes: names of the values of categorical factors, by factor.
         citation, licence: citation and licence of the data.
+        ignored: mask index of the pixels to ignore, which no metric counts; ``None`` if there are none.
     """
 
     dataset: str
@@ -118,3 +133,4 @@ class DatasetInfo:
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     citation: str = ""
     licence: str = ""
+    ignored: int | None = None

@@ -26,6 +26,14 @@ class Column(ArtifactFacts):
     shape: tuple[int, ...]
 
 
+class Remark(ArtifactFacts):
+    """What users should know about some records: a text, the number of records, and the place of the first."""
+
+    text: str
+    count: int
+    first: str
+
+
 class DatasetFacts(ArtifactFacts):
     """Facts of a data set.
 
@@ -37,6 +45,8 @@ class DatasetFacts(ArtifactFacts):
         records: what became of the records of the source; ``bad``: which were damaged, and how.
         origin: where the scenes come from: generated, or published in a layout.
         expected: counts that the protocol publishes.
+        unmasked: splits without masks; every mask there is 0 and means nothing.
+        remarks: what users should know about the records.
     """
 
     info: DatasetInfo
@@ -47,6 +57,12 @@ class DatasetFacts(ArtifactFacts):
     bad: list[dict[str, Any]] = []
     origin: dict[str, Any] = {}
     expected: dict[str, int] = {}
+    unmasked: tuple[str, ...] = ()
+    remarks: tuple[Remark, ...] = ()
+
+    def has_masks(self, split: str) -> bool:
+        """Whether the scenes of a split have masks. Data sets of older releases have none if no scene has an entity."""
+        return split not in self.unmasked and self.info.entities != 1
 
 
 def dataset_info(dataset: Artifact) -> DatasetInfo:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -80,7 +81,7 @@ def repair(config: Config, scene: Scene) -> Scene:
     if not config.repair_background or taken or not _is_object(scene.mask == _DOUBTFUL, scene.mask):
         return scene
     mask = scene.mask + (scene.mask >= _DOUBTFUL).astype(np.uint8)
-    return Scene(scene.key, scene.image, mask, scene.factors)
+    return replace(scene, mask=mask)
 
 
 def _is_object(doubtful: NDArray[np.bool_], mask: Bytes) -> bool:

@@ -44,11 +44,13 @@ class Item:
         place: where it is, for messages: ``train.tfrecords: record 12``.
         payload: what the layout needs to decode it; can be sent to another process.
         split: the split in which it was published; empty if the source has no splits.
+        key: key of its scene, unique within its split; empty for a number.
     """
 
     place: str
     payload: Any
     split: str = ""
+    key: str = ""
 
 
 class LayoutPlugin(Protocol):

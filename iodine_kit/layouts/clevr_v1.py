@@ -82,7 +82,7 @@ def scenes(item: Item, key: str, expected: Expected, config: Config) -> list[Sce
     if item.split != "test":
         place = f"{item.place}: its entry in CLEVR_{item.split}_scenes.json"
         _describe(factors, objects, expected.info.classes, place)
-    return [Scene(key, image, np.zeros(_SIZE, np.uint8), factors)]
+    return [Scene(key, image, np.zeros(_SIZE, np.uint8), factors, has_mask=False)]
 
 
 def _root(path: Path) -> Path:

@@ -83,7 +83,7 @@ def scenes(item: Item, key: str, expected: Expected, config: Config) -> list[Sce
     path, mask_path = item.payload
     image = read_rgb(path, item.place)
     if mask_path is None:
-        return [Scene(key, image, np.zeros(image.shape[:2], np.uint8))]
+        return [Scene(key, image, np.zeros(image.shape[:2], np.uint8), has_mask=False)]
     mask = _read_mask(mask_path, config)
     if mask.shape != image.shape[:2]:
         sizes = f"{mask.shape[0]}×{mask.shape[1]} pixels, its image {path} {image.shape[0]}×{image.shape[1]}"

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from iodine_kit.errors import SchemaError
 from iodine_kit.formats import FORMATS
-from iodine_kit.records import DatasetInfo
+from iodine_kit.records import IGNORED, DatasetInfo
 from iodine_kit.stages.prepare.journal import State
 
 DESCRIPTION, CONTACT_SHEET = "dataset.json", "contact-sheet.png"
@@ -22,6 +23,10 @@ def describe(info: DatasetInfo, splits: Mapping[str, int], format_name: str, sta
     height, width = state.columns["mask"][1]
     entities = info.entities or state.entities
     stored = {**vars(info), "height": height, "width": width, "entities": entities, "background": list(info.background)}
+    if state.ignored:
+        stored["ignored"] = IGNORED
+    elif info.ignored is None:
+        del stored["ignored"]
     factors = {
         name.removeprefix("factors/"): {"dtype": str(np.dtype(dtype)), "shape": list(shape)}
         for name, (dtype, shape) in state.columns.items()
@@ -39,7 +44,25 @@ def describe(info: DatasetInfo, splits: Mapping[str, int], format_name: str, sta
             "bad": len(state.bad),
         },
         "bad": [{"record": record, "reason": reason} for record, reason in state.bad],
+        **_unmasked(splits, state),
+        **_remarks(state),
     }
+
+
+def _unmasked(splits: Mapping[str, int], state: State) -> dict[str, Any]:
+    """The splits without masks, if there are any; raises :class:`SchemaError` for a split with both kinds of scenes."""
+    for split, count in state.unmasked.items():
+        if count < splits[split]:
+            raise SchemaError(
+                f"split '{split}': {count} of {splits[split]} scenes have no mask: put scenes without masks in a "
+                "split of their own, or prepare them as another data set"
+            )
+    return {"unmasked": list(state.unmasked)} if state.unmasked else {}
+
+
+def _remarks(state: State) -> dict[str, Any]:
+    remarks = [{"text": text, "count": count, "first": first} for text, (count, first) in state.remarks.items()]
+    return {"remarks": remarks} if remarks else {}
 
 
 def write_description(directory: Path, facts: Mapping[str, Any]) -> None:

@@ -40,6 +40,9 @@ class State:
         dropped: number of scenes that the filter removed.
         surplus: number of scenes that passed the filter, but whose split was full.
         entities: largest number of entities in a kept scene.
+        unmasked: number of kept scenes without a mask, by split.
+        ignored: whether a kept scene marks pixels to ignore.
+        remarks: what users should know, each with the number of records and the place of the first.
         bad: number of every damaged record, and the reason.
         columns: dtypes and shapes of every scene; empty before the first.
         made_with: external programs that generate the scenes, and their versions.
@@ -52,6 +55,9 @@ class State:
     dropped: int = 0
     surplus: int = 0
     entities: int = 0
+    unmasked: dict[str, int] = field(default_factory=dict)
+    ignored: bool = False
+    remarks: dict[str, tuple[int, str]] = field(default_factory=dict)
     bad: list[tuple[int, str]] = field(default_factory=list)
     columns: Columns = field(default_factory=dict)
     made_with: dict[str, str] = field(default_factory=dict)
@@ -199,7 +205,8 @@ def _frames(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 def _state(line: dict[str, Any], bad: list[tuple[int, str]]) -> State:
     """The state in a frame; a frame lists only the bad records that are not in an earlier frame."""
-    values = {name: line[name] for name in State.__dataclass_fields__}
+    values = {name: line[name] for name in State.__dataclass_fields__ if name in line}
     values["columns"] = {name: (dtype, tuple(shape)) for name, (dtype, shape) in line["columns"].items()}
+    values["remarks"] = {text: (count, first) for text, (count, first) in line.get("remarks", {}).items()}
     values["bad"] = bad + [(record, why) for record, why in line["bad"]]
     return State(**values)

@@ -10,6 +10,7 @@ from typing import Any
 from iodine_kit.config import differences
 from iodine_kit.datasets import DATASETS, external_versions
 from iodine_kit.errors import CorruptDataError, CountError, ImageSizeError, ResumeError, SchemaError
+from iodine_kit.formatting import counted
 from iodine_kit.layouts import LAYOUTS, Item
 from iodine_kit.progress import Reporter
 from iodine_kit.runner import FactValues
@@ -96,6 +97,7 @@ def _fill(plan: PreparePlan, journal: Journal, out: Path, reporter: Reporter) ->
     facts = describe(processor.expected.info, writer.finish(), processor.format, state)
     facts |= {"origin": {**plan.origin, "made_with": state.made_with}, "expected": dict(plan.expected)}
     _note_unexpected_counts(facts["splits"], plan, reporter)
+    _note_remarks(state, reporter)
     write_description(out, facts)
     write_contact_sheet(out, facts)
     return facts
@@ -153,6 +155,11 @@ def _check_bad(plan: PreparePlan, state: State, at_least: int = 0) -> None:
             f"{plan.source}: {bad} of {state.next_record} records are bad, more than the share of {plan.max_bad:g} "
             f"that prepare.max_bad allows; the first: {state.bad[0][1]}"
         )
+
+
+def _note_remarks(state: State, reporter: Reporter) -> None:
+    for text, (count, first) in state.remarks.items():
+        reporter.note(f"note: {counted(count, 'record')}: {text}; the first: {first}")
 
 
 def _note_unexpected_counts(splits: dict[str, int], plan: PreparePlan, reporter: Reporter) -> None:

@@ -13,7 +13,7 @@ from iodine_kit.errors import CorruptDataError, SchemaError
 from iodine_kit.formats import FORMATS, Columns, Sample, ShardedConfig, columns_of
 from iodine_kit.layouts import LAYOUTS, Expected, Item
 from iodine_kit.preprocessing import PreprocessConfig, is_kept, preprocess
-from iodine_kit.records import Scene
+from iodine_kit.records import IGNORED, Scene
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,10 @@ class RecordResult:
         dropped: number of scenes that the filter removed.
         entities: largest mask index of the scenes in ``samples``, plus 1.
         columns: dtypes and shapes of the scenes in ``samples``, which are the same for all.
+        unmasked: number of scenes in ``samples`` without a mask.
+        ignored: whether a scene in ``samples`` marks pixels to ignore.
+        remarks: what users should know about the record, each once.
+        place: where the record is, for messages.
         bad: why the record cannot be used; empty if it can.
     """
 
@@ -36,6 +40,10 @@ class RecordResult:
     dropped: int = 0
     entities: int = 0
     columns: Columns | None = None
+    unmasked: int = 0
+    ignored: bool = False
+    remarks: tuple[str, ...] = ()
+    place: str = ""
     bad: str = ""
 
 
@@ -69,7 +77,7 @@ class RecordProcessor:
             IodineKitError: if the record cannot be used and ``skip_bad`` is not set.
         """
         try:
-            return self._encode(record, item.split, self._scenes(record, item))
+            return self._encode(record, item, self._scenes(record, item))
         except (CorruptDataError, SchemaError) as error:
             if not self.skip_bad:
                 raise
@@ -77,31 +85,40 @@ class RecordProcessor:
 
     def _scenes(self, record: int, item: Item) -> Sequence[Scene]:
         if self.layout:
-            key = f"{self.dataset.rpartition('.')[2]}-{record:08d}"
+            key = item.key or f"{self.dataset.rpartition('.')[2]}-{record:08d}"
             scenes = LAYOUTS.load(self.layout).scenes(item, key, self.expected, self.layout_config)
             return [repair_scene(DATASETS.load(self.dataset), self.dataset_config, scene) for scene in scenes]
         return [generate_scene(DATASETS.load(self.dataset), self.dataset_config, self.seed, item.split, item.payload)]
 
-    def _encode(self, record: int, split: str, scenes: Sequence[Scene]) -> RecordResult:
+    def _encode(self, record: int, item: Item, scenes: Sequence[Scene]) -> RecordResult:
         kept = []
         for scene in scenes:
             cropped = preprocess(scene, self.preprocess)
             if is_kept(scene, cropped, self.expected.info.background, self.preprocess):
                 kept.append(cropped)
         if not kept:
-            return RecordResult(record, split, dropped=len(scenes))
+            return RecordResult(record, item.split, dropped=len(scenes))
         columns = columns_of(kept[0])
         for scene in kept[1:]:
             require_same_columns(columns, columns_of(scene), scene.key)
         plugin = FORMATS.load(self.format)
         samples = tuple(Sample(scene.key, plugin.encode(scene, self.format_config)) for scene in kept)
-        entities = max(int(scene.mask.max()) for scene in kept) + 1
+        entities = max(map(_largest_index, kept)) + 1
         if 0 < self.expected.info.entities < entities:
             raise SchemaError(
                 f"{kept[0].key}: its mask contains index {entities - 1}, but the data set declares at most "
                 f"{self.expected.info.entities} entities, background included"
             )
-        return RecordResult(record, split, samples, len(scenes) - len(kept), entities, columns)
+        return RecordResult(
+            record, item.split, samples, len(scenes) - len(kept), entities, columns,
+            unmasked=sum(not scene.has_mask for scene in kept), ignored=any(scene.ignored for scene in kept),
+            remarks=tuple(dict.fromkeys(text for scene in kept for text in scene.remarks)), place=item.place,
+        )  # fmt: skip
+
+
+def _largest_index(scene: Scene) -> int:
+    """The largest index of an entity in a mask."""
+    return int(scene.mask.max(initial=0, where=scene.mask != IGNORED) if scene.ignored else scene.mask.max())
 
 
 def require_same_columns(first: Columns, other: Columns, key: str) -> None:

@@ -59,11 +59,22 @@ class ShardWriter:
             self._check_columns(result)
             state.kept[split] = state.kept.get(split, 0) + 1
             state.entities = max(state.entities, result.entities)
+            self._describe(split, result)
             self._journal.append(split, result.samples)
             self._write_full_shards(split)
         else:
             state.surplus += len(result.samples)
         return bool(split and result.samples)
+
+    def _describe(self, split: str, result: RecordResult) -> None:
+        """Record what the kept scenes of a record say about the data set."""
+        state = self.state
+        state.ignored = state.ignored or result.ignored
+        if result.unmasked:
+            state.unmasked[split] = state.unmasked.get(split, 0) + result.unmasked
+        for text in result.remarks:
+            count, first = state.remarks.get(text, (0, result.place))
+            state.remarks[text] = (count + 1, first)
 
     def finish(self) -> dict[str, int]:
         """Write the remaining samples and finish every split; returns the number of scenes per split."""
