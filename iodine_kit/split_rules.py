@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,17 @@ Kept = Mapping[str, int]
 
 UNNAMED = "train"
 """The split of records that belong to no published split."""
+
+SPLITS = ("train", "val", "test")
+"""Names of published splits, in their order."""
+
+_SPLIT_NAME = re.compile(r"(train|val|test)(ing|idation)?(?![a-z])")
+
+
+def split_name(name: str) -> str:
+    """The split that a name starts with (``training_images.npy``, ``validation``): one of :data:`SPLITS`, or ""."""
+    match = _SPLIT_NAME.match(name.lower())
+    return match[1] if match else ""
 
 
 class SplitRule(Protocol):

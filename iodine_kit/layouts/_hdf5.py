@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from iodine_kit.errors import IodineKitError, SchemaError, SourceError
-from iodine_kit.layouts._files import files_below
 from iodine_kit.records import Array
 from iodine_kit.untrusted import hdf5
+from iodine_kit.untrusted.folders import files_below
 
 Columns = Mapping[str, Any]
 """Data sets by name, one row per scene."""

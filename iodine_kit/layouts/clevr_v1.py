@@ -18,8 +18,8 @@ import numpy as np
 from iodine_kit import config as configuration
 from iodine_kit.errors import CorruptDataError, SchemaError, SourceError, StorageError
 from iodine_kit.layouts import Expected, Item
-from iodine_kit.layouts._files import SPLITS
 from iodine_kit.records import Array, Scene
+from iodine_kit.split_rules import SPLITS
 from iodine_kit.untrusted.pictures import read_rgb
 
 VERSION = 1

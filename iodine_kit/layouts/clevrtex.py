@@ -15,8 +15,8 @@ from iodine_kit import config as configuration
 from iodine_kit.errors import SchemaError, SourceError
 from iodine_kit.layouts import Expected, Item
 from iodine_kit.layouts._arrays import small_index
-from iodine_kit.layouts._files import files_below
 from iodine_kit.records import Scene
+from iodine_kit.untrusted.folders import any_below, files_below
 from iodine_kit.untrusted.pictures import read_index, read_rgb
 
 VERSION = 1
@@ -40,10 +40,7 @@ class Config(configuration.Config):
 
 def recognises(path: Path) -> bool:
     """Whether a folder has images with such names. See :class:`iodine_kit.layouts.LayoutPlugin`."""
-    try:
-        return path.is_dir() and any(_NAME.fullmatch(file.name) for file in path.rglob(_PATTERN))
-    except OSError:
-        return False
+    return any_below(path, lambda name: _NAME.fullmatch(name) is not None)
 
 
 def files(paths: Sequence[Path], config: Config) -> list[Path]:

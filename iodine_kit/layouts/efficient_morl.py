@@ -11,9 +11,9 @@ from iodine_kit import config as configuration
 from iodine_kit.errors import SchemaError
 from iodine_kit.layouts import Expected, Item
 from iodine_kit.layouts._arrays import as_image, as_mask, check_size
-from iodine_kit.layouts._files import SPLITS
 from iodine_kit.layouts._hdf5 import columns, entity_factors, hdf5_files, names, recognised, shapes
 from iodine_kit.records import Array, Scene
+from iodine_kit.split_rules import SPLITS
 from iodine_kit.untrusted.hdf5 import reading
 
 VERSION = 1

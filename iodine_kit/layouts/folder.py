@@ -20,8 +20,9 @@ from pydantic import Field
 from iodine_kit import config as configuration
 from iodine_kit.errors import SchemaError, SourceError
 from iodine_kit.layouts import Expected, Item
-from iodine_kit.layouts._files import SPLITS, is_hidden
 from iodine_kit.records import Bytes, Scene
+from iodine_kit.split_rules import SPLITS
+from iodine_kit.untrusted.folders import is_data
 from iodine_kit.untrusted.pictures import SUFFIXES, read_index, read_index_or_rgb, read_rgb, refuse_link_outside
 
 VERSION = 1
@@ -140,7 +141,7 @@ def _pictures(root: Path) -> list[Path]:
         raise SourceError(f"{root}: no such folder; check the path")
     pictures = []
     for file in sorted(root.rglob("*")):
-        if is_hidden(file, root) or file.suffix.lower() not in SUFFIXES or not file.is_file():
+        if not is_data(file.relative_to(root)) or file.suffix.lower() not in SUFFIXES or not file.is_file():
             continue
         refuse_link_outside(file, root)
         pictures.append(file)

@@ -11,7 +11,6 @@ from iodine_kit import config as configuration
 from iodine_kit.errors import CorruptDataError, IodineKitError, SchemaError
 from iodine_kit.layouts import Expected, Item
 from iodine_kit.layouts._arrays import exclusive_index
-from iodine_kit.layouts._files import files_below
 from iodine_kit.layouts._schema import other_dataset, wrong_file
 from iodine_kit.records import Array, Bytes, Scene
 from iodine_kit.tfrecord import (
@@ -26,6 +25,7 @@ from iodine_kit.tfrecord import (
     sniff,
     verify,
 )
+from iodine_kit.untrusted.folders import files_below
 
 VERSION = 1
 SUMMARY = "DeepMind's multi_object_datasets: TFRecord files, GZIP, ZLIB or plain"
