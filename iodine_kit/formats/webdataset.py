@@ -3,6 +3,8 @@
 A sample has three members: ``<key>.image.png`` (RGB; or ``.webp``, ``.jpg``), ``<key>.mask.png`` (8-bit grey, the
 entity index) and ``<key>.meta.json`` (factors). Tar headers contain neither time nor owner, so the same scenes give the
 same bytes. ``<split>.index.npz`` lists the offset and size of every member; readers that stream do not need it.
+
+In the names of members, ``.`` and ``%`` of a key are ``%2E`` and ``%25``, because the key ends at the first dot.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import tarfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import unquote
 from zipfile import BadZipFile
 
 import numpy as np
@@ -62,7 +65,7 @@ def write_shard(
     path = directory / _shard_name(split, number)
     with path.open("wb") as file, webdataset.TarWriter(file, encoder=False, mtime=0, user="", group="") as tar:
         for sample in samples:
-            tar.write({"__key__": sample.key, **sample.parts})
+            tar.write({"__key__": _member_key(sample.key), **sample.parts})
     return path
 
 
@@ -145,6 +148,12 @@ class ShardReader(Reader):
         return self._directory / _shard_name(self._split, int(self._shard[index]))
 
 
+def _member_key(key: str) -> str:
+    """A key as ``webdataset`` needs it: without dots, nor two underscores first, which it takes for no sample."""
+    fit = key.replace("%", "%25").replace(".", "%2E")
+    return f"%5F{fit[1:]}" if fit.startswith("__") else fit
+
+
 def _shard_name(split: str, number: int) -> str:
     return f"{split}-{number:06d}.tar"
 
@@ -155,7 +164,7 @@ def _index_shard(path: Path, members: Sequence[str]) -> tuple[Array, Array]:
     with tarfile.open(path) as tar:
         for member in tar:
             key, _, kind = member.name.partition(".")
-            samples.setdefault(key, {})[kind] = [member.offset_data, member.size]
+            samples.setdefault(unquote(key), {})[kind] = [member.offset_data, member.size]
     rows = [[places[kind] for kind in members] for places in samples.values()]
     return np.array(list(samples), np.str_), np.array(rows, np.int64).reshape(-1, _MEMBERS, 2)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -46,6 +48,31 @@ def test_written_scenes_are_read_back_unchanged(name: str, tmp_path: Path) -> No
     assert batch.keys == tuple(given[i].key for i in order)
     assert (batch.image == np.stack([given[i].image for i in order])).all() and batch.image.dtype == np.uint8
     assert (batch.mask == np.stack([given[i].mask for i in order])).all()
+    reader.close()
+
+
+@each_format
+def test_keys_can_be_paths_of_pictures(name: str, tmp_path: Path) -> None:
+    keys = [
+        "cats/frame_1.5",
+        "cats/frame_1",
+        "100%",
+        "%2E",
+        "a b",
+        "café",
+        "預測",
+        "🐈",
+        "-x",
+        "__meta__",
+        "v1.0/..x",
+        "'q\"",
+    ]
+    given = [
+        replace(scene, key=key) for key, scene in zip([*keys, "long/" + 60 * "a/" + 200 * "b"], scenes(13), strict=True)
+    ]
+    reader = FORMATS.load(name).open_split(written(name, tmp_path, given, scenes_per_shard=5), "train")
+    assert reader.keys() == [scene.key for scene in given]
+    assert all(same(reader.scene(index), scene) for index, scene in enumerate(given))
     reader.close()
 
 
@@ -176,3 +203,14 @@ def test_plain_webdataset_reads_the_shards(tmp_path: Path) -> None:
         # webdataset's own decoder makes every picture RGB; the three channels are the entity index.
         assert (np.array(sample["mask.png"]) == scene.mask[..., None]).all()
         assert sample["meta.json"]["factors"]["shape"]["values"] == scene.factors["shape"].tolist()
+
+
+def test_plain_webdataset_reads_every_sample_whatever_its_key(tmp_path: Path) -> None:
+    webdataset = pytest.importorskip("webdataset")
+    given = [
+        replace(scene, key=key) for key, scene in zip(("a/frame_1.5", "__b__/x", "..c", "預測"), scenes(4), strict=True)
+    ]
+    written("webdataset", tmp_path, given)
+    found = list(webdataset.WebDataset(str(tmp_path / "train-000000.tar"), shardshuffle=False))
+    assert [unquote(sample["__key__"]) for sample in found] == [scene.key for scene in given]
+    assert all({"image.png", "mask.png", "meta.json"} <= sample.keys() for sample in found)
