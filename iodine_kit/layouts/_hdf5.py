@@ -13,7 +13,7 @@ import numpy as np
 from iodine_kit.errors import IodineKitError, SchemaError, SourceError
 from iodine_kit.records import Array
 from iodine_kit.untrusted import hdf5
-from iodine_kit.untrusted.folders import files_below
+from iodine_kit.untrusted.folders import any_below, files_below, files_in
 
 Columns = Mapping[str, Any]
 """Data sets by name, one row per scene."""
@@ -24,7 +24,11 @@ _CACHE_BYTES = 32 << 20  # for each data set, so that a chunk of many rows is no
 
 def recognised(path: Path, test: Callable[[Path], bool]) -> bool:
     """Whether a file, or one in a folder, passes a test; an error of this package counts as no."""
-    return any(_passes(file, test) for file in (sorted(path.glob(_PATTERN)) if path.is_dir() else [path]))
+    try:
+        files = files_in(path, _PATTERN) or hdf5_files([path]) if path.is_dir() else [path]
+    except (OSError, IodineKitError):
+        return False
+    return any(any_below(file, _PATTERN, test) for file in files)
 
 
 def is_broken(path: Path) -> bool:
@@ -33,9 +37,12 @@ def is_broken(path: Path) -> bool:
         with path.open("rb") as file:
             if file.read(len(hdf5.MAGIC)) != hdf5.MAGIC:
                 return False
-        return not _passes(path, lambda whole: names(whole) is not None)
+        names(path)
     except OSError:
         return False
+    except IodineKitError:
+        return True
+    return False
 
 
 def hdf5_files(paths: Sequence[Path]) -> list[Path]:
@@ -139,10 +146,3 @@ def _has_numbers(member: Any) -> bool:
     import h5py
 
     return isinstance(member, h5py.Dataset) and member.dtype.kind in "buif" and member.ndim > 0
-
-
-def _passes(file: Path, test: Callable[[Path], bool]) -> bool:
-    try:
-        return test(file)
-    except IodineKitError:
-        return False

@@ -40,7 +40,7 @@ class Config(configuration.Config):
 
 def recognises(path: Path) -> bool:
     """Whether a folder has images with such names. See :class:`iodine_kit.layouts.LayoutPlugin`."""
-    return any_below(path, lambda name: _NAME.fullmatch(name) is not None)
+    return path.is_dir() and any_below(path, _PATTERN, lambda file: _NAME.fullmatch(file.name) is not None)
 
 
 def files(paths: Sequence[Path], config: Config) -> list[Path]:

@@ -25,7 +25,7 @@ from iodine_kit.tfrecord import (
     sniff,
     verify,
 )
-from iodine_kit.untrusted.folders import files_below
+from iodine_kit.untrusted.folders import any_below, files_below
 
 VERSION = 1
 SUMMARY = "DeepMind's multi_object_datasets: TFRecord files, GZIP, ZLIB or plain"
@@ -33,6 +33,8 @@ DATASETS = ("clevr", "multi-dsprites", "tetrominoes", "objects-room", "cater")
 PREPROCESS: dict[str, dict[str, object]] = {}
 OWN_SPLITS = False
 NAMES_MATTER = False
+
+_PATTERN = "*.tfrecord*"
 
 
 class Config(configuration.Config):
@@ -42,7 +44,7 @@ class Config(configuration.Config):
 def recognises(path: Path) -> bool:
     """Whether it is a TFRecord file, or a folder with such files. See :class:`iodine_kit.layouts.LayoutPlugin`."""
     if path.is_dir():
-        return any(path.glob("*.tfrecord*"))
+        return any_below(path, _PATTERN)
     try:
         sniff(path)
     except IodineKitError:
@@ -53,7 +55,7 @@ def recognises(path: Path) -> bool:
 
 def files(paths: Sequence[Path], config: Config) -> list[Path]:
     """The given files, and those in folders by name."""
-    return files_below(paths, "*.tfrecord*")
+    return files_below(paths, _PATTERN)
 
 
 def items(paths: Sequence[Path], expected: Expected, config: Config) -> Iterator[Item]:

@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from iodine_kit import config as configuration
-from iodine_kit.errors import CorruptDataError, IodineKitError, SchemaError, SourceError
+from iodine_kit.errors import CorruptDataError, SchemaError, SourceError
 from iodine_kit.layouts import Expected, Item
 from iodine_kit.layouts._arrays import as_image, as_mask, check_size
 from iodine_kit.records import Array, Scene
 from iodine_kit.split_rules import split_name
-from iodine_kit.untrusted.folders import files_below
+from iodine_kit.untrusted.folders import any_below, files_below, files_in, one_form
 from iodine_kit.untrusted.npy import file_header, map_array
 
 VERSION = 1
@@ -30,6 +30,7 @@ PREPROCESS: dict[str, dict[str, object]] = {}
 OWN_SPLITS = True
 NAMES_MATTER = True
 
+_PATTERN = "*.npy"
 _IMAGES = re.compile(r"images?|imgs?|(?<![a-z])data(?![a-z])", re.IGNORECASE)
 _MASKS = re.compile(r"masks?", re.IGNORECASE)
 _Pair = tuple[Path, Path | None]
@@ -48,8 +49,7 @@ class Config(configuration.Config):
 
 def recognises(path: Path) -> bool:
     """Whether it is an array of images, or a folder with one."""
-    inside = [*path.glob("*.npy"), *path.glob("*/*.npy")] if path.is_dir() else [path]
-    return any(file.suffix == ".npy" and _are_images(file) and _is_stack(file) for file in inside)
+    return any_below(path, _PATTERN, _is_stack_of_images)
 
 
 def files(paths: Sequence[Path], config: Config) -> list[Path]:
@@ -99,7 +99,7 @@ def _pairs(paths: Sequence[Path], config: Config) -> list[_Pair]:
     Raises:
         SourceError: there are no images, several of one split, images without masks, or masks without images.
     """
-    given = files_below(paths, "*.npy")
+    given = files_below(paths, _PATTERN)
     images = [file for file in given if _are_images(file) or (file in paths and not _are_masks(file))]
     _check_splits(images)
     pairs: list[_Pair] = [(file, _masks_of(file) if config.masks else None) for file in images]
@@ -115,7 +115,7 @@ def _pairs(paths: Sequence[Path], config: Config) -> list[_Pair]:
 
 
 def _masks_of(images: Path) -> Path:
-    for file in sorted(images.parent.glob("*.npy")):
+    for file in files_in(images.parent, _PATTERN):
         if _are_masks(file) and _kind(file) == _kind(images):
             return file
     name = _IMAGES.sub("masks", images.name)
@@ -142,11 +142,8 @@ def _are_masks(file: Path) -> bool:
 
 def _kind(file: Path) -> str:
     """The common part of the names of images and of their masks."""
-    return _MASKS.sub("*", _IMAGES.sub("*", file.stem))
+    return _MASKS.sub("*", _IMAGES.sub("*", one_form(file.stem)))
 
 
-def _is_stack(file: Path) -> bool:
-    try:
-        return len(file_header(file).shape) == 4
-    except IodineKitError:
-        return False
+def _is_stack_of_images(file: Path) -> bool:
+    return file.suffix.lower() == ".npy" and _are_images(file) and len(file_header(file).shape) == 4

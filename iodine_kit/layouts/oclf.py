@@ -23,7 +23,7 @@ from iodine_kit.layouts._arrays import as_image, as_mask, check_size
 from iodine_kit.layouts._schema import check_fields, largest_record
 from iodine_kit.records import Array, Scene
 from iodine_kit.split_rules import split_name
-from iodine_kit.untrusted.folders import files_below
+from iodine_kit.untrusted.folders import any_below, files_below, is_data
 from iodine_kit.untrusted.npy import HEADER_BYTES, Header, read_header
 
 VERSION = 1
@@ -33,6 +33,7 @@ PREPROCESS: dict[str, dict[str, object]] = {}
 OWN_SPLITS = True
 NAMES_MATTER = True
 
+_PATTERN = "*.tar"
 _MEMBER = re.compile(r"([\w-]+)\.(\w+)\.npy\.gz")
 _SLACK = 1 << 20  # bytes of a sample beyond its arrays: headers, and the overhead of gzip
 _GZIP = 31  # zlib's code for the container
@@ -44,20 +45,12 @@ class Config(configuration.Config):
 
 def recognises(path: Path) -> bool:
     """Whether it is a shard, or a folder with shards in it or in its splits."""
-    shards = sorted(path.glob("*.tar")) or sorted(path.glob("*/*.tar")) if path.is_dir() else [path]
-    if not shards:
-        return False
-    try:
-        with _shard(shards[0]) as tar:
-            first = tar.next()
-    except CorruptDataError:
-        return False
-    return first is not None and _MEMBER.fullmatch(PurePosixPath(first.name).name) is not None
+    return any_below(path, _PATTERN, _begins_with_a_feature)
 
 
 def files(paths: Sequence[Path], config: Config) -> list[Path]:
     """The given shards, and those in folders by name."""
-    return files_below(paths, "*.tar")
+    return files_below(paths, _PATTERN)
 
 
 def items(paths: Sequence[Path], expected: Expected, config: Config) -> Iterator[Item]:
@@ -78,6 +71,12 @@ def scenes(item: Item, key: str, expected: Expected, config: Config) -> list[Sce
     image = as_image(arrays.pop("image"), item.place)
     mask = as_mask(arrays.pop("mask"), size, expected.info.entities, item.place)
     return [Scene(key, image, mask, {name: arrays[name].reshape(expected.fields[name].shape) for name in arrays})]
+
+
+def _begins_with_a_feature(path: Path) -> bool:
+    with _shard(path) as tar:
+        first = next((member for member in tar if member.isreg() and is_data(member.name)), None)
+    return first is not None and _MEMBER.fullmatch(PurePosixPath(first.name).name) is not None
 
 
 def _samples(path: Path, largest: int) -> Iterator[tuple[str, dict[str, bytes]]]:
@@ -102,8 +101,10 @@ def _members(path: Path, largest: int) -> Iterator[tuple[str, bytes]]:
     with _shard(path) as tar:
         while (member := tar.next()) is not None:
             tar.members.clear()  # type: ignore[attr-defined] # otherwise tarfile keeps every header
-            _check(member, path, largest)
-            content = tar.extractfile(member)
+            content = None
+            if is_data(member.name):
+                _check(member, path, largest)
+                content = tar.extractfile(member)
             if content is not None:  # it is None for a folder
                 yield PurePosixPath(member.name).name, content.read()
         end = tar.offset

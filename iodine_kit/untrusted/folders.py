@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
-from iodine_kit.errors import SourceError, StorageError
+from iodine_kit.errors import IodineKitError, SourceError, StorageError
 
 Order = tuple[Any, ...]
 """What :func:`natural_order` returns: comparable with others of its kind."""
@@ -98,7 +98,7 @@ def files_below(paths: Sequence[Path], pattern: str) -> list[Path]:
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            inside = list(walk(path, lambda name: fnmatchcase(name.lower(), pattern.lower())))
+            inside = list(walk(path, _matching(pattern)))
             refuse_dangling_links(inside)
             if not inside:
                 raise SourceError(f"{path}: this folder has no file {pattern}; give the folder that has")
@@ -110,12 +110,19 @@ def files_below(paths: Sequence[Path], pattern: str) -> list[Path]:
     return files
 
 
-def any_below(root: Path, wanted: Callable[[str], bool]) -> bool:
-    """Whether a path is a folder with such a file anywhere below it; no if the operating system refuses to list it."""
+def any_below(root: Path, pattern: str, test: Callable[[Path], bool] = lambda _: True) -> bool:
+    """Whether a path passes a test or, if it is a folder, a file that :func:`files_below` lists; never raises."""
     try:
-        return root.is_dir() and next(walk(root, wanted), None) is not None
-    except (OSError, StorageError):
+        files = walk(root, _matching(pattern)) if root.is_dir() else iter((root,))
+        return any(_passes(file, test) for file in files)
+    except (OSError, IodineKitError):
         return False
+
+
+def files_in(folder: Path, pattern: str) -> list[Path]:
+    """The data files directly in a folder whose names match ``pattern``, as :func:`files_below` matches them."""
+    wanted = _matching(pattern)
+    return [folder / entry.name for entry in _entries(folder) if _kind(entry) == "file" and wanted(entry.name)]
 
 
 def refuse_dangling_links(files: Iterable[Path]) -> None:
@@ -143,6 +150,17 @@ def scene_keys(names: Sequence[PurePath]) -> list[str]:
             keys[place] = f"{key}~{number}"
             taken.add(keys[place])
     return keys
+
+
+def _matching(pattern: str) -> Callable[[str], bool]:
+    return lambda name: fnmatchcase(name.lower(), pattern.lower())
+
+
+def _passes(file: Path, test: Callable[[Path], bool]) -> bool:
+    try:
+        return test(file)
+    except IodineKitError:
+        return False
 
 
 def _is_data(part: str) -> bool:

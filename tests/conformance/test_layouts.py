@@ -104,6 +104,19 @@ def test_scenes_are_the_truth(layout: str, variant: Variant, tmp_path: Path) -> 
     assert not (tmp_path / MARKER).exists()
 
 
+@pytest.mark.parametrize(("layout", "variant"), variants("SMALL"))
+def test_what_other_programs_leave_is_not_read(layout: str, variant: Variant, tmp_path: Path) -> None:
+    (tmp_path / "given").mkdir()
+    fake = of(layout).make(tmp_path / "given", **variant)
+    folder = replace(fake, source=fake.source if fake.source.is_dir() else fake.source.parent)
+    plugin = LAYOUTS.load(layout)
+    listed = plugin.files([folder.source], plugin.Config())
+    _reading.sprinkle(folder.source)
+    assert plugin.recognises(folder.source)
+    assert plugin.files([folder.source], plugin.Config()) == listed
+    assert difference(read(layout, folder), folder) == ""
+
+
 @pytest.mark.parametrize("layout", TESTED)
 def test_nothing_else_is_recognised(layout: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import pickle
 import resource
+import shutil
 import sys
+import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -177,3 +180,44 @@ def _work(pipe: Connection, count: int, work: Callable[[int], str], memory: int)
         resource.setrlimit(resource.RLIMIT_AS, (used + memory, used + memory))
     for index in range(count):
         pipe.send(work(index))
+
+
+APPLE = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        " + bytes(4000)
+"""Begin of what a Mac writes beside each file on other file systems."""
+
+
+def sprinkle(folder: Path) -> None:
+    """Add what systems and other programs leave: beside every file, in every folder and in every tar archive."""
+    for path in [folder, *(path for path in folder.rglob("*") if path.is_dir())]:
+        files = [file for file in path.iterdir() if file.is_file()]
+        (path / "loop").symlink_to(folder, target_is_directory=True)
+        for name in (".DS_Store", "Thumbs.db", "desktop.ini", "Icon\r"):
+            (path / name).write_bytes(APPLE)
+        for inner in ("__MACOSX", "@eaDir", ".ipynb_checkpoints", "lost+found", "PaxHeaders.123"):
+            (path / inner).mkdir()
+            for file in files:
+                shutil.copy(file, path / inner / file.name)
+                (path / inner / f"._{file.name}").write_bytes(APPLE)
+        for file in files:
+            (path / f"._{file.name}").write_bytes(APPLE)
+            if file.suffix == ".tar":
+                _sprinkle_tar(file)
+            for end in (".part", ".crdownload", ".tmp", "~", ".swp", ".md5", ".idx", ".crc", "_.gstmp", ".bak"):
+                shutil.copy(file, f"{file}{end}")
+
+
+def _sprinkle_tar(path: Path) -> None:
+    with tarfile.open(path) as tar:
+        held = [(info, tar.extractfile(info).read()) for info in tar]  # type: ignore[union-attr]
+    with tarfile.open(path, "w") as tar:
+        root = tarfile.TarInfo("./")
+        root.type = tarfile.DIRTYPE
+        tar.addfile(root)
+        for info, content in held:
+            name = info.name
+            for beside in (f"./._{name}", f"__MACOSX/._{name}", f"PaxHeader/{name}", f"{name}.tmp", ".DS_Store"):
+                left = tarfile.TarInfo(beside)
+                left.size = len(APPLE)
+                tar.addfile(left, io.BytesIO(APPLE))
+            info.name = f"./{name}"
+            tar.addfile(info, io.BytesIO(content))
