@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from iodine_kit.errors import ConfigError, did_you_mean
+from iodine_kit.system import storage_error
 
 Values = dict[str, Any]
 NoneAsText = BeforeValidator(lambda value: None if value == "none" else value)
@@ -77,12 +78,19 @@ def split_table(values: Mapping[str, Any], models: Iterable[type[Config]], table
 
 
 def read_toml(path: Path) -> Values:
-    """Read a TOML file; raises :class:`ConfigError` with file and line if it is missing or malformed."""
+    """Read a TOML file.
+
+    Raises:
+        ConfigError: it is missing, or malformed: with file and line.
+        StorageError: the operating system refuses to read it.
+    """
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such configuration file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except OSError as error:
+        raise storage_error(error, path) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as TOML: {error}") from None
 
 

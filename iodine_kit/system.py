@@ -1,14 +1,19 @@
-"""The machine and the process: disk space, durable writes, kept memory, the CPU's cores, and torchrun's environment."""
+"""The machine and the process: what the system refuses, disk space, memory, the CPU's cores, torchrun's environment."""
 
 from __future__ import annotations
 
 import ctypes
+import errno
+import importlib.util
 import os
+import re
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from iodine_kit.errors import StorageError
+from iodine_kit.errors import IodineKitError, MemoryLimitError, StorageError
 from iodine_kit.formatting import byte_size
 
 TORCHRUN = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -18,6 +23,119 @@ TORCHRUN = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 def is_one_of_several() -> bool:
     """Whether torchrun started this process together with others."""
     return all(name in os.environ for name in TORCHRUN) and os.environ["WORLD_SIZE"] != "1"
+
+
+_NO_ANSWER = "the disk or network file system does not answer; check it, then run the command again"
+_NO_LOCKS = "this file system lacks what is needed, such as file locks; choose a folder on another one"
+_SPACE = "free disk space, or choose another disk"
+_REMEDIES = {
+    errno.EACCES: "check the permissions of the file and of its folders",
+    errno.EPERM: "check the permissions of the file and of its folders",
+    errno.EROFS: "this disk cannot be written; choose another folder",
+    errno.ENOSPC: _SPACE,
+    errno.EDQUOT: "your quota of disk space is used up; delete files, or choose another disk",
+    errno.EFBIG: "the file system, or the limit that 'ulimit -f' prints, allows no larger file; choose another disk",
+    errno.EMFILE: "allow this process more open files: ulimit -n 4096",
+    errno.ENFILE: "too many files are open on this machine; end other programs",
+    errno.ESTALE: "the network file system replaced it; run the command again, or mount the file system again",
+    errno.ETIMEDOUT: _NO_ANSWER,
+    errno.EIO: _NO_ANSWER,
+    errno.ENOTCONN: _NO_ANSWER,
+    getattr(errno, "EHOSTDOWN", errno.EIO): _NO_ANSWER,
+    getattr(errno, "EREMOTEIO", errno.EIO): _NO_ANSWER,  # Linux only
+    errno.EISDIR: "it is a folder; give a file",
+    errno.ENOTDIR: "a part of this path is a file; check the path",
+    errno.ENAMETOOLONG: "give it a shorter name",
+    errno.ELOOP: "it is a symbolic link that leads back to itself; replace the link by the file",
+    errno.ENOENT: "it was removed or renamed; check the path",
+    errno.ENOLCK: _NO_LOCKS,
+    errno.EOPNOTSUPP: _NO_LOCKS,
+}
+"""What a user can do, by the number of the system's error."""
+_WRONG_BYTES = (errno.EINVAL, errno.EOVERFLOW, errno.EFAULT)  # a damaged offset or size leads to no place
+_NUMBER = re.compile(r"\berrno = (\d+)")
+_NO_FILTER = re.compile(r"required filter|filter \S+ is not|can't open directory \(", re.IGNORECASE)
+
+
+def refusal(error: BaseException, place: object, verb: str = "read") -> IodineKitError | None:
+    """What to raise if the system or the HDF5 library refused to work; ``None`` if the bytes of a file are wrong.
+
+    h5py puts the number of the system's error into its message.
+
+    Args:
+        error: what opening, reading or writing raised.
+        place: the file; begins the message.
+        verb: what was tried: ``read`` or ``written``.
+
+    Returns:
+        A :class:`StorageError` with what to do, or a :class:`MemoryLimitError`.
+    """
+    text, number = " ".join(str(error).split()), _number(error)
+    if isinstance(error, MemoryError) or number == errno.ENOMEM:
+        return MemoryLimitError(f"{place}: cannot be {verb} (too little memory); end other programs")
+    if "already open for" in text:
+        remedy = "wait until it ends. If none does, its writer was killed: write the file again, or use h5clear -s"
+        return StorageError(f"{place}: another program has this file open for writing; {remedy}")
+    if _NO_FILTER.search(text):
+        return missing_filter(place)
+    if number is None or number in _WRONG_BYTES:
+        return None
+    if "unable to lock file" in text:
+        return _lock_refused(place, number)
+    remedy = _REMEDIES.get(number, "check the file, its disk and its permissions")
+    return StorageError(f"{place}: cannot be {verb} ({os.strerror(number)}); {remedy}")
+
+
+def storage_error(error: BaseException, place: object, verb: str = "read") -> IodineKitError:
+    """The same for an error that cannot mean wrong bytes: never ``None``."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return refusal(error, place, verb) or StorageError(f"{place}: cannot be {verb} ({reason}); check the file")
+
+
+@contextmanager
+def storage_errors(place: object, verb: str = "read") -> Iterator[None]:
+    """Turn an error of the operating system into the one of :func:`storage_error`."""
+    try:
+        yield
+    except (OSError, MemoryError) as error:
+        raise storage_error(error, place, verb) from error
+    except RuntimeError as error:  # h5py raises it if a file cannot be closed
+        if refused := refusal(error, place, verb):
+            raise refused from error
+        raise
+
+
+def missing_filter(place: object, name: str = "") -> StorageError:
+    """The error for an HDF5 data set that was compressed with a filter that is not installed."""
+    which = f"the HDF5 filter {name}, which" if name else "an HDF5 filter that"
+    remedy = "install iodine-kit[blosc], which brings the usual filters, or store the data with gzip"
+    return StorageError(f"{place}: its data need {which} is not installed; {remedy}")
+
+
+def _number(error: BaseException) -> int | None:
+    if isinstance(error, OSError) and error.errno:
+        return error.errno
+    found = _NUMBER.search(str(error))
+    return int(found[1]) or None if found else None
+
+
+def _lock_refused(place: object, number: int) -> StorageError:
+    unlocked = "set the environment variable HDF5_USE_FILE_LOCKING=FALSE"
+    if number in (errno.EAGAIN, errno.EWOULDBLOCK):
+        problem = "is locked: another program has it open for writing; wait until it ends. If none does,"
+    else:
+        problem = f"cannot be locked ({os.strerror(number)}), as on some network file systems;"
+    return StorageError(f"{place}: {problem} {unlocked}")
+
+
+def most_open_files() -> int:
+    """How many files one reader of many may keep open: an eighth of what this process is allowed, at most 512."""
+    if importlib.util.find_spec("resource") is None:  # Windows
+        return 64
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return 512 if limit == resource.RLIM_INFINITY else max(4, min(512, limit // 8))
 
 
 def require_free_space(directory: Path, count: int) -> None:

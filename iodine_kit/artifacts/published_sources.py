@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from iodine_kit.errors import SourceError
+from iodine_kit.errors import IodineKitError, SourceError
 from iodine_kit.progress import Advance, Reporter
 from iodine_kit.runner import Context, FactValues, Job, obtain
 from iodine_kit.store import Artifact, FileHashes, Identity, Reference, SourceFile, Store
+from iodine_kit.system import storage_errors
 
 VERSION = 1
 BLOCK = 1 << 20
@@ -159,8 +160,12 @@ def _download(location: str, path: Path, reporter: Reporter) -> FactValues:
                 source.seek(done)
             with reporter.track(f"download {path.name}", size or 0, done) as advance:
                 while block := source.read(BLOCK):
-                    target.write(block)
+                    with storage_errors(part, "written"):
+                        target.write(block)
+                        target.flush()
                     advance(len(block))
+    except IodineKitError:
+        raise
     except Exception as error:  # fsspec's back ends raise errors of many libraries; all mean that the download failed
         if isinstance(error, OSError) and error.errno is not None and error.filename == str(part):
             raise

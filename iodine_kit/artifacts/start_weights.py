@@ -14,11 +14,11 @@ from iodine_kit.errors import (
     CorruptDataError,
     SchemaError,
     SourceError,
-    StorageError,
 )
 from iodine_kit.pretrained import PREFIX, card, weights
 from iodine_kit.runner import Tables
 from iodine_kit.store import Reference, SourceFile, Store
+from iodine_kit.system import storage_errors
 from iodine_kit.training.run_files import WEIGHTS
 
 if TYPE_CHECKING:
@@ -112,7 +112,5 @@ def of_bytes(place: str, data: bytes, name: str) -> Start:
 
 
 def _read(path: Path) -> bytes:
-    try:
+    with storage_errors(path):
         return path.read_bytes()
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be read ({error.strerror})") from None

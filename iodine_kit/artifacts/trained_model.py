@@ -14,6 +14,7 @@ from iodine_kit.errors import SchemaError
 from iodine_kit.models import MODELS, ModelPlugin
 from iodine_kit.pretrained.image_profile import ImageStatistics
 from iodine_kit.store import Artifact, Reference, SourceFile, Store
+from iodine_kit.system import storage_errors
 from iodine_kit.training.config import TrainConfig
 from iodine_kit.training.run_files import WEIGHTS
 from iodine_kit.training.schedule import configured_beta, kl_weight
@@ -134,7 +135,9 @@ def _stored(artifact: Artifact) -> Mapping[str, Tensor]:
     from iodine_kit.training.checkpoint import read_weights
 
     path = artifact.path / WEIGHTS
-    return read_weights(path.read_bytes(), path).tensors
+    with storage_errors(path):
+        data = path.read_bytes()
+    return read_weights(data, path).tensors
 
 
 def keeps_weights(predictions: Artifact) -> bool:

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iodine_kit.records import Bytes, Floats
+from iodine_kit.system import storage_errors
+from iodine_kit.untrusted import hdf5
 
 TRAVERSALS = "traversals.h5"
 SCHEMA = "iodine-kit/traversals/1"
@@ -46,7 +48,8 @@ def write_traversals(directory: Path, traversals: Traversals) -> None:
     """Write ``traversals.h5`` into the directory of an artifact."""
     import h5py  # here, because every pipeline plans its traversals, and few read the file
 
-    with h5py.File(directory / TRAVERSALS, "w", libver=("v108", "v108")) as file:
+    path = directory / TRAVERSALS
+    with storage_errors(path, "written"), h5py.File(path, "w", libver=("v108", "v108")) as file:
         file.attrs["schema"] = SCHEMA
         file.create_dataset("key", data=list(traversals.keys), dtype=h5py.string_dtype())
         for name in _COLUMNS:
@@ -54,9 +57,15 @@ def write_traversals(directory: Path, traversals: Traversals) -> None:
 
 
 def read_traversals(directory: Path) -> Traversals:
-    """Read the file that :func:`write_traversals` wrote."""
+    """Read the file that :func:`write_traversals` wrote.
+
+    Raises:
+        CorruptDataError: it is damaged.
+        StorageError: the system refuses to read it.
+    """
     import h5py
 
-    with h5py.File(directory / TRAVERSALS) as file:
+    path = directory / TRAVERSALS
+    with hdf5.reading(str(path)), h5py.File(path) as file:
         keys = [key.decode() for key in file["key"][:]]
         return Traversals(keys, **{name: file[name][:] for name in _COLUMNS})

@@ -26,8 +26,8 @@ from iodine_kit.cli import (
     training,
 )
 from iodine_kit.cli.options import Command
-from iodine_kit.errors import INTERRUPTED, ConfigError, IodineKitError, StorageError
-from iodine_kit.system import is_one_of_several, shorten_spin_waits
+from iodine_kit.errors import INTERRUPTED, ConfigError, IodineKitError
+from iodine_kit.system import is_one_of_several, shorten_spin_waits, storage_error
 
 COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Stages": {
@@ -72,8 +72,13 @@ class _Group(TyperGroup):
             _print(f"error: {error}")
             raise typer.Exit(error.exit_status) from None
         except OSError as error:
-            _print(f"error: {error.filename or 'output'}: {error.strerror or error}")
-            raise typer.Exit(StorageError.exit_status) from None
+            refused = storage_error(error, error.filename or "output", "read or written")
+            _print(f"error: {refused}")
+            raise typer.Exit(refused.exit_status) from None
+        except MemoryError as error:
+            refused = storage_error(error, "this command", "completed")
+            _print(f"error: {refused}")
+            raise typer.Exit(refused.exit_status) from None
         except KeyboardInterrupt as error:
             _print(f"interrupted: {str(error) or 'no half-written artifact is left'}")
             raise typer.Exit(INTERRUPTED) from None

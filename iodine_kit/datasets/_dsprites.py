@@ -22,8 +22,9 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iodine_kit.errors import CorruptDataError, SchemaError, SourceError, StorageError
+from iodine_kit.errors import CorruptDataError, SchemaError, SourceError
 from iodine_kit.records import Array, Bytes
+from iodine_kit.system import refusal
 
 Lit = NDArray[np.bool_]
 Outline = tuple[slice, slice, Lit]
@@ -155,10 +156,9 @@ def load_sprites(path: str) -> Sprites:
             return Sprites(axes, _read_images(archive, path, math.prod(map(len, axes.values()))))
     except FileNotFoundError:
         raise SourceError(f"{path}: no such file; dataset.sprites must be the npz file of dSprites") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-        raise CorruptDataError(f"{path}: damaged, or not an npz file ({error}); download it again") from error
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be read: {error}") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, MemoryError) as error:
+        problem = f"{path}: damaged, or not an npz file ({error}); download it again"
+        raise refusal(error, path) or CorruptDataError(problem) from error
 
 
 def _read_axes(archive: zipfile.ZipFile, path: str) -> dict[str, Array]:

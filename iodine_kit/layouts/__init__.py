@@ -77,7 +77,7 @@ class LayoutPlugin(Protocol):
     Config: type[Config]
 
     def recognises(self, path: Path) -> bool:
-        """Whether a file or folder looks like this layout; never raises."""
+        """Whether a file or folder looks like this layout; may raise :class:`iodine_kit.errors.StorageError`."""
 
     def files(self, paths: Sequence[Path], config: Any) -> list[Path]:
         """Every file that will be read, so that its bytes can be identified.

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from iodine_kit.errors import IodineKitError, SchemaError, SourceError
+from iodine_kit.errors import CorruptDataError, SchemaError, SourceError
 from iodine_kit.records import Array
+from iodine_kit.system import storage_errors
 from iodine_kit.untrusted import hdf5
 from iodine_kit.untrusted.folders import any_below, files_below, files_in
 
@@ -23,24 +24,24 @@ _CACHE_BYTES = 32 << 20  # for each data set, so that a chunk of many rows is no
 
 
 def recognised(path: Path, test: Callable[[Path], bool]) -> bool:
-    """Whether a file, or one in a folder, passes a test; an error of this package counts as no."""
+    """Whether a file, or one in a folder, passes a test; a file that is damaged or has other content does not."""
     try:
         files = files_in(path, _PATTERN) or hdf5_files([path]) if path.is_dir() else [path]
-    except (OSError, IodineKitError):
+    except SourceError:
         return False
     return any(any_below(file, _PATTERN, test) for file in files)
 
 
 def is_broken(path: Path) -> bool:
     """Whether a file begins as an HDF5 file and cannot be opened."""
-    try:
-        with path.open("rb") as file:
-            if file.read(len(hdf5.MAGIC)) != hdf5.MAGIC:
-                return False
-        names(path)
-    except OSError:
+    if not path.is_file():
         return False
-    except IodineKitError:
+    with storage_errors(path), path.open("rb") as file:
+        if file.read(len(hdf5.MAGIC)) != hdf5.MAGIC:
+            return False
+    try:
+        names(path)
+    except (CorruptDataError, SchemaError):
         return True
     return False
 

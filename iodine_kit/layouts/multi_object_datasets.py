@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from iodine_kit import config as configuration
-from iodine_kit.errors import CorruptDataError, IodineKitError, SchemaError
+from iodine_kit.errors import CorruptDataError, SchemaError
 from iodine_kit.layouts import Expected, Item
 from iodine_kit.layouts._arrays import exclusive_index
 from iodine_kit.layouts._schema import other_dataset, wrong_file
@@ -47,7 +47,7 @@ def recognises(path: Path) -> bool:
         return any_below(path, _PATTERN)
     try:
         sniff(path)
-    except IodineKitError:
+    except CorruptDataError:
         return ".tfrecord" in path.name
     # GZIP and ZLIB do not say what they contain, so the name or the content must.
     return ".tfrecord" in path.name or _holds_records(path)

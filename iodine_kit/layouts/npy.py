@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from iodine_kit import config as configuration
-from iodine_kit.errors import CorruptDataError, SchemaError, SourceError
+from iodine_kit.errors import SchemaError, SourceError
 from iodine_kit.layouts import Expected, Item
 from iodine_kit.layouts._arrays import as_image, as_mask, check_size
 from iodine_kit.records import Array, Scene
 from iodine_kit.split_rules import split_name
+from iodine_kit.system import storage_errors
 from iodine_kit.untrusted.folders import any_below, files_below, files_in, one_form
 from iodine_kit.untrusted.npy import file_header, map_array
 
@@ -81,10 +82,8 @@ def scenes(item: Item, key: str, expected: Expected, config: Config) -> list[Sce
 
 def _mapped(path: Path) -> Array:
     """A whole array, kept open by this process for the rows that follow."""
-    try:
+    with storage_errors(path):
         status = path.stat()
-    except OSError as error:
-        raise CorruptDataError(f"{path}: cannot be read: {error}") from None
     return _kept(path, status.st_mtime_ns, status.st_size)
 
 

@@ -23,6 +23,7 @@ from iodine_kit.layouts._arrays import as_image, as_mask, check_size
 from iodine_kit.layouts._schema import check_fields, largest_record
 from iodine_kit.records import Array, Scene
 from iodine_kit.split_rules import split_name
+from iodine_kit.system import refusal, storage_errors
 from iodine_kit.untrusted.folders import any_below, files_below, is_data
 from iodine_kit.untrusted.npy import HEADER_BYTES, Header, read_header
 
@@ -109,7 +110,7 @@ def _members(path: Path, largest: int) -> Iterator[tuple[str, bytes]]:
                 yield PurePosixPath(member.name).name, content.read()
         end = tar.offset
     # tarfile takes a damaged header for the end of the archive; the samples after it would be lost silently.
-    with path.open("rb") as file:
+    with storage_errors(path), path.open("rb") as file:
         file.seek(end)
         rest = file.read(1 << 20)
     if len(rest) < tarfile.BLOCKSIZE or rest.strip(b"\0"):
@@ -121,8 +122,9 @@ def _shard(path: Path) -> Iterator[tarfile.TarFile]:
     try:
         with tarfile.open(path, "r|", bufsize=1 << 16) as tar:
             yield tar
-    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
-        raise CorruptDataError(f"{path}: cannot be read as a tar archive ({error}); download it again") from error
+    except (tarfile.TarError, OSError, EOFError, ValueError, MemoryError) as error:
+        problem = f"{path}: cannot be read as a tar archive ({error}); download it again"
+        raise refusal(error, path) or CorruptDataError(problem) from error
 
 
 def _check(member: tarfile.TarInfo, path: Path, largest: int) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from iodine_kit.errors import CorruptDataError
 from iodine_kit.records import PredictionBatch
-from iodine_kit.system import require_free_space
+from iodine_kit.system import refusal, require_free_space, storage_errors
 
 PREDICTIONS = "predictions.h5"
 SCHEMA = "iodine-kit/predictions/1"
@@ -30,7 +30,8 @@ class PredictionWriter:
     def __init__(self, path: Path, count: int) -> None:
         import h5py  # here, because many commands name predictions, and few read them
 
-        self._file = h5py.File(path, "w", libver=("v108", "v108"))
+        with storage_errors(path, "written"):
+            self._file = h5py.File(path, "w", libver=("v108", "v108"))
         self._file.attrs["schema"] = SCHEMA
         self._file.create_dataset("key", (count,), h5py.string_dtype())
         self._path, self._count, self._row = path, count, 0
@@ -42,28 +43,36 @@ class PredictionWriter:
             row = sum(value.nbytes for value in given if value is not None) // len(batch.keys)
             require_free_space(self._path.parent, row * self._count)
         rows = slice(self._row, self._row + len(batch.keys))
-        self._file["key"][rows] = list(batch.keys)
-        for name in ("mask", *OPTIONAL):
-            value = getattr(batch, name)
-            if value is not None:
-                if name not in self._file:
-                    self._file.create_dataset(name, (self._count, *value.shape[1:]), value.dtype)
-                self._file[name][rows] = value
+        with storage_errors(self._path, "written"):
+            self._file["key"][rows] = list(batch.keys)
+            for name in ("mask", *OPTIONAL):
+                value = getattr(batch, name)
+                if value is not None:
+                    if name not in self._file:
+                        self._file.create_dataset(name, (self._count, *value.shape[1:]), value.dtype)
+                    self._file[name][rows] = value
         self._row = rows.stop
 
     def __enter__(self) -> PredictionWriter:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._file.close()
+        with storage_errors(self._path, "written"):
+            self._file.close()
 
 
 class PredictionReader:
-    """Reads slices of a predictions file; raises :class:`CorruptDataError` for any other file."""
+    """Reads slices of a predictions file.
+
+    Raises:
+        CorruptDataError: it is another file, or damaged; also raised when rows are read.
+        StorageError: the system refuses to read it.
+    """
 
     def __init__(self, path: Path) -> None:
         import h5py
 
+        self._path = path
         try:
             self._file = h5py.File(path, "r")
             self.keys = [key.decode() for key in self._file["key"][:]]
@@ -72,10 +81,9 @@ class PredictionReader:
             for name, column in self._columns.items():
                 if column.shape[:1] != (len(self.keys),):
                     raise KeyError(f"'{name}' and 'key' have different numbers of rows")
-        except (OSError, KeyError, AttributeError, TypeError) as error:
-            raise CorruptDataError(
-                f"{path}: not a predictions file of iodine-kit ({error}); run infer or import-predictions again"
-            ) from None
+        except (OSError, KeyError, AttributeError, TypeError, RuntimeError, MemoryError) as error:
+            problem = f"{path}: not a predictions file of iodine-kit ({error}); run infer or import-predictions again"
+            raise refusal(error, path) or CorruptDataError(problem) from None
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -90,10 +98,17 @@ class PredictionReader:
 
     def column(self, name: str) -> Any:
         """All rows of one field, or ``None`` if it was not stored."""
-        return np.asarray(self._columns[name]) if name in self._columns else None
+        return self._rows(name, slice(None)) if name in self._columns else None
 
     def batch(self, start: int, stop: int, names: Collection[str] | None = None) -> PredictionBatch:
         """Scenes ``start`` to ``stop - 1``: the masks, and the fields ``names``, which default to all."""
         wanted = self._columns if names is None else self._columns.keys() & {"mask", *names}
-        values = {name: np.asarray(self._columns[name][start:stop]) for name in wanted}
+        values = {name: self._rows(name, slice(start, stop)) for name in wanted}
         return PredictionBatch(keys=tuple(self.keys[start:stop]), **values)
+
+    def _rows(self, name: str, rows: slice) -> Any:
+        try:
+            return np.asarray(self._columns[name][rows])
+        except (OSError, RuntimeError, ValueError, MemoryError) as error:
+            problem = f"{self._path}: '{name}' cannot be read ({error}); run infer or import-predictions again"
+            raise refusal(error, self._path) or CorruptDataError(problem) from None

@@ -20,6 +20,7 @@ from iodine_kit.config import build
 from iodine_kit.errors import ArtifactCorruptError, SchemaError, UnknownNameError, did_you_mean
 from iodine_kit.models import MODELS
 from iodine_kit.pretrained.card import CARD, Card, read_card
+from iodine_kit.system import storage_error
 from iodine_kit.training.run_files import WEIGHTS
 
 __all__ = ["PREFIX", "Card", "card", "load", "names", "weights"]
@@ -64,8 +65,10 @@ def weights(name: str) -> bytes:
     expected = card(name).weights_sha256
     try:
         data = path.read_bytes()
+    except FileNotFoundError:
+        raise ArtifactCorruptError(f"{path}: is missing: reinstall iodine-kit") from None
     except OSError as error:
-        raise ArtifactCorruptError(f"{path}: cannot be read ({error.strerror}): reinstall iodine-kit") from None
+        raise storage_error(error, path) from None
     if hashlib.sha256(data).hexdigest() != expected:
         raise ArtifactCorruptError(f"{path}: the sha256 differs from the one on its card: reinstall iodine-kit")
     return data

@@ -12,6 +12,7 @@ from iodine_kit.config import Config
 from iodine_kit.errors import ArtifactCorruptError
 from iodine_kit.pretrained.image_profile import ImageStatistics
 from iodine_kit.store import SourceFile
+from iodine_kit.system import refusal
 
 CARD = "card.json"
 NAME = r"^[a-z0-9][a-z0-9._-]*$"
@@ -134,6 +135,8 @@ def read_card(folder: Path) -> Card:
     try:
         card = Card.model_validate(json.loads(path.read_text("utf-8")))
     except (OSError, ValueError) as error:
+        if not isinstance(error, FileNotFoundError) and (refused := refusal(error, path)):
+            raise refused from None
         reason = f"{error.error_count()} invalid fields" if isinstance(error, ValidationError) else error
         raise ArtifactCorruptError(f"{path}: not a card that this version can read ({reason})") from None
     if card.name != folder.name:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from iodine_kit.artifacts.dataset import check_split, dataset_info, open_split
 from iodine_kit.config import build
-from iodine_kit.errors import CountError, SchemaError, StorageError
+from iodine_kit.errors import CountError, SchemaError
 from iodine_kit.predictions.file import PREDICTIONS, PredictionWriter
 from iodine_kit.predictions.importing.config import ImportConfig
 from iodine_kit.predictions.importing.fields import MatchedField, array_named, match_fields
@@ -24,6 +24,7 @@ from iodine_kit.predictions.readers import READERS, Column, reader_of
 from iodine_kit.progress import Reporter
 from iodine_kit.runner import Context, FactValues, Inputs, Job, Tables
 from iodine_kit.store import Artifact, FileHashes, Identity, SourceFile, Store
+from iodine_kit.system import storage_error
 
 VERSION = 1
 TABLES = ("import",)
@@ -182,7 +183,7 @@ def _identified(source: Path, files: list[Path], store: Store) -> SourceFile:
         with closing(FileHashes(store.root / ".cache" / "hashes.sqlite")) as hashes:
             found = [(file.name, hashes.sha256(file), file.stat().st_size) for file in files]
     except OSError as error:
-        raise StorageError(f"{error.filename or source}: cannot be read ({error.strerror})") from error
+        raise storage_error(error, error.filename or source) from error
     total = sum(size for *_, size in found)
     digest = found[0][1]
     if source.is_dir():

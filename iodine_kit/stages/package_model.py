@@ -15,7 +15,7 @@ from iodine_kit.artifacts.run import RunFacts
 from iodine_kit.artifacts.start_weights import ROLE
 from iodine_kit.artifacts.trained_model import of_run
 from iodine_kit.config import named
-from iodine_kit.errors import ConfigError, SchemaError, StorageError
+from iodine_kit.errors import ConfigError, SchemaError
 from iodine_kit.evaluation.facts import MetricFacts
 from iodine_kit.formatting import byte_size
 from iodine_kit.models import MODELS
@@ -23,6 +23,7 @@ from iodine_kit.pretrained import PREFIX
 from iodine_kit.pretrained.card import CARD, NAME, Card, Data, Inference, Metric, Phase, Scores, card_text
 from iodine_kit.pretrained.image_profile import measure
 from iodine_kit.store import Artifact, SourceFile, Store
+from iodine_kit.system import storage_error
 from iodine_kit.training.run_files import WEIGHTS
 
 LARGEST = 3_000_000
@@ -80,7 +81,7 @@ def package(
         shutil.rmtree(place, ignore_errors=True)
         temporary.rename(place)
     except OSError as error:
-        raise StorageError(f"{error.filename or place}: {error.strerror}") from None
+        raise storage_error(error, error.filename or place, "written") from None
     return place
 
 

@@ -154,9 +154,10 @@ def find_drafts(root: Path, kind: str = "*") -> list[Unfinished]:
 
 
 def draft_identity(directory: Path) -> Identity | None:
-    """The identity of the draft in a directory; ``None`` if there is none."""
-    with suppress(OSError, ValueError):
-        return Identity.model_validate_json((directory / IDENTITY).read_bytes())
+    """The identity of the draft in a directory; ``None`` if there is none that this user may read."""
+    path = directory / IDENTITY
+    with suppress(FileNotFoundError, NotADirectoryError, PermissionError, ValueError):
+        return Identity.model_validate_json(path.read_bytes())
     return None
 
 

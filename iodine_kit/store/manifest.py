@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from iodine_kit.config import Config
 from iodine_kit.errors import ArtifactCorruptError
+from iodine_kit.system import storage_errors
 
 KEY_IN_NAME = 12
 """Digits of the key in the name of an artifact's directory."""
@@ -185,11 +186,18 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
 
 
 def read_manifest(directory: Path) -> Manifest:
-    """Read ``manifest.json``; raises :class:`ArtifactCorruptError` if it is damaged or its key does not match."""
+    """Read ``manifest.json``.
+
+    Raises:
+        ArtifactCorruptError: it is damaged, or its key does not match.
+        StorageError: the operating system refuses to read it.
+    """
     path = directory / MANIFEST
+    with storage_errors(path):
+        data = path.read_bytes()
     try:
-        manifest = Manifest.model_validate(json.loads(path.read_text("utf-8")))
-    except (OSError, ValueError, ValidationError) as error:
+        manifest = Manifest.model_validate(json.loads(data.decode()))
+    except (ValueError, ValidationError) as error:
         reason = f"{error.error_count()} invalid fields" if isinstance(error, ValidationError) else error
         raise ArtifactCorruptError(
             f"{path}: not a manifest that this version can read ({reason}); delete the artifact and rebuild it"

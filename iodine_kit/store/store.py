@@ -31,6 +31,7 @@ from iodine_kit.store.manifest import (
     read_manifest,
     write_manifest,
 )
+from iodine_kit.system import storage_error
 
 HASHED_ON_USE = 16 << 20
 """Largest file, in bytes, that is hashed whenever its artifact is used; of larger files only the size is checked."""
@@ -120,11 +121,20 @@ class Store:
         return self.usable(next(filter(fits, reversed(artifacts)), artifacts[-1]))
 
     def artifacts(self, kind: str = "*") -> list[Artifact]:
-        """All finished artifacts of a kind, the most recently used one last; omits those with a damaged manifest."""
+        """All finished artifacts of a kind, the most recently used one last; omits those with a damaged manifest.
+
+        Raises:
+            StorageError: if the operating system refuses to read a manifest, but for those that others may read only.
+        """
         artifacts = []
         for path in sorted(self._finished(kind), key=lambda path: (path / MANIFEST).stat().st_mtime_ns):
-            with suppress(ArtifactCorruptError):
+            try:
                 artifacts.append(Artifact(path, read_manifest(path)))
+            except ArtifactCorruptError:
+                continue
+            except StorageError as error:
+                if not isinstance(error.__cause__, PermissionError):
+                    raise
         return artifacts
 
     def damaged(self) -> list[Path]:
@@ -186,8 +196,8 @@ class Store:
                     if not keep or not any(partial.glob(keep)):
                         shutil.rmtree(partial, ignore_errors=True)
         except OSError as error:
-            place = error.filename or partial
-            raise StorageError(f"{place}: {error.strerror or error}; no incomplete artifact was left") from error
+            refused = storage_error(error, error.filename or partial, "read or written")
+            raise type(refused)(f"{refused}; no incomplete artifact was left") from error
 
     def verify(self, artifact: Artifact) -> list[str]:
         """Hash the files of an artifact and its inputs; returns one sentence per difference from the manifests."""

@@ -7,7 +7,8 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from iodine_kit.errors import CorruptDataError, SourceError, StorageError
+from iodine_kit.errors import CorruptDataError, SourceError
+from iodine_kit.system import refusal, storage_error, storage_errors
 
 LARGEST = 1 << 30
 """Largest member of an archive in bytes, because members are kept in memory; IODINE's checkpoints take 1 to 15 MB."""
@@ -42,7 +43,7 @@ class Folder:
         except FileNotFoundError:
             raise SourceError(f"{self.path}: no such folder; give a checkpoint's .index file or its folder") from None
         except OSError as error:
-            raise StorageError(f"{self.path}: cannot be read ({error.strerror}); check its permissions") from error
+            raise storage_error(error, self.path) from error
 
     def place(self, name: str) -> str:
         """Path of a file, for messages."""
@@ -50,16 +51,14 @@ class Folder:
 
     def size(self, name: str) -> int:
         """Number of bytes of a file."""
-        return (self.path / name).stat().st_size
+        with storage_errors(self.place(name)):
+            return (self.path / name).stat().st_size
 
     def read(self, name: str, offset: int, length: int) -> bytes:
         """``length`` bytes of a file from byte ``offset``, or fewer at its end."""
-        try:
-            with (self.path / name).open("rb") as file:
-                file.seek(offset)
-                return file.read(length)
-        except OSError as error:
-            raise StorageError(f"{self.place(name)}: cannot be read ({error.strerror}); check the disk") from error
+        with storage_errors(self.place(name)), (self.path / name).open("rb") as file:
+            file.seek(offset)
+            return file.read(length)
 
 
 class ZipFolder:
@@ -114,9 +113,7 @@ class ZipFolder:
         except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
             raise CorruptDataError(f"{self._archive}: no readable zip archive ({error}); download it again") from None
         except OSError as error:
-            raise StorageError(
-                f"{self._archive}: cannot be read ({error.strerror or error}); check the disk"
-            ) from error
+            raise storage_error(error, self._archive) from error
 
     def _inflate(self, info: zipfile.ZipInfo) -> bytes:
         place = f"{self._archive}: {info.filename}"
@@ -125,6 +122,6 @@ class ZipFolder:
         try:
             with zipfile.ZipFile(self._archive) as archive, archive.open(info) as file:
                 return file.read(info.file_size)
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, OSError) as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, MemoryError) as error:
             reason = f"cannot be decompressed ({error}); download the archive again"  # RuntimeError: it is encrypted
-            raise CorruptDataError(f"{place}: {reason}") from None
+            raise refusal(error, place) or CorruptDataError(f"{place}: {reason}") from None

@@ -8,7 +8,8 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from iodine_kit.errors import CorruptDataError, SourceError, StorageError
+from iodine_kit.errors import CorruptDataError, SourceError
+from iodine_kit.system import storage_error, storage_errors
 from iodine_kit.tfrecord.checksum import masked_crc32c
 
 if TYPE_CHECKING:
@@ -141,14 +142,12 @@ def _open(path: Path) -> io.BufferedReader:
     except IsADirectoryError as error:
         raise SourceError(f"{path}: this is a folder; give a TFRecord file in it") from error
     except OSError as error:
-        raise StorageError(f"{path}: cannot be read ({error.strerror or error}); check its permissions") from error
+        raise storage_error(error, path) from error
 
 
 def _sniff_open(file: io.BufferedReader, path: Path) -> Compression:
-    try:
+    with storage_errors(path):
         head = file.peek(_HEAD)[:_HEAD]
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be read ({error.strerror or error}); check the disk") from error
     # A plain file's length may begin with the magic bytes of GZIP or ZLIB, so its checksum is tested first.
     if len(head) == _HEAD and masked_crc32c(head[:8]) == int.from_bytes(head[8:], "little"):
         return "none"

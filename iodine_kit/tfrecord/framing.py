@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from iodine_kit.errors import CorruptDataError, StorageError
+from iodine_kit.errors import CorruptDataError
+from iodine_kit.system import storage_error
 from iodine_kit.tfrecord.checksum import masked_crc32c
 from iodine_kit.tfrecord.compression import InflateError, open_inflated
 
@@ -68,8 +69,8 @@ def read_frames(path: Path) -> Iterator[tuple[int, int, bytes, int]]:
                 raise corrupt_record(path, index, offset, error.problem) from error
             except _FramingError as error:
                 raise corrupt_record(path, index, offset, str(error)) from error
-            except OSError as error:
-                raise StorageError(f"{path}: cannot be read ({error.strerror or error}); check the disk") from error
+            except (OSError, MemoryError) as error:
+                raise storage_error(error, path) from error
             if record is None:
                 return
             payload, checksum = record

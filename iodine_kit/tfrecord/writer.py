@@ -5,12 +5,13 @@ from __future__ import annotations
 import secrets
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
-from iodine_kit.errors import CountError, StorageError
+from iodine_kit.errors import CountError
+from iodine_kit.system import storage_errors
 from iodine_kit.tfrecord.checksum import masked_crc32c
 from iodine_kit.tfrecord.compression import WINDOW_BITS, Compression
 from iodine_kit.tfrecord.framing import MAX_PAYLOAD_BYTES
@@ -30,11 +31,11 @@ def write_records(path: Path, payloads: Iterable[bytes], compression: Compressio
         ValueError: a payload is above 1 GiB, which the reader refuses.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    with _storage_errors(path):
+    with storage_errors(path, "written"):
         file = temporary.open("xb")
     try:
         count = _write_all(path, file, payloads, compression)
-        with _storage_errors(path):
+        with storage_errors(path, "written"):
             file.close()
             temporary.replace(path)
     except BaseException:
@@ -51,12 +52,12 @@ def _write_all(path: Path, file: BinaryIO, payloads: Iterable[bytes], compressio
     count = 0
     for payload in payloads:
         packed = packer.compress(_frame(payload))
-        with _storage_errors(path):
+        with storage_errors(path, "written"):
             file.write(packed)
         count += 1
     if not count and compression == "none":
         raise CountError(f"{path}: there are no records to write, so an uncompressed file would be empty")
-    with _storage_errors(path):
+    with storage_errors(path, "written"):
         file.write(packer.flush())
     return count
 
@@ -89,13 +90,3 @@ def _packer(compression: Compression) -> _Packer:
     if compression == "none":
         return _Plain()
     return zlib.compressobj(_LEVEL, zlib.DEFLATED, WINDOW_BITS[compression])
-
-
-@contextmanager
-def _storage_errors(path: Path) -> Iterator[None]:
-    """Turn an error of the operating system into a StorageError that names ``path``."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or error
-        raise StorageError(f"{path}: cannot be written ({reason}); check the folder, disk and permissions") from error

@@ -15,6 +15,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from iodine_kit.errors import ArtifactCorruptError, SchemaError
+from iodine_kit.system import storage_errors
 from iodine_kit.training.run_files import CHECKPOINTS, checkpoint_name, write_atomically
 
 KIND = "iodine-kit checkpoint 1"
@@ -99,7 +100,8 @@ class CheckpointManager:
         """
         paths = self._newest_first()
         for place, path in enumerate(paths, 1):
-            data = path.read_bytes()
+            with storage_errors(path):
+                data = path.read_bytes()
             try:
                 return data, decode(data, path)
             except ArtifactCorruptError as error:

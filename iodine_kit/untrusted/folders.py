@@ -15,6 +15,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 from iodine_kit.errors import IodineKitError, SourceError, StorageError
+from iodine_kit.system import storage_error
 
 Order = tuple[Any, ...]
 """What :func:`natural_order` returns: comparable with others of its kind."""
@@ -111,12 +112,13 @@ def files_below(paths: Sequence[Path], pattern: str) -> list[Path]:
 
 
 def any_below(root: Path, pattern: str, test: Callable[[Path], bool] = lambda _: True) -> bool:
-    """Whether a path passes a test or, if it is a folder, a file that :func:`files_below` lists; never raises."""
-    try:
-        files = walk(root, _matching(pattern)) if root.is_dir() else iter((root,))
-        return any(_passes(file, test) for file in files)
-    except (OSError, IodineKitError):
-        return False
+    """Whether a path passes a test or, if it is a folder, a file that :func:`files_below` lists.
+
+    Raises:
+        StorageError: the operating system refuses to read one of them.
+    """
+    files = walk(root, _matching(pattern)) if root.is_dir() else iter((root,))
+    return any(_passes(file, test) for file in files)
 
 
 def files_in(folder: Path, pattern: str) -> list[Path]:
@@ -158,7 +160,9 @@ def _matching(pattern: str) -> Callable[[str], bool]:
 
 def _passes(file: Path, test: Callable[[Path], bool]) -> bool:
     try:
-        return test(file)
+        return file.is_file() and test(file)
+    except StorageError:
+        raise
     except IodineKitError:
         return False
 
@@ -219,8 +223,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as listed:
             entries = [entry for entry in listed if _is_data(entry.name)]
     except OSError as error:
-        problem = f"this folder cannot be listed ({error.strerror}); check its permissions"
-        raise StorageError(f"{folder}: {problem}") from error
+        raise storage_error(error, folder, "listed") from error
     return sorted(entries, key=lambda entry: _part_order(entry.name))
 
 

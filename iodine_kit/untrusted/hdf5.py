@@ -6,15 +6,17 @@ Open every file with :func:`open_file`, every group with :func:`open_group` and 
 
 from __future__ import annotations
 
+import importlib
 import mmap
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from iodine_kit.errors import CorruptDataError, SchemaError
+from iodine_kit.system import missing_filter, refusal
 from iodine_kit.untrusted import check_row_size
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -31,19 +33,21 @@ _LARGEST_HEADER = 1 << 24
 
 @contextmanager
 def reading(place: str) -> Iterator[None]:
-    """Turn what h5py raises for a damaged file into a :class:`CorruptDataError` that names the place."""
+    """Turn what h5py raises into an error that names the place.
+
+    Raises:
+        CorruptDataError: the file is damaged.
+        StorageError, MemoryLimitError: the system or the HDF5 library refuses, see :func:`iodine_kit.system.refusal`.
+    """
     try:
         yield
-    except _ERRORS as error:
-        raise CorruptDataError(f"{place}: truncated, or cannot be read as HDF5: {error}") from error
+    except (*_ERRORS, MemoryError) as error:
+        problem = f"{place}: truncated, or cannot be read as HDF5: {error}"
+        raise refusal(error, place) or CorruptDataError(problem) from error
 
 
 def open_file(path: Path, **options: int) -> Any:
-    """Open a file for reading; ``options`` are passed to ``h5py.File``.
-
-    Raises:
-        CorruptDataError: it cannot be opened.
-    """
+    """Open a file for reading; ``options`` are passed to ``h5py.File``; raises what :func:`reading` raises."""
     import h5py  # in functions, because a list of layouts loads this module and reads no file
 
     with reading(str(path)):
@@ -115,11 +119,27 @@ def own_data(dataset: Any, path: Path) -> Any:
 
     Raises:
         SchemaError: its data are in other files, or one row or chunk takes more than 1 GiB.
+        StorageError: it was compressed with a filter that is not installed.
     """
     if dataset.is_virtual or dataset.external:
         raise SchemaError(f"{path}: the data of '{dataset.name}' are in other files, which are not opened")
     check_row_size(dataset.shape, dataset.dtype.itemsize, f"{path}: '{dataset.name}'", dataset.chunks or ())
+    require_filters(dataset, path)
     return dataset
+
+
+def require_filters(dataset: Any, path: Path) -> None:
+    """Register the filters of the package hdf5plugin if a data set needs one; :class:`StorageError` if that fails."""
+    import h5py
+
+    pipeline = dataset.id.get_create_plist()
+    for place in range(pipeline.get_nfilters()):
+        number, _, _, name = pipeline.get_filter(place)
+        if not h5py.h5z.filter_avail(number):
+            with suppress(ImportError):
+                importlib.import_module("hdf5plugin")
+        if not h5py.h5z.filter_avail(number):
+            raise missing_filter(f"{path}: '{dataset.name}'", f"{number} ({name.decode(errors='replace')})")
 
 
 def _refused_link(name: str, path: Path) -> SchemaError:

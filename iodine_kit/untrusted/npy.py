@@ -11,8 +11,9 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 from numpy.lib import format as npy
 
-from iodine_kit.errors import CorruptDataError, SchemaError
+from iodine_kit.errors import CorruptDataError, IodineKitError, SchemaError
 from iodine_kit.records import Array
+from iodine_kit.system import refusal
 from iodine_kit.untrusted import check_row_size
 
 MAGIC = b"\x93NUMPY"
@@ -37,6 +38,7 @@ _BROKEN = (
     RuntimeError,
     SyntaxError,
     TokenError,
+    MemoryError,
 )
 
 
@@ -70,6 +72,7 @@ def read_header(stream: BinaryIO, place: str, texts: bool = False) -> Header:
 
     Raises:
         CorruptDataError: it is not such a header.
+        StorageError: the operating system refuses to read it.
         SchemaError: it announces a pickle, or something other than numbers (and texts).
     """
     start = stream.tell()
@@ -102,6 +105,7 @@ def map_array(path: Path, place: str = "", texts: bool = False) -> Array:
 
     Raises:
         CorruptDataError: it is not such a file, or shorter than its header says.
+        StorageError: the operating system refuses to read it.
         SchemaError: it announces a pickle, something other than numbers (and texts), or rows of more than 1 GiB.
     """
     place = place or str(path)
@@ -125,6 +129,6 @@ def pickle_refused(place: str) -> SchemaError:
     )
 
 
-def _broken(place: str, error: Exception) -> CorruptDataError:
-    reason = " ".join(str(error).split())
-    return CorruptDataError(f"{place}: truncated, or not an array in NumPy's .npy format: {reason}")
+def _broken(place: str, error: Exception) -> IodineKitError:
+    problem = f"truncated, or not an array in NumPy's .npy format: {' '.join(str(error).split())}"
+    return refusal(error, place) or CorruptDataError(f"{place}: {problem}")

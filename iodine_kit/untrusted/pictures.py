@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import struct
 import warnings
 import zlib
@@ -14,8 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from iodine_kit.errors import CorruptDataError, IodineKitError, SchemaError, SourceError, StorageError
+from iodine_kit.errors import CorruptDataError, IodineKitError, SchemaError, SourceError
 from iodine_kit.records import Array, Bytes
+from iodine_kit.system import refusal
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -43,6 +43,7 @@ _BROKEN = (
     ArithmeticError,
     struct.error,
     zlib.error,
+    MemoryError,
 )
 _INDEXED = frozenset({"1", "L", "P", "I", "I;16", "I;16B", "I;16L", "I;16N"})
 
@@ -155,10 +156,8 @@ def _explain(error: Exception, place: str) -> IodineKitError:
     if isinstance(error, UnidentifiedImageError):
         problem = "is not a PNG, JPEG, WebP, BMP or TIFF file, or its beginning is damaged; replace it"
         return CorruptDataError(f"{place}: {problem}")
-    # The operating system's errors have a number, Pillow's have none. EINVAL: a damaged offset leads to no place.
-    if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
-        return StorageError(f"{place}: cannot be read ({error.strerror}); check the file and its permissions")
-    return CorruptDataError(f"{place}: this picture is truncated or altered ({error}); replace it")
+    problem = f"{place}: this picture is truncated or altered ({error}); replace it"
+    return refusal(error, place) or CorruptDataError(problem)
 
 
 def _rgb(picture: Image.Image, place: str) -> Bytes:

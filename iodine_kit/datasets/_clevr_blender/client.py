@@ -23,6 +23,7 @@ import numpy as np
 
 from iodine_kit.errors import SourceError
 from iodine_kit.records import Array
+from iodine_kit.system import storage_error
 
 BPY = "5.0.1"
 VARIABLE = "IODINE_KIT_BLENDER"
@@ -189,8 +190,10 @@ def _load(path: Path) -> dict[str, Array]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (FileNotFoundError, ValueError, zipfile.BadZipFile) as error:
         raise SourceError(f"Blender's process wrote no readable scene: {error}") from error
+    except OSError as error:
+        raise storage_error(error, path) from error
 
 
 def _stop(process: subprocess.Popen[str]) -> None:

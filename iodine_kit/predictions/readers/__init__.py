@@ -14,9 +14,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from iodine_kit.errors import CorruptDataError, SchemaError, SourceError, StorageError
+from iodine_kit.errors import CorruptDataError, SchemaError, SourceError
 from iodine_kit.records import Array
 from iodine_kit.registry import Registry
+from iodine_kit.system import storage_error
 from iodine_kit.untrusted.npy import PICKLE, pickle_refused
 
 HEAD = 8
@@ -108,7 +109,7 @@ def _head(path: Path) -> bytes:
     except FileNotFoundError:
         raise SourceError(f"{path}: no such file; check the path") from None
     except OSError as error:
-        raise StorageError(f"{path}: cannot be read ({error.strerror}); check the file and its permissions") from error
+        raise storage_error(error, path) from error
     if not head:
         raise CorruptDataError(f"{path}: this file is empty (0 bytes); write it again")
     return head

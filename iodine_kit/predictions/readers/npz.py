@@ -11,17 +11,18 @@ import weakref
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import IO
 from zipfile import BadZipFile, ZipFile
 
 from iodine_kit.errors import CorruptDataError, SchemaError
 from iodine_kit.predictions.readers import ArrayColumn, Column
-from iodine_kit.system import require_free_space
+from iodine_kit.system import refusal, require_free_space, storage_errors
 from iodine_kit.untrusted.npy import map_array
 
 VERSION = 1
 _HEADS = (b"PK\x03\x04", b"PK\x05\x06")
 _SUFFIX = ".npy"
-_BROKEN = (BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError)
+_BROKEN = (BadZipFile, zlib.error, EOFError, OSError, MemoryError, RuntimeError, LookupError, ValueError)
 
 
 def recognises(path: Path, head: bytes) -> bool:
@@ -40,13 +41,14 @@ def columns(path: Path) -> Mapping[str, Column]:
     Raises:
         CorruptDataError: the archive is damaged; also raised when an array is first used.
         SchemaError: it has no arrays, or the array is a pickle.
-        StorageError: the disk has too little space to unpack the array.
+        StorageError: the system refuses to read the archive, or the disk has too little space to unpack the array.
     """
     try:
         with ZipFile(path) as archive:
             members = [name for name in archive.namelist() if name.endswith(_SUFFIX)]
     except _BROKEN as error:
-        raise CorruptDataError(f"{path}: this archive is truncated or altered ({error}); write it again") from error
+        problem = f"{path}: this archive is truncated or altered ({error}); write it again"
+        raise refusal(error, path) or CorruptDataError(problem) from error
     if not members:
         raise SchemaError(f"{path}: an archive without NumPy arrays; save it with numpy.savez")
     return _Members(path, members)
@@ -77,12 +79,20 @@ class _Members(Mapping[str, Column]):
         return self._unpacked[name]
 
     def _unpack(self, member: str, place: Path) -> None:
-        with ZipFile(self._path) as archive:
-            require_free_space(self._folder, archive.getinfo(member).file_size)
-            try:
+        try:
+            with ZipFile(self._path) as archive:
+                require_free_space(self._folder, archive.getinfo(member).file_size)
                 with archive.open(member) as packed, place.open("wb") as file:
-                    shutil.copyfileobj(packed, file, 1 << 20)
-            except _BROKEN as error:
-                reason = " ".join(str(error).split())
-                problem = f"{member!r} is truncated or altered ({reason}); write it again"
-                raise CorruptDataError(f"{self._path}: {problem}") from error
+                    _copy(packed, file, place)
+        except _BROKEN as error:
+            reason = " ".join(str(error).split())
+            problem = f"{self._path}: {member!r} is truncated or altered ({reason}); write it again"
+            raise refusal(error, self._path) or CorruptDataError(problem) from error
+
+
+def _copy(packed: IO[bytes], file: IO[bytes], place: Path) -> None:
+    while block := packed.read(1 << 20):
+        with storage_errors(place, "written"):  # the disk of temporary files, not the archive
+            file.write(block)
+    with storage_errors(place, "written"):
+        file.flush()

@@ -8,7 +8,7 @@ from typing import Any
 from iodine_kit.artifacts.published_sources import Fetched, fetch, identify, names_hash
 from iodine_kit.config import Config, build, named
 from iodine_kit.datasets import DATASETS
-from iodine_kit.errors import SourceError
+from iodine_kit.errors import SourceError, StorageError
 from iodine_kit.layouts import LAYOUTS, Expected
 from iodine_kit.preprocessing import PreprocessConfig
 from iodine_kit.progress import Reporter
@@ -87,10 +87,14 @@ def _detect_layout(fetched: Fetched, dataset: str) -> str:
     """The layout of the first path, among those in which the data set was published."""
     third_party = dataset not in DATASETS.built_in()  # no built-in layout can name a third-party data set
     names = [name for name in LAYOUTS.names() if third_party or dataset in (LAYOUTS.load(name).DATASETS or (dataset,))]
+    refused: StorageError | None = None
     for name in names:
-        if LAYOUTS.load(name).recognises(fetched.paths[0]):
-            return name
-    raise SourceError(
+        try:
+            if LAYOUTS.load(name).recognises(fetched.paths[0]):
+                return name
+        except StorageError as error:
+            refused = refused or error
+    raise refused or SourceError(
         f"{fetched.locations[0]}: does not look like a published layout of {dataset} ({', '.join(names)}); "
         "select one with --set prepare.layout=NAME to see what is missing"
     )
