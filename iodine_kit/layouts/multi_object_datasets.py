@@ -22,7 +22,6 @@ from iodine_kit.tfrecord import (
     read_expected,
     read_frames,
     read_records,
-    sniff,
     verify,
 )
 from iodine_kit.untrusted.folders import any_below, files_below
@@ -45,12 +44,8 @@ def recognises(path: Path) -> bool:
     """Whether it is a TFRecord file, or a folder with such files. See :class:`iodine_kit.layouts.LayoutPlugin`."""
     if path.is_dir():
         return any_below(path, _PATTERN)
-    try:
-        sniff(path)
-    except CorruptDataError:
-        return ".tfrecord" in path.name
     # GZIP and ZLIB do not say what they contain, so the name or the content must.
-    return ".tfrecord" in path.name or _holds_records(path)
+    return ".tfrecord" in path.name or (path.is_file() and _holds_records(path))
 
 
 def files(paths: Sequence[Path], config: Config) -> list[Path]:
