@@ -58,11 +58,15 @@ class Scene:
 
 @dataclass(frozen=True, eq=False)
 class SceneBatch:
-    """A batch of scenes: ``image uint8[B, H, W, 3]``, ``mask uint8[B, H, W]``, and their keys."""
+    """A batch of scenes: ``image uint8[B, H, W, 3]``, ``mask uint8[B, H, W]``, and their keys.
+
+    Without masks, ``has_masks`` is false, and ``mask`` is 0 everywhere and means nothing.
+    """
 
     keys: tuple[str, ...]
     image: Bytes
     mask: Bytes
+    has_masks: bool = field(default=True, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.keys)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from iodine_kit.errors import CountError, did_you_mean
+from numpy.typing import NDArray
+
+from iodine_kit.errors import CountError, SchemaError, did_you_mean
 from iodine_kit.formats import FORMATS, Reader
-from iodine_kit.records import DatasetInfo
+from iodine_kit.records import DatasetInfo, Scene, SceneBatch
 from iodine_kit.store import Artifact, ArtifactFacts
 
 
@@ -61,8 +65,12 @@ class DatasetFacts(ArtifactFacts):
     remarks: tuple[Remark, ...] = ()
 
     def has_masks(self, split: str) -> bool:
-        """Whether the scenes of a split have masks. Data sets of older releases have none if no scene has an entity."""
+        """Whether the scenes of a split have masks, as far as the facts show: see :func:`has_masks`."""
         return split not in self.unmasked and self.info.entities != 1
+
+
+_NEVER_MASKED = "clevr-v1"
+"""The layout that never has masks, though its scenes have entities."""
 
 
 def dataset_info(dataset: Artifact) -> DatasetInfo:
@@ -79,6 +87,60 @@ def check_split(dataset: Artifact, split: str) -> int:
 
 
 def open_split(dataset: Artifact, split: str) -> Reader:
-    """Open a split of a data set for reading; raises :class:`CountError` if the data set has no such split."""
+    """Open a split of a data set for reading; raises :class:`CountError` if the data set has no such split.
+
+    Its scenes and batches state whether they have masks.
+    """
     check_split(dataset, split)
-    return FORMATS.load(DatasetFacts.of(dataset).format).open_split(dataset.path, split)
+    reader = FORMATS.load(DatasetFacts.of(dataset).format).open_split(dataset.path, split)
+    return reader if has_masks(dataset, split) else _WithoutMasks(reader)
+
+
+def has_masks(dataset: Artifact, split: str) -> bool:
+    """Whether the scenes of a split have masks.
+
+    Older releases did not record it. Their data sets have no masks if no scene has an entity, or if their scenes have
+    factors but were read from a source without masks: the original CLEVR, or arrays of images alone.
+    """
+    facts = DatasetFacts.of(dataset)
+    images_alone = dataset.config.get("layout", {}).get("masks") is False
+    return facts.has_masks(split) and facts.origin.get("layout") != _NEVER_MASKED and not images_alone
+
+
+def lack_of_masks(dataset: Artifact, split: str) -> str:
+    """Why the scenes of a split cannot be compared with true masks, as a clause; "" if they have masks."""
+    return "" if has_masks(dataset, split) else f"split '{split}' of {dataset.path} has no masks"
+
+
+def require_masks(dataset: Artifact, split: str, purpose: str, remedy: str) -> None:
+    """Raise :class:`SchemaError` unless the scenes of a split have masks.
+
+    Args:
+        purpose: what needs them, for the message: ``"probe matches slots with objects by true masks"``.
+        remedy: what to do, for the message.
+    """
+    lacking = lack_of_masks(dataset, split)
+    if lacking:
+        raise SchemaError(f"{purpose}, but {lacking}: {remedy}")
+
+
+class _WithoutMasks:
+    """A reader whose scenes and batches state that they have no masks; see :class:`iodine_kit.formats.Reader`."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    def __len__(self) -> int:
+        return len(self._reader)
+
+    def keys(self) -> list[str]:
+        return self._reader.keys()
+
+    def batch(self, indices: Sequence[int] | NDArray[Any]) -> SceneBatch:
+        return replace(self._reader.batch(indices), has_masks=False)
+
+    def scene(self, index: int) -> Scene:
+        return replace(self._reader.scene(index), has_mask=False)
+
+    def close(self) -> None:
+        self._reader.close()

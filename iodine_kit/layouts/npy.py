@@ -77,7 +77,7 @@ def scenes(item: Item, key: str, expected: Expected, config: Config) -> list[Sce
     if masks:
         place = f"{masks}: row {row}"
         mask = as_mask(np.array(_mapped(masks)[row]), image.shape[:2], expected.info.entities, place)
-    return [Scene(key, image, mask)]
+    return [Scene(key, image, mask, has_mask=masks is not None)]
 
 
 def _mapped(path: Path) -> Array:

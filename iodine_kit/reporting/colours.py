@@ -50,6 +50,20 @@ def match_slots(shared: NDArray[np.int64]) -> NDArray[np.int64]:
     return match
 
 
+def coloured_slots(true_mask: Bytes | None, mask: Bytes, slots: int) -> tuple[NDArray[np.int64], Bytes]:
+    """Entity of each slot, ``int64[K]``, and colour, ``uint8[K, 3]``; no entity and any colour without a true mask.
+
+    Args:
+        true_mask, mask: ``uint8[H, W]``, entity and slot of every pixel.
+        slots: K.
+    """
+    if true_mask is None:
+        return np.full(slots, -1, np.int64), entity_colours(slots + 1)[1:]
+    shared = overlap(true_mask, mask, slots)
+    match = match_slots(shared)
+    return match, slot_colours(shared, match)
+
+
 def slot_colours(shared: NDArray[np.int64], match: NDArray[np.int64]) -> Bytes:
     """Colour of each slot, ``uint8[K, 3]``: the colour of its entity, if it matches one.
 

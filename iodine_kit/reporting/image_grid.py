@@ -30,7 +30,7 @@ def segmentation_grid(scenes: SceneBatch, predictions: PredictionBatch) -> Bytes
     Returns:
         ``uint8[H', W', 3]``.
     """
-    has_truth = bool(scenes.mask.any())
+    has_truth = scenes.has_masks and bool(scenes.mask.any())
     decodes = 1 if predictions.step_mask is None else predictions.step_mask.shape[1]
     steps = _chosen(decodes)
     lines = [_line(scenes, predictions, row, steps, has_truth) for row in range(len(scenes))]
@@ -79,21 +79,13 @@ def _line(
 ) -> list[Bytes]:
     truth = scenes.mask[row]
     masks = predictions.mask[row][None] if predictions.step_mask is None else predictions.step_mask[row]
-    palette = _slot_palette(truth, masks, has_truth)
+    _, palette = colours.coloured_slots(truth if has_truth else None, masks[-1], int(masks.max()) + 1)
     parts = [scenes.image[row]]
     parts += [colours.entity_colours(256)[truth]] if has_truth else []
     parts += [palette[masks[step]] for step in steps]
     if predictions.reconstruction is not None:
         parts.append(pictures.to_bytes(predictions.reconstruction[row]))
     return parts
-
-
-def _slot_palette(truth: Bytes, masks: Bytes, has_truth: bool) -> Bytes:
-    slots = int(masks.max()) + 1
-    if not has_truth:
-        return colours.entity_colours(slots + 1)[1:]
-    shared = colours.overlap(truth, masks[-1], slots)
-    return colours.slot_colours(shared, colours.match_slots(shared))
 
 
 def _chosen(decodes: int) -> list[int]:
@@ -103,7 +95,7 @@ def _chosen(decodes: int) -> list[int]:
 
 
 def contact_sheet(scenes: Sequence[Scene], background: Collection[int]) -> bytes:
-    """A PNG of scenes: each image with its mask to its right, every entity in its colour.
+    """A PNG of scenes: each image with its mask to its right, if there are masks, every entity in its colour.
 
     Args:
         scenes: all of one size; small ones are enlarged by a whole factor.
@@ -113,13 +105,15 @@ def contact_sheet(scenes: Sequence[Scene], background: Collection[int]) -> bytes
     height, width = (factor * side for side in scenes[0].mask.shape)
     columns = min(_COLUMNS, len(scenes))
     rows = -(-len(scenes) // columns)
-    cell = (height + _GAP, 2 * width + 2 * _GAP)
+    pictures_wide = (1 + any(scene.has_mask for scene in scenes)) * width
+    cell = (height + _GAP, pictures_wide + 2 * _GAP)
     sheet = np.full((rows * cell[0] + _GAP, columns * cell[1] + _GAP, 3), _PAPER, np.uint8)
     for number, scene in enumerate(scenes):
         row, column = divmod(number, columns)
-        pair = np.concatenate([scene.image, mask_picture(scene.mask, background)], axis=1)
+        pair = [scene.image, mask_picture(scene.mask, background)][: 1 + scene.has_mask]
         top, left = _GAP + row * cell[0], _GAP + column * cell[1]
-        sheet[top : top + height, left : left + 2 * width] = pair.repeat(factor, 0).repeat(factor, 1)
+        pixels = np.concatenate(pair, axis=1).repeat(factor, 0).repeat(factor, 1)
+        sheet[top : top + height, left : left + pixels.shape[1]] = pixels
     buffer = io.BytesIO()
     Image.fromarray(sheet).save(buffer, "PNG", compress_level=6)
     return buffer.getvalue()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,7 @@ def write_contact_sheet(directory: Path, facts: Mapping[str, Any]) -> None:
 
     split, count = next(iter(facts["splits"].items()))
     reader = FORMATS.load(facts["format"]).open_split(directory, split)
-    scenes = [reader.scene(index) for index in range(min(count, _SCENES_ON_SHEET))]
+    masked = split not in facts.get("unmasked", ())
+    scenes = [replace(reader.scene(index), has_mask=masked) for index in range(min(count, _SCENES_ON_SHEET))]
     reader.close()
     (directory / CONTACT_SHEET).write_bytes(contact_sheet(scenes, facts["info"]["background"]))

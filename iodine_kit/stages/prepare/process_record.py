@@ -90,9 +90,20 @@ class RecordProcessor:
             return [repair_scene(DATASETS.load(self.dataset), self.dataset_config, scene) for scene in scenes]
         return [generate_scene(DATASETS.load(self.dataset), self.dataset_config, self.seed, item.split, item.payload)]
 
+    def _check_countable(self, scene: Scene, item: Item) -> None:
+        """Refuse to filter scenes by a number of objects that nothing states: every scene would be removed."""
+        names = [name for name in ("min_objects", "max_objects") if getattr(self.preprocess, name) is not None]
+        by_factors = "visibility" in scene.factors and self.preprocess.count != "pixels"
+        if names and not scene.has_mask and not by_factors:
+            raise SchemaError(
+                f"{item.place}: preprocess.{names[0]} counts objects, but this scene has no mask with objects to "
+                "count: omit the filter"
+            )
+
     def _encode(self, record: int, item: Item, scenes: Sequence[Scene]) -> RecordResult:
         kept = []
         for scene in scenes:
+            self._check_countable(scene, item)
             cropped = preprocess(scene, self.preprocess)
             if is_kept(scene, cropped, self.expected.info.background, self.preprocess):
                 kept.append(cropped)

@@ -30,12 +30,17 @@ def store_scenes(
     config: Mapping[str, Any] | None = None,
     preprocess: Mapping[str, Any] | None = None,
 ) -> Artifact:
-    """Store scenes of one size as a data set artifact in HDF5, of the plug-in that ``info`` names."""
+    """Store scenes of one size as a data set artifact in HDF5, of the plug-in that ``info`` names.
+
+    A split whose scenes have no masks is recorded as such.
+    """
     scene = next(iter(splits.values()))[0]
     stored = vars(info) | {"height": scene.mask.shape[0], "width": scene.mask.shape[1]}
     factors = {name: {"dtype": str(v.dtype), "shape": list(v.shape)} for name, v in scene.factors.items()}
     counts = {name: len(scenes) for name, scenes in splits.items()}
     facts = {"info": stored | {"background": list(info.background)}, "splits": counts, "format": "hdf5"}
+    unmasked = [name for name, scenes in splits.items() if not any(scene.has_mask for scene in scenes)]
+    facts |= {"unmasked": unmasked} if unmasked else {}
     tables = {"dataset": {"name": info.dataset, **(config or {})}, "preprocess": dict(preprocess or {}), "split": {}}
     identity = Identity(kind="dataset", name=info.dataset, stage="prepare", version=1, config=tables)
     with Store(root).draft(identity) as draft:

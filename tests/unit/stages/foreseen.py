@@ -17,18 +17,30 @@ from iodine_kit.store.artifact import provenance
 
 
 def store_masks(
-    root: Path, masks: np.ndarray, *, size: int | None = None, seed: int = 0, background: tuple[int, ...] = (0,)
+    root: Path,
+    masks: np.ndarray,
+    *,
+    size: int | None = None,
+    seed: int = 0,
+    background: tuple[int, ...] = (0,),
+    masked: bool = True,
+    entities: int | None = None,
+    noise: int = 0,
 ) -> Artifact:
     """A data set whose split "test" has these true masks, ``uint8[N, H, W]``, and images of noise.
 
     Args:
         size: to be recorded as ``preprocess.size``; ``seed`` as the generator's.
+        masked: false for scenes without masks, whose masks have to be 0.
+        entities: largest number of them in a scene; by default that of these masks.
+        noise: seed of the images.
     """
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(noise)
     scenes = [
-        Scene(f"test-{i:03d}", rng.integers(0, 256, (*mask.shape, 3), np.uint8), mask) for i, mask in enumerate(masks)
+        Scene(f"test-{i:03d}", rng.integers(0, 256, (*mask.shape, 3), np.uint8), mask, has_mask=masked)
+        for i, mask in enumerate(masks)
     ]
-    info = DatasetInfo("blocks", 0, 0, int(masks.max(initial=0)) + 1, background=background)
+    info = DatasetInfo("blocks", 0, 0, entities or int(masks.max(initial=0)) + 1, background=background)
     return store_scenes(root, {"test": scenes}, info, {"seed": seed}, {"size": size})
 
 
