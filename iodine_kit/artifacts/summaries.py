@@ -9,16 +9,17 @@ class SplitSummary(ArtifactFacts):
     """The most important statistics of the scenes of a split.
 
     Attributes:
-        objects_mean, objects_std: number of objects per scene; ``None`` if there is no scene.
+        objects_mean, objects_std: number of objects per scene; ``None`` if there is no scene, or none states it.
+        without_objects: number of scenes without objects; ``None`` if no scene states its number of objects.
         median_pixels: of the objects; ``None`` if there is no object.
-        background_share: mean share of a scene's pixels, 0…1; ``None`` if there is no scene.
+        background_share: mean share of a scene's pixels, 0…1; ``None`` without scenes or masks.
         repeated_images: number of scenes whose image occurred before.
     """
 
     scenes: int
     objects_mean: float | None
     objects_std: float | None
-    without_objects: int
+    without_objects: int | None
     median_pixels: float | None
     background_share: float | None
     repeated_images: int
@@ -31,6 +32,7 @@ class StatisticsFacts(ArtifactFacts):
         page, statistics: names of the artifact's files.
         limit: number of scenes per split that were counted; ``None`` for all.
         splits: by name; ``all`` is all of them together.
+        unmasked: splits without masks.
     """
 
     page: str
@@ -39,6 +41,7 @@ class StatisticsFacts(ArtifactFacts):
     splits: dict[str, SplitSummary]
     all: SplitSummary
     images_in_several_splits: int
+    unmasked: tuple[str, ...] = ()
 
 
 class StudyFacts(ArtifactFacts):

@@ -142,8 +142,8 @@ def _counts_of(name: str, split: SplitSummary) -> tuple[str, ...]:
     return (
         name,
         f"{split.scenes:,}",
-        f"{_or_dash(split.objects_mean, '.2f')} ± {_or_dash(split.objects_std, '.2f')}",
-        f"{split.without_objects:,}",
+        "–" if split.objects_mean is None else f"{split.objects_mean:.2f} ± {_or_dash(split.objects_std, '.2f')}",
+        _or_dash(split.without_objects, ","),
         _or_dash(split.median_pixels, ",.0f"),
         _or_dash(split.background_share, ".1%").replace("%", " %"),
         f"{split.repeated_images:,}",

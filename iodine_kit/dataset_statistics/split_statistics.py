@@ -36,8 +36,9 @@ class SplitStatistics:
     """Statistics of the scenes of a split.
 
     Attributes:
+        scenes: all of them; those without masks count only in the numbers of scenes, channels and factors.
         objects_per_scene: according to factors or masks; see :func:`iodine_kit.preprocessing.count_objects`.
-        without_objects: number of scenes without objects.
+        without_objects: number of scenes without objects; ``None`` if no scene states its number of objects.
         unseen_objects: objects that are visible according to the factors but own no pixel: occluded or cropped away.
         pixels_per_object: of the objects that own any pixel; ``share_per_object`` is the same, as a share of the image.
         background_share: share of a scene's pixels that belong to the background.
@@ -48,7 +49,7 @@ class SplitStatistics:
 
     scenes: int
     objects_per_scene: Distribution
-    without_objects: int
+    without_objects: int | None
     unseen_objects: int
     pixels_per_object: Distribution
     share_per_object: Distribution
@@ -69,31 +70,39 @@ class SplitCounts:
             classes: names of the values of categorical factors, by factor.
         """
         self._background = sorted(background)
-        self._pixels = 0
+        self._pixels, self._scenes = 0, 0
         self._objects, self._areas, self._backdrop = IntegerCounts(), IntegerCounts(), IntegerCounts()
         self._channels = tuple(IntegerCounts() for _ in range(3))
         self._factors = FactorCounts(classes)
         self._unseen, self._at_border = 0, 0
 
-    def add(self, scene: Scene, objects: int) -> None:
-        """Add a scene with this number of objects; all scenes must have the same size."""
+    def add(self, scene: Scene, objects: int | None) -> None:
+        """Add a scene with this number of objects, if it is known; all scenes must have the same size."""
         self._pixels = scene.mask.size
+        self._scenes += 1
+        if objects is not None:
+            self._objects.add([objects])
+        visible = self._add_mask(scene) if scene.has_mask else self._visible(scene, np.zeros(_INDICES, np.int64))
+        self._factors.add(scene, visible)
+        for channel, values in zip(self._channels, np.moveaxis(scene.image, -1, 0), strict=True):
+            channel.add(values.ravel())
+
+    def _add_mask(self, scene: Scene) -> NDArray[np.bool_]:
+        """Add what the mask of a scene shows; returns which entities are visible objects."""
         areas = np.bincount(scene.mask.ravel(), minlength=_INDICES)
         backdrop = int(areas[self._background].sum())
         areas[self._background] = 0
-        self._objects.add([objects])
         self._areas.add(areas[areas > 0])
         self._backdrop.add([backdrop])
         self._at_border += int(np.count_nonzero(np.isin(np.flatnonzero(areas), _border_indices(scene.mask))))
         visible = self._visible(scene, areas)
         self._unseen += int(np.count_nonzero(visible & (areas[: len(visible)] == 0)))
-        self._factors.add(scene, visible)
-        for channel, values in zip(self._channels, np.moveaxis(scene.image, -1, 0), strict=True):
-            channel.add(values.ravel())
+        return visible
 
     def merge(self, other: SplitCounts) -> None:
         """Add the counts of ``other``."""
         self._pixels = self._pixels or other._pixels
+        self._scenes += other._scenes
         self._objects.merge(other._objects)
         self._areas.merge(other._areas)
         self._backdrop.merge(other._backdrop)
@@ -108,9 +117,9 @@ class SplitCounts:
         areas, objects = self._areas.distribution(), self._objects.distribution()
         part = 1 / max(self._pixels, 1)
         return SplitStatistics(
-            scenes=objects.n,
+            scenes=self._scenes,
             objects_per_scene=objects,
-            without_objects=int(self._objects.counts[:1].sum()),
+            without_objects=int(self._objects.counts[:1].sum()) if objects.n or not self._scenes else None,
             unseen_objects=self._unseen,
             pixels_per_object=areas,
             share_per_object=areas.scaled(part),

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from iodine_kit.artifacts.dataset import DatasetFacts, dataset_info, open_split
+from iodine_kit.artifacts.dataset import DatasetFacts, dataset_info, has_masks, open_split
 from iodine_kit.artifacts.summaries import SplitSummary, StatisticsFacts
 from iodine_kit.config import Config, build, flatten
 from iodine_kit.dataset_statistics import (
@@ -30,6 +30,8 @@ from iodine_kit.runner import Context, FactValues, Inputs, Job, Tables
 from iodine_kit.store import Artifact, Identity
 
 VERSION = 1
+_UNMASKED_VERSION = 2
+"""Of the stage, for data sets with splits without masks; the others have the same statistics as before."""
 TABLES = ("stats",)
 INPUTS = ("dataset",)
 PAGE, STATISTICS = "index.html", "statistics.json"
@@ -59,7 +61,7 @@ def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
         kind="statistics",
         name=dataset.manifest.identity.name,
         stage="stats",
-        version=VERSION,
+        version=_UNMASKED_VERSION if _unmasked(dataset) else VERSION,
         config={"stats": config.model_dump(mode="json")},
         inputs={"dataset": dataset.reference},
     )
@@ -69,6 +71,11 @@ def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
 def configure(tables: Tables) -> StatsConfig:
     """Validate the tables."""
     return build(StatsConfig, tables.get("stats", {}), "stats")
+
+
+def _unmasked(dataset: Artifact) -> tuple[str, ...]:
+    """The splits without masks."""
+    return tuple(split for split in DatasetFacts.of(dataset).splits if not has_masks(dataset, split))
 
 
 class _SplitReader:
@@ -88,7 +95,9 @@ class _SplitReader:
             self.keys = reader.keys()[: self._config.limit]
             for index in range(len(self.keys)):
                 scene = reader.scene(index)
-                objects = count_objects(scene, self._info.background) or 0
+                objects = count_objects(scene, self._info.background)
+                if objects is None and scene.has_mask:
+                    objects = 0
                 self.counts.add(scene, objects)
                 self.fingerprints.add(scene.image)
                 if index < self._config.scenes:
@@ -109,6 +118,8 @@ def _make(config: StatsConfig, dataset: Artifact, out: Path, reporter: Reporter)
             overall.merge(split.counts)
     duplicates = find_duplicates({name: split.fingerprints for name, split in splits.items()})
     page = _page(config, dataset, info, splits, overall.statistics(), duplicates)
+    if page.without_masks:
+        reporter.note(f"note: {page.without_masks}")
     (out / PAGE).write_text(render_dataset_page(page), "utf-8")
     _write_json(out / STATISTICS, page)
     return _facts(page)
@@ -138,6 +149,7 @@ def _page(
         provenance=dataset_provenance(dataset),
         lineage=[lineage_of("dataset", dataset, most_sources=_LISTED_SOURCES)],
         command=_command(config, dataset),
+        unmasked=_unmasked(dataset),
     )
 
 
@@ -155,6 +167,7 @@ def _write_json(path: Path, page: DatasetPage) -> None:
         "splits": {name: as_json(split) for name, split in page.splits.items()},
         "duplicates": {**as_json(page.duplicates), "examples": as_json(page.examples)},
         "limit": page.limit,
+        **({"unmasked": list(page.unmasked)} if page.unmasked else {}),
     }
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
 
@@ -168,7 +181,8 @@ def _facts(page: DatasetPage) -> FactValues:
         splits={name: _summary(split, page.repeats[name]) for name, split in page.splits.items()},
         all=_summary(page.overall, page.repeats[OVERALL]),
         images_in_several_splits=page.duplicates.leaking,
-    ).model_dump(mode="json")
+        **({"unmasked": page.unmasked} if page.unmasked else {}),
+    ).model_dump(mode="json", exclude_unset=True)
 
 
 def _summary(split: SplitStatistics, repeats: int) -> SplitSummary:

@@ -17,7 +17,7 @@ OVERALL = "all splits"
 
 @dataclass(frozen=True)
 class ScenePicture:
-    """The image and the mask of a scene as data URIs, and the text below them."""
+    """The image and the mask of a scene as data URIs, and the text below them; "" for no mask or no text."""
 
     key: str
     image: str
@@ -25,10 +25,11 @@ class ScenePicture:
     objects: str
 
 
-def scene_picture(scene: Scene, objects: int, background: Collection[int]) -> ScenePicture:
-    """Draw a scene with the given number of objects; mask indices in ``background`` are near-black."""
-    words = f"{objects} object{'' if objects == 1 else 's'}"
-    return ScenePicture(scene.key, png(scene.image), png(mask_picture(scene.mask, background)), words)
+def scene_picture(scene: Scene, objects: int | None, background: Collection[int]) -> ScenePicture:
+    """Draw a scene with its number of objects, if it is known; mask indices in ``background`` are near-black."""
+    words = "" if objects is None else f"{objects} object{'' if objects == 1 else 's'}"
+    mask = png(mask_picture(scene.mask, background)) if scene.has_mask else ""
+    return ScenePicture(scene.key, png(scene.image), mask, words)
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class DatasetPage:
         provenance: (label, value) pairs: how the data set was made.
         lineage: the data set, and the files from outside the store that it was made from.
         command: the shell command that reproduces the page.
+        unmasked: names of the splits without masks.
     """
 
     title: str
@@ -61,6 +63,18 @@ class DatasetPage:
     provenance: Sequence[tuple[str, str]]
     lineage: Sequence[LineageItem]
     command: str
+    unmasked: Sequence[str] = ()
+
+    @property
+    def without_masks(self) -> str:
+        """Which splits have no masks, as a sentence; "" if all have."""
+        if not self.unmasked:
+            return ""
+        if len(self.unmasked) == len(self.splits):
+            return "The scenes have no masks: there are no statistics of masks, and no metric of masks can be computed."
+        names = ", ".join(f"'{name}'" for name in self.unmasked)
+        which = "split" if len(self.unmasked) == 1 else "splits"
+        return f"The scenes of {which} {names} have no masks: statistics of masks omit them."
 
     @property
     def repeats(self) -> dict[str, int]:

@@ -24,12 +24,16 @@ def overview(page: DatasetPage) -> Markup:
     """The size of the data set, and what to know before training on it."""
     of, height, width = page.overall, *page.resolution
     objects = of.objects_per_scene
-    headline = [
-        ("Resolution", f"{height} × {width}"),
-        ("Objects per scene", value_range(objects.minimum, objects.maximum)),
+    counted = [("Objects per scene", value_range(objects.minimum, objects.maximum))] if objects.n else []
+    of_masks = [
         ("Objects with pixels", f"{of.pixels_per_object.n:,}"),
         ("Median pixels per object", short_number(of.pixels_per_object.quantiles.get(0.5, float("nan")))),
         ("Background", percent(of.background_share.mean)),
+    ]
+    headline = [
+        ("Resolution", f"{height} × {width}"),
+        *counted,
+        *(of_masks if of.background_share.n else [("Masks", "none")]),
         ("Different images", f"{page.duplicates.distinct:,}"),
     ]
     return fill(
@@ -45,12 +49,15 @@ def scenes(page: DatasetPage) -> Markup:
 def objects(page: DatasetPage) -> Markup:
     """The numbers of objects per scene."""
     of = page.overall.objects_per_scene
+    if not of.n:
+        return Markup()
     text = "An object counts if its factors say that it is visible or, without factors, if it has a pixel."
     if of.minimum == of.maximum:
         return _section({}, text=f"Every scene has {short_number(of.mean)} object{'' if of.mean == 1 else 's'}. {text}")
     charts = [
         count_chart(split.objects_per_scene.histogram, title=name, x_label="", unit="scenes")
         for name, split in page.parts.items()
+        if split.objects_per_scene.n
     ]
     return _section({"fours": charts}, text=text)
 
@@ -58,10 +65,14 @@ def objects(page: DatasetPage) -> Markup:
 def pixels(page: DatasetPage) -> Markup:
     """The sizes of objects and background, and the brightness of images."""
     of = page.overall
-    charts = [
-        _chart(of.pixels_per_object, title="Pixels per object", x_label="pixels", unit="objects"),
-        _chart(of.background_share, title="Background", x_label="share of the image", unit="scenes"),
-    ]
+    charts = (
+        []
+        if not of.background_share.n
+        else [
+            _chart(of.pixels_per_object, title="Pixels per object", x_label="pixels", unit="objects"),
+            _chart(of.background_share, title="Background", x_label="share of the image", unit="scenes"),
+        ]
+    )
     varied = of.pixels_per_object.std > 0
     return _section({"": charts}, [tables.areas_table(page)] * varied + [tables.channels_table(page)])
 

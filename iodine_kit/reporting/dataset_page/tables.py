@@ -27,6 +27,8 @@ def findings(page: DatasetPage) -> list[tuple[str, bool]]:
         (_count(found.leaking, "image occurs", "images occur", "in more than one split"), found.leaking > 0),
         (_count(repeats, "scene repeats", "scenes repeat", "an earlier image of its split"), repeats > 0),
     ]
+    if page.without_masks:
+        sentences.append((page.without_masks, True))
     if of.without_objects:
         sentences.append((_count(of.without_objects, "scene is", "scenes are", "without any object"), True))
     if unseen:
@@ -34,7 +36,7 @@ def findings(page: DatasetPage) -> list[tuple[str, bool]]:
     if drawn:
         share = percent(of.at_border / drawn)
         sentences.append((f"{share} of the objects touch the image's border, where they may be cut off.", False))
-    else:
+    elif of.background_share.n:
         sentences.append(("No mask shows an object: scores against these masks will be undefined.", True))
     return sentences
 
@@ -59,7 +61,7 @@ def splits_table(page: DatasetPage) -> Table:
             name,
             split.scenes,
             spread(split.objects_per_scene),
-            split.without_objects,
+            DASH if split.without_objects is None else split.without_objects,
             short_number(split.pixels_per_object.quantiles.get(0.5, float("nan"))),
             percent(split.background_share.mean),
             percent(at_border),

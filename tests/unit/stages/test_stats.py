@@ -198,9 +198,50 @@ def test_scenes_without_masks_or_factors_have_a_page(tmp_path: Path) -> None:
     ]
     made = run(store_scenes(tmp_path, {"train": scenes}, DatasetInfo("folder", 0, 0, 1)))
     text = (made.path / "index.html").read_text("utf-8")
-    assert "No mask shows an object" in text and PageParser(text).errors == []
-    assert made.facts["all"]["without_objects"] == 3 and made.facts["all"]["median_pixels"] is None
-    assert made.facts["splits"].keys() == {"train"}
+    assert "The scenes have no masks" in text and "Mask of scene" not in text and PageParser(text).errors == []
+    # Nobody counted the objects of these scenes: they are not known to be without any.
+    assert made.facts["all"]["scenes"] == 3 and made.facts["unmasked"] == ["train"]
+    of_masks = ("objects_mean", "objects_std", "without_objects", "median_pixels", "background_share")
+    assert [made.facts["all"][name] for name in of_masks] == [None] * 5
+
+
+def test_empty_masks_are_masks_where_other_scenes_show_objects(tmp_path: Path) -> None:
+    image, empty = np.zeros((4, 6, 3), np.uint8), np.zeros((4, 6), np.uint8)
+    scenes = [Scene(f"s{i}", image + i, empty) for i in range(3)]
+    made = run(store_scenes(tmp_path, {"train": scenes}, DatasetInfo("folder", 0, 0, 3)))
+    text = (made.path / "index.html").read_text("utf-8")
+    assert "No mask shows an object" in text and text.count("Mask of scene") == 3
+    assert made.facts["all"]["without_objects"] == 3 and made.facts["all"]["background_share"] == 1
+    assert "unmasked" not in made.facts
+
+
+def test_statistics_of_masks_omit_the_splits_without_masks(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    mask = np.zeros((4, 6), np.uint8)
+    mask[1:3, 1:4] = 1  # 6 of 24 pixels
+    images = rng.integers(0, 256, (4, 4, 6, 3)).astype(np.uint8)
+    splits = {
+        "train": [Scene(f"a{i}", images[i], np.zeros_like(mask), has_mask=False) for i in range(3)],
+        "test": [Scene("b0", images[3], mask)],
+    }
+    made = run(store_scenes(tmp_path, splits, DatasetInfo("folder", 0, 0, 2)))
+    assert made.facts["unmasked"] == ["train"] and made.facts["all"]["scenes"] == 4
+    assert made.facts["all"]["background_share"] == made.facts["splits"]["test"]["background_share"] == 0.75
+    assert made.facts["all"]["without_objects"] == 0 and made.facts["splits"]["train"]["without_objects"] is None
+    text = (made.path / "index.html").read_text("utf-8")
+    assert "The scenes of split &#39;train&#39; have no masks" in text and text.count("Mask of scene") == 1
+    assert json.loads((made.path / "statistics.json").read_text())["all"]["channels"][0]["n"] == 4 * 24
+
+
+def test_objects_are_counted_by_factors_where_there_are_no_masks(tmp_path: Path) -> None:
+    factors = {"visibility": np.array([1, 1, 1, 0], np.float32), "size": np.arange(4.0)}
+    image, mask = np.zeros((4, 6, 3), np.uint8), np.zeros((4, 6), np.uint8)
+    scenes = [Scene(f"s{i}", image + i, mask, factors, has_mask=False) for i in range(2)]
+    made = run(store_scenes(tmp_path, {"train": scenes}, DatasetInfo("folder", 0, 0, 4)))
+    statistics = json.loads((made.path / "statistics.json").read_text())["all"]
+    assert statistics["objects_per_scene"]["mean"] == 2 and statistics["unseen_objects"] == 0
+    assert statistics["factors"]["size"]["components"][0]["mean"] == 1.5  # of rows 1 and 2
+    assert statistics["background_share"]["n"] == statistics["pixels_per_object"]["n"] == 0
 
 
 def test_a_mistyped_key_is_refused() -> None:
