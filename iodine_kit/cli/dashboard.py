@@ -187,7 +187,9 @@ def _terms(progress: TrainingProgress, width: int) -> RenderableType:
         _named("gradient norm", number(row.get("grad_norm"))),
         _named("learning rate", number(row.get("learning_rate"))),
     )
+    unscored = "val_loss" in row and progress.last is None  # without true masks
     scores = _named("FG-ARI", _score(progress.last)), _named("best  ", _score(progress.best))
+    scores = (_named("", ""), _named("", "")) if unscored else scores
     extras = [_named(name, number(row[key])) for key, name in _EXTRAS.items() if row.get(key)]
     grid = Table.grid(padding=(0, 3, 0, 0))
     lines: list[Sequence[Text]]

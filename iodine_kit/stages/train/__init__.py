@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from iodine_kit.artifacts.dataset import check_split, dataset_info, open_split
+from iodine_kit.artifacts.dataset import check_split, dataset_info, lack_of_masks, open_split
 from iodine_kit.artifacts.start_weights import KEY, Start, find_start, start_place
 from iodine_kit.config import Config, Values, build, merge, named, split_table
 from iodine_kit.errors import ConfigError, SchemaError
@@ -47,6 +47,7 @@ def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
     plugins = {f"model/{name}": plugin.VERSION}
     if config.validate_every:
         check_split(dataset, config.validate_split)
+        _check_masks(config, dataset, reporter)
         plugins[f"metric/{METRIC}"] = METRICS.load(METRIC).VERSION
     if config.batch_size > scenes:
         reporter.note(
@@ -73,6 +74,15 @@ def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
     )
     training = _Training(plugin, model_config, config, execution, dataset, start)
     return Job(identity, partial(_make, training, context), state=CHECKPOINTS)
+
+
+def _check_masks(config: TrainConfig, dataset: Artifact, reporter: Reporter) -> None:
+    """Without true masks, validation computes no FG-ARI: refuse to select by it, or note it."""
+    lacking = lack_of_masks(dataset, config.validate_split)
+    if lacking and config.select == "best":
+        raise ConfigError(f"train.select=best needs true masks, but {lacking}: use train.select=best-elbo")
+    if lacking:
+        reporter.note(f"note: {lacking}: validation computes the loss, and no FG-ARI", routine=True)
 
 
 def _check_kl_schedule(config: TrainConfig, beta: float | None, warm: bool, reporter: Reporter) -> None:

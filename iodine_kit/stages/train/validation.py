@@ -27,7 +27,7 @@ _SCENES = 8
 
 
 class Validation:
-    """Validates a model on the first ``train.validate_scenes`` of ``train.validate_split``.
+    """Validates a model on the first ``train.validate_scenes`` of ``train.validate_split``; without masks, no FG-ARI.
 
     Raises:
         CountError: if the data set has no such split.
@@ -48,6 +48,8 @@ class Validation:
         """Whether FG-ARI is defined for any scene; usually the first one suffices."""
         metric = METRICS.load(METRIC)
         for batch in in_order(self._reader, self._config.batch_size, self.scenes):
+            if not batch.has_masks:
+                return False
             perfect = Comparison(batch, PredictionBatch(batch.keys, batch.mask), self._background)
             if np.isfinite(metric.score(perfect).values).any():
                 return True
@@ -59,14 +61,15 @@ class Validation:
 
         metric, infer = METRICS.load(METRIC), getattr(model, "infer")  # noqa: B009 - any model's
         device = next(model.parameters()).device
-        scores, losses = [], []
+        scores, losses = [np.zeros(0)], []
         first: list[Any] = []
         for number, batch in enumerate(in_order(self._reader, self._config.batch_size, self.scenes)):
             noise = step_generator(self._config.seed, NOISE + number)
             inference: Any = infer(images_to(device, batch.image), noise)
             masks = inference.step_mask_BSHW[:, -1].cpu().numpy()
-            comparison = Comparison(batch, PredictionBatch(batch.keys, masks), self._background)
-            scores.append(metric.score(comparison).values)
+            if batch.has_masks:
+                comparison = Comparison(batch, PredictionBatch(batch.keys, masks), self._background)
+                scores.append(metric.score(comparison).values)
             losses.append((inference.nll_BS + inference.kl_BS)[:, -1].double().cpu().numpy())
             first = first or [batch, inference]
         score = np.concatenate(scores)
