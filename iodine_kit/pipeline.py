@@ -97,7 +97,17 @@ def run(
         with planning():
             job = _plan(role, tables, chain, context)
         chain[role] = obtain(job, context)
+        if role == "dataset":
+            _check_masks(tables, chain[role])
     return chain
+
+
+def _check_masks(tables: Mapping[str, Values], dataset: Artifact) -> None:
+    """Refuse stages that need true masks for a split without: this must not show up after days of training."""
+    split = infer.configure(tables)[0].split
+    evaluate.check_masks(tables, dataset, split)
+    if "probe" in roles(tables):
+        probe.check_masks(dataset, split)
 
 
 def plan(tables: Mapping[str, Values], context: Context) -> list[Planned]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from iodine_kit.api.arguments import argument
 from iodine_kit.api.places import Place, find
 from iodine_kit.api.scenes import SHOWN, SceneBatch, picture_html
-from iodine_kit.artifacts.dataset import check_split, dataset_info, open_split
+from iodine_kit.artifacts.dataset import check_split, dataset_info, has_masks, open_split
 from iodine_kit.formats import Reader
 from iodine_kit.records import DatasetInfo, Scene
 from iodine_kit.store import Artifact
@@ -31,6 +31,7 @@ class Dataset:
         artifact: the data set in its store; ``artifact.path`` is its directory.
         split: name of the split.
         info: what is true of every scene: height, width, number of entities, background, licence …
+        has_masks: whether the scenes have true masks; without them, every mask is 0 and means nothing.
     """
 
     def __init__(self, artifact: Artifact, split: str) -> None:
@@ -38,6 +39,7 @@ class Dataset:
             self._length = check_split(artifact, split)
         self.artifact, self.split = artifact, split
         self.info: DatasetInfo = dataset_info(artifact)
+        self.has_masks = has_masks(artifact, split)
         self._opened: tuple[int, Reader] | None = None
 
     def __len__(self) -> int:
@@ -64,7 +66,7 @@ class Dataset:
             ValueError: if ``indices`` is no sequence of integers.
         """
         scenes = self._reader.batch(self._positions(indices))
-        return SceneBatch(scenes.keys, scenes.image, scenes.mask, self.info.background)
+        return SceneBatch(scenes.keys, scenes.image, scenes.mask, self.info.background, has_masks=scenes.has_masks)
 
     def batches(self, size: int) -> Iterator[SceneBatch]:
         """Return all scenes once, in order, ``size`` at a time; the last batch may be smaller.
@@ -115,10 +117,11 @@ class Dataset:
 
     def __repr__(self) -> str:
         info = self.info
-        return f"Dataset {info.dataset}, split '{self.split}': {len(self)} scenes, {info.height}×{info.width} pixels"
+        size = f"{info.height}×{info.width} pixels{'' if self.has_masks else ', no masks'}"
+        return f"Dataset {info.dataset}, split '{self.split}': {len(self)} scenes, {size}"
 
     def _repr_html_(self) -> str:
-        return picture_html(self[:SHOWN], repr(self), len(self), "image and true mask")
+        return picture_html(self[:SHOWN], repr(self), len(self))
 
 
 def load_dataset(dataset: Place, split: str = "test", *, store: str | Path | None = None) -> Dataset:

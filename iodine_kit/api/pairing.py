@@ -15,9 +15,9 @@ from iodine_kit.api.model import Segmentation
 from iodine_kit.api.places import find
 from iodine_kit.api.scenes import SceneBatch
 from iodine_kit.artifacts.predictions_and_truth import Pairs, PredictionsFacts
-from iodine_kit.evaluation.scoring import ALL, Batches
+from iodine_kit.evaluation.scoring import ALL, Batches, NoMasks
 from iodine_kit.evaluation.summary import Subject
-from iodine_kit.metrics import METRICS
+from iodine_kit.metrics import METRICS, needs_masks
 from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
 from iodine_kit.records import PredictionBatch
 from iodine_kit.store import Artifact
@@ -39,6 +39,7 @@ class EvaluatedPairs:
         subject: what was predicted, and by which model.
         place: the predictions, for messages; ``argument``: what messages begin with.
         images: whether the true scenes have images.
+        lacking: set if the true scenes have no masks.
     """
 
     batches: Callable[[int, Collection[str]], Batches]
@@ -50,6 +51,7 @@ class EvaluatedPairs:
     place: str = "predictions"
     argument: str = ""
     images: bool = True
+    lacking: NoMasks | None = None
 
 
 def pair(truth: Truth, predictions: Predictions) -> EvaluatedPairs:
@@ -66,12 +68,17 @@ def pair(truth: Truth, predictions: Predictions) -> EvaluatedPairs:
 
 
 def check_needs(names: Sequence[str], pairs: EvaluatedPairs) -> None:
-    """Raise :class:`ValueError` if a metric needs more than the arrays that were given."""
+    """Raise :class:`ValueError` if a metric needs more than the arrays that were given, or masks that there are not."""
     for name in names:
         if name == ALL:
             continue
         with argument("metrics"):
-            needs = METRICS.load(name).NEEDS
+            metric = METRICS.load(name)
+        if pairs.lacking and needs_masks(metric):
+            raise ValueError(
+                f"metrics: '{name}' needs true masks, but {pairs.lacking.what}: pass metrics of images, such as 'mse'"
+            )
+        needs = metric.NEEDS
         if needs is not None and needs not in pairs.stored and not pairs.argument:
             what = {"reconstruction": "reconstructions"}.get(needs, f"'{needs}'")
             images = ", and scenes with images as truth" if needs == "reconstruction" and not pairs.images else ""
@@ -88,7 +95,10 @@ def _of_files(truth: Dataset, predictions: Artifact) -> EvaluatedPairs:
     info, place = truth.info, str(pairs.path)
     stored = pairs.predictions.fields()
     size = (info.height, info.width)
-    return EvaluatedPairs(pairs.batches, pairs.close, stored, size, info.background, subject, place, "predictions")
+    return EvaluatedPairs(
+        pairs.batches, pairs.close, stored, size, info.background, subject, place, "predictions",
+        lacking=_lack(truth.has_masks),
+    )  # fmt: skip
 
 
 def _of_arrays(truth: Truth, predictions: Predictions) -> EvaluatedPairs:
@@ -116,7 +126,12 @@ def _of_arrays(truth: Truth, predictions: Predictions) -> EvaluatedPairs:
         background=background,
         subject=subject,
         images=images,
+        lacking=_lack(scenes.has_masks),
     )
+
+
+def _lack(masks: bool) -> NoMasks | None:
+    return None if masks else NoMasks("truth has no masks", "pass the true masks as truth")
 
 
 def _predicted(predictions: Predictions) -> tuple[PredictionBatch, Subject]:

@@ -31,6 +31,7 @@ class SceneBatch(records.SceneBatch):
         image: ``uint8[B, H, W, 3]``, RGB.
         mask: ``uint8[B, H, W]``, the entity that owns each pixel.
         background: values of ``mask`` that are background.
+        has_masks: whether there are masks; without them, ``mask`` is 0 everywhere and means nothing.
     """
 
     background: tuple[int, ...] = (0,)
@@ -54,11 +55,12 @@ class SceneBatch(records.SceneBatch):
                 sizes = f"'{first.key}' has {_size(first)} pixels, and '{scene.key}' {_size(scene)}"
                 raise ValueError(f"scenes: {sizes}: resize them, or make one batch for each size")
         images, masks = np.stack([scene.image for scene in scenes]), np.stack([scene.mask for scene in scenes])
-        return cls(tuple(scene.key for scene in scenes), images, masks, to_background(background))
+        masked = all(scene.has_mask for scene in scenes)
+        return cls(tuple(scene.key for scene in scenes), images, masks, to_background(background), has_masks=masked)
 
     def scenes(self) -> list[Scene]:
         """Return the scenes one by one, without factors."""
-        return [Scene(*scene) for scene in zip(self.keys, self.image, self.mask, strict=True)]
+        return [self[index] for index in range(len(self))]
 
     def __iter__(self) -> Iterator[Scene]:
         return iter(self.scenes())
@@ -70,15 +72,16 @@ class SceneBatch(records.SceneBatch):
     def __getitem__(self, index: int | slice) -> Scene | SceneBatch:
         """Return a scene, without factors; for a slice such as ``batch[:4]`` a batch."""
         if isinstance(index, slice):
-            return SceneBatch(self.keys[index], self.image[index], self.mask[index], self.background)
-        return Scene(self.keys[index], self.image[index], self.mask[index])
+            arrays = self.keys[index], self.image[index], self.mask[index]
+            return SceneBatch(*arrays, self.background, has_masks=self.has_masks)
+        return Scene(self.keys[index], self.image[index], self.mask[index], has_mask=self.has_masks)
 
     def __repr__(self) -> str:
         height, width = self.mask.shape[1:]
         return f"SceneBatch of {counted(len(self), 'scene')}, {height}×{width} pixels"
 
     def _repr_html_(self) -> str:
-        return picture_html(self[:SHOWN], repr(self), len(self), "image and true mask")
+        return picture_html(self[:SHOWN], repr(self), len(self))
 
 
 def _size(scene: Scene) -> str:
@@ -121,13 +124,14 @@ def generate(dataset: str, count: int, /, *, seed: int = 0, split: str = "test",
     return SceneBatch.of(scenes, plugin.info(config).background)
 
 
-def picture_html(scenes: SceneBatch, caption: str, total: int, content: str) -> str:
-    """HTML with a picture of scenes, each image beside its mask.
+def picture_html(scenes: SceneBatch, caption: str, total: int, content: str = "") -> str:
+    """HTML with a picture of scenes, each image beside its mask if it has one.
 
     Args:
         scenes: the first scenes of ``total``.
-        caption: text below the picture; ``content`` says what the picture shows.
+        caption: text below the picture; ``content`` says what the picture shows. Defaults to the image and true mask.
     """
+    content = content or ("image and true mask" if scenes.has_masks else "image; there are no masks")
     from iodine_kit.reporting.image_grid import contact_sheet
 
     if not len(scenes):

@@ -142,7 +142,7 @@ def evaluate(
         truth: a data set, whose first scenes were predicted; a batch of scenes; or true masks, integers ``[B, H, W]``.
         predictions: what ``model.segment`` or ``ik.infer`` returned; or predicted masks, integers ``[B, H, W]``.
         metrics: names as for :func:`score`; also metrics of reconstructions and of the ELBO. ``"all"`` stands for every
-            metric that can be computed from the arguments.
+            metric that can be computed from the arguments; of scenes without masks, metrics of images and the ELBO.
         background: values of true masks that are background. Defaults to those of the data set, or else 0.
         convention, tolerance: as for :func:`score`.
         resamples: number of bootstrap resamples; 0 for no intervals.
@@ -170,8 +170,8 @@ def evaluate(
     check_needs(config.metrics, pairs)
     resolution = Resolution(pairs.size, pairs.size, pairs.size, soft=False)
     with closing(pairs), argument(pairs.argument):
-        chosen = choose_metrics(config.metrics, pairs.stored, pairs.place)
-        scorer = Scorer(chosen, config.options, resolution, ids)
+        chosen = choose_metrics(config.metrics, pairs.stored, pairs.place, pairs.lacking)
+        scorer = Scorer(chosen, config.options, resolution, ids, masks=pairs.lacking is None)
         batches = pairs.batches(batch_size(scorer.pixels), scorer.fields)
         scores = scorer.score(batches, pairs.place, lambda count, **fields: None)
     resampling = Resampling(config.resamples, config.level, config.seed)

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iodine_kit.errors import SchemaError
+from iodine_kit.artifacts.dataset import has_masks
+from iodine_kit.errors import SchemaError, UnknownNameError
 from iodine_kit.evaluation.facts import ComparisonFacts, EvaluationFacts, ResultFacts
 from iodine_kit.evaluation.probing.facts import ProbeFacts
+from iodine_kit.metrics import METRICS, needs_masks
 from iodine_kit.records import Floats64
 from iodine_kit.store import Artifact, read_facts
 from iodine_kit.tables import Table, as_csv, as_latex, as_markdown, joined
@@ -52,6 +54,30 @@ def probe_facts(probe: Artifact) -> ProbeFacts:
     return read_facts(probe, ProbeFacts)
 
 
+def check_masks(evaluation: Artifact, dataset: Artifact) -> None:
+    """Raise :class:`SchemaError` if an older release scored masks of scenes that have none.
+
+    Args:
+        dataset: the one whose true masks the evaluation used.
+    """
+    facts = evaluation_facts(evaluation)
+    if facts.unmasked or has_masks(dataset, facts.split):
+        return
+    scored = [name for name in facts.metrics if _needs_masks(name)]
+    if scored:
+        raise SchemaError(
+            f"{evaluation.path}: an older release scored {', '.join(scored)}, but split '{facts.split}' of "
+            f"{dataset.path} has no masks: evaluate again with 'iodine-kit eval --overwrite'"
+        )
+
+
+def _needs_masks(name: str) -> bool:
+    try:
+        return needs_masks(METRICS.load(name))
+    except UnknownNameError:  # a metric of another package that is not installed here
+        return False
+
+
 def check_version(evaluation: Artifact) -> None:
     """Raise :class:`SchemaError` if another version of the stage made this evaluation."""
     if evaluation.manifest.identity.version != VERSION:
@@ -77,7 +103,8 @@ def write_scores(out: Path, scores: SceneScores, kind: str) -> None:
     """Write the tables per scene and per object as ``kind``, csv or parquet."""
     import pandas as pd  # takes a second to load
 
-    described = {"key": scores.keys, "objects": scores.objects, "foreground": scores.foreground}
+    counts = {"objects": scores.objects, "foreground": scores.foreground}
+    described = {"key": scores.keys, **{name: column for name, column in counts.items() if column is not None}}
     write_table(pd.DataFrame({**described, **scores.values}), out / SCENES, kind)
     objects = dict(scores.table)
     keys = np.array(scores.keys, object)[objects.pop("scene")]
@@ -93,7 +120,10 @@ def write_table(table: pd.DataFrame, path: Path, kind: str) -> None:
 
 
 def read_scenes(evaluation: Artifact) -> pd.DataFrame:
-    """A row per scene: ``key``, ``objects``, ``foreground`` (pixels), then every metric; NaN where it is undefined."""
+    """A row per scene: ``key``, ``objects``, ``foreground`` (pixels), then every metric; NaN where it is undefined.
+
+    Scenes without masks have no columns ``objects`` and ``foreground``.
+    """
     return _read_table(evaluation.path / SCENES)
 
 

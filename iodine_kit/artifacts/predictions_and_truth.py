@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from iodine_kit.artifacts.dataset import dataset_info, open_split
+from iodine_kit.artifacts.dataset import check_split, dataset_info, has_masks, open_split
 from iodine_kit.config import differences, flatten
 from iodine_kit.errors import CountError, SchemaError
 from iodine_kit.evaluation.summary import Subject
@@ -154,8 +154,11 @@ def check_keys(path: Path, keys: Sequence[str], known: Sequence[str], place: Pat
 def open_truth(truth: Artifact, dataset: Artifact, split: str, keys: Sequence[str]) -> Reader:
     """Open another preparation of the same scenes; raises :class:`SchemaError` if it is of other scenes.
 
-    Keys are not enough: generators number their scenes. All settings except size and storage must be equal.
+    Keys are not enough: generators number their scenes. All settings except size and storage must be equal. Masks can
+    be added to pictures that were prepared without: then every image must be equal.
     """
+    if not has_masks(dataset, split):
+        return _open_same_images(truth, dataset, split, len(keys))
     mine, other = dataset.manifest.identity, truth.manifest.identity
     changed = differences(_scene_settings(dataset), _scene_settings(truth))
     if {source.sha256 for source in mine.sources} != {source.sha256 for source in other.sources}:
@@ -171,6 +174,28 @@ def open_truth(truth: Artifact, dataset: Artifact, split: str, keys: Sequence[st
             f"{truth.path}: split '{split}' does not hold the scenes of {dataset.path}: number {first} is not "
             f"'{keys[first]}'"
         )
+    return scenes
+
+
+def _open_same_images(truth: Artifact, dataset: Artifact, split: str, count: int) -> Reader:
+    """Open a split of ``truth`` whose first ``count`` images are those of ``dataset``, pixel by pixel."""
+    own, scenes = open_split(dataset, split), open_split(truth, split)
+    mine, info = dataset_info(dataset), dataset_info(truth)
+    problem = f"{truth.path}: split '{split}' does not hold the pictures of {dataset.path}"
+    if (info.height, info.width) != (mine.height, mine.width):
+        sizes = f"{info.height}×{info.width} and {mine.height}×{mine.width} pixels"
+        raise SchemaError(f"{problem}: they have different sizes, {sizes}: prepare both in the same way")
+    if check_split(truth, split) < count:
+        raise SchemaError(f"{problem}: it has {len(scenes)} scenes, and {count} were predicted")
+    size = batch_size(mine.height * mine.width)
+    for start in range(0, count, size):
+        some = range(start, min(start + size, count))
+        batch = own.batch(some)
+        equal = (batch.image == scenes.batch(some).image).all((1, 2, 3))
+        if not equal.all():
+            place = int(equal.argmin())
+            raise SchemaError(f"{problem}: the image of scene {start + place}, '{batch.keys[place]}', differs")
+    own.close()
     return scenes
 
 

@@ -102,7 +102,7 @@ def evaluate(
     context = Context(place, Terminal(), overwrite)
     job = stage.plan(tables, inputs | ({"truth": truth} if truth else {}), context)
     thresholds = {METRICS.canonical(name): value for name, value in thresholds.items()}
-    _check_thresholds(thresholds, job.identity.config["eval"]["metrics"])
+    _check_thresholds(thresholds, job.identity.config["eval"]["metrics"], truth or inputs["dataset"], predicted)
     artifact = obtain(job, context)
     facts = evaluation_facts(artifact)
     show_metrics(facts)
@@ -209,13 +209,17 @@ def _thresholds(texts: list[str] | None) -> dict[str, float]:
     return thresholds
 
 
-def _check_thresholds(thresholds: dict[str, float], metrics: list[str]) -> None:
-    """Refuse thresholds of metrics that are not evaluated, before any long work starts."""
+def _check_thresholds(thresholds: dict[str, float], metrics: list[str], truth: Artifact, predictions: Artifact) -> None:
+    """Refuse thresholds of metrics that are not evaluated, before any long work starts; say if masks are lacking."""
+    from iodine_kit.artifacts.dataset import lack_of_masks
+    from iodine_kit.artifacts.predictions_and_truth import PredictionsFacts
     from iodine_kit.errors import ConfigError, did_you_mean
 
-    for name in thresholds:
-        if name not in metrics:
-            raise ConfigError(f"--fail-under: metric '{name}' is not evaluated{did_you_mean(name, metrics)}")
+    missing = [name for name in thresholds if name not in metrics]
+    if missing:
+        lacking = lack_of_masks(truth, PredictionsFacts.of(predictions).split)
+        why = f": {lacking}" if lacking else did_you_mean(missing[0], metrics)
+        raise ConfigError(f"--fail-under: metric '{missing[0]}' is not evaluated{why}")
 
 
 def _gate(artifact: Artifact, thresholds: dict[str, float]) -> None:

@@ -119,6 +119,7 @@ class EvaluationFacts(ResultFacts):
         restarts: inferences per scene, of which the one with the lowest loss was kept.
         convention: score of a scene whose adjusted Rand index is 0/0.
         worst, best: keys of scenes by the first metric.
+        unmasked: whether the scenes have no true masks, so that nothing was compared with masks.
     """
 
     dataset: str
@@ -137,6 +138,19 @@ class EvaluationFacts(ResultFacts):
     objects: ObjectFacts
     worst: list[str]
     best: list[str]
+    unmasked: bool = False
+
+    @property
+    def remark(self) -> str:
+        """What readers must know about the true masks, as a sentence; "" if they show objects."""
+        if self.unmasked:
+            return "The scenes have no true masks, so metrics that need them are omitted."
+        if self.objects.n == 0:
+            return (
+                "No true mask shows an object, so metrics of masks compare the predictions with background alone; a "
+                "high score says nothing about segmentation."
+            )
+        return ""
 
 
 class PermutationTest(ResultFacts):

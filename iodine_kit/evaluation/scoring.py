@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from iodine_kit.errors import SchemaError
 from iodine_kit.evaluation.mask_size import Resolution
 from iodine_kit.formats import Reader
-from iodine_kit.metrics import METRICS, Comparison, MetricOptions, MetricPlugin, Scores
+from iodine_kit.metrics import METRICS, Comparison, MetricOptions, MetricPlugin, Scores, needs_masks
 from iodine_kit.progress import Advance
 from iodine_kit.records import Array, Floats64, PredictionBatch, SceneBatch
 
@@ -70,22 +70,42 @@ def score_masks(
         raise ValueError(message.replace("prediction.mask", "predicted").replace("prediction.", "fields.")) from None
 
 
-def choose_metrics(names: Iterable[str], stored: set[str], place: str) -> Metrics:
+@dataclass(frozen=True)
+class NoMasks:
+    """Scenes without true masks: a clause that states ``what`` has none, and what to do instead, for messages."""
+
+    what: str
+    remedy: str
+
+
+def choose_metrics(names: Iterable[str], stored: set[str], place: str, lacking: NoMasks | None = None) -> Metrics:
     """Load the named metrics; ``all`` stands for those that can be scored from the ``stored`` fields.
 
     Args:
         place: the predictions, for messages.
+        lacking: given if the scenes have no true masks: then ``all`` omits the metrics that need them.
 
     Raises:
-        SchemaError: if a named metric needs a field that was not stored.
+        SchemaError: if a named metric needs a field that was not stored, or true masks that there are not; or if
+            nothing can be scored.
         UnknownNameError: for an unknown metric.
     """
     chosen: Metrics = {}
     for name in names:
         if name == ALL:
-            chosen |= {other: metric for other, metric in _scorable(stored).items() if other not in chosen}
+            every = {one: metric for one, metric in _scorable(stored).items() if not (lacking and needs_masks(metric))}
+            if lacking and not every:
+                raise SchemaError(
+                    f"{place}: nothing can be scored: {lacking.what}, and the predictions hold no reconstruction and "
+                    f"no ELBO: {lacking.remedy}"
+                )
+            chosen |= {other: metric for other, metric in every.items() if other not in chosen}
             continue
         metric = METRICS.load(name)
+        if lacking and needs_masks(metric):
+            raise SchemaError(
+                f"{place}: metric '{name}' needs true masks, but {lacking.what}: omit the metric, or {lacking.remedy}"
+            )
         if metric.NEEDS is not None and metric.NEEDS not in stored:
             raise SchemaError(
                 f"{place}: metric '{name}' needs '{metric.NEEDS}', which was not stored: rerun inference with "
@@ -109,17 +129,17 @@ class SceneScores:
 
     Attributes:
         keys: of the scenes.
-        objects, foreground: visible objects, and the number of their pixels, ``int64[N]``.
+        objects, foreground: visible objects, and the number of their pixels, ``int64[N]``; ``None`` without masks.
         values: scores by metric, ``float64[N]``; NaN is undefined.
         degenerate: by metric, ``bool[N]``, where a convention decided.
         steps: scores after every decode of the metrics that are scored by step, ``float64[N, T+1]``.
         table: a row per visible object, by column: ``scene`` (its number), ``entity``, ``pixels``, ``slot`` (−1 for
-            none), ``iou`` with that slot, and ``best_iou`` with any.
+            none), ``iou`` with that slot, and ``best_iou`` with any. No rows without masks.
     """
 
     keys: list[str]
-    objects: NDArray[np.int64]
-    foreground: NDArray[np.int64]
+    objects: NDArray[np.int64] | None
+    foreground: NDArray[np.int64] | None
     values: dict[str, Floats64]
     degenerate: dict[str, NDArray[np.bool_]]
     steps: dict[str, Floats64]
@@ -137,6 +157,7 @@ class Scorer:
         background: ids of the batches' true masks that are background.
         truth: another preparation of the scenes; ``None`` takes the true masks of the batches.
         device: where images are filtered.
+        masks: whether the scenes have true masks; without them, no metric may need them.
     """
 
     metrics: Metrics
@@ -145,11 +166,13 @@ class Scorer:
     background: Sequence[int]
     truth: Truth | None = None
     device: str = "cpu"
+    masks: bool = True
 
     @property
     def fields(self) -> set[str]:
         """Fields of the predictions that are read, beside the masks."""
-        fields = self.resolution.needs | {metric.NEEDS for metric in self.metrics.values() if metric.NEEDS}
+        resized = self.resolution.needs if self.masks else set()
+        fields = resized | {metric.NEEDS for metric in self.metrics.values() if metric.NEEDS}
         return fields | ({"step_mask"} if any(metric.BY_STEP for metric in self.metrics.values()) else set())
 
     @property
@@ -172,9 +195,9 @@ class Scorer:
         keys: list[str] = []
         for own, prediction in batches:
             as_predicted = Comparison(own, prediction, self.background, self.options, self.device)
-            of_masks = self._at_resolution(as_predicted, len(keys), place)
+            of_masks = self._at_resolution(as_predicted, len(keys), place) if self.masks else as_predicted
             _refuse_not_finite({metric.NEEDS for metric in self.metrics.values() if metric.NEEDS}, prediction, place)
-            found = _described(of_masks, len(keys))
+            found = _described(of_masks, len(keys)) if self.masks else {}
             for name, metric in self.metrics.items():
                 found |= _scored(name, metric, of_masks if metric.NEEDS is None else as_predicted)
             for names, column in found.items():
@@ -222,13 +245,19 @@ def _scored(name: str, metric: MetricPlugin, comparison: Comparison) -> dict[tup
     return columns
 
 
+_NO_OBJECTS: dict[str, Array] = {
+    **{name: np.zeros(0, np.int64) for name in ("scene", "entity", "pixels", "slot")},
+    **{name: np.zeros(0) for name in ("iou", "best_iou")},
+}
+
+
 def _gathered(keys: list[str], columns: Mapping[tuple[str, ...], Array]) -> SceneScores:
     def group(name: str) -> dict[str, Array]:
         return {names[1]: column for names, column in columns.items() if names[0] == name}
 
     return SceneScores(
-        keys, columns[("objects",)], columns[("foreground",)],
-        group("values"), group("degenerate"), group("steps"), group("table"),
+        keys, columns.get(("objects",)), columns.get(("foreground",)),
+        group("values"), group("degenerate"), group("steps"), group("table") or _NO_OBJECTS,
     )  # fmt: skip
 
 

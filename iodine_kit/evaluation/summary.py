@@ -80,7 +80,7 @@ def summarise(
         model=subject.model,
         scenes=len(scores.keys),
         resolution=resolution.size,
-        resize=subject.resized + resolution.sentence(),
+        resize="no masks are compared" if scores.objects is None else subject.resized + resolution.sentence(),
         slots=subject.slots,
         steps=subject.steps,
         restarts=subject.restarts,
@@ -99,17 +99,22 @@ def summarise(
         ),
         worst=_ranking(first, scores, best=False),
         best=_ranking(first, scores, best=True),
+        **({"unmasked": True} if scores.objects is None else {}),
     )
 
 
 def groups_by_objects(scores: SceneScores) -> list[Group]:
-    """Scenes by their number of visible objects; none if all have the same number."""
+    """Scenes by their number of visible objects; none if all have the same number, or if there are no masks."""
+    if scores.objects is None:
+        return []
     counts = np.unique(scores.objects)
     return [Group(f"{count}", scores.objects == count) for count in counts] if len(counts) > 1 else []
 
 
 def groups_by_size(scores: SceneScores) -> list[Group]:
     """Scenes by terciles of the median size of their objects; scenes without objects are in no group."""
+    if scores.objects is None:
+        return []
     size, scene = scores.table["pixels"], scores.table["scene"]
     order = np.lexsort((size, scene))
     of_scene = np.split(size[order], np.cumsum(scores.objects)[:-1])

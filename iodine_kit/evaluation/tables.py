@@ -185,4 +185,5 @@ def _notes(facts: EvaluationFacts) -> list[str]:
     drawn = facts.bootstrap
     conventions = [f"{metric.title}: {metric.convention}" for metric in facts.metrics.values()]
     resampling = f"Intervals: {drawn.method}; {drawn.resamples:,} resamples, seed {drawn.seed}"
-    return [*conventions, f"Resizing: {facts.resize}", *([resampling] if drawn.resamples else [])]
+    remarks = [facts.remark.removesuffix(".")] if facts.remark else []
+    return [*remarks, *conventions, f"Resizing: {facts.resize}", *([resampling] if drawn.resamples else [])]

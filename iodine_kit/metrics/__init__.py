@@ -11,7 +11,7 @@ from iodine_kit.registry import Registry
 
 __all__ = [
     "DEGENERATE", "METRICS", "RECOVERY_IOU", "Comparison", "Convention", "MetricOptions", "MetricPlugin", "Scores",
-    "adjusted_rand_index", "checked_masks", "describe", "hungarian",
+    "adjusted_rand_index", "checked_masks", "describe", "hungarian", "needs_masks",
 ]  # fmt: skip
 
 
@@ -28,7 +28,10 @@ class MetricPlugin(Protocol):
     """Exactly what is computed, degenerate scenes included; :func:`describe` fills in the options."""
 
     NEEDS: str | None
-    """Field of :class:`iodine_kit.records.PredictionBatch` that it needs beside the masks; ``None`` for masks alone."""
+    """Field of :class:`iodine_kit.records.PredictionBatch` that it needs beside the masks; ``None`` for masks alone.
+
+    It decides whether the metric needs true masks: see :func:`needs_masks`.
+    """
 
     UNIT: str
     """Unit of the score, such as ``"dB"``; ``""`` if it has none."""
@@ -41,6 +44,19 @@ class MetricPlugin(Protocol):
 
     def score(self, comparison: Comparison) -> Scores:
         """Return the score of every scene of a comparison."""
+
+
+_MASKLESS = ("reconstruction", "elbo", "nll", "kl")
+"""Fields of predictions that are compared with the image, or are scores themselves."""
+
+
+def needs_masks(plugin: MetricPlugin) -> bool:
+    """Whether a metric needs true masks.
+
+    Metrics of a reconstruction and of the ELBO and its terms do not; all others do. A metric for which this rule is
+    wrong, such as the error of the reconstruction in the foreground, defines ``NEEDS_MASKS`` as a constant.
+    """
+    return bool(getattr(plugin, "NEEDS_MASKS", plugin.NEEDS not in _MASKLESS))
 
 
 def describe(plugin: MetricPlugin, options: MetricOptions) -> str:

@@ -55,23 +55,23 @@ class SceneView:
     Attributes:
         key: of the scene.
         scores: by the metric's name.
-        image: ``uint8[H, W, 3]``; true_mask ``uint8[H, W]``.
+        image: ``uint8[H, W, 3]``; true_mask ``uint8[H, W]``, or ``None`` for a scene without a mask.
         step_mask: ``uint8[T+1, H, W]``; the last is the prediction.
         soft_mask: ``float[K, H, W]`` or ``None``; component: ``uint8[K, H, W, 3]`` or ``None``.
         reconstruction: ``float32[H, W, 3]`` in [0, 1], not clipped, or ``None``.
-        objects: number of visible objects.
+        objects: number of visible objects; ``None`` if it is unknown.
         others: predictions of other runs as (name, ``uint8[H, W]``, score by the first metric).
     """
 
     key: str
     scores: Mapping[str, float]
     image: Bytes
-    true_mask: Bytes
+    true_mask: Bytes | None
     step_mask: Bytes
     soft_mask: Array | None = None
     component: Bytes | None = None
     reconstruction: Floats | None = None
-    objects: int = 0
+    objects: int | None = 0
     others: Sequence[tuple[str, Bytes, float]] = ()
 
 
@@ -131,7 +131,7 @@ class ReportContext:
         training_facts: (label, value) pairs on the speed of training and the device.
         total: number of scenes of the evaluation; ``scenes`` may be fewer.
         model: the name of the model if the lineage has no run, else "".
-        rules: (label, sentence) pairs: convention, resizing, method of the intervals.
+        rules: (label, sentence) pairs: true masks if something is to say, resizing, method of the intervals.
         level: of the intervals, for example 0.95.
         groups, objects: metrics of groups of scenes, and objects by size, if they are known.
         worst, best: keys of the scenes with the lowest and the highest scores by the first metric.

@@ -75,7 +75,7 @@ def _scene_files(scenes: Sequence[SceneView]) -> dict[str, bytes]:
 
 
 def refinement_frames(scenes: Sequence[SceneView]) -> list[Bytes]:
-    """A picture ``uint8[H', W', 3]`` for every decode: input, true mask and predicted mask of each scene.
+    """A picture ``uint8[H', W', 3]`` for every decode: input, true mask if there is one, predicted mask of each scene.
 
     A row has one scene, or two if there are more than four; an incomplete last row is omitted. A slot keeps the colour
     of the entity that it matches at the last step. Small images are enlarged by a whole factor.
@@ -84,13 +84,14 @@ def refinement_frames(scenes: Sequence[SceneView]) -> list[Bytes]:
         return []
     steps = max(len(scene.step_mask) for scene in scenes)
     drawn = [_coloured_masks(scene, steps) for scene in scenes]
-    factor = enlargement(scenes[0].true_mask.shape)
+    factor = enlargement(scenes[0].image.shape[:2])
+    captions = [name for name in _CAPTIONS if name != "true mask" or drawn[0][0]]
     per_row = 2 if len(scenes) > _MOST_SINGLE else 1
     frames = []
     for step in range(steps):
-        cells = [[scene.image, true, masks[step]] for scene, (true, masks) in zip(scenes, drawn, strict=True)]
+        cells = [[scene.image, *true, masks[step]] for scene, (true, masks) in zip(scenes, drawn, strict=True)]
         lines = [list(chain(*cells[i : i + per_row])) for i in range(0, len(cells) - len(cells) % per_row, per_row)]
-        grid = tile(lines, factor, _CAPTIONS * per_row)
+        grid = tile(lines, factor, captions * per_row)
         frames.append(_with_footer(grid, f"refinement step {step} of {steps - 1}"))
     return frames
 
@@ -104,12 +105,15 @@ def gif(frames: Sequence[Bytes]) -> bytes:
     return stream.getvalue()
 
 
-def _coloured_masks(scene: SceneView, steps: int) -> tuple[Bytes, list[Bytes]]:
-    """The true mask and the predicted mask of each step in colours; a scene with fewer steps repeats its last mask."""
-    shared = colours.overlap(scene.true_mask, scene.step_mask[-1], int(scene.step_mask.max()) + 1)
-    palette = colours.slot_colours(shared, colours.match_slots(shared))
+def _coloured_masks(scene: SceneView, steps: int) -> tuple[list[Bytes], list[Bytes]]:
+    """The true mask, if any, and the predicted mask of each step in colours.
+
+    A scene with fewer steps repeats its last mask.
+    """
+    _, palette = colours.coloured_slots(scene.true_mask, scene.step_mask[-1], int(scene.step_mask.max()) + 1)
     masks = [palette[mask] for mask in scene.step_mask]
-    return colours.entity_colours(256)[scene.true_mask], masks + masks[-1:] * (steps - len(masks))
+    true = [] if scene.true_mask is None else [colours.entity_colours(256)[scene.true_mask]]
+    return true, masks + masks[-1:] * (steps - len(masks))
 
 
 def _with_footer(picture: Bytes, words: str) -> Bytes:

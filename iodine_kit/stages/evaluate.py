@@ -7,17 +7,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from iodine_kit.artifacts.dataset import dataset_info
+from iodine_kit.artifacts.dataset import dataset_info, lack_of_masks
 from iodine_kit.artifacts.evaluations import VERSION, write_scores, write_summary
 from iodine_kit.artifacts.predictions_and_truth import Pairs, PredictionsFacts, batch_size, open_truth
 from iodine_kit.config import Config, TableFormat, build, split_table
 from iodine_kit.errors import SchemaError
 from iodine_kit.evaluation.bootstrap import Resampling
 from iodine_kit.evaluation.mask_size import Resolution
-from iodine_kit.evaluation.scoring import ALL, Metrics, Scorer, Truth, choose_metrics
+from iodine_kit.evaluation.scoring import ALL, Metrics, NoMasks, Scorer, Truth, choose_metrics
 from iodine_kit.evaluation.summary import summarise
 from iodine_kit.evaluation.tables import long_table, summary_tables
-from iodine_kit.metrics import METRICS, Convention, MetricOptions
+from iodine_kit.metrics import METRICS, Convention, MetricOptions, needs_masks
 from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
 from iodine_kit.progress import Reporter
 from iodine_kit.runner import Context, FactValues, Inputs, Job, Tables
@@ -25,6 +25,8 @@ from iodine_kit.store import Artifact, Identity
 
 TABLES = ("eval",)
 INPUTS = ("predictions", "dataset")
+REMEDY = "name the same pictures, prepared with their masks, with --dataset"
+"""For scenes without masks: their predictions can be scored against another preparation of the same pictures."""
 LARGEST = 4096
 """Pixels in height and width at which masks can be inputs."""
 __all__ = ["INPUTS", "TABLES", "VERSION", "EvalConfig", "EvalExecution", "configure", "plan"]
@@ -35,7 +37,7 @@ class EvalConfig(Config):
 
     Attributes:
         metrics: names of the metrics, in upper or lower case; the first one chooses the best and the worst scenes.
-            ``all`` means every metric for which the predictions have the data.
+            ``all`` means every metric for which the predictions, and the true masks, are there.
         convention: score of a scene whose adjusted Rand index is 0/0; docs/evaluation.md explains the choices.
         tolerance: tolerance of boundary metrics, as a share of the image diagonal.
         resolution: resolution at which masks are compared: ``model`` (as predicted), or height and width in pixels.
@@ -93,12 +95,17 @@ def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
     set for which the predictions were made.
 
     Raises:
-        SchemaError: if a metric needs a field that was not stored, or the size of comparison is not clear.
+        SchemaError: if a metric needs a field that was not stored, or true masks that there are not; or if the size of
+            comparison is not clear.
     """
     config, execution = configure(tables)
     predictions = inputs["predictions"]
     stored = PredictionReader(predictions.path / PREDICTIONS).fields()
-    metrics = choose_metrics(config.metrics, stored, str(predictions.path))
+    lacking = _lack(inputs)
+    metrics = choose_metrics(config.metrics, stored, str(predictions.path), lacking)
+    if lacking and ALL in config.metrics:
+        omitted = ", ".join(name for name, metric in choose_metrics([ALL], stored, "").items() if name not in metrics)
+        context.reporter.note(f"note: {lacking.what}: metrics that need them are omitted ({omitted})")
     resolution = _resolution(config, inputs, "soft_mask" in stored)
     identity = Identity(
         kind="evaluation",
@@ -134,6 +141,25 @@ def _resolution(config: EvalConfig, inputs: Inputs, soft: bool) -> Resolution:
     return Resolution(model, true, size, config.interpolation, soft)
 
 
+def check_masks(tables: Tables, dataset: Artifact, split: str) -> None:
+    """Refuse metrics that need true masks for a split that has none, before any prediction is made.
+
+    Raises:
+        SchemaError: for such a metric, by name.
+    """
+    config, lacking = configure(tables)[0], lack_of_masks(dataset, split)
+    for name in config.metrics:
+        if lacking and name != ALL and needs_masks(METRICS.load(name)):
+            raise SchemaError(f"eval.metrics: '{name}' needs true masks, but {lacking}: omit the metric")
+
+
+def _lack(inputs: Inputs) -> NoMasks | None:
+    """Set if the scenes have no true masks."""
+    split = PredictionsFacts.of(inputs["predictions"]).split
+    what = lack_of_masks(inputs.get("truth", inputs["dataset"]), split)
+    return NoMasks(what, REMEDY) if what else None
+
+
 def _make(
     config: EvalConfig,
     execution: EvalExecution,
@@ -145,13 +171,16 @@ def _make(
 ) -> FactValues:
     pairs = Pairs(inputs["predictions"], inputs["dataset"])
     truth, device = _truth(inputs, pairs), _device(execution)
-    scorer = Scorer(metrics, config.options, resolution, pairs.info.background, truth, device)
+    masks = _lack(inputs) is None
+    scorer = Scorer(metrics, config.options, resolution, pairs.info.background, truth, device, masks)
     with reporter.track("eval", len(pairs)) as advance:
         batches = pairs.batches(batch_size(scorer.pixels), scorer.fields)
         scores = scorer.score(batches, str(pairs.path), advance)
     subject = PredictionsFacts.of(inputs["predictions"]).subject(pairs.info.dataset)
     resampling = Resampling(config.resamples, config.level, config.seed)
     facts = summarise(subject, scores, metrics, config.options, resolution, resampling)
+    if masks and facts.remark:
+        reporter.note(f"note: {facts.remark}")
     write_summary(out, facts, long_table(facts), summary_tables(facts))
     write_scores(out, scores, config.table)
     return facts.as_json()

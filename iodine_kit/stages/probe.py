@@ -7,12 +7,14 @@ and ``table.md`` with everything.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
+import numpy as np
 from pydantic import Field
 
-from iodine_kit.artifacts.dataset import dataset_info, open_split
+from iodine_kit.artifacts.dataset import dataset_info, open_split, require_masks
 from iodine_kit.artifacts.evaluations import as_text
 from iodine_kit.artifacts.predictions_and_truth import Pairs, PredictionsFacts, batch_size
 from iodine_kit.config import Config, build
@@ -63,14 +65,15 @@ class ProbeConfig(Config):
 
 
 def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
-    """Check that there are factors to predict, and latents to predict them from.
+    """Check that there are factors to predict, latents to predict them from, and masks to match objects by.
 
     Raises:
-        SchemaError: if the latents were not stored, or the data set has no factors (by that name).
+        SchemaError: if the latents were not stored, or the data set has no masks or no factors (by that name).
         CountError: for fewer scenes than folds.
     """
     predictions, dataset = inputs["predictions"], inputs["dataset"]
     config = configure(tables)
+    check_masks(dataset, PredictionsFacts.of(predictions).split)
     reader = PredictionReader(predictions.path / PREDICTIONS)
     if not reader.fields() >= LATENTS:
         raise SchemaError(
@@ -93,6 +96,12 @@ def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
         inputs={"predictions": predictions.reference, "dataset": dataset.reference},
     )
     return Job(identity, lambda out: _make(config, predictions, dataset, out, context.reporter))
+
+
+def check_masks(dataset: Artifact, split: str) -> None:
+    """Raise :class:`SchemaError` if the scenes have no masks: nobody knows which slot has which object."""
+    purpose = "probe matches the slots with the objects by true masks"
+    require_masks(dataset, split, purpose, "use predictions for a data set with masks and factors")
 
 
 def configure(tables: Tables) -> ProbeConfig:
@@ -137,8 +146,10 @@ def _gather(config: ProbeConfig, pairs: Pairs) -> tuple[Objects, list[SlotTable]
 
 def _first(batch: BatchT, count: int) -> BatchT:
     """The first scenes of a batch."""
-    values = {name: value[:count] for name, value in vars(batch).items() if value is not None}
-    return type(batch)(**values)
+    values: dict[str, Any] = {
+        name: value[:count] for name, value in vars(batch).items() if isinstance(value, tuple | np.ndarray)
+    }
+    return replace(batch, **values)
 
 
 def _choose(

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
+from iodine_kit.artifacts.dataset import require_masks
 from iodine_kit.config import Values
 from iodine_kit.errors import ConfigError
 from iodine_kit.progress import Advance, Reporter, Show
@@ -73,7 +74,12 @@ class Experiment:
         return self._obtain(role, prepare.plan(self._tables(overrides), {}, self.context))
 
     def train(self, dataset: Artifact, role: str = "run", overrides: Overrides | None = None) -> Artifact:
-        """A training run on a data set; an interrupted run resumes."""
+        """A training run on a data set; an interrupted run resumes.
+
+        Raises:
+            SchemaError: if the scenes that the run will be evaluated on have no masks.
+        """
+        self._check_masks(dataset, overrides)
         return self._obtain(role, train.plan(self._tables(overrides), {"dataset": dataset}, self.context))
 
     def trained(self) -> tuple[Artifact, Artifact]:
@@ -96,7 +102,12 @@ class Experiment:
         return self.given_run, dataset
 
     def infer(self, run: Artifact, dataset: Artifact, label: str, overrides: Overrides | None = None) -> Artifact:
-        """Predictions of a run; ``label`` distinguishes them from the other predictions of the study."""
+        """Predictions of a run; ``label`` distinguishes them from the other predictions of the study.
+
+        Raises:
+            SchemaError: if the scenes have no masks.
+        """
+        self._check_masks(dataset, overrides)
         job = infer.plan(self._tables(overrides), {"run": run, "dataset": dataset}, self.context)
         return self._obtain(f"predictions, {label}", job)
 
@@ -125,6 +136,12 @@ class Experiment:
                 f"set or was read from files; name a --pipeline that generates '{name}'"
             )
         return options
+
+    def _check_masks(self, dataset: Artifact, overrides: Overrides | None) -> None:
+        """Refuse scenes that the study cannot score, before the long work."""
+        split = infer.configure(self._tables(overrides))[0].split
+        purpose = "every study computes FG-ARI, which needs true masks"
+        require_masks(dataset, split, purpose, "name a --pipeline or a --run whose data set has masks")
 
     def _obtain(self, role: str, job: Job) -> Artifact:
         if self.context.store.find(job.identity) is None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from iodine_kit.records import Array, Bytes
 from iodine_kit.reporting import colours, pictures
+from iodine_kit.reporting.colours import coloured_slots
 from iodine_kit.reporting.context import SceneView
 
 
@@ -56,10 +57,11 @@ def build_card(scene: SceneView, slots: int, limit: float) -> Card:
 
     Slots are matched with entities on the last step, so that a slot keeps its colour through all of them.
     """
-    match, palette = _coloured(scene.true_mask, scene.step_mask[-1], max(slots, int(scene.step_mask.max()) + 1))
-    masks = [(scene.true_mask, colours.entity_colours(int(scene.true_mask.max()) + 1))]
+    match, palette = coloured_slots(scene.true_mask, scene.step_mask[-1], max(slots, int(scene.step_mask.max()) + 1))
+    true = [] if scene.true_mask is None else [scene.true_mask]
+    masks = [(mask, colours.entity_colours(int(mask.max()) + 1)) for mask in true]
     masks += [(mask, palette) for mask in scene.step_mask]
-    masks += [(mask, _coloured(scene.true_mask, mask, int(mask.max()) + 1)[1]) for _, mask, _ in scene.others]
+    masks += [(mask, coloured_slots(scene.true_mask, mask, int(mask.max()) + 1)[1]) for _, mask, _ in scene.others]
     seen = _pictures(scene, limit)
     strips = {"masks": (pictures.mask_strip(masks), len(masks)), "seen": (pictures.rgb_strip(seen), len(seen))}
     if scene.component is not None:
@@ -78,12 +80,6 @@ def error_sample(scene: SceneView) -> Array:
     return result
 
 
-def _coloured(true_mask: Bytes, mask: Bytes, slots: int) -> tuple[Array, Bytes]:
-    shared = colours.overlap(true_mask, mask, slots)
-    match = colours.match_slots(shared)
-    return match, colours.slot_colours(shared, match)
-
-
 def _pictures(scene: SceneView, limit: float) -> list[Bytes]:
     if scene.reconstruction is None:
         return [scene.image]
@@ -92,13 +88,14 @@ def _pictures(scene: SceneView, limit: float) -> list[Bytes]:
 
 
 def _views(scene: SceneView, seen: int) -> Iterator[Picture]:
-    steps = len(scene.step_mask)
+    steps, first = len(scene.step_mask), int(scene.true_mask is not None)
     yield Picture("seen", 0, "input", f"Input image of scene {scene.key}")
-    yield Picture("masks", 0, "true mask", f"True mask of scene {scene.key}")
-    yield Picture("masks", 1, "predicted", f"Predicted mask of scene {scene.key}", steps=steps)
+    if first:
+        yield Picture("masks", 0, "true mask", f"True mask of scene {scene.key}")
+    yield Picture("masks", first, "predicted", f"Predicted mask of scene {scene.key}", steps=steps)
     for place, (name, _, score) in enumerate(scene.others):
         note = "" if np.isnan(score) else f"{score:.4f}"
-        yield Picture("masks", 1 + steps + place, name, f"Mask predicted by {name} of scene {scene.key}", note)
+        yield Picture("masks", first + steps + place, name, f"Mask predicted by {name} of scene {scene.key}", note)
     if seen > 1:
         yield Picture("seen", 1, "reconstruction", f"Reconstruction of scene {scene.key}")
         yield Picture("seen", 2, "error", f"Absolute error of scene {scene.key}")
@@ -108,7 +105,8 @@ def _slots(scene: SceneView, match: Array, palette: Bytes) -> Iterator[Picture]:
     drawn = scene.soft_mask if scene.component is None else scene.component
     for index in range(0 if drawn is None else len(drawn)):
         entity = int(match[index]) if index < len(match) else -1
-        found = "background" if entity == 0 else f"object {entity}" if entity > 0 else "no match"
+        no_match = "no match" if scene.true_mask is not None else ""
+        found = "background" if entity == 0 else f"object {entity}" if entity > 0 else no_match
         colour = palette[index].tobytes().hex() if index < len(palette) else "000000"
-        alt = f"Slot {index} of scene {scene.key}: {found}"
+        alt = f"Slot {index} of scene {scene.key}{': ' if found else ''}{found}"
         yield Picture("components", index, f"slot {index}", alt, found, colour=f"#{colour}")

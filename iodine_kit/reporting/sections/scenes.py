@@ -27,7 +27,7 @@ def render(context: ReportContext) -> Markup | str:
     samples = [error_sample(scene) for scene in context.scenes]
     limit = pictures.error_limit(samples)
     cards = _cards(context, limit)
-    last = max(card.views[2].steps for card in cards) - 1
+    last = max(len(card.scene.step_mask) for card in cards) - 1
     height, width = cards[0].scene.image.shape[:2]
     name, metric = next(iter(context.metrics.items()), ("", None))
     return fill(
@@ -45,6 +45,7 @@ def render(context: ReportContext) -> Markup | str:
         looks=_looks(cards),
         counts=_counts(cards),
         note=_left_out(context, len(cards)),
+        masks=cards[0].scene.true_mask is not None,
         others=bool(cards[0].scene.others),
         data=Markup(_json(context, cards, last)),
     )
@@ -80,8 +81,8 @@ def _looks(cards: list[Card]) -> list[tuple[str, str]]:
 
 
 def _counts(cards: list[Card]) -> list[tuple[int, int]]:
-    """(number of objects, scenes that have so many), if it differs."""
-    counts = [card.scene.objects for card in cards]
+    """(number of objects, scenes that have so many), if it is known and differs."""
+    counts = [card.scene.objects for card in cards if card.scene.objects is not None]
     found = [(count, counts.count(count)) for count in sorted(set(counts))]
     return found if len(found) > 1 else []
 

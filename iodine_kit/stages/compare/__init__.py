@@ -76,7 +76,7 @@ def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
     evaluations = list(inputs.values())
     if len(evaluations) < FEWEST:
         raise ConfigError("a comparison needs two evaluations or more: 'iodine-kit list' shows which there are")
-    check(evaluations)
+    check(evaluations, context.store)
     models = group([trace(evaluation, context.store) for evaluation in evaluations], config.names)
     metrics, left_out = _metrics(config, evaluations)
     settings = {**config.model_dump(mode="json"), "metrics": metrics, "names": [model.name for model in models]}

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from iodine_kit.artifacts.evaluations import check_version, evaluation_facts, read_scenes
+from iodine_kit.artifacts.evaluations import check_masks, check_version, evaluation_facts, read_scenes
 from iodine_kit.artifacts.predictions_and_truth import PredictionsFacts
 from iodine_kit.artifacts.start_weights import ROLE
 from iodine_kit.artifacts.trained_model import keeps_weights
@@ -19,10 +19,12 @@ from iodine_kit.store.manifest import canonical_json
 _CONFIGURED = ("convention", "tolerance", "interpolation")
 
 
-def check(evaluations: Sequence[Artifact]) -> None:
+def check(evaluations: Sequence[Artifact], store: Store) -> None:
     """Raise :class:`SchemaError` unless all are of the same true masks of the same scenes, by the same rules."""
     for one in evaluations:
         check_version(one)
+        inputs = one.manifest.identity.inputs
+        check_masks(one, store.resolve(inputs.get("truth", inputs["dataset"])))
     first, *others = evaluations
     keys = read_scenes(first)["key"].tolist()
     for other in others:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from iodine_kit.artifacts.evaluations import check_version
+from iodine_kit.artifacts.evaluations import check_masks, check_version
 from iodine_kit.config import Config, build
 from iodine_kit.errors import SchemaError
 from iodine_kit.progress import Reporter
@@ -55,6 +55,8 @@ def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
     for role, artifact in chain.items():
         if role.startswith("evaluation"):
             check_version(artifact)
+            if "truth" not in artifact.manifest.identity.inputs:
+                check_masks(artifact, chain["dataset"])
     for role in ("probe", "traversal"):
         if (
             role in chain

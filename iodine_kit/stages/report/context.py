@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from iodine_kit.artifacts.dataset import lack_of_masks
 from iodine_kit.artifacts.evaluations import comparison_facts, evaluation_facts, probe_facts, read_scenes, read_scores
 from iodine_kit.artifacts.predictions_and_truth import PredictionsFacts, paired
 from iodine_kit.artifacts.run import result_rows
@@ -39,6 +40,8 @@ def build_context(config: Any, chain: Chain) -> ReportContext:
     """Collect everything the page may show; ``config`` is the stage's."""
     evaluation, predictions, run = chain["evaluation"], chain["predictions"], chain.get("run")
     facts, scores = evaluation_facts(evaluation), read_scores(evaluation)
+    if "truth" not in evaluation.manifest.identity.inputs and lack_of_masks(chain["dataset"], facts.split):
+        facts = facts.model_copy(update={"unmasked": True})  # older releases did not record it
     elbo = PredictionReader(predictions.path / PREDICTIONS).column("elbo")
     bootstrap = facts.bootstrap
     return ReportContext(
@@ -51,7 +54,7 @@ def build_context(config: Any, chain: Chain) -> ReportContext:
         steps=facts.steps or 0,
         restarts=facts.restarts,
         metrics={name: _metric(name, one, scores, config.published) for name, one in facts.metrics.items()},
-        scenes=list(_scenes(config.scenes, chain, scores)),
+        scenes=list(_scenes(config.scenes, chain, scores, facts.unmasked)),
         training=read_metrics(run.path / LOG) if run else [],
         training_facts=result_rows(run) if run else [],
         elbo_by_step=[] if elbo is None else elbo.mean(0, dtype=np.float64).tolist(),
@@ -60,7 +63,8 @@ def build_context(config: Any, chain: Chain) -> ReportContext:
         total=facts.scenes,
         model=_model(predictions),
         rules=[
-            ("Resizing", facts.resize),
+            *([("True masks", facts.remark)] if facts.remark else []),
+            *([] if facts.unmasked else [("Resizing", facts.resize)]),
             ("Intervals", f"{bootstrap.method}; {bootstrap.resamples:,} resamples, seed {bootstrap.seed}"),
         ],
         level=bootstrap.level,
@@ -125,9 +129,10 @@ def _group(name: str) -> str:
         return _GROUPS[None]
 
 
-def _scenes(count: int, chain: Chain, scores: Mapping[str, Floats64]) -> Iterator[SceneView]:
+def _scenes(count: int, chain: Chain, scores: Mapping[str, Floats64], unmasked: bool) -> Iterator[SceneView]:
     """The first scenes with all that was predicted for them, by other runs too."""
-    objects = read_scenes(chain["evaluation"])["objects"].to_numpy()
+    table = read_scenes(chain["evaluation"])
+    objects = table["objects"].to_numpy() if "objects" in table and not unmasked else None
     others = list(_others(chain, next(iter(scores))))
     place = 0
     for truth, prediction in paired(chain["predictions"], chain["dataset"]):
@@ -139,7 +144,7 @@ def _scenes(count: int, chain: Chain, scores: Mapping[str, Floats64]) -> Iterato
                 (name, reader.batch(place, place + 1, ("mask",)).mask[0], float(values[place]))
                 for name, reader, values in others
             ]
-            yield _view(truth, prediction, row, own, int(objects[place]), theirs)
+            yield _view(truth, prediction, row, own, None if objects is None else int(objects[place]), theirs)
             place += 1
 
 
@@ -166,7 +171,7 @@ def _view(
     prediction: PredictionBatch,
     row: int,
     scores: Mapping[str, float],
-    objects: int,
+    objects: int | None,
     others: list[tuple[str, Bytes, float]],
 ) -> SceneView:
     def pick(values: Any) -> Any:
@@ -177,7 +182,7 @@ def _view(
         key=truth.keys[row],
         scores=scores,
         image=truth.image[row],
-        true_mask=truth.mask[row],
+        true_mask=truth.mask[row] if truth.has_masks else None,
         step_mask=steps,
         soft_mask=pick(prediction.soft_mask),
         component=pick(prediction.component),

@@ -230,10 +230,9 @@ def test_a_convention_decides_on_degenerate_scenes_and_is_stated(
 
 
 def test_one_scene_one_slot_and_nothing_but_background_can_be_evaluated(tmp_path: Path) -> None:
-    dataset = store_masks(tmp_path, np.zeros((1, SIDE, SIDE), np.uint8))
-    facts = evaluated(
-        tmp_path, store_predictions(tmp_path, dataset, np.zeros((1, SIDE, SIDE), np.uint8), slots=1), dataset
-    ).facts
+    dataset = store_masks(tmp_path, np.zeros((1, SIDE, SIDE), np.uint8), entities=2)  # other splits have objects
+    predictions = store_predictions(tmp_path, dataset, np.zeros((1, SIDE, SIDE), np.uint8), slots=1)
+    facts = evaluated(tmp_path, predictions, dataset).facts
     assert facts["metrics"]["ari"]["mean"] is None and facts["metrics"]["ari"]["undefined"] == 1
     assert facts["objects"] == {"n": 0, "by_size": []} and facts["groups"] == {"objects": [], "size": []}
     assert facts["worst"] == facts["best"] == [] and facts["metrics"]["ari-all"]["mean"] == 1
