@@ -17,6 +17,7 @@ from iodine_kit.progress import Advance, Reporter
 from iodine_kit.runner import Context, FactValues, Job, obtain
 from iodine_kit.store import Artifact, FileHashes, Identity, Reference, SourceFile, Store
 from iodine_kit.system import storage_errors
+from iodine_kit.untrusted.folders import is_data, natural_order, printable
 
 VERSION = 1
 BLOCK = 1 << 20
@@ -73,12 +74,14 @@ def identify(store: Store, files: Sequence[Path], fetched: Fetched, reporter: Re
     if len(found) <= LISTED_FILES:
         return tuple(found)
     combined = hashlib.sha256("".join(f"{file.sha256} {file.bytes}\n" for file in found).encode()).hexdigest()
-    return (SourceFile(name=f"{len(found)} files", sha256=combined, bytes=total, location=fetched.locations[0]),)
+    return (
+        SourceFile(name=f"{len(found)} files", sha256=combined, bytes=total, location=printable(fetched.locations[0])),
+    )
 
 
 def names_hash(files: Sequence[Path], fetched: Fetched) -> str:
     """One hash over the paths of files, relative to the folders that were named."""
-    return hashlib.sha256("\n".join(_below(file, fetched.paths) for file in files).encode()).hexdigest()
+    return hashlib.sha256("\n".join(printable(_below(file, fetched.paths)) for file in files).encode()).hexdigest()
 
 
 def _below(file: Path, paths: Sequence[Path]) -> str:
@@ -87,16 +90,18 @@ def _below(file: Path, paths: Sequence[Path]) -> str:
 
 
 def _expand(location: str) -> list[str]:
-    """The files that match a pattern, sorted; a location that is no pattern stands for itself."""
+    """The files that match a pattern, in natural order; a location that is no pattern stands for itself."""
     if not has_magic(location):
         if "://" not in location and not (location and Path(location).exists()):
             raise SourceError(f"{location}: no such file or folder; give --source PATH or an address, or --generate N")
         return [location]
     if "://" not in location:
-        found = [location] if Path(location).exists() else sorted(glob(location, recursive=True))  # noqa: PTH207
+        found = [location] if Path(location).exists() else glob(location, recursive=True)  # noqa: PTH207
     else:
         filesystem, pattern = _filesystem(location)
-        found = [filesystem.unstrip_protocol(name) for name in sorted(filesystem.glob(pattern))]
+        found = [filesystem.unstrip_protocol(name) for name in filesystem.glob(pattern)]
+    data = [one for one in found if is_data(Path(one).name)]
+    found = sorted(data or found, key=natural_order)
     if not found:
         raise SourceError(f"{location}: no file matches this pattern")
     return found
@@ -129,7 +134,8 @@ def _note_copies(files: Sequence[Path], found: Sequence[SourceFile], reporter: R
 def _source_file(path: Path, hashes: FileHashes, location: str, advance: Advance) -> SourceFile:
     digest = hashes.sha256(path)
     advance(path.stat().st_size)
-    return SourceFile(name=path.name, sha256=digest, bytes=path.stat().st_size, location=location)
+    size = path.stat().st_size
+    return SourceFile(name=printable(path.name), sha256=digest, bytes=size, location=printable(location))
 
 
 def _counted(files: Sequence[Path]) -> str:

@@ -20,6 +20,7 @@ from iodine_kit.runner import Tables
 from iodine_kit.store import Reference, SourceFile, Store
 from iodine_kit.system import storage_errors
 from iodine_kit.training.run_files import WEIGHTS
+from iodine_kit.untrusted.folders import printable
 
 if TYPE_CHECKING:
     from torch import nn
@@ -98,7 +99,7 @@ def find_start(tables: Tables, store: Store) -> Start | None:
     if place.startswith(PREFIX):
         return replace(of_bytes(place, weights(place), place), model=card(place).model)
     if path.is_file():
-        return of_bytes(place, _read(path), path.resolve().name)
+        return of_bytes(place, _read(path), printable(path.resolve().name))
     if path.suffix == ".safetensors":
         raise SourceError(f"train.{KEY}: {place}: no such file")
     run = store.usable(store.open(place, "run"))

@@ -122,7 +122,7 @@ def imported(
     from iodine_kit.stages import import_predictions as stage
 
     if "model" not in tables["import"]:
-        tables["import"] |= {"model": source.resolve().stem, "named": False}
+        tables["import"] |= {"model": stage.model_of(source), "named": False}
     config = stage.configure(tables)
     data = input_artifact(store, dataset, "dataset", "iodine-kit prepare", config.split)
     context = Context(store, Terminal(), overwrite)

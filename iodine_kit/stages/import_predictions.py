@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from iodine_kit.artifacts.dataset import check_split, dataset_info, open_split
 from iodine_kit.config import build
 from iodine_kit.errors import CountError, SchemaError
 from iodine_kit.predictions.file import PREDICTIONS, PredictionWriter
-from iodine_kit.predictions.importing.config import ImportConfig
+from iodine_kit.predictions.importing.config import LONGEST_NAME, ImportConfig, is_name
 from iodine_kit.predictions.importing.fields import MatchedField, array_named, match_fields
 from iodine_kit.predictions.importing.keys import refuse_contradiction, rows_by_key, rows_in_order, texts
 from iodine_kit.predictions.importing.values import batch_of
@@ -25,10 +26,12 @@ from iodine_kit.progress import Reporter
 from iodine_kit.runner import Context, FactValues, Inputs, Job, Tables
 from iodine_kit.store import Artifact, FileHashes, Identity, SourceFile, Store
 from iodine_kit.system import storage_error
+from iodine_kit.untrusted.folders import printable
 
 VERSION = 1
 TABLES = ("import",)
 INPUTS = ("dataset",)
+_LONGEST_SLUG = 100
 _BATCH_BYTES = 32 << 20
 _COPIES = 8
 """Memory of a row of masks while it is checked, as a multiple of its size in the file; an estimate."""
@@ -80,6 +83,14 @@ def plan(tables: Tables, inputs: Inputs, context: Context, source: Path) -> Job:
     return Job(identity, lambda out: _make(work, out, reporter))
 
 
+def model_of(source: Path) -> str:
+    """The name of a file or folder as the name of a model: without the suffix of a file, and made to fit."""
+    path = source.resolve()
+    name = path.name if path.is_dir() else path.stem
+    fit = printable(name)[:LONGEST_NAME].strip()
+    return fit if is_name(fit) else "model"
+
+
 def configure(tables: Tables) -> ImportConfig:
     """Validate the table."""
     return build(ImportConfig, tables.get("import", {}), "import")
@@ -117,8 +128,9 @@ def _rows(
     keys = texts(columns[name], f"{place}: {name}")
     if config.order == "keys":
         return rows_by_key(keys, known, place, where, reporter)
+    rows = rows_in_order(count, known, place, where)
     refuse_contradiction(keys, known, place)
-    return rows_in_order(count, known, place, where)
+    return rows
 
 
 def _note_arrays(
@@ -179,9 +191,13 @@ def _batch_size(roles: Mapping[str, MatchedField]) -> int:
 
 def _identified(source: Path, files: list[Path], store: Store) -> SourceFile:
     """Hash a file, or a folder by the contents and names of all its files; the names are the scenes' keys."""
+
+    def name_of(file: Path) -> str:
+        return printable(file.relative_to(source).as_posix() if source.is_dir() else file.name)
+
     try:
         with closing(FileHashes(store.root / ".cache" / "hashes.sqlite")) as hashes:
-            found = [(file.name, hashes.sha256(file), file.stat().st_size) for file in files]
+            found = [(name_of(file), hashes.sha256(file), file.stat().st_size) for file in files]
     except OSError as error:
         raise storage_error(error, error.filename or source) from error
     total = sum(size for *_, size in found)
@@ -190,8 +206,12 @@ def _identified(source: Path, files: list[Path], store: Store) -> SourceFile:
         digest = hashlib.sha256(
             "".join(f"{name} {sha256} {size}\n" for name, sha256, size in found).encode()
         ).hexdigest()
-    return SourceFile(name=source.resolve().name, sha256=digest, bytes=total, location=str(source))
+    return SourceFile(
+        name=printable(source.resolve().name), sha256=digest, bytes=total, location=printable(str(source))
+    )
 
 
 def _slug(model: str) -> str:
-    return re.sub(r"[^a-z0-9._]+", "-", model.lower()).strip("-._")
+    """A name as the directory of an artifact needs it; models with the same one differ in the key that follows."""
+    plain = unicodedata.normalize("NFKD", model).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9._]+", "-", plain).strip("-._")[:_LONGEST_SLUG] or "model"

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from iodine_kit.errors import CorruptDataError, SourceError
 from iodine_kit.system import refusal, storage_error, storage_errors
+from iodine_kit.untrusted.folders import is_data
 
 LARGEST = 1 << 30
 """Largest member of an archive in bytes, because members are kept in memory; IODINE's checkpoints take 1 to 15 MB."""
@@ -30,6 +31,10 @@ class Files(Protocol):
         """``length`` bytes of a file from byte ``offset``, or fewer at its end."""
 
 
+def _is_data(name: str) -> bool:
+    return is_data(name.removesuffix(".index"))  # elsewhere, this suffix is that of files about data
+
+
 class Folder:
     """A folder on disk."""
 
@@ -39,7 +44,7 @@ class Folder:
     def names(self) -> list[str]:
         """Names of its files, sorted; raises :class:`SourceError` or :class:`StorageError` if it cannot be listed."""
         try:
-            return sorted(entry.name for entry in self.path.iterdir() if entry.is_file())
+            return sorted(entry.name for entry in self.path.iterdir() if _is_data(entry.name) and entry.is_file())
         except FileNotFoundError:
             raise SourceError(f"{self.path}: no such folder; give a checkpoint's .index file or its folder") from None
         except OSError as error:
@@ -107,7 +112,7 @@ class ZipFolder:
     def _members(self) -> list[zipfile.ZipInfo]:
         try:
             with zipfile.ZipFile(self._archive) as archive:
-                return [info for info in archive.infolist() if not info.is_dir()]
+                return [info for info in archive.infolist() if not info.is_dir() and _is_data(info.filename)]
         except FileNotFoundError:
             raise SourceError(f"{self._archive}: no such file; check the path given as --source") from None
         except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:

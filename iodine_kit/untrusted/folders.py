@@ -35,7 +35,7 @@ _SUFFIXES = (
 """Ends of names of unfinished files, backups, and files about other files, in lower case."""
 _PAX = re.compile(r"paxheaders(\.\d+)?")
 _DIGITS = re.compile(r"(\d+)")
-_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
 def is_data(name: PurePath | str) -> bool:
@@ -55,6 +55,15 @@ def is_data(name: PurePath | str) -> bool:
 def one_form(name: str) -> str:
     """The Unicode form in which names are compared, NFC: systems differ in how they write an accent."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
+def printable(name: str) -> str:
+    """A name in the form of :func:`one_form`, with ``%0A`` or similar for what no text file or terminal can show.
+
+    These are control characters, also those of the direction of writing, and bytes that are no text, which Python reads
+    as surrogates.
+    """
+    return _UNFIT.sub(_escaped, one_form(name))
 
 
 def natural_order(name: PurePath | str) -> Order:
@@ -138,12 +147,12 @@ def refuse_dangling_links(files: Iterable[Path]) -> None:
 def scene_keys(names: Sequence[PurePath]) -> list[str]:
     """Keys of scenes from the paths of their pictures below their source, such as ``cats/frame_12``; all different.
 
-    A key is the path without suffix in the form of :func:`one_form`, with ``%0A`` or similar for characters that no
-    file can store. Paths that differ only in their suffix keep it; if this is not enough, ``~2``, ``~3``, … follow.
+    A key is the :func:`printable` path without suffix. Paths that differ only in their suffix keep it; if this is not
+    enough, ``~2``, ``~3``, … follow.
     """
-    keys = [_fit(name.with_suffix("").as_posix()) for name in names]
+    keys = [printable(name.with_suffix("").as_posix()) for name in names]
     times = Counter(keys)
-    keys = [_fit(name.as_posix()) if times[key] > 1 else key for name, key in zip(names, keys, strict=True)]
+    keys = [printable(name.as_posix()) if times[key] > 1 else key for name, key in zip(names, keys, strict=True)]
     taken, found = set(keys), Counter[str]()
     for place, key in enumerate(keys):
         found[key] += 1
@@ -189,10 +198,6 @@ def _value(digits: str) -> tuple[int, str]:
         digits = "".join(str(unicodedata.decimal(digit)) for digit in digits)
     digits = digits.lstrip("0")
     return len(digits), digits
-
-
-def _fit(text: str) -> str:
-    return _UNFIT.sub(_escaped, one_form(text))
 
 
 def _escaped(unfit: re.Match[str]) -> str:

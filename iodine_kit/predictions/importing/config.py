@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
 from iodine_kit.config import Config, NoneAsText
+from iodine_kit.untrusted.folders import one_form, printable
 
 Values = Literal["probabilities", "logits", "one-hot"]
 Colours = Literal["by-dtype", "unit", "bytes", "signed"]
@@ -14,12 +16,29 @@ Name = Annotated[str | None, NoneAsText]
 FIELDS = ("mask", "soft_mask", "reconstruction", "component", "latent_loc", "latent_scale", "elbo", "nll", "kl")
 MAX_SLOTS = 255
 """Largest number of slots; they are numbered from 0."""
+LONGEST_NAME = 255
+"""Characters of the name of a model: as many as a file name can have."""
+
+
+def is_name(name: str) -> bool:
+    """Whether a text can be the name of a model in tables."""
+    readable = any(unicodedata.category(character)[0] in "LNS" for character in name)
+    return readable and len(name) <= LONGEST_NAME and printable(name) == one_form(name)
 
 
 def _mask_axes(axes: str | None) -> str | None:
     if axes is not None and (sorted(axes.replace("1", "")) not in (list("HNW"), list("HKNW")) or axes[:1] != "N"):
         raise ValueError("Write one letter for each axis, N (scenes) first, such as NHW, NHW1, NKHW, NHWK or NKHW1")
     return axes
+
+
+def _model_name(name: str) -> str:
+    if not is_name(name):
+        problem = (
+            "Write a name with a letter, digit or symbol of any script, without line breaks and control characters"
+        )
+        raise ValueError(f"{problem}, of at most {LONGEST_NAME} characters")
+    return one_form(name)
 
 
 def _permutation(axes: str, of: str) -> str:
@@ -32,7 +51,7 @@ class ImportConfig(Config):
     """How third-party predictions are read.
 
     Attributes:
-        model: name of the model in results. Commands default to the name of the file.
+        model: name of the model in results, in any script. Commands default to the name of the file.
         named: whether the name was given. If it is the name of the file, files of the same name count as different
             models.
         split: split of the data set that was segmented.
@@ -67,7 +86,7 @@ class ImportConfig(Config):
         resize: ``nearest`` resizes masks of another size to the size of the data set, by nearest neighbour.
     """
 
-    model: Annotated[str, Field(min_length=1, max_length=100, pattern=r"[A-Za-z0-9]")]
+    model: Annotated[str, AfterValidator(_model_name)]
     named: bool = True
     split: str = "test"
     scenes: Annotated[int, Field(ge=1)] | None = None

@@ -1,12 +1,11 @@
 """A folder of PNG files, one index mask per scene: ``mask`` from the pixels, ``key`` from the names of the files.
 
-Indices are the values of grey pictures (8 or 16 bits) or of palette pictures. Files are ordered by the numbers in
-their names: ``2.png`` comes before ``10.png``.
+Indices are the values of grey pictures (8 or 16 bits) or of palette pictures. Files are in natural order: ``2.png``
+comes before ``10.png``. If the folder itself has no PNG files, those in its subfolders are read.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from iodine_kit.errors import SchemaError, SourceError
 from iodine_kit.predictions.readers import ArrayColumn, Column
 from iodine_kit.records import Array
+from iodine_kit.untrusted.folders import files_in, refuse_dangling_links, scene_keys, walk
 from iodine_kit.untrusted.pictures import index_size, read_wide_index, refuse_link_outside
 
 VERSION = 1
@@ -29,17 +29,19 @@ def recognises(path: Path, head: bytes) -> bool:
 
 
 def files(path: Path) -> list[Path]:
-    """Its PNG files, ordered by the numbers in their names, without hidden ones.
+    """Its PNG files in natural order, without what other programs leave.
 
     Raises:
         SourceError: there is none, or one is a link to a file outside of the folder.
+        StorageError: the operating system refuses to list the folder.
     """
-    found = [file for file in path.iterdir() if file.suffix.lower() == ".png" and not file.name.startswith(".")]
+    found = files_in(path, "*.png") or list(walk(path, lambda name: name.lower().endswith(".png")))
     if not found:
         raise SourceError(f"{path}: this folder has no .png files; give the folder that has them")
     for file in found:
         refuse_link_outside(file, path)
-    return sorted(found, key=_by_number)
+    refuse_dangling_links(found)
+    return found
 
 
 def columns(path: Path) -> Mapping[str, Column]:
@@ -58,7 +60,7 @@ def columns(path: Path) -> Mapping[str, Column]:
             raise SchemaError(f"{file}: is {size[0]}×{size[1]} pixels and {first}; all masks must have the same size")
     return {
         "mask": _Pictures(tuple(found), (len(found), *sizes[0])),
-        "key": ArrayColumn(np.array([file.stem for file in found])),
+        "key": ArrayColumn(np.array(scene_keys([file.relative_to(path) for file in found]))),
     }
 
 
@@ -74,8 +76,3 @@ class _Pictures:
     def rows(self, indices: NDArray[np.int64]) -> Array:
         files = [self.files[int(index)] for index in indices]
         return np.stack([read_wide_index(file, str(file)) for file in files])
-
-
-def _by_number(file: Path) -> tuple[list[tuple[int, str]], str]:
-    parts = re.findall(r"\d+|\D+", file.stem)
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], file.name

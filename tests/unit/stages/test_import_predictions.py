@@ -185,7 +185,7 @@ def at(array: np.ndarray, value: float) -> np.ndarray:
 FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any], type[IodineKitError], str]] = {
     "missing keys": ({"key": KEYS[:4], "mask": GUESSES[:4]}, {}, SchemaError, "2 scenes .* missing.*'test-004'"),
     "doubled key": ({"key": KEYS[[0, 1, 2, 3, 4, 4]], "mask": GUESSES}, {}, SchemaError, "'test-004' occurs more"),
-    "unknown key": ({"key": [*KEYS[:5], "x"], "mask": GUESSES}, {}, SchemaError, "1 keys are not in .* 'x'"),
+    "unknown key": ({"key": [*KEYS[:5], "x"], "mask": GUESSES}, {}, SchemaError, "1 of 6 keys .* 'x'; 1 .*'test-005'"),
     "integer keys": ({"key": np.arange(N), "mask": GUESSES}, {}, SchemaError, "import.order = 'dataset'"),
     "float keys": ({"key": np.arange(N) / 2, "mask": GUESSES}, {}, SchemaError, "keys are one text per scene"),
     "keys of another number": ({"key": KEYS, "mask": GUESSES[:4]}, {}, CountError, "6 keys and 4 masks"),
@@ -235,7 +235,8 @@ FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any], type[IodineKitError], st
     ),
     "unknown key of the mapping": ({"mask": GUESSES}, {"ordr": "keys"}, ConfigError, "did you mean 'order'"),
     "impossible axes": ({"mask": GUESSES}, {"axes": "HWN"}, ConfigError, "one letter for each axis"),
-    "a model without a name": ({"mask": GUESSES}, {"model": "-"}, ConfigError, "import.model"),
+    "a model without a name": ({"mask": GUESSES}, {"model": "-"}, ConfigError, "import.model: write a name"),
+    "a name of two lines": ({"mask": GUESSES}, {"model": "a\nb"}, ConfigError, "import.model: write a name"),
 }  # fmt: skip
 
 
