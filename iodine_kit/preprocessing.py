@@ -22,15 +22,18 @@ Box = tuple[int, int, int, int]
 """Rows ``top:bottom`` and columns ``left:right``."""
 _IODINE: Box = (29, 221, 64, 256)
 """deepmind-research/iodine, modules/data.py: the middle of the table, without the empty margin."""
-_CROP = re.compile(r"none|iodine|centre:[1-9]\d*|\d+:\d+,\d+:\d+")
+_CLEVR: dict[Size, Box] = {(240, 320): _IODINE, (320, 480): (24, 312, 96, 384)}
+"""The same view in images of CLEVR with masks, and of CLEVR v1.0."""
+_CROP = re.compile(r"none|iodine|clevr|centre:[1-9]\d*|\d+:\d+,\d+:\d+")
 
 
 class PreprocessConfig(Config):
     """How to preprocess published scenes. A data set, a layout or a protocol can define other defaults.
 
     Attributes:
-        crop: ``none``; ``iodine`` (rows 29:221, columns 64:256 of the 240×320 pixels of CLEVR); ``centre:192`` (a
-            centred square with this side, in pixels); or ``29:221,64:256`` (rows, columns).
+        crop: ``none``; ``iodine`` (rows 29:221, columns 64:256 of the 240×320 pixels of CLEVR); ``clevr`` (the same
+            view, in images of 240×320 pixels, or rows 24:312, columns 96:384 of 320×480); ``centre:192`` (a centred
+            square with this side, in pixels); or ``29:221,64:256`` (rows, columns).
         size: side of the square that the crop is resized to, in pixels. Defaults to the size of the crop. As in
             TensorFlow 1: bilinear without half-pixel centres or antialiasing for images, nearest neighbour for masks.
         min_objects: scenes with fewer objects are omitted.
@@ -49,7 +52,9 @@ class PreprocessConfig(Config):
     @classmethod
     def _is_a_crop(cls, crop: str) -> str:
         if not _CROP.fullmatch(crop):
-            raise ValueError(f"'{crop}' is not a valid crop: use none, iodine, centre:SIDE or TOP:BOTTOM,LEFT:RIGHT")
+            raise ValueError(
+                f"'{crop}' is not a valid crop: use none, iodine, clevr, centre:SIDE or TOP:BOTTOM,LEFT:RIGHT"
+            )
         ends = [int(number) for number in re.findall(r"\d+", crop)]
         if len(ends) == 4 and (ends[0] >= ends[1] or ends[2] >= ends[3]):
             raise ValueError(f"'{crop}' is empty: its rows or columns end before they begin")
@@ -158,7 +163,12 @@ def _taps(length: int, size: int) -> tuple[NDArray[np.int64], NDArray[np.int64],
 def _box(crop: str, height: int, width: int, key: str) -> Box:
     if crop == "none":
         return 0, height, 0, width
-    box = _IODINE if crop == "iodine" else _parse(crop, height, width)
+    if crop == "clevr" and (height, width) not in _CLEVR:
+        raise ImageSizeError(
+            f"{key}: the crop 'clevr' is for images of 240×320 or 320×480 pixels, not of {height}×{width}; use another "
+            "one with --set preprocess.crop=…, or none with --set preprocess.crop=none"
+        )
+    box = _CLEVR[height, width] if crop == "clevr" else _IODINE if crop == "iodine" else _parse(crop, height, width)
     top, bottom, left, right = box
     if not (0 <= top < bottom <= height and 0 <= left < right <= width):
         raise ImageSizeError(

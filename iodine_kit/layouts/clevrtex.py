@@ -2,7 +2,7 @@
 
 A mask's palette index is the entity. The depth, albedo, shadow and normal maps and the JSON files are ignored, so
 scenes have no factors. Splits follow the authors' loader: in the order of the numbers, the first tenth is test, the
-next tenth val, the rest train. All images of the variant ``outd`` are test.
+next tenth val, the rest train. All images of the variant ``outd`` are test. Keys are names of images.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from iodine_kit.errors import SchemaError, SourceError
 from iodine_kit.layouts import Expected, Item
 from iodine_kit.layouts._arrays import small_index
 from iodine_kit.records import Scene
-from iodine_kit.untrusted.folders import any_below, files_below
+from iodine_kit.untrusted.folders import any_below, files_below, in_order
 from iodine_kit.untrusted.pictures import read_index, read_rgb
 
-VERSION = 1
+VERSION = 2
 SUMMARY = "CLEVRTex's folders of PNG images and palette masks, without their other maps"
 DATASETS = ("clevrtex",)
 PREPROCESS: dict[str, dict[str, object]] = {}
@@ -54,7 +54,7 @@ def items(paths: Sequence[Path], expected: Expected, config: Config) -> Iterator
     pairs = _numbered(_pairs(paths), variant)
     for number in range(len(pairs)):
         split = "test" if variant == "outd" else _split(number, len(pairs))
-        yield Item(str(pairs[number][0]), pairs[number], split)
+        yield Item(str(pairs[number][0]), pairs[number], split, pairs[number][0].stem)
 
 
 def scenes(item: Item, key: str, expected: Expected, config: Config) -> list[Scene]:
@@ -73,7 +73,7 @@ def _pairs(paths: Sequence[Path]) -> list[Pair]:
     there = set(files_below(paths, _PATTERN))
     images = {file for file in there if _NAME.fullmatch(file.name)}
     images |= {file.with_name(file.name.removesuffix(_FLAT) + ".png") for file in there if file.name.endswith(_FLAT)}
-    pairs = [(image, image.with_name(image.stem + _FLAT)) for image in sorted(images)]
+    pairs = [(image, image.with_name(image.stem + _FLAT)) for image in in_order(images)]
     for file in (file for pair in pairs for file in pair):
         if file not in there:
             raise SourceError(f"{file}: no such file, although its image or mask exists; unpack the archive again")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from iodine_kit.protocols._first_records import CLEVR6_OF_70K, FIRST_60K
+from iodine_kit.protocols import CLEVR6_OF_70K, FIRST_60K
 
 VERSION = 1
 SUMMARY = "Greff et al. 2019: CLEVR6 has at most 6 objects; 320 scenes for evaluation"

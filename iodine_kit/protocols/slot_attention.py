@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from iodine_kit.protocols._first_records import CLEVR6_OF_70K, FIRST_60K
+from iodine_kit.protocols import CLEVR6_OF_70K, FIRST_60K
 
 VERSION = 1
 SUMMARY = "Locatello et al. 2020: CLEVR6 has at most 6 objects of the first 70k; the next 320 for evaluation"

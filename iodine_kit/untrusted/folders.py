@@ -76,7 +76,7 @@ def natural_order(name: PurePath | str) -> Order:
     return tuple(_part_order(part) for part in parts)
 
 
-def in_order(files: Sequence[Path]) -> list[Path]:
+def in_order(files: Iterable[Path]) -> list[Path]:
     """Files in natural order."""
     return sorted(files, key=natural_order)
 

@@ -16,6 +16,7 @@ from iodine_kit.datasets import clevr
 from iodine_kit.errors import CorruptDataError, SchemaError, SourceError
 from iodine_kit.layouts import Expected, Item, clevr_v1
 from iodine_kit.records import Scene
+from iodine_kit.untrusted import json_files
 
 EXPECTED = Expected("clevr", clevr.info(clevr.Config()), clevr.SCHEMAS["clevr"], {})
 CONFIG = clevr_v1.Config()
@@ -111,7 +112,7 @@ def test_factors_of_the_test_split_are_zero(root: Path) -> None:
 @pytest.mark.parametrize("chunk", [1, 2, 3, 7, 64])
 def test_chunks_may_end_anywhere(root: Path, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = items(root)
-    monkeypatch.setattr(clevr_v1, "_CHUNK", chunk)
+    monkeypatch.setattr(json_files, "_CHUNK", chunk)
     assert items(root) == whole
 
 
@@ -137,8 +138,8 @@ def test_it_reads_the_same_as_json(
     text = json.dumps({"info": before, "scenes": entries, "more": before}, indent=indent, ensure_ascii=ascii_only)
     path.write_text(text, "utf-8", errors="replace")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clevr_v1, "_CHUNK", chunk)
-        assert list(clevr_v1._entries(path)) == json.loads(path.read_text("utf-8"))["scenes"]
+        patch.setattr(json_files, "_CHUNK", chunk)
+        assert list(json_files.elements(path, "scenes")) == json.loads(path.read_text("utf-8"))["scenes"]
 
 
 def test_every_truncation_is_refused(root: Path) -> None:
@@ -151,8 +152,8 @@ def test_every_truncation_is_refused(root: Path) -> None:
 
 
 def test_a_long_invalid_file_is_not_read_to_its_end(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clevr_v1, "_CHUNK", 100)
-    monkeypatch.setattr(clevr_v1, "_LONGEST", 1000)
+    monkeypatch.setattr(json_files, "_CHUNK", 100)
+    monkeypatch.setattr(json_files, "_LONGEST", 1000)
     path = root / "scenes" / "CLEVR_val_scenes.json"
     path.write_text('{"scenes": [{"objects": "' + "x" * 10_000 + '"}]}')
     with pytest.raises(CorruptDataError, match="from character 12 on"):
@@ -213,7 +214,7 @@ def test_objects_with_other_properties_are_refused(root: Path, objects: Any, pro
 
 def test_another_image_size_is_refused(root: Path) -> None:
     save_image(root, "val", 0, (320, 240))
-    with pytest.raises(SchemaError, match=r"CLEVR_val_000000\.png: image has 240×320 pixels; CLEVR v1\.0 has 320×480"):
+    with pytest.raises(SchemaError, match=r"CLEVR_val_000000\.png: image has 240×320 pixels; the first .* 320×480"):
         scene(items(root)[2])
 
 
@@ -223,3 +224,68 @@ def test_missing_files_are_reported(root: Path) -> None:
         items(root)
     with pytest.raises(SourceError, match=r"has no images/train"):
         items(root / "scenes")
+
+
+# Own scenes, and CoGenT
+
+
+def rendered(root: Path, names: list[str], size: tuple[int, int] = (320, 240)) -> list[dict[str, Any]]:
+    """Images directly in ``images``, as the generator writes them, and their entries."""
+    (root / "images").mkdir(parents=True)
+    (root / "scenes").mkdir()
+    for name in names:
+        Image.new("RGBA", size, (90, 20, 30, 255)).save(root / "images" / f"{name}.png")
+    return [{"image_filename": f"{name}.png", "split": "new", "objects": [GREEN]} for name in names]
+
+
+def test_the_generator_s_scenes_are_read_from_one_file_or_from_many(tmp_path: Path) -> None:
+    entries = rendered(tmp_path, ["CLEVR_new_000000", "CLEVR_new_000001"])
+    (tmp_path / "CLEVR_scenes.json").write_text(json.dumps({"info": {}, "scenes": entries}))
+    from_one = items(tmp_path)
+    (tmp_path / "CLEVR_scenes.json").unlink()
+    for one in entries:
+        (tmp_path / "scenes" / one["image_filename"].replace(".png", ".json")).write_text(json.dumps(one))
+    for path in (tmp_path, tmp_path / "images"):
+        assert clevr_v1.recognises(path)
+        found = items(path)
+        assert [(item.key, item.split) for item in found] == [("CLEVR_new_000000", ""), ("CLEVR_new_000001", "")]
+        assert [scene(item).factors["color"][1] for item in found] == [3, 3]
+        assert scene(found[0]).image.shape == (240, 320, 3)
+        assert len(clevr_v1.files([path], CONFIG)) == 4
+    assert [item.payload[:2] for item in from_one] == [item.payload[:2] for item in found]
+
+
+def test_a_file_of_all_scenes_serves_every_split(tmp_path: Path) -> None:
+    entries = rendered(tmp_path, ["CLEVR_hard_000000", "CLEVR_easy_000000", "CLEVR_easy_000001"])
+    (tmp_path / "CLEVR_scenes.json").write_text(json.dumps({"scenes": entries}))
+    assert [(item.key, item.split) for item in items(tmp_path)] == [
+        ("CLEVR_easy_000000", "easy"),
+        ("CLEVR_easy_000001", "easy"),
+        ("CLEVR_hard_000000", "hard"),
+    ]
+
+
+def test_the_splits_of_cogent_have_their_published_names(tmp_path: Path) -> None:
+    root = tmp_path / "CLEVR_CoGenT_v1.0"
+    for split in ("valB", "testA", "trainA", "valA", "testB"):
+        save_image(root, split, 0)
+        if not split.startswith("test"):
+            save_scenes(root, split, [entry(split, 0, [GREEN])])
+    assert [item.split for item in items(tmp_path)] == ["trainA", "valA", "valB", "testA", "testB"]
+    assert [bool(scene(item).factors["visibility"].any()) for item in items(root)] == [True, True, True, False, False]
+
+
+def test_pictures_without_scenes_are_for_the_data_set_folder(tmp_path: Path) -> None:
+    rendered(tmp_path, ["CLEVR_new_000000"])
+    with pytest.raises(SourceError, match=r"CLEVR_new_scenes\.json: no such file.*prepare folder --source .*images"):
+        items(tmp_path)
+
+
+def test_an_image_without_its_own_scene_file_is_reported(tmp_path: Path) -> None:
+    entries = rendered(tmp_path, ["CLEVR_new_000000", "CLEVR_new_000001"])
+    (tmp_path / "scenes" / "CLEVR_new_000000.json").write_text(json.dumps(entries[0]))
+    with pytest.raises(SourceError, match=r"CLEVR_new_000001\.json: no such file"):
+        items(tmp_path)
+    (tmp_path / "scenes" / "CLEVR_new_000001.json").write_text(json.dumps(entries[1])[:-5])
+    with pytest.raises(CorruptDataError, match=r"CLEVR_new_000001\.json: not valid JSON"):
+        items(tmp_path)
