@@ -27,10 +27,11 @@ from typing import Any
 import numpy as np
 
 from iodine_kit import config as configuration
-from iodine_kit.errors import IodineKitError, SchemaError, SourceError
+from iodine_kit.errors import SchemaError, SourceError
 from iodine_kit.layouts import Expected, Item
 from iodine_kit.records import Array, Scene
 from iodine_kit.split_rules import SPLITS
+from iodine_kit.system import storage_errors
 from iodine_kit.untrusted.folders import files_in, is_data, scene_keys
 from iodine_kit.untrusted.json_files import document, elements
 from iodine_kit.untrusted.pictures import read_rgb
@@ -71,10 +72,7 @@ class _Part:
 
 def recognises(path: Path) -> bool:
     """Whether it is such a folder or its parent. See :class:`iodine_kit.layouts.LayoutPlugin`."""
-    try:
-        return any(_images(_root(path)).values())
-    except (OSError, IodineKitError):
-        return False
+    return path.is_dir() and any(_images(_root(path)).values())
 
 
 def files(paths: Sequence[Path], config: Config) -> list[Path]:
@@ -117,7 +115,9 @@ def _images(root: Path) -> dict[str, list[Path]]:
     """Images by split: those in a folder with the name of the split, and those in the folder above."""
     above = root / "images" if (root / "images").is_dir() else root
     found: dict[str, list[Path]] = {}
-    for folder in sorted((one for one in above.iterdir() if one.is_dir() and is_data(one.name)), key=_split_order):
+    with storage_errors(above):
+        folders = sorted((one for one in above.iterdir() if one.is_dir() and is_data(one.name)), key=_split_order)
+    for folder in folders:
         own = [file for file in files_in(folder, "CLEVR_*.png") if _split(file) == folder.name]
         if own or folder.name in SPLITS or _scene_file(root, folder.name).is_file():
             found[folder.name] = own
