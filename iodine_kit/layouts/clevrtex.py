@@ -17,7 +17,8 @@ from iodine_kit.layouts import Expected, Item
 from iodine_kit.layouts._arrays import small_index
 from iodine_kit.records import Scene
 from iodine_kit.untrusted.folders import any_below, files_below, in_order
-from iodine_kit.untrusted.pictures import read_index, read_rgb
+from iodine_kit.untrusted.masks import read_index
+from iodine_kit.untrusted.pictures import read_rgb
 
 VERSION = 2
 SUMMARY = "CLEVRTex's folders of PNG images and palette masks, without their other maps"

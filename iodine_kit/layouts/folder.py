@@ -12,18 +12,20 @@ import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 
-from iodine_kit import config as configuration
 from iodine_kit.errors import SchemaError, SourceError
 from iodine_kit.layouts import Expected, Item
-from iodine_kit.records import Bytes, Scene
+from iodine_kit.records import Scene
 from iodine_kit.split_rules import SPLITS
 from iodine_kit.untrusted.folders import is_data
-from iodine_kit.untrusted.pictures import SUFFIXES, read_index, read_index_or_rgb, read_rgb, refuse_link_outside
+from iodine_kit.untrusted.mask_meaning import MaskOptions
+from iodine_kit.untrusted.mask_pixels import shared_palette
+from iodine_kit.untrusted.masks import read_mask
+from iodine_kit.untrusted.pictures import SUFFIXES, read_picture, refuse_link_outside
 
 VERSION = 1
 SUMMARY = "a folder of your own images (PNG, JPEG, WebP, BMP, TIFF), with masks or without"
@@ -32,29 +34,22 @@ PREPROCESS: dict[str, dict[str, object]] = {}
 OWN_SPLITS = False  # they exist only if all images are below folders called train, val and test
 NAMES_MATTER = True
 
-_DOUBTFUL = 64
-"""A grey mask with such a value is unlikely to hold indices; its shades may stand for objects."""
 _MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
 _PUBLISHED = re.compile(r"CLEVR(TEX)?_[a-z]+_\d{6}")
 _MASKS, _MARK = "masks", "_mask"
 
 
-class Config(configuration.Config):
-    """Where the masks are and what their pixels mean.
+class Config(MaskOptions):
+    """Where the masks are, what their pixels mean, and how images are read.
 
     Attributes:
         masks: folder of the masks, absolute or relative to the source; ``none`` ignores masks. Defaults to folders
             called ``masks``, and files next to the images.
-        mask_values: ``index``: the grey value, or the index of a palette picture, is the entity, and 0 is the
-            background; ``colour``: every colour but ``background`` is an entity, numbered from 1 in the order of
-            appearance, row by row from the top left; ``auto``: indices for grey and palette pictures, colours for
-            others and for grey pictures of only 0 and 255.
-        background: colour of the background, as ``#rrggbb``.
+        bits: significant bits of grey images of 16 bits: the largest value is 2 to this power, minus 1.
     """
 
     masks: str = ""
-    mask_values: Literal["auto", "index", "colour"] = "auto"
-    background: Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")] = "#000000"
+    bits: Annotated[int, Field(ge=8, le=16)] = 16
 
 
 def recognises(path: Path) -> bool:
@@ -75,21 +70,25 @@ def items(paths: Sequence[Path], expected: Expected, config: Config) -> Iterator
     """The images in the order of their paths."""
     pairs = [(path, *pair) for path in paths for pair in _pairs(path, config)]
     splits = [_split(image.relative_to(path)) for path, image, _ in pairs]
+    masks = (mask for *_, mask in pairs if mask)
+    palette = shared_palette(masks, config.background_colour) if config.mask_values == "auto" else None
     for (_, image, mask), split in zip(pairs, splits, strict=True):
-        yield Item(str(image), (image, mask), split if all(splits) else "")
+        yield Item(str(image), (image, mask, palette), split if all(splits) else "")
 
 
 def scenes(item: Item, key: str, expected: Expected, config: Config) -> list[Scene]:
     """Decode one image and its mask."""
-    path, mask_path = item.payload
-    image = read_rgb(path, item.place)
+    path, mask_path, palette = item.payload
+    picture = read_picture(path, item.place, config.bits)
+    image = picture.pixels
     if mask_path is None:
-        return [Scene(key, image, np.zeros(image.shape[:2], np.uint8), has_mask=False)]
-    mask = _read_mask(mask_path, config)
-    if mask.shape != image.shape[:2]:
-        sizes = f"{mask.shape[0]}×{mask.shape[1]} pixels, its image {path} {image.shape[0]}×{image.shape[1]}"
+        return [Scene(key, image, np.zeros(image.shape[:2], np.uint8), has_mask=False, remarks=picture.remarks)]
+    mask = read_mask(mask_path, str(mask_path), config, picture, palette)
+    if mask.index.shape != image.shape[:2]:
+        height, width = mask.index.shape
+        sizes = f"{height}×{width} pixels, its image {path} {image.shape[0]}×{image.shape[1]}"
         raise SchemaError(f"{mask_path}: has {sizes}; make both the same size")
-    return [Scene(key, image, mask)]
+    return [Scene(key, image, mask.index, ignored=mask.ignored, remarks=picture.remarks + mask.remarks)]
 
 
 def _is_own(file: Path) -> bool:
@@ -191,33 +190,3 @@ def _owner(mask: Path) -> Path:
 def _lossless(masks: Mapping[Path, Path]) -> dict[Path, Path]:
     """Without masks in lossy formats, which would create entities."""
     return {owner: file for owner, file in masks.items() if file.suffix.lower() in _MASK_SUFFIXES}
-
-
-def _read_mask(path: Path, config: Config) -> Bytes:
-    place = str(path)
-    if config.mask_values == "index":
-        return read_index(path, place)
-    pixels = read_rgb(path, place) if config.mask_values == "colour" else read_index_or_rgb(path, place)
-    if pixels.ndim == 3:
-        return _number_colours(pixels, int(config.background[1:], 16), place)
-    if np.isin(pixels, (0, 255)).all():
-        return (pixels > 0).astype(np.uint8)
-    if pixels.max() >= _DOUBTFUL:
-        raise SchemaError(
-            f"{place}: has values up to {pixels.max()}; if they are indices, add --set layout.mask_values=index; "
-            "if each shade is an object, add --set layout.mask_values=colour"
-        )
-    return pixels
-
-
-def _number_colours(colours: Bytes, background: int, place: str) -> Bytes:
-    """Turn ``uint8[H, W, 3]`` into an index mask: 0 for the background, the others from 1 in order of appearance."""
-    codes = colours.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
-    values, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
-    others = np.flatnonzero(values != background)
-    if len(others) > 255:
-        problem = f"has {len(others)} colours, and there can be at most 255 entities"
-        raise SchemaError(f"{place}: {problem}; save it without smooth edges (anti-aliasing)")
-    numbers = np.zeros(len(values), np.uint8)
-    numbers[others[np.argsort(first[others])]] = np.arange(1, len(others) + 1)
-    return numbers[inverse].reshape(codes.shape)

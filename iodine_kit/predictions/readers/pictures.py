@@ -18,7 +18,8 @@ from iodine_kit.errors import SchemaError, SourceError
 from iodine_kit.predictions.readers import ArrayColumn, Column
 from iodine_kit.records import Array
 from iodine_kit.untrusted.folders import files_in, refuse_dangling_links, scene_keys, walk
-from iodine_kit.untrusted.pictures import index_size, read_wide_index, refuse_link_outside
+from iodine_kit.untrusted.masks import read_labels, stored_size
+from iodine_kit.untrusted.pictures import refuse_link_outside
 
 VERSION = 1
 
@@ -53,7 +54,7 @@ def columns(path: Path) -> Mapping[str, Column]:
         StorageError: the operating system refuses to read one.
     """
     found = files(path)
-    sizes = [index_size(file, str(file)) for file in found]
+    sizes = [stored_size(file, str(file)) for file in found]
     for file, size in zip(found, sizes, strict=True):
         if size != sizes[0]:
             first = f"{found[0].name} {sizes[0][0]}×{sizes[0][1]}"
@@ -71,8 +72,8 @@ class _Pictures:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        return np.dtype(np.int32)
+        return np.dtype(np.int64)
 
     def rows(self, indices: NDArray[np.int64]) -> Array:
         files = [self.files[int(index)] for index in indices]
-        return np.stack([read_wide_index(file, str(file)) for file in files])
+        return np.stack([read_labels(file, str(file)) for file in files])

@@ -109,7 +109,7 @@ def test_every_user_bounds_the_number_of_pixels(
         read(tmp_path, user)
 
 
-@pytest.mark.parametrize("user", ["folder", "clevrtex", "reader"])
+@pytest.mark.parametrize("user", ["folder", "clevrtex"])
 def test_every_user_of_index_masks_refuses_colours(user: str, tmp_path: Path) -> None:
     Image.new("RGB", SIZE[::-1]).save(PLACES[user](tmp_path))
     if user == "folder":

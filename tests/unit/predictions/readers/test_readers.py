@@ -127,12 +127,6 @@ def _damaged_picture(place: Path) -> Path:
     return folder
 
 
-def _coloured(place: Path) -> Path:
-    folder = write_pictures(place)
-    Image.new("RGB", (5, 4)).save(folder / "b.png")
-    return folder
-
-
 def _two_sizes(place: Path) -> Path:
     folder = write_pictures(place)
     Image.new("L", (6, 4)).save(folder / "c.png")
@@ -174,7 +168,6 @@ FAULTS = {
     "HDF5 with data elsewhere": (_external_data, SchemaError, "other files"),
     "folder without pictures": (_empty_folder, SourceError, "no .png files"),
     "damaged picture": (_damaged_picture, CorruptDataError, "b.png"),
-    "coloured picture": (_coloured, SchemaError, "RGB"),
     "pictures of two sizes": (_two_sizes, SchemaError, "same size"),
     "picture that is a link": (_leaving, SourceError, "outside of"),
 }

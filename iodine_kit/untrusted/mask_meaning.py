@@ -1,0 +1,237 @@
+"""What the values of a mask mean: the options, the background, the pixels to ignore, and what has two readings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BeforeValidator, Field
+
+from iodine_kit.config import Config
+from iodine_kit.errors import SchemaError
+from iodine_kit.records import Array
+from iodine_kit.untrusted.mask_pixels import CLEAR, Pixels, is_voc_border
+from iodine_kit.untrusted.mask_values import Flags, Numbered, small_limit, smooth_words
+
+LARGEST = 63
+"""Largest value of a grey mask that is surely an index; ``mask_values=auto`` keeps values up to it as they are."""
+_IGNORED_INDEX = CLEAR + 1
+"""Instead of the colour of palette indices to ignore."""
+_COLOUR = "#[0-9a-fA-F]{6}"
+_ONE = rf"(\d{{1,10}}|{_COLOUR})"
+
+
+def _listed(value: Any) -> Any:
+    """A number or a list, as TOML and ``--set`` give them, as text."""
+    values = value if isinstance(value, list | tuple) else [value]
+    return ",".join(str(one) for one in values) if all(type(one) in (int, str) for one in values) else value
+
+
+class MaskOptions(Config):
+    """What the pixels of a mask mean.
+
+    Attributes:
+        mask_values: ``index``: the grey value, or the index of a palette picture, is the entity, and 0 is the
+            background; ``colour``: every colour or shade but ``background`` is an entity, numbered from 1 in the order
+            of appearance, row by row from the top left; ``binary``: one object, the pixels that differ from
+            ``background`` by half of the range or more, or the opaque pixels of a picture with transparency; ``auto``:
+            indices for grey and palette pictures, colours for others; refuses a mask with two readings.
+        background: colour of the background, as ``#rrggbb``; ``none`` if only transparent pixels are background.
+        ignore: pixels to ignore: a value of index masks or a colour, or several with commas, such as ``254,#ffffff``.
+            Defaults to the border in pictures with the palette of PASCAL VOC; ``none`` ignores no pixels.
+        min_pixels: pixels of entities with fewer pixels than this belong to the nearest larger entity, or to the
+            background; 0 keeps all entities.
+        turn: masks of images that are turned as their EXIF orientation says, if sizes do not tell how masks are stored:
+            ``masks-too`` turns them like their images, ``images`` turns only the images.
+    """
+
+    mask_values: Literal["auto", "index", "colour", "binary"] = "auto"
+    background: Annotated[str, Field(pattern=f"^({_COLOUR}|none)$")] = "#000000"
+    ignore: Annotated[str, BeforeValidator(_listed), Field(pattern=f"^(none|{_ONE}(, *{_ONE})*)?$")] = ""
+    min_pixels: Annotated[int, Field(ge=0)] = 0
+    turn: Literal["auto", "masks-too", "images"] = "auto"
+
+    @property
+    def background_colour(self) -> int | None:
+        """``R·65536 + G·256 + B``; ``None`` if no colour is background."""
+        return None if self.background == "none" else int(self.background[1:], 16)
+
+    @property
+    def ignored(self) -> tuple[frozenset[int], frozenset[int]]:
+        """The values and the colours to ignore."""
+        texts = [] if self.ignore in ("", "none") else [one.strip() for one in self.ignore.split(",")]
+        colours = frozenset(int(one[1:], 16) for one in texts if one.startswith("#"))
+        return frozenset(int(one) for one in texts if not one.startswith("#")), colours
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """How the values of a mask are understood.
+
+    Attributes:
+        values: ``[H, W]``, of which each is an entity, background or to ignore.
+        background: values that are background, beside transparent pixels.
+        ignored: values to ignore.
+        palette: ``[N]``, the colours of values that are indices of a palette.
+        rgb: whether values are colours.
+        remarks: what users should know, in constant phrases.
+    """
+
+    values: Array
+    background: frozenset[int]
+    ignored: frozenset[int]
+    palette: NDArray[np.int64] | None = None
+    rgb: bool = False
+    remarks: tuple[str, ...] = ()
+
+    def entities(self, mask: Numbered) -> Flags:
+        """Which values of a mask ``[K]`` are entities."""
+        return ~mask.among({*self.background, *self.ignored, CLEAR})
+
+    @property
+    def white(self) -> int:
+        """The largest possible grey value."""
+        return _full(self.values)
+
+    def channels(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Colours ``[K, 3]`` or grey values ``[K, 1]``; transparent pixels are black."""
+        opaque = np.where(values < CLEAR, values, 0)
+        codes = opaque if self.palette is None else self.palette[opaque]
+        if not self.rgb and self.palette is None:
+            return codes[:, None]
+        return np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
+
+
+def indices(pixels: Pixels, options: MaskOptions, place: str) -> Meaning:
+    """Values as numbers of entities; raises :class:`SchemaError` if they are not, or if it is unclear which is 0."""
+    if pixels.kind == "colour":
+        raise SchemaError(
+            f"{place}: has RGB pixels; layout.mask_values=index requires a grey or a palette picture of indices; if "
+            "every colour is an entity, set layout.mask_values=colour"
+        )
+    (ignored, colours), remarks = options.ignored, list[str]()
+    if pixels.palette is not None:
+        opaque = pixels.values[pixels.values < CLEAR] if pixels.clear else pixels.values.reshape(-1)
+        used = np.flatnonzero(np.bincount(opaque))
+        background = _background_indices(pixels.palette, used, options, place)
+        ignored |= {int(index) for index in used if int(pixels.palette[index]) in colours}
+        if options.ignore == "" and 255 in used and is_voc_border(pixels.palette):
+            ignored |= {255}
+            remarks.append("the mask has the palette of PASCAL VOC: index 255, the border, marks pixels to ignore")
+    else:
+        full = _full(pixels.values)
+        background = frozenset(_shades(options.background_colour, full, place))
+        ignored |= {shade for colour in colours for shade in _shades(colour, full, place)}
+    return Meaning(pixels.values, background - ignored, ignored, pixels.palette, False, tuple(remarks))
+
+
+def colours(pixels: Pixels, options: MaskOptions, place: str) -> Meaning:
+    """Values as colours or shades of entities; raises :class:`SchemaError` for values to ignore that it cannot have."""
+    values, (indices_to_ignore, ignored) = pixels.values, options.ignored
+    background = options.background_colour
+    if pixels.palette is not None:
+        codes = pixels.palette[values & 255]
+        values = np.where(values < CLEAR, codes, values) if pixels.clear else codes
+        values = np.where(np.isin(pixels.values, list(indices_to_ignore)), _IGNORED_INDEX, values)
+        ignored |= {_IGNORED_INDEX}
+    elif pixels.kind == "grey":
+        full = _full(values)
+        ignored = indices_to_ignore | {shade for colour in ignored for shade in _shades(colour, full, place)}
+        shades = frozenset(_shades(background, full, place))
+        return Meaning(values, shades - ignored, ignored)
+    elif indices_to_ignore and not ignored:
+        raise SchemaError(
+            f"{place}: has RGB pixels, and layout.ignore={options.ignore} is a value of index masks; give a colour, "
+            "such as layout.ignore=#ffffff"
+        )
+    return Meaning(values, frozenset(() if background is None else (background,)) - ignored, ignored, rgb=True)
+
+
+def refuse_doubtful(mask: Numbered, entities: Flags, smooth: Flags, options: MaskOptions, place: str) -> None:
+    """Raise :class:`SchemaError` if the values of a grey mask have two readings."""
+    found = mask.value[entities]
+    if len(found) < 2 or found[-1] <= LARGEST:
+        return
+    if smooth.any():
+        raise SchemaError(
+            f"{place}: has {smooth_words(smooth, mask.shape)}; if it shows one object, add --set "
+            f"layout.mask_values=binary{_other_remedies(mask, entities)}"
+        )
+    top = 255 if found[-1] <= 255 else 65535
+    if found[-1] == top and not options.ignore:
+        raise SchemaError(
+            f"{place}: has the values {_some(found)}; if {top} marks pixels to ignore, add --set layout.ignore={top}; "
+            "if every value is an entity, add --set layout.mask_values=index"
+        )
+
+
+def refuse_many(mask: Numbered, entities: Flags, most: int, place: str) -> None:
+    """Raise :class:`SchemaError` if there are more entities than ``most``."""
+    count = int(np.count_nonzero(entities))
+    if count > most:
+        kinds = "colours or values besides the background"
+        problem = f"has {count} {kinds}, and there can be at most {most} entities"
+        raise SchemaError(f"{place}: {problem}; save it without smooth edges (anti-aliasing){_repair(mask, entities)}")
+
+
+def _other_remedies(mask: Numbered, entities: Flags) -> str:
+    every = "; if every value is an entity, add --set layout.mask_values=index"
+    return (every if np.count_nonzero(entities) <= 254 else "") + _repair(mask, entities)
+
+
+def _repair(mask: Numbered, entities: Flags) -> str:
+    """The remedy that omits entities of a few pixels, if it leaves a mask that can be read."""
+    limit = small_limit(mask.shape)
+    left = mask.value[entities & (mask.pixels > limit)]
+    clear = len(left) == 1 or (1 < len(left) <= 254 and left[-1] not in (255, 65535))
+    return f", or add --set layout.min_pixels={limit + 1}" if clear else ""
+
+
+def _background_indices(palette: NDArray[np.int64], used: Array, options: MaskOptions, place: str) -> frozenset[int]:
+    """The indices of a palette that are background."""
+    colour = options.background_colour
+    if colour is None:
+        return frozenset()
+    same = frozenset(int(index) for index in used if palette[index] == colour)
+    if options.mask_values == "index" and colour == 0:
+        return frozenset({0})
+    if colour != 0:
+        return same
+    shown = palette[used]
+    if 0 not in used:
+        return same | {0} if len(set(shown.tolist())) == len(shown) else frozenset({0})
+    if palette[0] == colour or not same or len(set(shown.tolist())) < len(shown):
+        return frozenset({0})
+    raise SchemaError(
+        f"{place}: index 0 of its palette is #{palette[0]:06x}, and index {min(same)} is {options.background}, the "
+        "colour of the background: if index 0 is the background, add --set layout.mask_values=index; if "
+        f"{options.background} is, add --set layout.mask_values=colour"
+    )
+
+
+def _full(values: Array) -> int:
+    """The value of white."""
+    if values.dtype.kind == "b":
+        return 1
+    if values.dtype.itemsize == 1:
+        return 255
+    return 65535 if values.max(initial=0, where=values < CLEAR) > 255 else 255
+
+
+def _shades(colour: int | None, full: int, place: str) -> tuple[int, ...]:
+    """A colour as the grey value with the same brightness; none for no colour."""
+    if colour is None:
+        return ()
+    shade = colour & 255
+    if colour != shade * 0x010101:
+        problem = f"is grey, and #{colour:06x} (layout.background or layout.ignore) is not a shade of grey"
+        raise SchemaError(f"{place}: {problem}; give a shade of grey, such as #ffffff")
+    return (shade * full // 255,)
+
+
+def _some(values: NDArray[np.int64]) -> str:
+    """The first values and the last."""
+    texts = [str(value) for value in values]
+    return ", ".join(texts if len(texts) <= 6 else [*texts[:4], "…", texts[-1]])
