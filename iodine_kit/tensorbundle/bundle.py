@@ -12,7 +12,7 @@ from iodine_kit.errors import CorruptDataError, SchemaError, SourceError, did_yo
 from iodine_kit.records import Array
 from iodine_kit.tensorbundle.files import Files
 from iodine_kit.tensorbundle.table import read_table
-from iodine_kit.tfrecord.checksum import masked_crc32c
+from iodine_kit.tfrecord.compression import masked_crc32c
 from iodine_kit.tfrecord.wire import LENGTH, VARINT, WireError, fields, varint
 
 INDEX = ".index"

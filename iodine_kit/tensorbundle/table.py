@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from iodine_kit.errors import CorruptDataError
-from iodine_kit.tfrecord.checksum import masked_crc32c
+from iodine_kit.tfrecord.compression import masked_crc32c
 from iodine_kit.tfrecord.wire import WireError, varint
 
 FOOTER: Final = 48

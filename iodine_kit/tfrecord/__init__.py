@@ -6,8 +6,7 @@ converts them to the requested dtypes and shapes. `fixed_layout` is a faster way
 `serialize` and `writer` write files. Neither TensorFlow nor protobuf is needed.
 """
 
-from iodine_kit.tfrecord.checksum import masked_crc32c
-from iodine_kit.tfrecord.compression import Compression, InflateError, open_inflated, sniff
+from iodine_kit.tfrecord.compression import Compression, InflateError, masked_crc32c, open_inflated, sniff
 from iodine_kit.tfrecord.example import parse_example
 from iodine_kit.tfrecord.feature import Feature, as_float32, as_int64, as_uint8
 from iodine_kit.tfrecord.fixed_layout import read_expected

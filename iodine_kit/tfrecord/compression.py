@@ -8,9 +8,10 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+import google_crc32c
+
 from iodine_kit.errors import CorruptDataError, SourceError
 from iodine_kit.system import storage_error, storage_errors
-from iodine_kit.tfrecord.checksum import masked_crc32c
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -23,6 +24,15 @@ _COMPRESSED_CHUNK: Final = 1 << 16
 # system would map and clear memory again for every record, which takes as long as decompression.
 _INFLATED_CHUNK: Final = 1 << 18
 _HEAD: Final = 12  # bytes: a plain file's first length (8) and its checksum (4)
+
+
+def masked_crc32c(data: bytes) -> int:
+    """Return the CRC-32C (Castagnoli) of ``data``, rotated right by 15 bits and shifted by a constant, in 0…2³²-1.
+
+    Source: TensorFlow's TFRecord framing, which masks the sum because a record may itself contain checksums.
+    """
+    crc = int(google_crc32c.value(data))
+    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def _fastest() -> Any:

@@ -10,8 +10,7 @@ from typing import Final
 
 from iodine_kit.errors import CorruptDataError
 from iodine_kit.system import storage_error
-from iodine_kit.tfrecord.checksum import masked_crc32c
-from iodine_kit.tfrecord.compression import InflateError, open_inflated
+from iodine_kit.tfrecord.compression import InflateError, masked_crc32c, open_inflated
 
 MAX_PAYLOAD_BYTES: Final = 1 << 30
 HEADER_BYTES: Final = 12

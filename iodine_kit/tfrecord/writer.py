@@ -12,8 +12,7 @@ from typing import BinaryIO, Final, Protocol
 
 from iodine_kit.errors import CountError
 from iodine_kit.system import storage_errors
-from iodine_kit.tfrecord.checksum import masked_crc32c
-from iodine_kit.tfrecord.compression import WINDOW_BITS, Compression
+from iodine_kit.tfrecord.compression import WINDOW_BITS, Compression, masked_crc32c
 from iodine_kit.tfrecord.framing import MAX_PAYLOAD_BYTES
 
 _LEVEL: Final = 6  # zlib's default, explicit so that the written bytes stay the same if it changes
