@@ -6,17 +6,29 @@ from typing import Literal, Protocol
 
 from iodine_kit.metrics._comparison import Comparison, checked_masks, hungarian
 from iodine_kit.metrics._contingency import adjusted_rand_index
-from iodine_kit.metrics._conventions import DEGENERATE, RECOVERY_IOU, Convention, MetricOptions, Scores
+from iodine_kit.metrics._conventions import (
+    DEGENERATE,
+    IGNORED,
+    RECOVERY_IOU,
+    Convention,
+    MetricOptions,
+    Scores,
+    undefined_where,
+)
 from iodine_kit.registry import Registry
 
 __all__ = [
     "DEGENERATE", "METRICS", "RECOVERY_IOU", "Comparison", "Convention", "MetricOptions", "MetricPlugin", "Scores",
-    "adjusted_rand_index", "checked_masks", "describe", "hungarian", "needs_masks",
+    "adjusted_rand_index", "checked_masks", "describe", "hungarian", "needs_masks", "undefined_where",
 ]  # fmt: skip
 
 
 class MetricPlugin(Protocol):
-    """What a metric defines. Scores are per scene; their mean is over the scenes that have one."""
+    """What a metric defines. Scores are per scene; their mean is over the scenes that have one.
+
+    A metric of masks that uses only the properties of :class:`Comparison` omits pixels to ignore. If another sentence
+    must explain them than :data:`IGNORED`, the metric may define it as ``IGNORED``.
+    """
 
     VERSION: int
     """Raised whenever the same masks would get another score."""
@@ -59,10 +71,16 @@ def needs_masks(plugin: MetricPlugin) -> bool:
     return bool(getattr(plugin, "NEEDS_MASKS", plugin.NEEDS not in _MASKLESS))
 
 
-def describe(plugin: MetricPlugin, options: MetricOptions) -> str:
-    """Return ``CONVENTION`` with ``{degenerate}`` and ``{tolerance}`` replaced by the chosen options."""
+def describe(plugin: MetricPlugin, options: MetricOptions, *, ignores: bool = False) -> str:
+    """Return ``CONVENTION`` with ``{degenerate}`` and ``{tolerance}`` replaced by the chosen options.
+
+    Args:
+        ignores: whether the scenes may have pixels to ignore; then a sentence on them follows.
+    """
     sentence = plugin.CONVENTION.replace("{degenerate}", DEGENERATE[options.convention])
-    return sentence.replace("{tolerance}", f"{100 * options.tolerance:g} %")
+    sentence = sentence.replace("{tolerance}", f"{100 * options.tolerance:g} %")
+    more = getattr(plugin, "IGNORED", IGNORED if plugin.NEEDS is None else "") if ignores else ""
+    return f"{sentence} {more}" if more else sentence
 
 
 class _Metrics(Registry[MetricPlugin]):

@@ -25,27 +25,35 @@ def radius(height: int, width: int, tolerance: float) -> int:
     return math.ceil(tolerance * math.hypot(height, width))
 
 
-def boundary_agreement(comparison: Comparison) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """F-measure of precision and recall of the boundary of every row's matched slot, both ``[B, N]``.
+def boundary_agreement(
+    comparison: Comparison,
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+    """F-measure of precision and recall of the boundary of every row's matched slot, all ``[B, N]``.
 
     Returns:
-        The F-measure, 0 where no slot is matched; and where it is 0/0, because neither object nor slot has a boundary:
-        both fill the image. The F-measure is 1 there.
+        The F-measure, 0 where no slot is matched; where it is 0/0, because neither object nor slot has a boundary: both
+        fill the image, and the F-measure is 1 there; and which rows are objects that count: not those without a
+        boundary in a scene with ignored pixels, because their boundary may be among these.
     """
     f_BN, empty_BN = np.zeros(comparison.match_BN.shape), np.zeros(comparison.match_BN.shape, bool)
-    matched_BN = comparison.match_BN >= 0
-    place_BN = np.cumsum(matched_BN, 1) - 1
+    counted_BN = comparison.objects_BN.copy()
+    ignores_B1 = comparison.ignored_pixels_B[:, None] > 0
+    drawn_BN = (comparison.match_BN >= 0) | (comparison.objects_BN & ignores_B1)
+    place_BN = np.cumsum(drawn_BN, 1) - 1
     height, width = comparison.truth.mask.shape[1:]
     together = max(1, _AT_ONCE // (height * width))
-    for group in range(math.ceil(int(matched_BN.sum(1).max(initial=0)) / OBJECTS)):
-        in_group_BN = matched_BN & (place_BN // OBJECTS == group)
+    for group in range(math.ceil(int(drawn_BN.sum(1).max(initial=0)) / OBJECTS)):
+        in_group_BN = drawn_BN & (place_BN // OBJECTS == group)
         for first in range(0, len(comparison), together):
             some = slice(first, first + together)
             scene, row = np.nonzero(in_group_BN[some])
             bit = place_BN[some][scene, row] % OBJECTS
-            f_BJ, empty_BJ = _agreement(*_bit_maps(comparison, some, scene, row, bit), comparison.options.tolerance)
+            kept_BHW = None if comparison.ignored is None else comparison.kept_BHW[some]
+            maps = _bit_maps(comparison, some, scene, row, bit)
+            f_BJ, empty_BJ, bare_BJ = _agreement(*maps, kept_BHW, comparison.options.tolerance)
             f_BN[some][scene, row], empty_BN[some][scene, row] = f_BJ[scene, bit], empty_BJ[scene, bit]
-    return f_BN, empty_BN
+            counted_BN[some][scene, row] &= ~(bare_BJ[scene, bit] & ignores_B1[some][scene, 0])
+    return f_BN, empty_BN & counted_BN, counted_BN
 
 
 def _bit_maps(
@@ -54,33 +62,50 @@ def _bit_maps(
     """Masks of objects and of their slots as bits, ``uint8[B, H, W]``; object ``row`` of ``scene`` is bit ``bit``."""
     truth, slots = comparison.truth.mask[some], comparison.prediction.mask[some]
     entity_bits, slot_bits = (np.zeros((len(truth), 256), np.uint8) for _ in range(2))
-    entity_bits[scene, row - 1] = slot_bits[scene, comparison.match_BN[some][scene, row]] = 1 << bit
+    match = comparison.match_BN[some][scene, row]
+    entity_bits[scene, row - 1] = 1 << bit
+    slot_bits[scene[match >= 0], match[match >= 0]] = 1 << bit[match >= 0]
     return tuple(  # type: ignore[return-value]
         np.stack([bits[labels] for bits, labels in zip(table, maps, strict=True)])
         for table, maps in ((entity_bits, truth), (slot_bits, slots))
     )
 
 
-def _agreement(true_BHW: Bytes, guess_BHW: Bytes, tolerance: float) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """F-measure of every bit, ``float64[B, 8]``, and where neither map has a boundary."""
+def _agreement(
+    true_BHW: Bytes, guess_BHW: Bytes, kept_BHW: NDArray[np.bool_] | None, tolerance: float
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+    """F-measure of every bit, ``float64[B, 8]``, where neither map has a boundary, and where the true one has none."""
     reach = radius(true_BHW.shape[1], true_BHW.shape[2], tolerance)
-    true_BHW, guess_BHW = _boundary(true_BHW), _boundary(guess_BHW)
+    true_BHW, guess_BHW = _boundary(true_BHW, kept_BHW), _boundary(guess_BHW, kept_BHW)
     true, guess = _by_bit(true_BHW), _by_bit(guess_BHW)
     recalled, precise = _by_bit(true_BHW & _dilate(guess_BHW, reach)), _by_bit(guess_BHW & _dilate(true_BHW, reach))
     # Without a boundary nothing is missed: 1. If one side is empty, the other's share is 0, and so is F.
     recall = np.where(true > 0, recalled / np.maximum(true, 1), 1.0)
     precision = np.where(guess > 0, precise / np.maximum(guess, 1), 1.0)
     total = precision + recall
-    return np.where(total > 0, 2 * precision * recall / np.where(total > 0, total, 1), 0.0), (true == 0) & (guess == 0)
+    f_measure = np.where(total > 0, 2 * precision * recall / np.where(total > 0, total, 1), 0.0)
+    return f_measure, (true == 0) & (guess == 0), true == 0
 
 
-def _boundary(bits_BHW: Bytes) -> Bytes:
-    """Where a pixel differs from that to its right, below or diagonally below; the image's edge is no boundary."""
-    right = np.concatenate([bits_BHW[..., 1:], bits_BHW[..., -1:]], 2)
-    some, every = bits_BHW | right, bits_BHW & right
-    boundary: Bytes = some ^ every
-    boundary[:, :-1] = (some[:, :-1] | some[:, 1:]) ^ (every[:, :-1] & every[:, 1:])
-    return boundary
+def _boundary(bits_BHW: Bytes, kept_BHW: NDArray[np.bool_] | None = None) -> Bytes:
+    """Where a pixel differs from that to its right, below or diagonally below; the image's edge is no boundary.
+
+    Pixels that are not kept are as those beyond the edge: none is a boundary, and none makes its neighbour one.
+    """
+    if kept_BHW is None:
+        some, every = _beside(bits_BHW, np.bitwise_or), _beside(bits_BHW, np.bitwise_and)
+        return some ^ every
+    some = _beside(np.where(kept_BHW, bits_BHW, np.uint8(0)), np.bitwise_or)
+    every = _beside(np.where(kept_BHW, bits_BHW, np.uint8(255)), np.bitwise_and)
+    return np.where(kept_BHW, some ^ every, np.uint8(0))
+
+
+def _beside(bits_BHW: Bytes, join: np.ufunc) -> Bytes:
+    """Every pixel joined with those to its right, below and diagonally below, as far as the image goes."""
+    joined: Bytes = bits_BHW.copy()
+    join(joined[..., :-1], bits_BHW[..., 1:], out=joined[..., :-1])
+    join(joined[:, :-1], joined[:, 1:], out=joined[:, :-1])
+    return joined
 
 
 def _dilate(bits_BHW: Bytes, reach: int) -> Bytes:

@@ -41,6 +41,7 @@ class Comparison:
 
     N rows: row 0 is the background, all of its ids merged; row e + 1 is entity e. K slots: one more than the largest id
     in the predicted masks. Rows and slots without pixels change nothing. An *object* is a row from 1 on with pixels.
+    Pixels whose true id is ``ignored`` are in no row, so no quantity of pixels counts them.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Comparison:
         background: Sequence[int],
         options: MetricOptions | None = None,
         device: str = "cpu",
+        ignored: int | None = None,
     ) -> None:
         """Check that truth and prediction fit each other.
 
@@ -59,6 +61,7 @@ class Comparison:
             background: mask ids that are background.
             options: choices that metrics leave open.
             device: where images are filtered. Masks are counted on the CPU: sending them elsewhere takes as long.
+            ignored: mask id of the pixels to ignore, in 0…255; ``None`` if all pixels count.
 
         Raises:
             ValueError: if keys or shapes differ, masks are not integers in 0…255, or a predicted id is not below the
@@ -66,6 +69,7 @@ class Comparison:
         """
         self.truth, self.prediction = _checked(truth, prediction)
         self.background, self.options, self.device = tuple(background), options or MetricOptions(), device
+        self.ignored = checked_ignored(ignored, self.background)
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -76,12 +80,33 @@ class Comparison:
             return
         for mask in np.moveaxis(self.prediction.step_mask, 1, 0):
             prediction = PredictionBatch(self.prediction.keys, mask)
-            yield Comparison(self.truth, prediction, self.background, self.options, self.device)
+            yield Comparison(self.truth, prediction, self.background, self.options, self.device, self.ignored)
 
     @cached_property
     def table_BNK(self) -> NDArray[np.int64]:
         """Pixels of every row and slot."""
-        return count(self.truth.mask, self.prediction.mask, self.background)
+        return count(self.truth.mask, self.prediction.mask, self.background, self.ignored)
+
+    @cached_property
+    def kept_BHW(self) -> NDArray[np.bool_]:
+        """Which pixels count: all that are not ignored; at the size of the true masks."""
+        kept: NDArray[np.bool_] = np.full(self.truth.mask.shape, True)
+        if self.ignored is not None:
+            np.not_equal(self.truth.mask, self.ignored, out=kept)
+        return kept
+
+    @cached_property
+    def ignored_pixels_B(self) -> NDArray[np.int64]:
+        """Number of ignored pixels."""
+        size = self.truth.mask[0].size if len(self) else 0
+        ignored: NDArray[np.int64] = size - self.table_BNK.sum((1, 2))
+        return ignored
+
+    @cached_property
+    def unknown_B(self) -> NDArray[np.bool_]:
+        """Scenes with ignored pixels and without an object in the others: nobody knows whether they have objects."""
+        unknown: NDArray[np.bool_] = (self.ignored_pixels_B > 0) & (self.object_counts_B == 0)
+        return unknown
 
     @cached_property
     def pixels_BN(self) -> NDArray[np.int64]:
@@ -153,9 +178,27 @@ class Comparison:
         return image, reconstruction
 
     @cached_property
+    def kept_of_images(self) -> NDArray[np.bool_] | None:
+        """Which pixels of the images count, ``bool[B, H, W]``; ``None`` if no pixel is ignored.
+
+        Raises:
+            ValueError: if true masks, of which some ignore pixels, have another size than the images.
+        """
+        image = self.truth.image
+        if self.ignored is None or self.kept_BHW.all():
+            return None
+        if self.kept_BHW.shape != image.shape[:3]:
+            shapes = f"{shape_of(self.truth.mask)}, and truth.image {shape_of(image)}"
+            raise ValueError(f"truth.mask has shape {shapes}: pixels to ignore need masks of the images' size")
+        return self.kept_BHW
+
+    @cached_property
     def squared_error_B(self) -> NDArray[np.float64]:
-        """Mean squared error of the reconstruction, not clipped, in [0, 1]; raises what :attr:`images` raises."""
-        return squared_error(*self.images)
+        """Mean squared error of the reconstruction, not clipped, in [0, 1]; NaN if all pixels are ignored.
+
+        Raises what :attr:`images` and :attr:`kept_of_images` raise.
+        """
+        return squared_error(*self.images, self.kept_of_images)
 
 
 def checked_masks(name: str, masks: Any) -> Bytes:
@@ -181,6 +224,17 @@ def check_slots(mask: Bytes, slots: int | None) -> None:
     highest = int(mask.max(initial=0)) if slots is not None else -1
     if slots is not None and highest >= slots:
         raise ValueError(f"prediction.mask has slot id {highest}, and there are {slots} slots, numbered from 0")
+
+
+def checked_ignored(ignored: int | None, background: Sequence[int]) -> int | None:
+    """The mask id of the pixels to ignore; raises :class:`ValueError` if no mask can have it, or it is background."""
+    if ignored is None:
+        return None
+    if not 0 <= ignored <= LARGEST:
+        raise ValueError(f"ignored is {ignored}, and masks have ids in 0…{LARGEST}")
+    if ignored in background:
+        raise ValueError(f"ignored: id {ignored} cannot be background as well")
+    return int(ignored)
 
 
 def shape_of(array: Array) -> str:
@@ -222,12 +276,17 @@ def _check_keys(true: Sequence[str], predicted: Sequence[str], scenes: int) -> N
         )
 
 
-def squared_error(image: Bytes, reconstruction: Floats) -> NDArray[np.float64]:
-    """Mean squared error of every scene, ``float64[B]``, of ``[B, H, W, 3]`` in 0…255 and in [0, 1]."""
+def squared_error(image: Bytes, reconstruction: Floats, kept: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+    """Mean squared error of every scene, ``float64[B]``, of ``[B, H, W, 3]`` in 0…255 and in [0, 1].
+
+    Args:
+        kept: which pixels count, ``bool[B, H, W]``; ``None`` for all. NaN for a scene without any.
+    """
     errors = np.empty(len(image))
     for scene, (true, guess) in enumerate(
         zip(image, reconstruction, strict=True)
     ):  # one scene fits the processor's cache
-        error = (guess - true / 255).ravel()  # float64, as a quotient of integers is
-        errors[scene] = error @ error / error.size
+        error = guess - true / 255  # float64, as a quotient of integers is
+        error = (error if kept is None else error[kept[scene]]).ravel()
+        errors[scene] = error @ error / error.size if error.size else np.nan
     return errors

@@ -20,12 +20,13 @@ MANY_RUNS = 0.1
 _CHAINS = 4
 
 
-def count(mask: Bytes, slots: Bytes, background: Sequence[int]) -> NDArray[np.int64]:
+def count(mask: Bytes, slots: Bytes, background: Sequence[int], ignored: int | None = None) -> NDArray[np.int64]:
     """Pixels by row and slot, ``int64[B, N, K]``.
 
     Args:
         mask, slots: ``uint8[B, H, W]``, entity and slot of every pixel.
         background: entities that are merged into row 0; entity e has row e + 1. N and K fit the largest indices.
+        ignored: value of ``mask`` whose pixels are not counted; N and K then fit the largest indices of the others.
     """
     images, height, width = mask.shape
     tall, wide = int(mask.max(initial=0)) + 1, int(slots.max(initial=0)) + 1
@@ -40,10 +41,19 @@ def count(mask: Bytes, slots: Bytes, background: Sequence[int]) -> NDArray[np.in
         np.multiply(mask[some], wide, out=cell_BP, dtype=cell.dtype)
         cell_BP += slots[some]
         table_BNK[some, 1:] = _count(cell_BP, tall * wide, starting[: cell_BP.size]).reshape(-1, tall, wide)
-    merged = [index + 1 for index in sorted(set(background)) if 0 <= index < tall]
+    if ignored is not None:
+        table_BNK = _without(table_BNK, ignored + 1)
+    merged = [index + 1 for index in sorted(set(background)) if 0 <= index < table_BNK.shape[1] - 1]
     table_BNK[:, 0] = table_BNK[:, merged].sum(1)
     table_BNK[:, merged] = 0
     return table_BNK
+
+
+def _without(table_BNK: NDArray[np.int64], row: int) -> NDArray[np.int64]:
+    """The table without the pixels of a row, and no larger than the others need: it depends on them alone."""
+    table_BNK[:, row : row + 1] = 0
+    rows, slots = (np.flatnonzero(table_BNK.any(axes)) for axes in ((0, 2), (0, 1)))
+    return table_BNK[:, : max(rows.max(initial=0), 1) + 1, : slots.max(initial=0) + 1].copy()
 
 
 def _count(cell_BP: Array, cells: int, starting: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -20,6 +20,12 @@ MATCHED = (
     "pixel is none."
 )
 UNDEFINED = "A scene without objects is undefined and omitted."
+IGNORED = (
+    "Pixels to ignore belong to no entity and to no slot; a scene that has such pixels and no object in the others is "
+    "undefined and omitted."
+)
+"""What is said of a metric of masks where some pixels are ignored."""
+IGNORED_LIKELIHOOD = "Pixels to ignore count like all others: the model explains the whole image."
 RECOVERY_IOU = 0.5
 """IoU with its slot at which an object counts as recovered."""
 DETECTION = "A slot is a detection unless it has no pixel or more than half of its pixels are true background."
@@ -68,3 +74,9 @@ def weighted_mean(values_BN: NDArray[np.float64], weights_BN: NDArray[np.int64] 
     total_B = weights_BN.sum(1)
     sum_B = np.where(weights_BN > 0, values_BN * weights_BN, 0.0).sum(1)
     return Scores(np.where(total_B > 0, sum_B / np.maximum(total_B, 1), np.nan))
+
+
+def undefined_where(unknown_B: NDArray[np.bool_], scores: Scores) -> Scores:
+    """The scores without those of some scenes, which no convention can decide."""
+    degenerate = None if scores.degenerate is None else scores.degenerate & ~unknown_B
+    return Scores(np.where(unknown_B, np.nan, scores.values), degenerate)

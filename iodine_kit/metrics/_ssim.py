@@ -20,15 +20,18 @@ _ON_CPU, _ON_GPU = 1 << 14, 1 << 22
 """Pixels filtered together: as many as fit a processor's cache, or keep a GPU busy."""
 
 
-def structural_similarity(image: Bytes, reconstruction: Floats, device: str) -> NDArray[np.float64]:
+def structural_similarity(
+    image: Bytes, reconstruction: Floats, device: str, kept: NDArray[np.bool_] | None = None
+) -> NDArray[np.float64]:
     """Mean SSIM of every scene over channels and all windows that lie inside, ``float64[B]``.
 
     Args:
         image, reconstruction: ``[B, H, W, 3]``, in 0…255 and in [0, 1].
         device: of the filtering, which is ``float64``.
+        kept: which pixels count, ``bool[B, H, W]``; windows with others are omitted. ``None`` for all.
 
     Returns:
-        NaN for images lower or narrower than the window.
+        NaN for images lower or narrower than the window, and for those without a window that counts.
     """
     scenes, height, width = image.shape[:3]
     if min(height, width) < WINDOW or not scenes:
@@ -44,8 +47,9 @@ def structural_similarity(image: Bytes, reconstruction: Floats, device: str) -> 
         for index, images in enumerate(pair):
             room.maps[:, index, :count] = send(images[some].transpose(1, 0, 3, 2))
         room.maps[:, 0, :count] /= 255  # only now it is float64
-        mean = _similarity(room, weights)[:count]
-        similarity[some] = mean if device == "cpu" else mean.cpu().numpy()
+        local = _similarity(room, weights)
+        mean = local.mean((0, 2, 3)) if kept is None else _mean_of_windows(local, send(_whole_windows(kept[some])))
+        similarity[some] = (mean if device == "cpu" else mean.cpu().numpy())[:count]
     return similarity
 
 
@@ -75,7 +79,7 @@ def _sender(device: str) -> Callable[[Array], Any]:
 
 
 def _similarity(room: _Room, weights: Any) -> Any:
-    """Mean SSIM of each pair of images, ``[B]``; in place, to avoid new allocations."""
+    """SSIM of each pair of images in every window, ``[H − 10, B, 3, W − 10]``; in place: no new allocations."""
     x, y, squares, product = (room.maps[:, index] for index in range(4))
     squares[:], product[:] = x, y
     squares *= x
@@ -101,7 +105,23 @@ def _similarity(room: _Room, weights: Any) -> Any:
     similar *= product
     similar /= mean_x
     similar /= squares
-    return similar.mean((0, 2, 3))
+    return similar
+
+
+def _whole_windows(kept_BHW: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """1 for windows in which all pixels count, else 0, ``float64[H − 10, B, 1, W − 10]``."""
+    from numpy.lib.stride_tricks import sliding_window_view
+
+    columns = np.asarray(sliding_window_view(kept_BHW, WINDOW, axis=1).all(-1))
+    whole = np.asarray(sliding_window_view(columns, WINDOW, axis=2).all(-1))
+    return whole.transpose(1, 0, 2)[:, :, None].astype(np.float64)
+
+
+def _mean_of_windows(local: Any, weights: Any) -> Any:
+    """Mean of ``[H − 10, B', 3, W − 10]`` over the windows with weight 1, ``[B]``; NaN without any."""
+    total = (local[:, : weights.shape[1]] * weights).sum((0, 2, 3))
+    with np.errstate(invalid="ignore"):
+        return total / (3 * weights.sum((0, 2, 3)))
 
 
 def _filter(room: _Room, weights: Any) -> None:

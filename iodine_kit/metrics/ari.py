@@ -6,6 +6,7 @@ from typing import Literal
 
 from iodine_kit.metrics import Comparison, Scores
 from iodine_kit.metrics._contingency import adjusted_rand_index, one_id_and_slot
+from iodine_kit.metrics._conventions import undefined_where
 
 VERSION = 2
 TITLE = "FG-ARI"
@@ -24,6 +25,8 @@ CONVENTION = (
 def score(comparison: Comparison) -> Scores:
     """FG-ARI of every scene, in [−1, 1]; see :class:`iodine_kit.metrics.MetricPlugin`."""
     table_BNK = comparison.table_BNK
-    entities = (row for row in range(1, table_BNK.shape[1]) if row - 1 not in comparison.background)
+    others = (*comparison.background, comparison.ignored)
+    entities = (row for row in range(1, table_BNK.shape[1]) if row - 1 not in others)
     together_B = one_id_and_slot(table_BNK, next(entities, 0))
-    return adjusted_rand_index(table_BNK[:, 1:], comparison.options.convention, together_B)
+    scores = adjusted_rand_index(table_BNK[:, 1:], comparison.options.convention, together_B)
+    return undefined_where(comparison.unknown_B, scores)

@@ -25,8 +25,14 @@ CONVENTION = (
     f"is 1; where only one has, 0. {MATCHED} {HARD} {OBJECT} {UNDEFINED}"
 )
 
+IGNORED = (
+    "Pixels to ignore are like those beyond the image's edge: none is boundary or makes its neighbours boundary. "
+    "In a scene that has pixels to ignore, an object without a boundary is omitted, because its boundary may be among "
+    "them; a scene without other objects is omitted too."
+)
+
 
 def score(comparison: Comparison) -> Scores:
     """Mean boundary F-measure of every scene, in [0, 1]; see :class:`iodine_kit.metrics.MetricPlugin`."""
-    f_BN, empty_BN = boundary_agreement(comparison)
-    return Scores(weighted_mean(f_BN, comparison.objects_BN).values, np.any(empty_BN, 1))
+    f_BN, empty_BN, counted_BN = boundary_agreement(comparison)
+    return Scores(weighted_mean(f_BN, counted_BN).values, np.any(empty_BN, 1))

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from iodine_kit.metrics import Comparison, Scores
-from iodine_kit.metrics._conventions import DETECTION, HARD, OBJECT
+from iodine_kit.metrics._conventions import DETECTION, HARD, OBJECT, undefined_where
 from iodine_kit.metrics._detections import detections
 
 VERSION = 1
@@ -25,4 +25,4 @@ CONVENTION = (
 def score(comparison: Comparison) -> Scores:
     """1 or 0 for every scene; see :class:`iodine_kit.metrics.MetricPlugin`."""
     right_B = detections(comparison).sum(1) == comparison.object_counts_B
-    return Scores(right_B.astype(np.float64))
+    return undefined_where(comparison.unknown_B, Scores(right_B.astype(np.float64)))

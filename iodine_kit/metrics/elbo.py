@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from iodine_kit.metrics import Comparison, Scores
+from iodine_kit.metrics._conventions import IGNORED_LIKELIHOOD
 
 VERSION = 1
 TITLE = "ELBO"
@@ -19,6 +20,8 @@ CONVENTION = (
     "KL is by formula and not weighted, be the training's β other than 1. As images are continuous, the density and "
     "so the bound may be above 0."
 )
+
+IGNORED = IGNORED_LIKELIHOOD
 
 
 def score(comparison: Comparison) -> Scores:

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from iodine_kit.metrics import Comparison, Scores
+from iodine_kit.metrics._conventions import IGNORED_LIKELIHOOD
 
 VERSION = 1
 TITLE = "KL"
@@ -19,6 +20,8 @@ CONVENTION = (
     "formula and not weighted, be the training's β other than 1. Lower is a shorter code, not a better "
     "segmentation. At the last decode, in nats per image."
 )
+
+IGNORED = IGNORED_LIKELIHOOD
 
 
 def score(comparison: Comparison) -> Scores:

@@ -17,6 +17,8 @@ CONVENTION = (
     "pixels and channels. Models that work in [−1, 1] report four times this figure."
 )
 
+IGNORED = "The mean is over the pixels that are not ignored."
+
 
 def score(comparison: Comparison) -> Scores:
     """Mean squared error of every scene, ≥ 0; see :class:`iodine_kit.metrics.MetricPlugin`."""

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from iodine_kit.metrics import Comparison, Scores
+from iodine_kit.metrics._conventions import IGNORED_LIKELIHOOD
 
 VERSION = 1
 TITLE = "NLL"
@@ -20,6 +21,8 @@ CONVENTION = (
     "depends on the likelihood's fixed scale, so only models with the same one compare. At the last decode, in nats "
     "per image."
 )
+
+IGNORED = IGNORED_LIKELIHOOD
 
 
 def score(comparison: Comparison) -> Scores:

@@ -22,6 +22,8 @@ CONVENTION = (
     "mean error. An error below 10⁻¹⁰, of an exact reconstruction too, counts as 10⁻¹⁰: 100 dB."
 )
 
+IGNORED = "The error is the mean over the pixels that are not ignored."
+
 
 def score(comparison: Comparison) -> Scores:
     """PSNR of every scene in dB, at most 100; see :class:`iodine_kit.metrics.MetricPlugin`."""

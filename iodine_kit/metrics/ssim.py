@@ -21,7 +21,9 @@ CONVENTION = (
     "narrower than 11 pixels is undefined and omitted."
 )
 
+IGNORED = "The mean is over the windows without a pixel to ignore; a scene that has none is undefined and omitted."
+
 
 def score(comparison: Comparison) -> Scores:
     """SSIM of every scene, in [−1, 1]; see :class:`iodine_kit.metrics.MetricPlugin`."""
-    return Scores(structural_similarity(*comparison.images, comparison.device))
+    return Scores(structural_similarity(*comparison.images, comparison.device, comparison.kept_of_images))
