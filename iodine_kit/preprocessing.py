@@ -87,14 +87,14 @@ def count_objects(scene: Scene, background: Collection[int], *, by_pixels: bool 
     objects in some code bases; here the rows and indices in ``background`` are not counted.
 
     Returns:
-        the number; ``None`` if it is unknown, because no row is visible or the mask is 0 everywhere.
+        the number; ``None`` if it is unknown, because no row is visible or the mask is 0 wherever it says anything.
     """
     visibility = scene.factors.get("visibility")
     if visibility is not None and not by_pixels:
         foreground = np.delete(visibility, list(background))
         return int(np.count_nonzero(foreground > 0)) if visibility.any() else None
-    others = [*background, IGNORED] if scene.ignored else list(background)
-    return int(np.setdiff1d(np.unique(scene.mask), others).size) if scene.mask.any() else None
+    mask = scene.mask[scene.mask != IGNORED] if scene.ignored else scene.mask
+    return int(np.setdiff1d(np.unique(mask), list(background)).size) if mask.any() else None
 
 
 def preprocess(scene: Scene, config: PreprocessConfig) -> Scene:

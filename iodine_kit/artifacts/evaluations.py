@@ -32,8 +32,8 @@ VERSION = 2
 """Of the stage eval; evaluations of other versions have other facts."""
 SCENES = "scenes"
 OBJECTS = "objects"
-DESCRIBED = ("key", "objects", "foreground")
-"""Columns of the table per scene that are no metrics."""
+DESCRIBED = ("key", "objects", "foreground", "ignored")
+"""Columns of the table per scene that are no metrics; ``ignored`` only where the data set has pixels to ignore."""
 WHOLE = (*DESCRIBED[1:], "entity", "pixels", "slot")
 """Columns of whole numbers."""
 
@@ -103,7 +103,7 @@ def write_scores(out: Path, scores: SceneScores, kind: str) -> None:
     """Write the tables per scene and per object as ``kind``, csv or parquet."""
     import pandas as pd  # takes a second to load
 
-    counts = {"objects": scores.objects, "foreground": scores.foreground}
+    counts = {"objects": scores.objects, "foreground": scores.foreground, "ignored": scores.ignored}
     described = {"key": scores.keys, **{name: column for name, column in counts.items() if column is not None}}
     write_table(pd.DataFrame({**described, **scores.values}), out / SCENES, kind)
     objects = dict(scores.table)
@@ -122,7 +122,8 @@ def write_table(table: pd.DataFrame, path: Path, kind: str) -> None:
 def read_scenes(evaluation: Artifact) -> pd.DataFrame:
     """A row per scene: ``key``, ``objects``, ``foreground`` (pixels), then every metric; NaN where it is undefined.
 
-    Scenes without masks have no columns ``objects`` and ``foreground``.
+    Scenes without masks have no columns ``objects`` and ``foreground``. If the data set has pixels to ignore, the
+    column ``ignored`` holds their number.
     """
     return _read_table(evaluation.path / SCENES)
 

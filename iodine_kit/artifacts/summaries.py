@@ -14,6 +14,7 @@ class SplitSummary(ArtifactFacts):
         median_pixels: of the objects; ``None`` if there is no object.
         background_share: mean share of a scene's pixels, 0…1; ``None`` without scenes or masks.
         repeated_images: number of scenes whose image occurred before.
+        ignored_share: mean share of a scene's pixels that are ignored, 0…1; ``None`` if the data set has none.
     """
 
     scenes: int
@@ -23,6 +24,7 @@ class SplitSummary(ArtifactFacts):
     median_pixels: float | None
     background_share: float | None
     repeated_images: int
+    ignored_share: float | None = None
 
 
 class StatisticsFacts(ArtifactFacts):

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from iodine_kit.cli.console import err
 from iodine_kit.errors import UnknownNameError
+from iodine_kit.formatting import percent
 from iodine_kit.registry import PluginT, Registry
 
 if TYPE_CHECKING:
@@ -133,6 +134,9 @@ def show_statistics(facts: StatisticsFacts) -> None:
         table.add_section()
         table.add_row(*_counts_of("all", facts.all))
     err.print(table)
+    if facts.all.ignored_share is not None:
+        share = percent(facts.all.ignored_share)
+        err.print(f"{share} of the pixels are ignored: they count as neither object nor background", markup=False)
     leaking = facts.images_in_several_splits
     if leaking:
         err.print(f"{leaking:,} images occur in more than one split: see the page", markup=False, style="bold")

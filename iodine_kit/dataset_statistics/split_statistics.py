@@ -45,6 +45,8 @@ class SplitStatistics:
         at_border: number of objects with a pixel in the first or last row or column, which may be cut off there.
         channels: red, green and blue values, 0…255, of all pixels.
         factors: of visible objects, by name.
+        ignored_share: share of a scene's pixels that are ignored; ``None`` if the data set has no such pixels. They are
+            neither object nor background.
     """
 
     scenes: int
@@ -57,18 +59,23 @@ class SplitStatistics:
     at_border: int
     channels: tuple[Distribution, ...]
     factors: Mapping[str, Factor]
+    ignored_share: Distribution | None = None
 
 
 class SplitCounts:
     """Collects the statistics of a split, scene by scene."""
 
-    def __init__(self, background: Collection[int], classes: Mapping[str, Sequence[str]]) -> None:
+    def __init__(
+        self, background: Collection[int], classes: Mapping[str, Sequence[str]], ignored: int | None = None
+    ) -> None:
         """Start without scenes.
 
         Args:
             background: mask indices that are not objects.
             classes: names of the values of categorical factors, by factor.
+            ignored: mask index of the pixels to ignore; ``None`` if there are none.
         """
+        self._ignored, self._unlabelled = ignored, IntegerCounts()
         self._background = sorted(background)
         self._pixels, self._scenes = 0, 0
         self._objects, self._areas, self._backdrop = IntegerCounts(), IntegerCounts(), IntegerCounts()
@@ -90,6 +97,9 @@ class SplitCounts:
     def _add_mask(self, scene: Scene) -> NDArray[np.bool_]:
         """Add what the mask of a scene shows; returns which entities are visible objects."""
         areas = np.bincount(scene.mask.ravel(), minlength=_INDICES)
+        if self._ignored is not None:
+            self._unlabelled.add([int(areas[self._ignored])])
+            areas[self._ignored] = 0
         backdrop = int(areas[self._background].sum())
         areas[self._background] = 0
         self._areas.add(areas[areas > 0])
@@ -106,6 +116,7 @@ class SplitCounts:
         self._objects.merge(other._objects)
         self._areas.merge(other._areas)
         self._backdrop.merge(other._backdrop)
+        self._unlabelled.merge(other._unlabelled)
         self._factors.merge(other._factors)
         self._unseen += other._unseen
         self._at_border += other._at_border
@@ -127,6 +138,7 @@ class SplitCounts:
             at_border=self._at_border,
             channels=tuple(channel.distribution() for channel in self._channels),
             factors=self._factors.factors(),
+            ignored_share=None if self._ignored is None else self._unlabelled.distribution().scaled(part),
         )
 
     def _visible(self, scene: Scene, areas: NDArray[np.int64]) -> NDArray[np.bool_]:

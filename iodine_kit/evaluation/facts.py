@@ -120,6 +120,7 @@ class EvaluationFacts(ResultFacts):
         convention: score of a scene whose adjusted Rand index is 0/0.
         worst, best: keys of scenes by the first metric.
         unmasked: whether the scenes have no true masks, so that nothing was compared with masks.
+        ignored_share: share of the pixels of true masks that are ignored, 0…1; ``None`` if the data set has none.
     """
 
     dataset: str
@@ -139,6 +140,7 @@ class EvaluationFacts(ResultFacts):
     worst: list[str]
     best: list[str]
     unmasked: bool = False
+    ignored_share: float | None = None
 
     @property
     def remark(self) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from iodine_kit.errors import SchemaError
 from iodine_kit.evaluation.mask_size import Resolution
 from iodine_kit.formats import Reader
-from iodine_kit.metrics import METRICS, Comparison, MetricOptions, MetricPlugin, Scores, needs_masks
+from iodine_kit.metrics import METRICS, Comparison, MetricOptions, MetricPlugin, Scores, needs_masks, undefined_where
 from iodine_kit.progress import Advance
 from iodine_kit.records import Array, Floats64, PredictionBatch, SceneBatch
 
@@ -33,6 +33,7 @@ def score_masks(
     image: Array | None = None,
     fields: Mapping[str, Array] | None = None,
     device: str = "cpu",
+    ignored: int | None = None,
 ) -> dict[str, Scores]:
     """Score predicted masks that are at hand as arrays.
 
@@ -45,6 +46,7 @@ def score_masks(
         image: ``uint8[B, H, W, 3]``; only metrics of images need it.
         fields: more fields of :class:`iodine_kit.records.PredictionBatch` by name, for metrics that need them.
         device: where images are filtered for SSIM.
+        ignored: id of ``truth`` whose pixels no metric counts; ``None`` if all count.
 
     Returns:
         By metric: ``float64[B]``, NaN where it is undefined, and which scores a convention decided.
@@ -63,8 +65,8 @@ def score_masks(
     picture = np.empty((len(truth), 0, 0, 3), np.uint8) if image is None else image
     try:
         scenes, prediction = SceneBatch(keys, picture, truth), PredictionBatch(keys, predicted, **given)
-        comparison = Comparison(scenes, prediction, background, options, device)
-        return {name: _finite(plugin.score(comparison)) for name, plugin in plugins.items()}
+        comparison = Comparison(scenes, prediction, background, options, device, ignored)
+        return {name: _scores(plugin, comparison) for name, plugin in plugins.items()}
     except ValueError as error:
         message = str(error).replace("truth.mask", "truth").replace("truth.image", "image")
         raise ValueError(message.replace("prediction.mask", "predicted").replace("prediction.", "fields.")) from None
@@ -117,10 +119,11 @@ def choose_metrics(names: Iterable[str], stored: set[str], place: str, lacking: 
 
 @dataclass(frozen=True)
 class Truth:
-    """True masks from another preparation: ``scenes`` in the predictions' order, and which ids are background."""
+    """True masks from another preparation: ``scenes`` in the predictions' order; ids of background, or ignored."""
 
     scenes: Reader
     background: tuple[int, ...]
+    ignored: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +138,7 @@ class SceneScores:
         steps: scores after every decode of the metrics that are scored by step, ``float64[N, T+1]``.
         table: a row per visible object, by column: ``scene`` (its number), ``entity``, ``pixels``, ``slot`` (−1 for
             none), ``iou`` with that slot, and ``best_iou`` with any. No rows without masks.
+        ignored: number of ignored pixels, ``int64[N]``; ``None`` where the data set has no such pixels.
     """
 
     keys: list[str]
@@ -144,6 +148,7 @@ class SceneScores:
     degenerate: dict[str, NDArray[np.bool_]]
     steps: dict[str, Floats64]
     table: dict[str, Array]
+    ignored: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -158,6 +163,7 @@ class Scorer:
         truth: another preparation of the scenes; ``None`` takes the true masks of the batches.
         device: where images are filtered.
         masks: whether the scenes have true masks; without them, no metric may need them.
+        ignored: id of the batches' true masks whose pixels no metric counts; ``None`` if all count.
     """
 
     metrics: Metrics
@@ -167,6 +173,7 @@ class Scorer:
     truth: Truth | None = None
     device: str = "cpu"
     masks: bool = True
+    ignored: int | None = None
 
     @property
     def fields(self) -> set[str]:
@@ -194,7 +201,7 @@ class Scorer:
         columns: dict[tuple[str, ...], list[Array]] = defaultdict(list)
         keys: list[str] = []
         for own, prediction in batches:
-            as_predicted = Comparison(own, prediction, self.background, self.options, self.device)
+            as_predicted = Comparison(own, prediction, self.background, self.options, self.device, self.ignored)
             of_masks = self._at_resolution(as_predicted, len(keys), place) if self.masks else as_predicted
             _refuse_not_finite({metric.NEEDS for metric in self.metrics.values() if metric.NEEDS}, prediction, place)
             found = _described(of_masks, len(keys)) if self.masks else {}
@@ -210,12 +217,12 @@ class Scorer:
         """The masks at the size of comparison; ``first`` is the number of the batch's first scene."""
         if not self.resolution.resizes and self.truth is None:
             return as_predicted
-        truth, background = as_predicted.truth, self.background
+        truth, background, ignored = as_predicted.truth, self.background, self.ignored
         if self.truth is not None:
             truth = self.truth.scenes.batch(range(first, first + len(truth)))
-            background = self.truth.background
+            background, ignored = self.truth.background, self.truth.ignored
         resized = self.resolution.predicted(as_predicted.prediction, place)
-        return Comparison(self.resolution.true(truth), resized, background, self.options, self.device)
+        return Comparison(self.resolution.true(truth), resized, background, self.options, self.device, ignored)
 
 
 def _described(comparison: Comparison, first: int) -> dict[tuple[str, ...], Array]:
@@ -230,18 +237,18 @@ def _described(comparison: Comparison, first: int) -> dict[tuple[str, ...], Arra
         ("table", "slot"): comparison.match_BN[scene, row],
         ("table", "iou"): comparison.matched_iou_BN[scene, row],
         ("table", "best_iou"): comparison.best_iou_BN[scene, row],
+        **({} if comparison.ignored is None else {("ignored",): comparison.ignored_pixels_B}),
     }
 
 
 def _scored(name: str, metric: MetricPlugin, comparison: Comparison) -> dict[tuple[str, ...], Array]:
-    scores = _finite(metric.score(comparison))
-    undecided = np.zeros(len(scores.values), np.bool_)
+    scores = _scores(metric, comparison)
     columns: dict[tuple[str, ...], Array] = {
         ("values", name): scores.values,
-        ("degenerate", name): undecided if scores.degenerate is None else scores.degenerate,
+        ("degenerate", name): np.zeros(len(comparison), bool) if scores.degenerate is None else scores.degenerate,
     }
     if metric.BY_STEP and comparison.prediction.step_mask is not None:
-        columns["steps", name] = np.stack([metric.score(step).values for step in comparison.steps()], 1)
+        columns["steps", name] = np.stack([_scores(metric, step).values for step in comparison.steps()], 1)
     return columns
 
 
@@ -256,13 +263,16 @@ def _gathered(keys: list[str], columns: Mapping[tuple[str, ...], Array]) -> Scen
         return {names[1]: column for names, column in columns.items() if names[0] == name}
 
     return SceneScores(
-        keys, columns.get(("objects",)), columns.get(("foreground",)),
-        group("values"), group("degenerate"), group("steps"), group("table") or _NO_OBJECTS,
+        keys, columns.get(("objects",)), columns.get(("foreground",)), group("values"), group("degenerate"),
+        group("steps"), group("table") or _NO_OBJECTS, columns.get(("ignored",)),
     )  # fmt: skip
 
 
-def _finite(scores: Scores) -> Scores:
-    """Scores that are not finite are undefined."""
+def _scores(metric: MetricPlugin, comparison: Comparison) -> Scores:
+    """Scores that are not finite are undefined; those of masks, too, where nobody knows whether there is an object."""
+    scores = metric.score(comparison)
+    if comparison.ignored is not None and needs_masks(metric):
+        scores = undefined_where(comparison.unknown_B, scores)
     return Scores(np.where(np.isfinite(scores.values), scores.values, np.nan), scores.degenerate)
 
 

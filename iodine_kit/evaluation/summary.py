@@ -67,6 +67,8 @@ def summarise(
     resampling: Resampling,
 ) -> EvaluationFacts:
     """All facts of an evaluation."""
+    ignored = scores.ignored
+    sentences = {name: describe(metric, options, ignores=ignored is not None) for name, metric in metrics.items()}
     by_objects, by_size = groups_by_objects(scores), groups_by_size(scores)
     of_objects = terciles(scores.table["pixels"], np.ones(len(scores.table["pixels"]), np.bool_))
     everything = Group("all", np.ones(len(scores.keys), np.bool_))
@@ -89,7 +91,7 @@ def summarise(
             level=resampling.level, resamples=resampling.resamples, seed=resampling.seed, method=METHOD
         ),
         metrics={
-            name: _metric(name, metric, scores, whole.metrics[name], describe(metric, options), resolution)
+            name: _metric(name, metric, scores, whole.metrics[name], sentences[name], resolution)
             for name, metric in metrics.items()
         },
         groups=SceneGroups(objects=groups[: len(by_objects)], size=groups[len(by_objects) :]),
@@ -100,6 +102,7 @@ def summarise(
         worst=_ranking(first, scores, best=False),
         best=_ranking(first, scores, best=True),
         **({"unmasked": True} if scores.objects is None else {}),
+        **({} if ignored is None else {"ignored_share": float(ignored.mean() / np.prod(resolution.size))}),
     )
 
 

@@ -15,7 +15,7 @@ from iodine_kit.evaluation.facts import (
     SceneGroup,
     SceneGroups,
 )
-from iodine_kit.formatting import DASH, estimated
+from iodine_kit.formatting import DASH, estimated, percent
 from iodine_kit.metrics import RECOVERY_IOU
 from iodine_kit.tables import Cell, Table
 
@@ -186,4 +186,12 @@ def _notes(facts: EvaluationFacts) -> list[str]:
     conventions = [f"{metric.title}: {metric.convention}" for metric in facts.metrics.values()]
     resampling = f"Intervals: {drawn.method}; {drawn.resamples:,} resamples, seed {drawn.seed}"
     remarks = [facts.remark.removesuffix(".")] if facts.remark else []
-    return [*remarks, *conventions, f"Resizing: {facts.resize}", *([resampling] if drawn.resamples else [])]
+    share = facts.ignored_share
+    ignored = [] if share is None else [f"Pixels to ignore: {ignored_note(share)}"]
+    intervals = [resampling] if drawn.resamples else []
+    return [*remarks, *conventions, f"Resizing: {facts.resize}", *ignored, *intervals]
+
+
+def ignored_note(share: float) -> str:
+    """The share of pixels to ignore, as a sentence."""
+    return f"{percent(share)} of the pixels of true masks, which no metric of masks counts"

@@ -79,7 +79,7 @@ def describe(plugin: MetricPlugin, options: MetricOptions, *, ignores: bool = Fa
     """
     sentence = plugin.CONVENTION.replace("{degenerate}", DEGENERATE[options.convention])
     sentence = sentence.replace("{tolerance}", f"{100 * options.tolerance:g} %")
-    more = getattr(plugin, "IGNORED", IGNORED if plugin.NEEDS is None else "") if ignores else ""
+    more = getattr(plugin, "IGNORED", IGNORED if needs_masks(plugin) else "") if ignores else ""
     return f"{sentence} {more}" if more else sentence
 
 

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 from iodine_kit.records import Bytes
 
 BACKGROUND = np.array([16, 15, 20], np.uint8)
+HATCH: Bytes = np.array([[208] * 3, [136] * 3], np.uint8)
+"""The two greys of stripes across pixels to ignore; no entity and no slot has them."""
+_STRIPE = 2
 
 # The seven colours of Okabe and Ito, distinct with any colour vision, then Tol's muted set; beyond these, repeated.
 _PALETTE = (
@@ -23,9 +26,39 @@ def entity_colours(entities: int) -> Bytes:
     return np.concatenate([BACKGROUND[None], objects])[:entities]
 
 
-def overlap(true_mask: Bytes, predicted_mask: Bytes, slots: int) -> NDArray[np.int64]:
-    """Number of pixels that each slot and entity share, ``int64[K, N]``; both masks are ``uint8[H, W]``."""
-    entities = int(true_mask.max()) + 1
+def hatched(true_mask: Bytes, entities: Bytes, ignored: int | None) -> tuple[Bytes, Bytes]:
+    """A true mask ``uint8[H, W]`` and its palette: grey stripes across pixels to ignore.
+
+    Args:
+        entities: colours of the entities, ``uint8[256, 3]``, of which the mask needs the first ones.
+        ignored: mask index of the pixels to ignore; ``None`` if there are none.
+
+    Returns:
+        Indices ``uint8[H, W]``, and their colours ``uint8[n, 3]``, no more than are needed.
+    """
+    outside = np.zeros(true_mask.shape, np.bool_) if ignored is None else true_mask == ignored
+    used = int(true_mask.max(initial=0, where=~outside)) + 1
+    if not outside.any():
+        return true_mask, entities[:used]
+    if used + len(HATCH) > len(entities):  # no index is free but that of the pixels to ignore
+        entities = entities.copy()
+        entities[ignored] = HATCH[0]
+        return true_mask, entities
+    row, column = np.indices(true_mask.shape)
+    stripe = used + (row + column) // _STRIPE % len(HATCH)
+    return np.where(outside, stripe, true_mask).astype(np.uint8), np.concatenate([entities[:used], HATCH])
+
+
+def overlap(true_mask: Bytes, predicted_mask: Bytes, slots: int, ignored: int | None = None) -> NDArray[np.int64]:
+    """Number of pixels that each slot and entity share, ``int64[K, N]``; both masks are ``uint8[H, W]``.
+
+    Args:
+        ignored: index of ``true_mask`` whose pixels are not counted; ``None`` for none.
+    """
+    if ignored is not None:
+        kept = true_mask != ignored
+        true_mask, predicted_mask = true_mask[kept], predicted_mask[kept]
+    entities = int(true_mask.max(initial=0)) + 1
     cell = predicted_mask.astype(np.int64).ravel() * entities + true_mask.ravel()
     return np.bincount(cell, minlength=slots * entities).reshape(slots, entities)
 
@@ -50,16 +83,19 @@ def match_slots(shared: NDArray[np.int64]) -> NDArray[np.int64]:
     return match
 
 
-def coloured_slots(true_mask: Bytes | None, mask: Bytes, slots: int) -> tuple[NDArray[np.int64], Bytes]:
+def coloured_slots(
+    true_mask: Bytes | None, mask: Bytes, slots: int, ignored: int | None = None
+) -> tuple[NDArray[np.int64], Bytes]:
     """Entity of each slot, ``int64[K]``, and colour, ``uint8[K, 3]``; no entity and any colour without a true mask.
 
     Args:
         true_mask, mask: ``uint8[H, W]``, entity and slot of every pixel.
         slots: K.
+        ignored: index of ``true_mask`` in the pixels to ignore; ``None`` if there are none.
     """
     if true_mask is None:
         return np.full(slots, -1, np.int64), entity_colours(slots + 1)[1:]
-    shared = overlap(true_mask, mask, slots)
+    shared = overlap(true_mask, mask, slots, ignored)
     match = match_slots(shared)
     return match, slot_colours(shared, match)
 

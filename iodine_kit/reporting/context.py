@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from iodine_kit.evaluation.facts import Better, ComparisonFacts, Ends, ObjectFacts, SceneGroups
 from iodine_kit.evaluation.probing.facts import ProbeFacts
 from iodine_kit.records import Array, Bytes, Floats
@@ -61,6 +63,7 @@ class SceneView:
         reconstruction: ``float32[H, W, 3]`` in [0, 1], not clipped, or ``None``.
         objects: number of visible objects; ``None`` if it is unknown.
         others: predictions of other runs as (name, ``uint8[H, W]``, score by the first metric).
+        ignored: value of ``true_mask`` in the pixels to ignore; ``None`` if there are none.
     """
 
     key: str
@@ -73,6 +76,12 @@ class SceneView:
     reconstruction: Floats | None = None
     objects: int | None = 0
     others: Sequence[tuple[str, Bytes, float]] = ()
+    ignored: int | None = None
+
+    @property
+    def ignores(self) -> bool:
+        """Whether the true mask has pixels to ignore."""
+        return self.ignored is not None and bool(np.any(self.true_mask == self.ignored))
 
 
 @dataclass(frozen=True)

@@ -171,8 +171,8 @@ def _make(
 ) -> FactValues:
     pairs = Pairs(inputs["predictions"], inputs["dataset"])
     truth, device = _truth(inputs, pairs), _device(execution)
-    masks = _lack(inputs) is None
-    scorer = Scorer(metrics, config.options, resolution, pairs.info.background, truth, device, masks)
+    masks, info = _lack(inputs) is None, pairs.info
+    scorer = Scorer(metrics, config.options, resolution, info.background, truth, device, masks, info.ignored)
     with reporter.track("eval", len(pairs)) as advance:
         batches = pairs.batches(batch_size(scorer.pixels), scorer.fields)
         scores = scorer.score(batches, str(pairs.path), advance)
@@ -191,7 +191,8 @@ def _truth(inputs: Inputs, pairs: Pairs) -> Truth | None:
     if "truth" not in inputs:
         return None
     scenes = open_truth(inputs["truth"], inputs["dataset"], pairs.split, pairs.predictions.keys)
-    return Truth(scenes, dataset_info(inputs["truth"]).background)
+    info = dataset_info(inputs["truth"])
+    return Truth(scenes, info.background, info.ignored)
 
 
 def _size(dataset: Artifact) -> tuple[int, int]:

@@ -160,6 +160,11 @@ def published_fields(dataset: Artifact) -> Fields:
     if not fields:
         known = ", ".join(other for other in DATASETS.names() if DATASETS.load(other).SCHEMAS)
         raise SchemaError(f"{dataset.path}: {name} was not published as TFRecord files; only {known} were")
+    if DatasetFacts.of(dataset).info.ignored is not None:
+        raise SchemaError(
+            f"{dataset.path}: its masks have pixels to ignore, and in the published layout every pixel belongs to an "
+            "entity: read the files of the data set itself, which docs/data.md describes"
+        )
     _check_size(dataset, fields)
     return fields
 

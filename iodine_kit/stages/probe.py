@@ -129,7 +129,7 @@ def _gather(config: ProbeConfig, pairs: Pairs) -> tuple[Objects, list[SlotTable]
     from iodine_kit.evaluation.probing.objects import ObjectCollector
     from iodine_kit.evaluation.probing.slots import SlotTable, slot_table
 
-    collector = ObjectCollector(pairs.info.entities, pairs.info.background)
+    collector = ObjectCollector(pairs.info.entities, pairs.info.background, pairs.info.ignored)
     tables, done = list[SlotTable](), 0
     wanted = min(len(pairs), config.scenes)
     for truth, prediction in pairs.batches(batch_size(pairs.info.height * pairs.info.width), LATENTS):

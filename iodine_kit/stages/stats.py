@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -83,7 +84,7 @@ class _SplitReader:
 
     def __init__(self, dataset: Artifact, name: str, info: DatasetInfo, config: StatsConfig) -> None:
         self._dataset, self._name, self._info, self._config = dataset, name, info, config
-        self.counts = SplitCounts(info.background, info.classes)
+        self.counts = SplitCounts(info.background, info.classes, info.ignored)
         self.fingerprints = Fingerprints()
         self.pictures: list[ScenePicture] = []
         self.keys: list[str] = []
@@ -94,14 +95,14 @@ class _SplitReader:
         try:
             self.keys = reader.keys()[: self._config.limit]
             for index in range(len(self.keys)):
-                scene = reader.scene(index)
+                scene = replace(reader.scene(index), ignored=self._info.ignored is not None)
                 objects = count_objects(scene, self._info.background)
                 if objects is None and scene.has_mask:
                     objects = 0
                 self.counts.add(scene, objects)
                 self.fingerprints.add(scene.image)
                 if index < self._config.scenes:
-                    self.pictures.append(scene_picture(scene, objects, self._info.background))
+                    self.pictures.append(scene_picture(scene, objects, self._info.background, self._info.ignored))
                 advance(1)
         finally:
             reader.close()
@@ -111,7 +112,7 @@ def _make(config: StatsConfig, dataset: Artifact, out: Path, reporter: Reporter)
     info = dataset_info(dataset)
     sizes = DatasetFacts.of(dataset).splits
     splits = {name: _SplitReader(dataset, name, info, config) for name in sizes}
-    overall = SplitCounts(info.background, info.classes)
+    overall = SplitCounts(info.background, info.classes, info.ignored)
     with reporter.track("stats", sum(min(count, config.limit or count) for count in sizes.values())) as advance:
         for split in splits.values():
             split.read(advance)
@@ -163,13 +164,18 @@ def _command(config: StatsConfig, dataset: Artifact) -> str:
 
 def _write_json(path: Path, page: DatasetPage) -> None:
     content = {
-        "all": as_json(page.overall),
-        "splits": {name: as_json(split) for name, split in page.splits.items()},
+        "all": _split_json(page.overall),
+        "splits": {name: _split_json(split) for name, split in page.splits.items()},
         "duplicates": {**as_json(page.duplicates), "examples": as_json(page.examples)},
         "limit": page.limit,
         **({"unmasked": list(page.unmasked)} if page.unmasked else {}),
     }
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+
+
+def _split_json(split: SplitStatistics) -> Any:
+    """The statistics of a split; without pixels to ignore, nothing is said of them."""
+    return {name: value for name, value in as_json(split).items() if name != "ignored_share" or value is not None}
 
 
 def _facts(page: DatasetPage) -> FactValues:
@@ -194,4 +200,5 @@ def _summary(split: SplitStatistics, repeats: int) -> SplitSummary:
         median_pixels=as_json(split.pixels_per_object.quantiles.get(0.5)),
         background_share=as_json(split.background_share.mean),
         repeated_images=repeats,
+        **({} if split.ignored_share is None else {"ignored_share": as_json(split.ignored_share.mean)}),
     )

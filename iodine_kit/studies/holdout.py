@@ -78,13 +78,13 @@ class Pieces:
             SchemaError: if the predictions have no reconstructions.
         """
         reader = open_split(evaluated.dataset, PredictionsFacts.of(evaluated.predictions).split)
-        background = dataset_info(evaluated.dataset).background
+        info = dataset_info(evaluated.dataset)
         rows: list[tuple[int, bool, bool, bool, float, float, float]] = []
         scene = 0
         for truth, prediction in paired(evaluated.predictions, evaluated.dataset):
             if prediction.reconstruction is None:
                 raise SchemaError("study holdout needs reconstructions: keep the default of infer.store")
-            comparison = Comparison(truth, prediction, background)
+            comparison = Comparison(truth, prediction, info.background, ignored=info.ignored)
             iou_BN, iou_all_BN = _foreground_iou(comparison), comparison.matched_iou_BN
             error_BHW = ((prediction.reconstruction - truth.image / 255.0) ** 2).mean(-1)
             for row in range(len(truth)):

@@ -43,14 +43,15 @@ class Objects:
 class ObjectCollector:
     """Collects objects batch by batch."""
 
-    def __init__(self, entities: int, background: Sequence[int]) -> None:
+    def __init__(self, entities: int, background: Sequence[int], ignored: int | None = None) -> None:
         """Start without objects.
 
         Args:
             entities: of a scene, background included: a factor has a row for each of them.
             background: mask ids that are background.
+            ignored: mask id of the pixels to ignore, which belong to no object; ``None`` if there are none.
         """
-        self._entities, self._background = entities, tuple(background)
+        self._entities, self._background, self._ignored = entities, tuple(background), ignored
         self._scenes = 0
         self._loc: list[Floats64] = []
         self._scene: list[NDArray[np.int64]] = []
@@ -65,7 +66,7 @@ class ObjectCollector:
                 or latents are not finite or their deviations not above 0.
         """
         _check_latents(prediction)
-        comparison = Comparison(truth, prediction, self._background)
+        comparison = Comparison(truth, prediction, self._background, ignored=self._ignored)
         place, row = np.nonzero(comparison.objects_BN)
         self._check_entities(comparison, place, row)
         assert prediction.latent_loc is not None

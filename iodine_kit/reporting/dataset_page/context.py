@@ -25,10 +25,15 @@ class ScenePicture:
     objects: str
 
 
-def scene_picture(scene: Scene, objects: int | None, background: Collection[int]) -> ScenePicture:
-    """Draw a scene with its number of objects, if it is known; mask indices in ``background`` are near-black."""
+def scene_picture(
+    scene: Scene, objects: int | None, background: Collection[int], ignored: int | None = None
+) -> ScenePicture:
+    """Draw a scene with its number of objects, if it is known; mask indices in ``background`` are near-black.
+
+    Pixels whose index is ``ignored`` are hatched.
+    """
     words = "" if objects is None else f"{objects} object{'' if objects == 1 else 's'}"
-    mask = png(mask_picture(scene.mask, background)) if scene.has_mask else ""
+    mask = png(mask_picture(scene.mask, background, ignored)) if scene.has_mask else ""
     return ScenePicture(scene.key, png(scene.image), mask, words)
 
 

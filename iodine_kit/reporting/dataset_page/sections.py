@@ -29,6 +29,7 @@ def overview(page: DatasetPage) -> Markup:
         ("Objects with pixels", f"{of.pixels_per_object.n:,}"),
         ("Median pixels per object", short_number(of.pixels_per_object.quantiles.get(0.5, float("nan")))),
         ("Background", percent(of.background_share.mean)),
+        *([] if of.ignored_share is None else [("Ignored", percent(of.ignored_share.mean))]),
     ]
     headline = [
         ("Resolution", f"{height} × {width}"),

@@ -29,6 +29,10 @@ def findings(page: DatasetPage) -> list[tuple[str, bool]]:
     ]
     if page.without_masks:
         sentences.append((page.without_masks, True))
+    if of.ignored_share is not None:
+        share = percent(of.ignored_share.mean)
+        text = f"{share} of the pixels of masks are ignored: they count as neither object nor background."
+        sentences.append((text, False))
     if of.without_objects:
         sentences.append((_count(of.without_objects, "scene is", "scenes are", "without any object"), True))
     if unseen:

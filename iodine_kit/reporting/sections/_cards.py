@@ -57,11 +57,11 @@ def build_card(scene: SceneView, slots: int, limit: float) -> Card:
 
     Slots are matched with entities on the last step, so that a slot keeps its colour through all of them.
     """
-    match, palette = coloured_slots(scene.true_mask, scene.step_mask[-1], max(slots, int(scene.step_mask.max()) + 1))
-    true = [] if scene.true_mask is None else [scene.true_mask]
-    masks = [(mask, colours.entity_colours(int(mask.max()) + 1)) for mask in true]
+    true, outside = scene.true_mask, scene.ignored
+    match, palette = coloured_slots(true, scene.step_mask[-1], max(slots, int(scene.step_mask.max()) + 1), outside)
+    masks = [] if true is None else [colours.hatched(true, colours.entity_colours(256), outside)]
     masks += [(mask, palette) for mask in scene.step_mask]
-    masks += [(mask, coloured_slots(scene.true_mask, mask, int(mask.max()) + 1)[1]) for _, mask, _ in scene.others]
+    masks += [(mask, coloured_slots(true, mask, int(mask.max()) + 1, outside)[1]) for _, mask, _ in scene.others]
     seen = _pictures(scene, limit)
     strips = {"masks": (pictures.mask_strip(masks), len(masks)), "seen": (pictures.rgb_strip(seen), len(seen))}
     if scene.component is not None:

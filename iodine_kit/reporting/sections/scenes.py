@@ -47,6 +47,7 @@ def render(context: ReportContext) -> Markup | str:
         note=_left_out(context, len(cards)),
         masks=cards[0].scene.true_mask is not None,
         others=bool(cards[0].scene.others),
+        ignores=any(card.scene.ignores for card in cards),
         data=Markup(_json(context, cards, last)),
     )
 

@@ -81,4 +81,5 @@ def write_contact_sheet(directory: Path, facts: Mapping[str, Any]) -> None:
     masked = split not in facts.get("unmasked", ())
     scenes = [replace(reader.scene(index), has_mask=masked) for index in range(min(count, _SCENES_ON_SHEET))]
     reader.close()
-    (directory / CONTACT_SHEET).write_bytes(contact_sheet(scenes, facts["info"]["background"]))
+    info = facts["info"]
+    (directory / CONTACT_SHEET).write_bytes(contact_sheet(scenes, info["background"], info.get("ignored")))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from iodine_kit.artifacts.dataset import lack_of_masks
+from iodine_kit.artifacts.dataset import dataset_info, lack_of_masks
 from iodine_kit.artifacts.evaluations import comparison_facts, evaluation_facts, probe_facts, read_scenes, read_scores
 from iodine_kit.artifacts.predictions_and_truth import PredictionsFacts, paired
 from iodine_kit.artifacts.run import result_rows
@@ -19,6 +20,7 @@ from iodine_kit.artifacts.traversals_file import read_traversals
 from iodine_kit.config import Config, flatten
 from iodine_kit.errors import UnknownNameError
 from iodine_kit.evaluation.facts import MetricFacts
+from iodine_kit.evaluation.tables import ignored_note
 from iodine_kit.metrics import METRICS
 from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
 from iodine_kit.records import Bytes, Floats64, PredictionBatch, SceneBatch
@@ -64,6 +66,7 @@ def build_context(config: Any, chain: Chain) -> ReportContext:
         model=_model(predictions),
         rules=[
             *([("True masks", facts.remark)] if facts.remark else []),
+            *([] if facts.ignored_share is None else [("Pixels to ignore", ignored_note(facts.ignored_share))]),
             *([] if facts.unmasked else [("Resizing", facts.resize)]),
             ("Intervals", f"{bootstrap.method}; {bootstrap.resamples:,} resamples, seed {bootstrap.seed}"),
         ],
@@ -134,6 +137,7 @@ def _scenes(count: int, chain: Chain, scores: Mapping[str, Floats64], unmasked: 
     table = read_scenes(chain["evaluation"])
     objects = table["objects"].to_numpy() if "objects" in table and not unmasked else None
     others = list(_others(chain, next(iter(scores))))
+    ignored = dataset_info(chain["dataset"]).ignored
     place = 0
     for truth, prediction in paired(chain["predictions"], chain["dataset"]):
         for row in range(len(truth)):
@@ -144,7 +148,8 @@ def _scenes(count: int, chain: Chain, scores: Mapping[str, Floats64], unmasked: 
                 (name, reader.batch(place, place + 1, ("mask",)).mask[0], float(values[place]))
                 for name, reader, values in others
             ]
-            yield _view(truth, prediction, row, own, None if objects is None else int(objects[place]), theirs)
+            view = _view(truth, prediction, row, own, None if objects is None else int(objects[place]), theirs)
+            yield view if ignored is None else replace(view, ignored=ignored)
             place += 1
 
 

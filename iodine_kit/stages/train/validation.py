@@ -35,7 +35,7 @@ class Validation:
     """
 
     def __init__(self, config: TrainConfig, dataset: Artifact) -> None:
-        self._config, self._background = config, dataset_info(dataset).background
+        self._config, self._info = config, dataset_info(dataset)
         self.scenes = min(config.validate_scenes, check_split(dataset, config.validate_split))
         self._reader = open_split(dataset, config.validate_split)
         if config.select == "best" and not self._has_truth():
@@ -50,8 +50,7 @@ class Validation:
         for batch in in_order(self._reader, self._config.batch_size, self.scenes):
             if not batch.has_masks:
                 return False
-            perfect = Comparison(batch, PredictionBatch(batch.keys, batch.mask), self._background)
-            if np.isfinite(metric.score(perfect).values).any():
+            if np.isfinite(metric.score(self._comparison(batch, batch.mask)).values).any():
                 return True
         return False
 
@@ -68,8 +67,7 @@ class Validation:
             inference: Any = infer(images_to(device, batch.image), noise)
             masks = inference.step_mask_BSHW[:, -1].cpu().numpy()
             if batch.has_masks:
-                comparison = Comparison(batch, PredictionBatch(batch.keys, masks), self._background)
-                scores.append(metric.score(comparison).values)
+                scores.append(metric.score(self._comparison(batch, masks)).values)
             losses.append((inference.nll_BS + inference.kl_BS)[:, -1].double().cpu().numpy())
             first = first or [batch, inference]
         score = np.concatenate(scores)
@@ -78,10 +76,14 @@ class Validation:
         metrics["val_loss"] = float(np.concatenate(losses).mean())
         from iodine_kit.training.loop import ValidationResult  # here, because it loads torch, which takes seconds
 
-        return ValidationResult(metrics, lambda: scenes_picture(*first))
+        return ValidationResult(metrics, lambda: scenes_picture(first[0], first[1], ignored=self._info.ignored))
+
+    def _comparison(self, truth: SceneBatch, masks: Bytes) -> Comparison:
+        prediction = PredictionBatch(truth.keys, masks)
+        return Comparison(truth, prediction, self._info.background, ignored=self._info.ignored)
 
 
-def scenes_picture(batch: SceneBatch, inference: Inference, count: int = _SCENES) -> Bytes:
+def scenes_picture(batch: SceneBatch, inference: Inference, count: int = _SCENES, ignored: int | None = None) -> Bytes:
     """The first ``count`` scenes with their masks after every decode, ``uint8[H', W', 3]``."""
     from iodine_kit.reporting.image_grid import segmentation_grid
 
@@ -89,4 +91,4 @@ def scenes_picture(batch: SceneBatch, inference: Inference, count: int = _SCENES
     means = inference.reconstruction_BCHW[:count].float().permute(0, 2, 3, 1).cpu().numpy()
     keys = batch.keys[:count]
     predictions = PredictionBatch(keys, masks[:, -1], step_mask=masks, reconstruction=means)
-    return segmentation_grid(SceneBatch(keys, batch.image[:count], batch.mask[:count]), predictions)
+    return segmentation_grid(SceneBatch(keys, batch.image[:count], batch.mask[:count]), predictions, ignored)

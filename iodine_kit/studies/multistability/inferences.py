@@ -29,7 +29,7 @@ class RepeatedInferences:
         nll_RSD, elbo_RS: in nats per image.
         threshold: ARI at or above which two segmentations count as the same.
         noises, scenes, slots, entities: R, S, K, and E + 1 with the background.
-        background: mask indices of the background.
+        background: mask indices of the background; ``ignored`` that of the pixels to ignore, ``None`` without any.
     """
 
     def __init__(self, results: Sequence[Evaluated], threshold: float, linkage: Linkage, *, all_pixels: bool) -> None:
@@ -57,8 +57,15 @@ class RepeatedInferences:
         scenes = open_split(dataset, facts.split)
         self.truth: SceneBatch = scenes.batch(range(self.scenes))
         scenes.close()
-        self.background = dataset_info(dataset).background
-        self.entities = int(self.truth.mask.max()) + 1
+        info = dataset_info(dataset)
+        self.background, self.ignored = info.background, info.ignored
+        self.entities = int(self.truth.mask.max(initial=0, where=self.kept_SHW)) + 1
+
+    @cached_property
+    def kept_SHW(self) -> NDArray[np.bool_]:
+        """Which pixels count: all that are not ignored."""
+        mask = self.truth.mask
+        return np.full(mask.shape, True) if self.ignored is None else np.not_equal(mask, self.ignored)
 
     @property
     def decodes(self) -> int:
@@ -79,7 +86,12 @@ class RepeatedInferences:
         for step in range(self.decodes):
             values = [
                 metric.score(
-                    Comparison(self.truth, PredictionBatch(self.truth.keys, masks[:, step]), self.background)
+                    Comparison(
+                        self.truth,
+                        PredictionBatch(self.truth.keys, masks[:, step]),
+                        self.background,
+                        ignored=self.ignored,
+                    )
                 ).values
                 for masks in self.masks_RSDHW
             ]
@@ -102,7 +114,7 @@ class RepeatedInferences:
         for scene in range(self.scenes):
             truth, last = self.truth.mask[scene], self.masks_RSDHW[:, scene, -1]
             inside = np.ones_like(truth, bool) if self._all_pixels else ~np.isin(truth, self.background)
-            parts.append(pairwise_ari(last[:, inside]))
+            parts.append(pairwise_ari(last[:, inside & self.kept_SHW[scene]]))
         return np.stack(parts)
 
     @cached_property

@@ -6,7 +6,7 @@ import numpy as np
 
 from iodine_kit.records import Bytes
 from iodine_kit.reporting import colours
-from iodine_kit.reporting.image_grid import enlargement, tile
+from iodine_kit.reporting.image_grid import enlargement, mask_picture, tile
 from iodine_kit.studies.multistability.inferences import RepeatedInferences
 
 _SIDE, _MOST_NOISES = 70, 6
@@ -20,21 +20,22 @@ def draw(repeated: RepeatedInferences, count: int) -> tuple[Bytes, str]:
     shown = min(_MOST_NOISES, repeated.noises)
     captions = ["input", "true mask", *(f"inference {place + 1}" for place in range(shown))]
     keys = ", ".join(f"{repeated.truth.keys[scene]} ({repeated.mode_counts_S[scene]})" for scene in order)
+    hatch = "" if repeated.ignored is None else ", and pixels to ignore are hatched in the true mask"
     caption = (
         f"From left to right: input, true mask, and {shown} inferences with different noises. The inferences show each "
         "mode once before any mode is repeated, the most frequent mode first. A slot has the colour of the object it "
-        "matches; true background is dark. Scenes and, in brackets, their numbers of modes, from the most to the "
-        f"fewest: {keys}."
+        f"matches; true background is dark{hatch}. Scenes and, in brackets, their numbers of modes, from the most to "
+        f"the fewest: {keys}."
     )
     return tile(lines, enlargement(repeated.truth.mask.shape[1:], _SIDE), captions), caption
 
 
 def _line(repeated: RepeatedInferences, scene: int) -> list[Bytes]:
     truth = repeated.truth.mask[scene]
-    parts = [repeated.truth.image[scene], colours.entity_colours(256)[truth]]
+    parts = [repeated.truth.image[scene], mask_picture(truth, (0,), repeated.ignored)]
     for noise in _chosen(repeated.modes_RS[:, scene]):
         mask = repeated.masks_RSDHW[noise, scene, -1]
-        shared = colours.overlap(truth, mask, repeated.slots)
+        shared = colours.overlap(truth, mask, repeated.slots, repeated.ignored)
         palette = colours.slot_colours(shared, colours.match_slots(shared))
         inside = ~np.isin(truth, repeated.background)[..., None]
         parts.append(np.where(inside, palette[mask], palette[mask] // 4).astype(np.uint8))
