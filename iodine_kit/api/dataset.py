@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -56,7 +57,8 @@ class Dataset:
         """Return a scene with its factors; for a slice such as ``data[:8]`` a batch, which has no factors."""
         if isinstance(index, slice):
             return self.batch(range(len(self))[index])
-        return self._reader.scene(self._positions([index])[0])
+        scene = self._reader.scene(self._positions([index])[0])
+        return scene if self.info.ignored is None else replace(scene, ignored=True)
 
     def batch(self, indices: Sequence[int] | NDArray[Any]) -> SceneBatch:
         """Return the images and masks of some scenes, in the order of ``indices``; -1 is the last scene.
@@ -66,7 +68,8 @@ class Dataset:
             ValueError: if ``indices`` is no sequence of integers.
         """
         scenes = self._reader.batch(self._positions(indices))
-        return SceneBatch(scenes.keys, scenes.image, scenes.mask, self.info.background, has_masks=scenes.has_masks)
+        info, masked = self.info, scenes.has_masks
+        return SceneBatch(scenes.keys, scenes.image, scenes.mask, info.background, info.ignored, has_masks=masked)
 
     def batches(self, size: int) -> Iterator[SceneBatch]:
         """Return all scenes once, in order, ``size`` at a time; the last batch may be smaller.

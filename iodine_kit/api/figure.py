@@ -59,10 +59,12 @@ def segmentation_figure(
         step_mask=segmentation.step_mask[:rows] if every_step else None,
         reconstruction=segmentation.reconstruction[:rows],
     )
-    grid = segmentation_grid(first, shown)
+    grid = segmentation_grid(first, shown, getattr(scenes, "ignored", None))
     factor = enlargement(first.mask.shape[1:])
     captions = [f"slot {number}" for number in range(segmentation.soft_mask.shape[1])]
     slots = tile(_slots(segmentation, len(first)), factor, captions)
+    missing = len(grid) - len(slots)  # the legend below the grid, if it has one
+    slots = np.pad(slots, ((0, missing), (0, 0), (0, 0)), constant_values=255)
     return Image.fromarray(np.concatenate([grid, slots], 1))
 
 

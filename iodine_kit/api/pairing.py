@@ -35,7 +35,7 @@ class EvaluatedPairs:
         close: closes their files.
         stored: fields of the predictions.
         size: height and width of the masks.
-        background: values of true masks that are background.
+        background: values of true masks that are background; ``ignored`` that of pixels to ignore, or ``None``.
         subject: what was predicted, and by which model.
         place: the predictions, for messages; ``argument``: what messages begin with.
         images: whether the true scenes have images.
@@ -52,6 +52,7 @@ class EvaluatedPairs:
     argument: str = ""
     images: bool = True
     lacking: NoMasks | None = None
+    ignored: int | None = None
 
 
 def pair(truth: Truth, predictions: Predictions) -> EvaluatedPairs:
@@ -97,7 +98,7 @@ def _of_files(truth: Dataset, predictions: Artifact) -> EvaluatedPairs:
     size = (info.height, info.width)
     return EvaluatedPairs(
         pairs.batches, pairs.close, stored, size, info.background, subject, place, "predictions",
-        lacking=_lack(truth.has_masks),
+        lacking=_lack(truth.has_masks), ignored=info.ignored,
     )  # fmt: skip
 
 
@@ -117,7 +118,7 @@ def _of_arrays(truth: Truth, predictions: Predictions) -> EvaluatedPairs:
             raise ValueError(f"predictions: scene {number} is '{mine}', and scene {number} of truth is '{true}'")
     stored = {name for name, value in vars(predicted).items() if value is not None}
     images = scenes.image.size > 0
-    background = scenes.background if isinstance(scenes, SceneBatch) else (0,)
+    background, ignored = (scenes.background, scenes.ignored) if isinstance(scenes, SceneBatch) else ((0,), None)
     return EvaluatedPairs(
         batches=lambda size, fields: [(scenes, predicted)],
         close=lambda: None,
@@ -127,6 +128,7 @@ def _of_arrays(truth: Truth, predictions: Predictions) -> EvaluatedPairs:
         subject=subject,
         images=images,
         lacking=_lack(scenes.has_masks),
+        ignored=ignored,
     )
 
 

@@ -16,7 +16,7 @@ from iodine_kit.config import build
 from iodine_kit.datasets import DATASETS, generate_scene
 from iodine_kit.errors import ConfigError
 from iodine_kit.formatting import counted
-from iodine_kit.records import Scene
+from iodine_kit.records import IGNORED, Scene
 
 SHOWN = 12
 """Scenes in the picture of a batch."""
@@ -32,9 +32,11 @@ class SceneBatch(records.SceneBatch):
         mask: ``uint8[B, H, W]``, the entity that owns each pixel.
         background: values of ``mask`` that are background.
         has_masks: whether there are masks; without them, ``mask`` is 0 everywhere and means nothing.
+        ignored: value of ``mask`` in the pixels to ignore, which no metric counts; ``None`` if there are none.
     """
 
     background: tuple[int, ...] = (0,)
+    ignored: int | None = None
 
     @classmethod
     def of(cls, scenes: Sequence[Scene], background: int | Sequence[int] = (0,)) -> SceneBatch:
@@ -56,7 +58,9 @@ class SceneBatch(records.SceneBatch):
                 raise ValueError(f"scenes: {sizes}: resize them, or make one batch for each size")
         images, masks = np.stack([scene.image for scene in scenes]), np.stack([scene.mask for scene in scenes])
         masked = all(scene.has_mask for scene in scenes)
-        return cls(tuple(scene.key for scene in scenes), images, masks, to_background(background), has_masks=masked)
+        ignored = IGNORED if any(scene.ignored for scene in scenes) else None
+        keys = tuple(scene.key for scene in scenes)
+        return cls(keys, images, masks, to_background(background), ignored, has_masks=masked)
 
     def scenes(self) -> list[Scene]:
         """Return the scenes one by one, without factors."""
@@ -73,8 +77,11 @@ class SceneBatch(records.SceneBatch):
         """Return a scene, without factors; for a slice such as ``batch[:4]`` a batch."""
         if isinstance(index, slice):
             arrays = self.keys[index], self.image[index], self.mask[index]
-            return SceneBatch(*arrays, self.background, has_masks=self.has_masks)
-        return Scene(self.keys[index], self.image[index], self.mask[index], has_mask=self.has_masks)
+            return SceneBatch(*arrays, self.background, self.ignored, has_masks=self.has_masks)
+        ignored = self.ignored == IGNORED
+        return Scene(
+            self.keys[index], self.image[index], self.mask[index], has_mask=self.has_masks, ignored=ignored
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         height, width = self.mask.shape[1:]
@@ -136,7 +143,8 @@ def picture_html(scenes: SceneBatch, caption: str, total: int, content: str = ""
 
     if not len(scenes):
         return escape(caption)
-    data = base64.b64encode(contact_sheet(scenes.scenes(), scenes.background)).decode("ascii")
+    sheet = contact_sheet(scenes.scenes(), scenes.background, scenes.ignored)
+    data = base64.b64encode(sheet).decode("ascii")
     shown = "" if len(scenes) == total else f"; the first {len(scenes)} are shown"
     text = escape(f"{caption}{shown}: {content}")
     return f'<figure><img src="data:image/png;base64,{data}" alt="{text}"><figcaption>{text}</figcaption></figure>'

@@ -25,7 +25,7 @@ from iodine_kit.evaluation.scoring import Scorer, choose_metrics, score_masks
 from iodine_kit.evaluation.summary import summarise
 from iodine_kit.evaluation.tables import headline, summary_tables
 from iodine_kit.formatting import counted, estimated
-from iodine_kit.metrics import METRICS, Convention
+from iodine_kit.metrics import METRICS, Convention, checked_ignored
 from iodine_kit.stages.evaluate import EvalConfig
 from iodine_kit.store import Artifact
 from iodine_kit.tables import Table, as_csv, as_latex, as_markdown
@@ -39,6 +39,7 @@ def score(
     metrics: str | Sequence[str] = ("ari", "miou"),
     *,
     background: int | Sequence[int] = (0,),
+    ignored: int | None = None,
     convention: Convention = "exclude",
     tolerance: float = 0.008,
 ) -> dict[str, NDArray[np.float64]]:
@@ -52,6 +53,7 @@ def score(
             ``dice``, ``ap`` …: ``docs/evaluation.md`` lists all. They need masks alone; see :func:`evaluate` for
             metrics of reconstructions.
         background: values of ``truth`` that are background.
+        ignored: value of ``truth`` in the pixels to ignore, often 255: no metric counts them. By default, all count.
         convention: score of a scene whose adjusted Rand index is 0/0: see ``docs/evaluation.md``.
         tolerance: of boundary metrics, as a share of the image's diagonal, in (0, 0.5].
 
@@ -78,7 +80,9 @@ def score(
             raise ValueError(f"metrics: '{name}' scores {needed}, not masks: pass the segmentation to evaluate")
     true, mask = to_masks("truth", truth), to_masks("predicted", predicted)
     ids = to_background(background)
-    scores = score_masks(true, mask, config.metrics, background=ids, options=config.options)
+    scores = score_masks(
+        true, mask, config.metrics, background=ids, options=config.options, ignored=checked_ignored(ignored, ids)
+    )  # fmt: skip
     return {name: one.values for name, one in scores.items()}
 
 
@@ -130,6 +134,7 @@ def evaluate(
     metrics: str | Sequence[str] = ("ari", "miou"),
     *,
     background: int | Sequence[int] | None = None,
+    ignored: int | None = None,
     convention: Convention = "exclude",
     tolerance: float = 0.008,
     resamples: int = 2000,
@@ -144,6 +149,7 @@ def evaluate(
         metrics: names as for :func:`score`; also metrics of reconstructions and of the ELBO. ``"all"`` stands for every
             metric that can be computed from the arguments; of scenes without masks, metrics of images and the ELBO.
         background: values of true masks that are background. Defaults to those of the data set, or else 0.
+        ignored: value of true masks in the pixels to ignore. Defaults to that of the data set, or to none.
         convention, tolerance: as for :func:`score`.
         resamples: number of bootstrap resamples; 0 for no intervals.
         level: of the intervals, in (0, 1).
@@ -167,11 +173,12 @@ def evaluate(
     )  # fmt: skip
     pairs = pair(truth, predictions)
     ids = pairs.background if background is None else to_background(background)
+    outside = pairs.ignored if ignored is None else checked_ignored(ignored, ids)
     check_needs(config.metrics, pairs)
     resolution = Resolution(pairs.size, pairs.size, pairs.size, soft=False)
     with closing(pairs), argument(pairs.argument):
         chosen = choose_metrics(config.metrics, pairs.stored, pairs.place, pairs.lacking)
-        scorer = Scorer(chosen, config.options, resolution, ids, masks=pairs.lacking is None)
+        scorer = Scorer(chosen, config.options, resolution, ids, masks=pairs.lacking is None, ignored=outside)
         batches = pairs.batches(batch_size(scorer.pixels), scorer.fields)
         scores = scorer.score(batches, pairs.place, lambda count, **fields: None)
     resampling = Resampling(config.resamples, config.level, config.seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-from iodine_kit.metrics._comparison import Comparison, checked_masks, hungarian
+from iodine_kit.metrics._comparison import Comparison, checked_ignored, checked_masks, hungarian
 from iodine_kit.metrics._contingency import adjusted_rand_index
 from iodine_kit.metrics._conventions import (
     DEGENERATE,
@@ -19,7 +19,8 @@ from iodine_kit.registry import Registry
 
 __all__ = [
     "DEGENERATE", "METRICS", "RECOVERY_IOU", "Comparison", "Convention", "MetricOptions", "MetricPlugin", "Scores",
-    "adjusted_rand_index", "checked_masks", "describe", "hungarian", "needs_masks", "undefined_where",
+    "adjusted_rand_index", "checked_ignored", "checked_masks", "describe", "hungarian", "needs_masks",
+    "undefined_where",
 ]  # fmt: skip
 
 

@@ -230,10 +230,10 @@ def checked_ignored(ignored: int | None, background: Sequence[int]) -> int | Non
     """The mask id of the pixels to ignore; raises :class:`ValueError` if no mask can have it, or it is background."""
     if ignored is None:
         return None
-    if not 0 <= ignored <= LARGEST:
-        raise ValueError(f"ignored is {ignored}, and masks have ids in 0…{LARGEST}")
+    if isinstance(ignored, bool) or not isinstance(ignored, int | np.integer) or not 0 <= ignored <= LARGEST:
+        raise ValueError(f"ignored: pass one integer in 0…{LARGEST} (given: {ignored!r})")
     if ignored in background:
-        raise ValueError(f"ignored: id {ignored} cannot be background as well")
+        raise ValueError(f"ignored: {ignored} cannot be background as well")
     return int(ignored)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,17 @@ def test_it_shows_input_true_mask_prediction_reconstruction_and_slots(
         left = 4 * part + 2 * GAP + part  # slot 1
         drawn = segmentation.component[row, 1] * segmentation.soft_mask[row, 1, ..., None]
         np.testing.assert_allclose(pixels[top : top + SIDE : 16, left : left + SIDE : 16], drawn, atol=0.51)
+
+
+def test_pixels_to_ignore_have_a_legend_below(segmented: tuple[ik.SceneBatch, ik.Segmentation]) -> None:
+    batch, segmentation = segmented
+    plain = ik.segmentation_figure(batch, segmentation)
+    mask = batch.mask.copy()
+    mask[:, 4:] = 255
+    other = ik.segmentation_figure(replace(batch, mask=mask, ignored=255), segmentation)
+    assert other.size == (plain.width, plain.height + HEAD)
+    below = np.asarray(other)[plain.height :]
+    assert (below[:, :SIDE] < 255).any() and (below[:, 4 * (SIDE + GAP) :] == 255).all()
 
 
 def test_images_alone_have_no_true_masks_and_every_step_can_be_shown(

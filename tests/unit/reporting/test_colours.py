@@ -4,7 +4,16 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iodine_kit.reporting.colours import BACKGROUND, PALETTE, entity_colours, match_slots, overlap, slot_colours
+from iodine_kit.reporting.colours import (
+    BACKGROUND,
+    HATCH,
+    PALETTE,
+    entity_colours,
+    hatched,
+    match_slots,
+    overlap,
+    slot_colours,
+)
 
 TRUE = np.array([[0, 0, 0, 0], [0, 1, 1, 0], [2, 2, 0, 0]], np.uint8)
 
@@ -69,3 +78,33 @@ def test_matching_is_one_to_one_and_shares_pixels(slots: int, entities: int, see
     assert len({entity for _, entity in pairs}) == len(pairs)
     assert all(shared[pair] > 0 for pair in pairs)
     assert slot_colours(shared, match).shape == (slots, 3)
+
+
+def test_pixels_to_ignore_are_striped_in_greys_of_their_own() -> None:
+    true = np.where(np.arange(64).reshape(8, 8) % 8 > 3, 255, TRUE.max()).astype(np.uint8)
+    shown, palette = hatched(true, entity_colours(256), 255)
+    picture = palette[shown]
+    greys = {tuple(grey) for grey in HATCH.tolist()}
+    assert {tuple(colour) for colour in picture[:, 4:].reshape(-1, 3).tolist()} == greys
+    assert (picture[:, :4] == entity_colours(3)[2]).all() and len(palette) == 3 + len(HATCH)
+    assert not greys & {tuple(colour) for colour in entity_colours(256).tolist()}
+
+
+def test_a_mask_without_pixels_to_ignore_has_the_colours_of_its_entities() -> None:
+    for ignored in (None, 255):
+        shown, palette = hatched(TRUE, entity_colours(256), ignored)
+        assert shown is TRUE and palette.tolist() == entity_colours(3).tolist()
+
+
+def test_where_every_index_is_taken_pixels_to_ignore_are_grey() -> None:
+    for true, ignored in ((np.arange(256, dtype=np.uint8)[None], 255), (np.array([[7, 0, 255]], np.uint8), 7)):
+        shown, palette = hatched(true, entity_colours(256), ignored)
+        assert (palette[shown][true == ignored] == HATCH[0]).all()
+        assert (palette[shown][true != ignored] == entity_colours(256)[true[true != ignored]]).all()
+
+
+def test_pixels_to_ignore_match_no_slot() -> None:
+    true = np.array([[0, 0, 1, 1, 255, 255, 255, 255]], np.uint8)
+    predicted = np.array([[0, 0, 2, 2, 1, 1, 1, 2]], np.uint8)
+    assert overlap(true, predicted, 3, 255).tolist() == [[2, 0], [0, 0], [0, 2]]
+    assert match_slots(overlap(true, predicted, 3, 255)).tolist() == [0, -1, 1]

@@ -26,6 +26,7 @@ def store_masks(
     masked: bool = True,
     entities: int | None = None,
     noise: int = 0,
+    ignored: int | None = None,
 ) -> Artifact:
     """A data set whose split "test" has these true masks, ``uint8[N, H, W]``, and images of noise.
 
@@ -40,7 +41,8 @@ def store_masks(
         Scene(f"test-{i:03d}", rng.integers(0, 256, (*mask.shape, 3), np.uint8), mask, has_mask=masked)
         for i, mask in enumerate(masks)
     ]
-    info = DatasetInfo("blocks", 0, 0, entities or int(masks.max(initial=0)) + 1, background=background)
+    highest = int(masks.max(initial=0, where=masks != ignored)) if ignored is not None else int(masks.max(initial=0))
+    info = DatasetInfo("blocks", 0, 0, entities or highest + 1, background=background, ignored=ignored)
     return store_scenes(root, {"test": scenes}, info, {"seed": seed}, {"size": size})
 
 
