@@ -32,7 +32,7 @@ def provenance(started: datetime, purpose: str = "") -> dict[str, Any]:
         "started": started.isoformat(timespec="seconds"),
         "finished": finished.isoformat(timespec="seconds"),
         "seconds": round((finished - started).total_seconds(), 3),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": [_text(argument) for argument in (Path(sys.argv[0]).name, *sys.argv[1:])],
         "iodine_kit": iodine_kit.__version__,
         "git": _git(Path(__file__).parent),
         "python": platform.python_version(),
@@ -40,6 +40,11 @@ def provenance(started: datetime, purpose: str = "") -> dict[str, Any]:
         "platform": platform.platform(terse=True),
         "cpus": os.cpu_count(),
     }
+
+
+def _text(argument: str) -> str:
+    """An argument of the command line, which may hold bytes that are no UTF-8, as text that JSON can hold."""
+    return argument.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _version(package: str) -> str | None:

@@ -15,6 +15,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from iodine_kit.config import Config
 from iodine_kit.errors import ArtifactCorruptError
 from iodine_kit.system import storage_errors
+from iodine_kit.untrusted.folders import is_data
 
 KEY_IN_NAME = 12
 """Digits of the key in the name of an artifact's directory."""
@@ -214,7 +215,8 @@ def find_problems(directory: Path, manifest: Manifest, hash_up_to: int | None = 
         hash_up_to: largest file to hash, in bytes; defaults to hashing all files.
     """
     present = set(_files_in(directory))
-    problems = [f"{path} is not listed in the manifest" for path in sorted(present - manifest.files.keys())]
+    unlisted = sorted(path for path in present - manifest.files.keys() if is_data(path))
+    problems = [f"{path} is not listed in the manifest" for path in unlisted]
     for path, record in manifest.files.items():
         if path not in present:
             problems.append(f"{path} is missing")
@@ -231,9 +233,10 @@ def find_problems(directory: Path, manifest: Manifest, hash_up_to: int | None = 
 
 
 def _files_in(directory: Path) -> list[str]:
-    """Relative paths of all files except the manifest, sorted, with ``/`` between parts."""
-    paths = (path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())
-    return sorted(path for path in paths if path != MANIFEST)
+    """Relative paths of all files except the manifest and hidden ones, sorted, with ``/`` between parts."""
+    paths = (path.relative_to(directory) for path in directory.rglob("*") if path.is_file())
+    shown = (path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts))
+    return sorted(path for path in shown if path != MANIFEST)
 
 
 def _facts_sha256(facts: Mapping[str, Any]) -> str:

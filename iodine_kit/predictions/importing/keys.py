@@ -89,7 +89,7 @@ def _refuse_unknown(
     missing = next((number for number in range(len(known)) if number not in scenes), None)
     if missing is not None:
         problem += f"; {len(known) - len(keys) + len(unknown)} of its scenes are in no row, such as '{known[missing]}'"
-    advice = "give every row the key of its scene"
+    advice = "give every row the key of its scene" if missing is not None else "remove these rows"
     if len(keys) == len(known):
         ignore = " and import.key = 'none'" if _contradiction(scenes) else ""
         advice += f"; if the rows are in the order of the split, set import.order = 'dataset'{ignore}"

@@ -292,3 +292,16 @@ def test_an_interrupted_artifact_is_not_called_missing(store: Store) -> None:
             store.open(place)
     make(store, what)
     assert store.open(what.key[:8]).path == store.root / "run" / f"toy-{what.key[:12]}"
+
+
+def test_what_systems_leave_in_an_artifact_is_no_damage(store: Store) -> None:
+    with store.draft(identity()) as draft:
+        for name in ("data.txt", ".DS_Store"):
+            (draft.path / name).write_text(name)
+        artifact = draft.commit({}, {})
+    assert set(artifact.manifest.files) == {"data.txt"}
+    for name in (".DS_Store", "._data.txt", "Thumbs.db", "data.txt~"):
+        (artifact.path / name).write_text("left")
+    assert store.verify(artifact) == []
+    (artifact.path / "more.txt").write_text("more")
+    assert store.verify(artifact) == ["more.txt is not listed in the manifest"]
