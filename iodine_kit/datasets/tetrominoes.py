@@ -8,12 +8,11 @@ import numpy as np
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from iodine_kit import config as configuration
-from iodine_kit.datasets._tetromino_holdout import ColourName as ColourName
-from iodine_kit.datasets._tetromino_holdout import Holdout as Holdout
-from iodine_kit.datasets._tetromino_holdout import held_out_rows as held_out_rows
-from iodine_kit.datasets._tetromino_holdout import obeys
-from iodine_kit.datasets._tetromino_holdout import related_rows as related_rows
-from iodine_kit.datasets._tetromino_shapes import COLOURS, NAMES, brightness, silhouette
+from iodine_kit.datasets._tetromino_pieces import COLOURS, NAMES, brightness, obeys, silhouette
+from iodine_kit.datasets._tetromino_pieces import ColourName as ColourName
+from iodine_kit.datasets._tetromino_pieces import Holdout as Holdout
+from iodine_kit.datasets._tetromino_pieces import held_out_rows as held_out_rows
+from iodine_kit.datasets._tetromino_pieces import related_rows as related_rows
 from iodine_kit.records import Array, Bytes, DatasetInfo, Scene
 from iodine_kit.tfrecord import FieldSpec
 

@@ -10,8 +10,7 @@ import numpy as np
 from iodine_kit import config as configuration
 from iodine_kit.errors import CorruptDataError, SchemaError
 from iodine_kit.layouts import Expected, Item
-from iodine_kit.layouts._arrays import exclusive_index
-from iodine_kit.layouts._schema import other_dataset, wrong_file
+from iodine_kit.layouts._arrays import exclusive_index, other_dataset, wrong_file
 from iodine_kit.records import Array, Bytes, Scene
 from iodine_kit.tfrecord import (
     FieldSpec,

@@ -19,8 +19,7 @@ import numpy as np
 from iodine_kit import config as configuration
 from iodine_kit.errors import CorruptDataError, SchemaError
 from iodine_kit.layouts import Expected, Item
-from iodine_kit.layouts._arrays import as_image, as_mask, check_size
-from iodine_kit.layouts._schema import check_fields, largest_record
+from iodine_kit.layouts._arrays import as_image, as_mask, check_fields, check_size, largest_record
 from iodine_kit.records import Array, Scene
 from iodine_kit.split_rules import split_name
 from iodine_kit.system import refusal, storage_errors

@@ -10,8 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iodine_kit.datasets import tetrominoes
-from iodine_kit.datasets._tetromino_holdout import NAMES, ColourName, Holdout, held_out_rows
-from iodine_kit.datasets._tetromino_shapes import PICTURES, brightness, cell_shading, silhouette
+from iodine_kit.datasets._tetromino_pieces import (
+    COLOUR_NAMES,
+    PICTURES,
+    ColourName,
+    Holdout,
+    brightness,
+    cell_shading,
+    held_out_rows,
+    silhouette,
+)
 from iodine_kit.layouts import Expected, multi_object_datasets
 from iodine_kit.records import Scene
 
@@ -94,7 +102,7 @@ def held_out_pieces(scene: Scene, holdout: Holdout) -> int:
 
 @given(
     shape=st.sets(st.integers(1, 19), min_size=1, max_size=9),
-    color=st.sets(st.sampled_from(NAMES), min_size=1, max_size=6),
+    color=st.sets(st.sampled_from(COLOUR_NAMES), min_size=1, max_size=6),
     seed=st.integers(0, 2**32),
     split=st.sampled_from(["train", "val", "test", "test_2", ""]),
 )
@@ -120,4 +128,4 @@ def test_without_a_holdout_neither_bytes_nor_configuration_change() -> None:
 
 def test_a_holdout_of_more_than_half_of_the_combinations_is_refused() -> None:
     with pytest.raises(ValueError, match="holds out 53 % of all combinations: hold out at most half of them"):
-        Holdout(shape=tuple(range(1, 11)), color=NAMES)
+        Holdout(shape=tuple(range(1, 11)), color=COLOUR_NAMES)

@@ -14,7 +14,7 @@ import pytest
 
 from iodine_kit.errors import CorruptDataError, SchemaError
 from iodine_kit.layouts import Expected, Item, oclf
-from iodine_kit.layouts._schema import other_dataset
+from iodine_kit.layouts._arrays import other_dataset
 from iodine_kit.records import DatasetInfo, Scene
 from iodine_kit.tfrecord import FieldSpec
 
