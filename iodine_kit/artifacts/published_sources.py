@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from glob import glob, has_magic
@@ -59,18 +59,28 @@ def fetch(locations: Sequence[str], context: Context) -> Fetched:
     return Fetched(tuple(paths), tuple(found), downloads)
 
 
-def identify(store: Store, files: Sequence[Path], fetched: Fetched, reporter: Reporter) -> tuple[SourceFile, ...]:
-    """Hash files: one entry per file, or one entry for all if there are more than :data:`LISTED_FILES`."""
+def identify(
+    store: Store,
+    files: Sequence[Path],
+    fetched: Fetched,
+    reporter: Reporter,
+    auxiliary: Collection[Path] = (),
+) -> tuple[SourceFile, ...]:
+    """Hash files: one entry per file, or one entry for all if there are more than :data:`LISTED_FILES`.
+
+    ``auxiliary`` files hold no scenes of their own, such as masks: several may have the same content.
+    """
     total = sum(file.stat().st_size for file in files)
     reporter.note(f"reading {_counted(files)} ({total:,} bytes)")
-    _refuse_repeated(files)
+    others = set(auxiliary)
+    _refuse_repeated([file for file in files if file not in others])
     origin = dict(zip(fetched.paths, fetched.locations, strict=True))
     with (
         closing(FileHashes(store.root / ".cache" / "hashes.sqlite")) as hashes,
         reporter.track("identify", total) as advance,
     ):
         found = [_source_file(file, hashes, origin.get(file, str(file)), advance) for file in files]
-    _note_copies(files, found, reporter)
+    _note_copies([(file, one) for file, one in zip(files, found, strict=True) if file not in others], reporter)
     if len(found) <= LISTED_FILES:
         return tuple(found)
     combined = hashlib.sha256("".join(f"{file.sha256} {file.bytes}\n" for file in found).encode()).hexdigest()
@@ -117,15 +127,19 @@ def _downloaded(location: str, context: Context) -> Artifact:
 def _refuse_repeated(files: Sequence[Path]) -> None:
     """Raise :class:`SourceError` if a file is named twice, which would double its scenes."""
     seen: set[Path] = set()
+    folders: dict[Path, Path] = {}  # resolving a path takes long, and 100,000 pictures may be in one folder
     for file in files:
-        if file.resolve() in seen:
+        if file.parent not in folders:
+            folders[file.parent] = file.parent.resolve()
+        real = file.resolve() if file.is_symlink() else folders[file.parent] / file.name
+        if real in seen:
             raise SourceError(f"{file}: this file is named twice, by itself and by a folder or pattern; name it once")
-        seen.add(file.resolve())
+        seen.add(real)
 
 
-def _note_copies(files: Sequence[Path], found: Sequence[SourceFile], reporter: Reporter) -> None:
+def _note_copies(found: Sequence[tuple[Path, SourceFile]], reporter: Reporter) -> None:
     first: dict[str, Path] = {}
-    for file, source in zip(files, found, strict=True):
+    for file, source in found:
         if first.setdefault(source.sha256, file) != file:
             reporter.note(f"note: {file} and {first[source.sha256]} hold the same bytes: their scenes count twice")
             return

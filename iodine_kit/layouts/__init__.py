@@ -6,7 +6,7 @@ are separate so that other processes can make scenes, a resumed stage can skip t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -51,6 +51,23 @@ class Item:
     payload: Any
     split: str = ""
     key: str = ""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a source holds, before any of it is read.
+
+    Attributes:
+        files: every file that will be read.
+        auxiliary: those that hold no scenes of their own, such as masks.
+        lines: the same for people, in sentences; may be empty.
+        facts: the same for programs, in JSON's types.
+    """
+
+    files: Sequence[Path]
+    auxiliary: Collection[Path] = ()
+    lines: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 class LayoutPlugin(Protocol):
@@ -101,6 +118,17 @@ class LayoutPlugin(Protocol):
             iodine_kit.errors.CorruptDataError: this record is damaged.
             iodine_kit.errors.SchemaError: it does not match ``expected``.
         """
+
+
+def survey(layout: LayoutPlugin, paths: Sequence[Path], config: Any) -> Survey:
+    """What a layout finds in a source. A layout that guesses by names offers a function ``survey(paths, config)``.
+
+    Raises:
+        iodine_kit.errors.SourceError: a file is missing.
+        iodine_kit.errors.SchemaError: names allow two readings; the message names the options.
+    """
+    own: Callable[[Sequence[Path], Any], Survey] | None = getattr(layout, "survey", None)
+    return own(paths, config) if own else Survey(layout.files(paths, config))
 
 
 LAYOUTS: Registry[LayoutPlugin] = Registry("layout", "iodine_kit.layouts", LayoutPlugin)

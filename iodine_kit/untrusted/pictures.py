@@ -24,6 +24,7 @@ _FORMATS = {
     ".png": ("PNG",),
     ".jpg": ("JPEG", "MPO"),  # MPO: what many telephones write, a JPEG followed by a preview
     ".jpeg": ("JPEG", "MPO"),
+    **dict.fromkeys((".jpe", ".jfif", ".jfi", ".jif"), ("JPEG", "MPO")),
     ".webp": ("WEBP",),
     ".bmp": ("BMP",),
     ".tif": ("TIFF",),

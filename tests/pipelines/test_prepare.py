@@ -361,7 +361,7 @@ def test_a_third_party_data_set_can_be_read_from_a_folder_of_images(iodine_kit: 
     command = ["prepare", "birds.garden", "--set", "prepare.layout=folder", "--source", "own", "--format", "webdataset"]
     iodine_kit(*command)
     keys = FORMATS.load("webdataset").open_split(only(tmp_path / "data"), "train").keys()
-    assert keys == ["garden-00000000", "garden-00000001"]
+    assert keys == ["3", "4"]
 
 
 def test_a_broken_third_party_package_does_not_affect_other_data_sets(tmp_path: Path, mini: Path) -> None:

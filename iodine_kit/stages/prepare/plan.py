@@ -9,7 +9,7 @@ from iodine_kit.artifacts.published_sources import Fetched, fetch, identify, nam
 from iodine_kit.config import Config, build, named
 from iodine_kit.datasets import DATASETS
 from iodine_kit.errors import SourceError, StorageError
-from iodine_kit.layouts import LAYOUTS, Expected
+from iodine_kit.layouts import LAYOUTS, Expected, survey
 from iodine_kit.preprocessing import PreprocessConfig
 from iodine_kit.progress import Reporter
 from iodine_kit.runner import Context, Inputs, Job, Tables
@@ -71,8 +71,11 @@ def _plan_published(resolved: ResolvedConfig, fetched: Fetched, context: Context
         origin={"kind": "published", "layout": name, "protocol": resolved.config.protocol},
         expected=resolved.protocol.expected if resolved.protocol else {},
     )
-    files = layout.files(fetched.paths, layout_config)
-    sources = identify(context.store, files, fetched, context.reporter)
+    found = survey(layout, fetched.paths, layout_config)
+    for line in found.lines:
+        context.reporter.note(line)
+    files = found.files
+    sources = identify(context.store, files, fetched, context.reporter, found.auxiliary)
     chosen = resolved.config.model_dump(mode="json", include={"protocol", "skip_bad"})
     config = {**chosen, "layout": named(name, layout_config)}
     if layout.NAMES_MATTER:
@@ -87,6 +90,8 @@ def _detect_layout(fetched: Fetched, dataset: str) -> str:
     """The layout of the first path, among those in which the data set was published."""
     third_party = dataset not in DATASETS.built_in()  # no built-in layout can name a third-party data set
     names = [name for name in LAYOUTS.names() if third_party or dataset in (LAYOUTS.load(name).DATASETS or (dataset,))]
+    if len(names) == 1:
+        return names[0]  # whose error says what is missing
     refused: StorageError | None = None
     for name in names:
         try:

@@ -1,0 +1,205 @@
+"""Find the image of every mask: by the folders, and by the name without what says that it is a mask."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from iodine_kit.errors import SchemaError
+from iodine_kit.layouts._folder_listing import Picture
+from iodine_kit.layouts._folder_names import MASKS, image_forms, mask_forms, numbered, word_of
+from iodine_kit.layouts._folder_roles import UNUSED, Chosen, Parts, Place, Roles
+from iodine_kit.untrusted.folders import one_form
+
+_FOLDER = "/"  # instead of an affix: the folder of the masks has the name of the image
+_LOSSLESS = (".png", ".bmp", ".tif", ".tiff")
+Kind = tuple[str, str]
+"""Why a picture is a mask: the name of its folder, and the words of its own name; either may be empty."""
+
+
+@dataclass
+class Group:
+    """An image with all its masks.
+
+    Attributes:
+        whole: files that hold the whole mask; more than one is a mistake.
+        parts: files of several, each with one object.
+    """
+
+    image: Picture
+    split: str
+    whole: list[tuple[Picture, Kind]] = field(default_factory=list)
+    parts: list[tuple[Picture, Kind]] = field(default_factory=list)
+
+    @property
+    def masks(self) -> list[tuple[Picture, Kind]]:
+        """The files of its mask."""
+        return self.whole or self.parts
+
+
+@dataclass
+class Grouping:
+    """The result of :func:`group`.
+
+    Attributes:
+        groups: one for each image.
+        spare: masks that belong to no image.
+        masks: all masks, spare ones included.
+        unused: pictures that are neither.
+    """
+
+    groups: list[Group]
+    spare: list[Picture] = field(default_factory=list)
+    masks: list[Picture] = field(default_factory=list)
+    unused: list[Picture] = field(default_factory=list)
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether there are masks, used or not."""
+        return bool(self.masks or self.unused)
+
+
+def group(pictures: Sequence[Picture], roles: Roles, chosen: Chosen) -> Grouping:
+    """Give every mask to its image.
+
+    Raises:
+        SchemaError: a mask belongs to several images.
+    """
+    grouping = Grouping([])
+    beside = _beside(pictures, roles, chosen)
+    for picture in pictures:
+        place, is_marked = roles.place(picture), id(picture) in beside
+        if place.role not in (MASKS, UNUSED) and not is_marked:
+            grouping.groups.append(Group(picture, place.split))
+        elif _is_used(place, is_marked, chosen):
+            grouping.masks.append(picture)
+        else:
+            grouping.unused.append(picture)
+    index = _Index(grouping.groups, roles)
+    for mask in grouping.masks:
+        if not index.give(mask, roles.place(mask), chosen):
+            grouping.spare.append(mask)
+    for one in grouping.groups:
+        lossless = [mask for mask in one.whole if mask[0].name.lower().endswith(_LOSSLESS)]
+        one.whole = lossless or one.whole  # beside it, there may be a preview
+        grouping.spare += [mask for mask, _ in one.parts if one.whole]
+    return grouping
+
+
+def _is_used(place: Place, is_marked: bool, chosen: Chosen) -> bool:
+    """Whether a picture that is no image is one of the chosen masks."""
+    if chosen.none or (place.role == UNUSED and not is_marked):
+        return False
+    return is_marked if chosen.affix else place.role == MASKS or not chosen.in_folders
+
+
+def _beside(pictures: Sequence[Picture], roles: Roles, chosen: Chosen) -> set[int]:
+    """Pictures outside of folders of masks that are masks because of their names, by ``id``."""
+    candidates = [picture for picture in pictures if chosen.affix or roles.place(picture).role != MASKS]
+    names = {(picture.parts, form) for picture in candidates for form in image_forms(picture.name)}
+    companions: dict[Parts, int] = defaultdict(int)
+    marked: dict[str, list[Picture]] = defaultdict(list)
+    proven = set()
+    forms = [(picture, _forms(picture.stem, chosen)) for picture in candidates]
+    for picture, found in forms:
+        companions[picture.parts] += not found
+    for picture, found in forms:
+        for base, affix in found:
+            word = word_of(affix)
+            marked[word].append(picture)
+            if chosen.affix or ((picture.parts, base) in names if base else companions[picture.parts]):
+                proven.add(word)
+    return {id(picture) for word in proven for picture in marked[word]}
+
+
+def _forms(stem: str, chosen: Chosen) -> list[tuple[str, str]]:
+    """The names of the images whose mask ``stem`` may be, and what marks it as a mask."""
+    whole = [*_affixed(stem, chosen)]
+    part = numbered(stem)
+    return [
+        *whole,
+        *((numbered(base), affix) for base, affix in whole if numbered(base)),
+        *(_affixed(part, chosen) if part else ()),
+    ]
+
+
+def _affixed(stem: str, chosen: Chosen) -> Iterator[tuple[str, str]]:
+    if not chosen.affix:
+        yield from mask_forms(stem)
+        return
+    stem, affix = one_form(stem), one_form(chosen.affix)
+    if len(stem) > len(affix) and stem.endswith(affix):
+        yield stem[: -len(affix)], affix
+    if len(stem) > len(affix) and stem.startswith(affix):
+        yield stem[len(affix) :], affix
+
+
+class _Index:
+    """The images by their folders and by every name that a mask of theirs can have."""
+
+    def __init__(self, groups: Sequence[Group], roles: Roles) -> None:
+        self._exact: dict[tuple[str, Parts, str], list[Group]] = defaultdict(list)
+        self._loose: dict[tuple[str, Parts, str], list[Group]] = defaultdict(list)
+        self._near: dict[tuple[str, Parts, str], Group | None] = {}  # None: there are several
+        self._folders: dict[tuple[str, Parts], list[Group]] = defaultdict(list)
+        for one in groups:
+            place = roles.place(one.image)
+            stem = one_form(one.image.stem)
+            self._exact[place.split, place.rest, stem].append(one)
+            self._folders[place.split, place.rest].append(one)
+            for key in [(stem, place.rest[:end], to) for end in range(len(place.rest) + 1) for to in {place.split, ""}]:
+                self._near[key] = None if key in self._near else one
+            for form in {name.casefold() for name in image_forms(one.image.name)}:
+                self._loose[place.split, place.rest, form].append(one)
+
+    def give(self, mask: Picture, place: Place, chosen: Chosen) -> bool:
+        """Give a mask to its image; whether there is one."""
+        folder = place.word if place.role == MASKS else ""
+        for base, affix, is_part in _names(mask, place, chosen):
+            below = place.rest[:-1] if affix == _FOLDER else place.rest
+            rests = dict.fromkeys((below, below[len(chosen.paths[0]) - 1 :]) if chosen.paths else (below,))
+            found = next(filter(None, (self._named(mask, place.split, rest, base) for rest in rests)), None)
+            if found:
+                kind = (folder, "" if affix == _FOLDER else word_of(affix))
+                (found.parts if is_part else found.whole).append((mask, kind))
+                return True
+        found = self._only(place)
+        if found:
+            found.parts.append((mask, (folder, "")))
+        return found is not None
+
+    def _named(self, mask: Picture, split: str, rest: Parts, base: str) -> Group | None:
+        exact = self._exact.get((split, rest, base), [])
+        if len(exact) > 1:
+            problem = f"{exact[0].image.path} has the same mask, {mask.path}"
+            raise SchemaError(f"{exact[1].image.path}: {problem}; give every image its own name")
+        loose = exact or self._loose.get((split, rest, base.casefold()), [])
+        if loose:
+            return loose[0] if len(loose) == 1 else None
+        return self._near.get((base, rest, split))  # in a folder with an unknown name, or in any split
+
+    def _only(self, place: Place) -> Group | None:
+        """The one image of a scene that has a folder of its own."""
+        inside = self._folders.get((place.split, place.rest), [])
+        if len(inside) != 1 or not place.rest:
+            return None
+        is_scene = len(self._folders) > 1 or place.rest[-1] == one_form(inside[0].image.stem)
+        return inside[0] if is_scene else None
+
+
+def _names(mask: Picture, place: Place, chosen: Chosen) -> Iterator[tuple[str, str, bool]]:
+    """The names of the image whose mask this can be, what marks it, and whether it is one of several files."""
+    stem, in_folder = one_form(mask.stem), place.role == MASKS
+    if in_folder and not chosen.affix:
+        yield stem, "", False
+    whole = [*_affixed(stem, chosen)]
+    for base, affix in whole:
+        yield base, affix, not chosen.affix and any(map(str.isdigit, affix))
+    if in_folder and place.rest:
+        yield place.rest[-1], _FOLDER, True
+        yield from ((base, _FOLDER, True) for base, _ in mask_forms(place.rest[-1]) if base)
+    for base, affix in _forms(stem, chosen)[len(whole) :]:
+        yield base, affix, True
+    if in_folder and not chosen.affix and numbered(stem):
+        yield numbered(stem), "", True
