@@ -138,7 +138,7 @@ def picture_html(scenes: SceneBatch, caption: str, total: int, content: str = ""
         scenes: the first scenes of ``total``.
         caption: text below the picture; ``content`` says what the picture shows. Defaults to the image and true mask.
     """
-    content = content or ("image and true mask" if scenes.has_masks else "image; there are no masks")
+    content = content or ("image and true mask" if scenes.has_masks else "image")
     from iodine_kit.reporting.image_grid import contact_sheet
 
     if not len(scenes):

@@ -109,7 +109,11 @@ def has_masks(dataset: Artifact, split: str) -> bool:
 
 def lack_of_masks(dataset: Artifact, split: str) -> str:
     """Why the scenes of a split cannot be compared with true masks, as a clause; "" if they have masks."""
-    return "" if has_masks(dataset, split) else f"split '{split}' of {dataset.path} has no masks"
+    if has_masks(dataset, split):
+        return ""
+    facts = DatasetFacts.of(dataset)
+    unrecorded = split not in facts.unmasked and facts.info.entities == 1
+    return f"split '{split}' of {dataset.path} has no masks{' that show an object' if unrecorded else ''}"
 
 
 def require_masks(dataset: Artifact, split: str, purpose: str, remedy: str) -> None:

@@ -189,7 +189,8 @@ def _notes(facts: EvaluationFacts) -> list[str]:
     share = facts.ignored_share
     ignored = [] if share is None else [f"Pixels to ignore: {ignored_note(share)}"]
     intervals = [resampling] if drawn.resamples else []
-    return [*remarks, *conventions, f"Resizing: {facts.resize}", *ignored, *intervals]
+    resizing = [] if facts.unmasked else [f"Resizing: {facts.resize}"]
+    return [*remarks, *conventions, *resizing, *ignored, *intervals]
 
 
 def ignored_note(share: float) -> str:

@@ -106,7 +106,7 @@ def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
     if lacking and ALL in config.metrics:
         omitted = ", ".join(name for name, metric in choose_metrics([ALL], stored, "").items() if name not in metrics)
         context.reporter.note(f"note: {lacking.what}: metrics that need them are omitted ({omitted})")
-    resolution = _resolution(config, inputs, "soft_mask" in stored)
+    resolution = _resolution(config, inputs, "soft_mask" in stored, lacking, context.reporter)
     identity = Identity(
         kind="evaluation",
         name=predictions.manifest.identity.name,
@@ -129,9 +129,15 @@ def configure(tables: Tables) -> tuple[EvalConfig, EvalExecution]:
     return config, build(EvalExecution, execution_values, "eval")
 
 
-def _resolution(config: EvalConfig, inputs: Inputs, soft: bool) -> Resolution:
+def _resolution(
+    config: EvalConfig, inputs: Inputs, soft: bool, lacking: NoMasks | None, reporter: Reporter
+) -> Resolution:
     truth = inputs.get("truth", inputs["dataset"])
     model, true = _size(inputs["dataset"]), _size(truth)
+    if lacking:
+        if config.resolution != "model":
+            reporter.note(f"note: eval.resolution does nothing: {lacking.what}, and images are not resized")
+        return Resolution(model, model, model)
     if config.resolution == "model" and true != model:
         raise SchemaError(
             f"{inputs['predictions'].path} was predicted at {model[0]}×{model[1]} pixels, and {truth.path} holds true "

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from iodine_kit.artifacts.dataset import DatasetFacts, check_split, open_split
+from iodine_kit.artifacts.dataset import DatasetFacts, check_split, open_split, require_masks
 from iodine_kit.config import build
 from iodine_kit.datasets import DATASETS
 from iodine_kit.errors import ResumeError, SchemaError
@@ -127,7 +127,7 @@ def export(
         overwrite: replace existing files.
 
     Raises:
-        SchemaError: the data set has no published layout, or its scenes do not fit it.
+        SchemaError: the data set has no published layout, or its scenes do not fit it or have no masks.
         CountError: a split does not exist.
         ResumeError: a file exists already.
         StorageError: the operating system refuses to write.
@@ -135,6 +135,8 @@ def export(
     fields = published_fields(dataset)
     names = tuple(dict.fromkeys(splits)) or tuple(DatasetFacts.of(dataset).splits)
     counts = {split: check_split(dataset, split) for split in names}
+    for split in names:
+        require_masks(dataset, split, "the published layout has a mask for every entity", "export another split")
     paths = {split: output / f"{dataset.manifest.identity.name}_{split}.tfrecords" for split in names}
     if not overwrite:
         _refuse_to_replace(paths.values())

@@ -191,3 +191,72 @@ def test_what_needs_masks_is_refused_before_training(
     refused = iodine_kit("run", "own.toml", *options, status=status)
     one_sentence(refused.stderr, *words)
     assert not list((tmp_path / "data").glob("run/*/metrics.jsonl"))
+
+
+def trained(iodine_kit: Command, root: Path) -> Path:
+    """The data set of a finished pipeline of pictures without masks."""
+    pictures(root / "in")
+    (root / "own.toml").write_text(SMALL)
+    iodine_kit("run", "own.toml")
+    return root / artifact_of(root, "dataset")
+
+
+def test_studies_and_probes_are_refused_before_they_train_or_infer(iodine_kit: Command, tmp_path: Path) -> None:
+    dataset = trained(iodine_kit, tmp_path)
+    for name in ("seeds", "slots", "multistability", "recipe"):
+        refused = iodine_kit("study", name, "--pipeline", "own.toml", "--set", "train.seed=5", status=7)
+        one_sentence(refused.stderr, "FG-ARI", "true masks", "has no masks", "--pipeline")
+    refused = iodine_kit("study", "steps", "--run", artifact_of(tmp_path, "run"), status=7)
+    one_sentence(refused.stderr, "true masks", "has no masks", "--run")
+    refused = iodine_kit("run", "own.toml", "--set", "probe.folds=2", "--set", "train.seed=5", status=7)
+    one_sentence(refused.stderr, "probe", "true masks", dataset.name)
+    assert len(list((tmp_path / "data").glob("run/*/manifest.json"))) == 1
+    assert len(list((tmp_path / "data").glob("predictions/*/manifest.json"))) == 1
+
+
+def test_models_are_compared_by_metrics_of_images_on_a_page_without_true_masks(
+    iodine_kit: Command, tmp_path: Path
+) -> None:
+    trained(iodine_kit, tmp_path)
+    first = iodine_kit("eval", "--set", "eval.resolution=12")
+    assert "eval.resolution does nothing" in first.stderr and "48×48" in first.stderr
+    iodine_kit("infer", "--set", "infer.slots=2", "--set", "infer.device=cpu")
+    second = iodine_kit("eval").stdout.strip()
+    compared = iodine_kit("compare", first.stdout.strip(), second, "--json")
+    assert set(json.loads(compared.stdout)["metrics"]) == {"elbo", "kl", "nll", "mse", "psnr", "ssim"}
+    page = tmp_path / iodine_kit("report", "--evaluation", second).stdout.strip() / "index.html"
+    assert "True mask of scene" not in page.read_text("utf-8")
+
+
+def test_the_original_clevr_has_factors_and_counts_but_no_masks(iodine_kit: Command, tmp_path: Path) -> None:
+    root = tmp_path / "CLEVR_v1.0"
+    scenes = []
+    for number in range(3):
+        picture = np.random.default_rng(number).integers(0, 256, (320, 480, 3), np.uint8)
+        name = f"CLEVR_train_{number:06d}.png"
+        put(root / "images/train" / name, picture)
+        one = {"color": "red", "size": "large", "shape": "cube", "material": "metal", "rotation": 10.0,
+               "3d_coords": [0.0, 1.0, 0.7], "pixel_coords": [100, 100, 9.0]}  # fmt: skip
+        directions = {name: [0.0, 0.0, 1.0] for name in ("right", "behind", "above", "below", "left", "front")}
+        relations = {name: [[]] * (number + 1) for name in ("right", "behind", "front", "left")}
+        scenes.append({"split": "train", "image_filename": name, "image_index": number, "objects": [one] * (number + 1),
+                       "relationships": relations, "directions": directions})  # fmt: skip
+    (root / "scenes").mkdir()
+    listed = {"info": {"split": "train", "version": "1.0", "date": "", "license": ""}, "scenes": scenes}
+    (root / "scenes/CLEVR_train_scenes.json").write_text(json.dumps(listed))
+    dataset = (
+        tmp_path
+        / iodine_kit("prepare", "clevr", "--source", "CLEVR_v1.0", "--set", "preprocess.size=16").stdout.strip()
+    )
+    facts = json.loads(iodine_kit("stats", dataset, "--json").stdout)
+    assert facts["all"]["objects_mean"] == 2 and facts["all"]["background_share"] is None
+    file = predictions(dataset, split="train")
+    refused = iodine_kit("eval", "--predictions", file, "--dataset", dataset, "--set", "import.split=train", status=7)
+    one_sentence(refused.stderr, "has no masks")
+    filtered = ("--set", "preprocess.size=16", "--set", "preprocess.max_objects=2")
+    kept = tmp_path / iodine_kit("prepare", "clevr", "--source", "CLEVR_v1.0", *filtered).stdout.strip()
+    assert json.loads((kept / "dataset.json").read_text("utf-8"))["splits"] == {"train": 2}
+    refused = iodine_kit(
+        "prepare", "clevr", "--source", "CLEVR_v1.0", *filtered, "--set", "preprocess.count=pixels", status=7
+    )
+    one_sentence(refused.stderr, "preprocess.max_objects", "no mask", "omit the filter")

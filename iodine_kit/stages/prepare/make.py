@@ -98,6 +98,8 @@ def _fill(plan: PreparePlan, journal: Journal, out: Path, reporter: Reporter) ->
     facts |= {"origin": {**plan.origin, "made_with": state.made_with}, "expected": dict(plan.expected)}
     _note_unexpected_counts(facts["splits"], plan, reporter)
     _note_remarks(state, reporter)
+    if facts["info"]["entities"] == 1 and "unmasked" not in facts:
+        reporter.note("note: no mask shows an object: the data set counts as one without masks")
     write_description(out, facts)
     write_contact_sheet(out, facts)
     return facts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -151,3 +152,33 @@ def test_a_notebook_reads_only_the_scenes_that_it_shows_and_escapes_names(tmp_pa
     html = data._repr_html_()
     assert read == list(range(12)) and "20 scenes, 6×6 pixels; the first 12 are shown: image and true mask" in html
     assert "<b>" not in html and "&lt;b&gt;" in html
+
+
+def test_data_scenes_and_batches_say_whether_there_are_masks(tmp_path: Path) -> None:
+    bare = [replace(scene, mask=np.zeros_like(scene.mask), has_mask=False) for scene in square_scenes(4)]
+    artifact = store_scenes(
+        tmp_path, {"train": square_scenes(4), "test": bare}, DatasetInfo("squares", 0, 0, 4, (0, 3))
+    )
+    for split, masked in (("train", True), ("test", False)):
+        data = ik.load_dataset(artifact, split=split)
+        batch = data[1:3]
+        scenes = [data[0], next(iter(data)), batch[0], next(iter(batch))]
+        assert [scene.has_mask for scene in scenes] == [masked] * 4
+        batches = [batch, batch[:1], next(data.batches(2)), ik.SceneBatch.of([data[0], data[3]])]
+        assert [one.has_masks for one in batches] == [masked] * 4 and data.has_masks is masked
+        assert ("no masks" in repr(data)) is not masked and ("true mask" in data._repr_html_()) is masked
+
+
+def test_nothing_is_evaluated_against_masks_that_do_not_exist(tmp_path: Path, trained: Artifact) -> None:
+    bare = [replace(scene, mask=np.zeros_like(scene.mask), has_mask=False) for scene in square_scenes(4)]
+    artifact = store_scenes(tmp_path, {"test": bare}, DatasetInfo("squares", 0, 0, 4, (0, 3)))
+    data, predicted = ik.load_dataset(artifact), np.zeros((4, 6, 6), np.uint8)
+    for truth in (data, data[:4]):
+        with pytest.raises(ValueError, match="metrics: 'ap' needs true masks, but truth has no masks"):
+            ik.evaluate(truth, predicted, "ap")
+        with pytest.raises(ValueError, match="nothing can be scored: truth has no masks"):
+            ik.evaluate(truth, predicted, "all")
+    segmentation = ik.load_model(trained, device="cpu").segment(data[:4].image)
+    evaluation = ik.evaluate(data, segmentation, "all")
+    assert set(evaluation.metrics) == {"elbo", "nll", "kl", "mse", "psnr", "ssim"} and evaluation.facts.unmasked
+    assert ik.evaluate(data[:4].mask, predicted, "ap").metrics["ap"].mean == 1  # masks that the caller gives are masks

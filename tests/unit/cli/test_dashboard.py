@@ -60,6 +60,13 @@ def test_board_fits_any_width_and_does_without_what_is_missing(width: int, row: 
     assert {len(line) for line in lines} == {min(width, 100)}
 
 
+def test_validation_without_true_masks_shows_its_loss_and_no_fg_ari() -> None:
+    assert "FG-ARI" in draw(progress_after([ROW]))  # may still come
+    board = draw(progress_after([{**ROW, "val_loss": 810.0}]))
+    assert "validation loss" in board and "FG-ARI" not in board and "best" not in board
+    assert "FG-ARI" in draw(progress_after([{**ROW, "val_loss": 810.0, "fg_ari": 0.5}]))
+
+
 def test_board_before_the_first_row_knows_no_time_left() -> None:
     text = draw(progress_after([]))
     assert "0/1,000" in text and "left –" in text and "per slot" not in text

@@ -82,6 +82,7 @@ def test_masks_may_be_declared_missing(tmp_path: Path) -> None:
         read(tmp_path)
     scenes = read(tmp_path, masks=False)
     assert [split for split, _ in scenes] == ["test"] * N and not any(scene.mask.any() for _, scene in scenes)
+    assert not any(scene.has_mask for _, scene in scenes)
 
 
 def test_missing_or_ambiguous_images_are_refused(tmp_path: Path) -> None:

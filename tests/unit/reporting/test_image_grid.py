@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import io
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from PIL import Image
 
-from iodine_kit.records import Bytes, PredictionBatch, SceneBatch
+from iodine_kit.records import Bytes, PredictionBatch, Scene, SceneBatch
 from iodine_kit.reporting.colours import BACKGROUND, PALETTE
-from iodine_kit.reporting.image_grid import segmentation_grid, tile
+from iodine_kit.reporting.image_grid import contact_sheet, enlargement, segmentation_grid, tile
 
 GAP, HEAD, FACTOR = 4, 16, 12  # 8 pixels become 96
 CELL = 8 * FACTOR + GAP
@@ -66,6 +70,19 @@ def test_without_true_masks_slots_have_different_colours() -> None:
     predicted = cell(picture, 0, 1)
     assert len(np.unique(predicted.reshape(-1, 3), axis=0)) == 2
     assert not (predicted == BACKGROUND).all(-1).any()
+
+
+def test_a_contact_sheet_of_scenes_without_masks_shows_the_images_alone() -> None:
+    one = scenes(1)
+    masked = [Scene("a", one.image[0], one.mask[0])] * 2
+    sheets = [
+        np.asarray(Image.open(io.BytesIO(contact_sheet(some, (0,)))))
+        for some in (masked, [replace(scene, has_mask=False) for scene in masked])
+    ]
+    side = enlargement(one.mask.shape[1:]) * one.mask.shape[2]
+    assert sheets[0].shape[1] - sheets[1].shape[1] == 2 * side
+    first = slice(GAP, GAP + side)
+    np.testing.assert_array_equal(sheets[1][first, first], sheets[0][first, first])
 
 
 def test_large_images_keep_their_size() -> None:

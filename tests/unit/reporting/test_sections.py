@@ -13,8 +13,9 @@ from unit.reporting.page_parser import PageParser
 from iodine_kit.evaluation.facts import ComparisonFacts, ObjectFacts, SceneGroups
 from iodine_kit.evaluation.probing.facts import ProbeFacts
 from iodine_kit.reporting import figures
-from iodine_kit.reporting.context import ReportContext, Traversal
+from iodine_kit.reporting.context import ReportContext, SceneView, Traversal
 from iodine_kit.reporting.report_page import render_page
+from iodine_kit.reporting.sections._cards import build_card
 from iodine_kit.reporting.sections.comparison import comparison_plots, short_names
 
 GROUPS = SceneGroups.model_validate({
@@ -124,6 +125,39 @@ def test_the_animation_has_a_frame_for_every_step(context: ReportContext) -> Non
     same = [bool((frames[0][16:36] == frame[16:36]).all()) for frame in frames]
     assert not all(same)  # masks move
     assert figures.refinement_frames([]) == []
+
+
+def without_masks(scene: SceneView) -> SceneView:
+    """A scene whose objects nobody knows, with the predictions that it has."""
+    return replace(scene, true_mask=None, objects=None, others=[("theirs", scene.step_mask[0], 0.25)])
+
+
+def test_a_page_without_true_masks_shows_none_and_compares_no_slot_with_them(full: ReportContext) -> None:
+    scenes = [without_masks(scene) for scene in full.scenes]
+    page = PageParser(render_page(replace(full, scenes=scenes)))
+    assert page.errors == [] and "objects" not in page.ids()
+    names = [str(one["aria-label"]) for one in page.of("div") if " of scene " in str(one.get("aria-label"))]
+    assert not [name for name in names if "True mask" in name or "object" in name or "no match" in name]
+    assert len([name for name in names if name.startswith("Predicted mask of scene")]) == len(scenes)
+    words = " ".join(" ".join(page.text).split())
+    assert "There are no true masks: the colours of slots distinguish them" in words
+
+
+def test_predicted_masks_are_first_where_there_are_no_true_ones(context: ReportContext) -> None:
+    card = build_card(without_masks(context.scenes[0]), 4, 1.0)
+    masks = [picture for picture in card.views if picture.strip == "masks"]
+    steps = context.steps + 1
+    assert [(one.frame, one.caption, one.steps) for one in masks] == [(0, "predicted", steps), (steps, "theirs", 0)]
+    assert card.strips["masks"][1] == steps + 1
+    assert len({slot.colour for slot in card.slots}) == len(card.slots)
+
+
+def test_figures_without_true_masks_have_a_column_less(context: ReportContext) -> None:
+    scenes = context.scenes[:3]
+    frames = figures.refinement_frames([without_masks(scene) for scene in scenes])
+    assert len(frames) == context.steps + 1
+    three, two = figures.refinement_frames(scenes)[0].shape[1], frames[0].shape[1]
+    assert 3 * (two - 4) == 2 * (three - 4)  # the gap at the right edge is 4 pixels wide
 
 
 def test_undefined_values_of_a_probe_are_dashes(context: ReportContext) -> None:

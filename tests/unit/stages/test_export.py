@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -244,3 +245,14 @@ def test_an_unknown_split_is_refused_before_anything_is_written(tmp_path: Path) 
     with pytest.raises(CountError, match="no split 'tests'; did you mean 'test'"):
         export(artifact, tmp_path / "out", Silent(), splits=["train", "tests"])
     assert not (tmp_path / "out").exists()
+
+
+def test_masks_that_do_not_exist_are_not_exported(tmp_path: Path) -> None:
+    scene = tetrominoes.generate(tetrominoes.Config(), np.random.default_rng(0), "a")
+    bare = [replace(scene, mask=np.zeros_like(scene.mask), has_mask=False)]
+    dataset = store_scenes(tmp_path, {"train": [scene], "test": bare}, tetrominoes.info(tetrominoes.Config()))
+    with pytest.raises(SchemaError, match=r"has a mask for every entity, but split 'test' of .*: export another split"):
+        export(dataset, tmp_path / "out", Silent())
+    assert not (tmp_path / "out").exists()
+    (written,) = export(dataset, tmp_path / "out", Silent(), splits=["train"])
+    assert written.name == "tetrominoes_train.tfrecords"
