@@ -1,10 +1,12 @@
-"""Arguments of the Python interface: conversion to NumPy, checks, and errors that name the argument."""
+"""Arguments of the Python interface: arrays, and which artifact a name means; errors name the argument."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,6 +24,8 @@ from iodine_kit.errors import (
 )
 from iodine_kit.metrics import checked_masks
 from iodine_kit.records import Array, Bytes, Floats
+from iodine_kit.store import Artifact, Store
+from iodine_kit.store.manifest import MANIFEST
 
 _OF_ARGUMENTS = (ArtifactNotFoundError, ConfigError, CountError, ImageSizeError, SchemaError, UnknownNameError)
 
@@ -158,3 +162,49 @@ def to_tables(settings: Mapping[str, Any] | None, names: Sequence[str]) -> dict[
             value = {name: value}
         merge(tables, value)
     return tables
+
+
+Place = str | Path | Artifact
+"""An artifact; or the path of its directory; or, in a store, its directory's name, the first letters of its key, or the
+name of artifacts, of which the most recent one is taken."""
+VARIABLE = "IODINE_KIT_STORE"
+
+
+def open_store(store: str | Path | None) -> Store:
+    """Return the store in a directory; by default the one that ``IODINE_KIT_STORE`` names, or else ``data``."""
+    return Store(Path(store or os.environ.get(VARIABLE) or "data"))
+
+
+def find(name: str, place: Place, kind: str, store: str | Path | None) -> Artifact:
+    """Return the artifact that an argument means, after a check of its files.
+
+    Args:
+        name: of the argument.
+        kind: of the artifact, such as ``dataset``.
+        store: for a ``place`` that is no path; see :func:`open_store`.
+
+    Raises:
+        ValueError: if there is no such artifact; the message names the nearest name.
+        ArtifactCorruptError: if files of the artifact were changed.
+    """
+    with argument(name):
+        if isinstance(place, Artifact):
+            return Store.of(place).usable(Store.of(place).open(str(place.path), kind))
+        path = Path(place)
+        if (path / MANIFEST).is_file():
+            outside = Store(path.resolve().parents[1])
+            return outside.usable(outside.open(str(path.resolve()), kind))
+        inside = open_store(store)
+        return inside.usable(_in_store(inside, str(place), kind))
+
+
+def _in_store(store: Store, place: str, kind: str) -> Artifact:
+    artifacts = [artifact for artifact in store.artifacts(kind) if not artifact.purpose]
+    named = [artifact for artifact in artifacts if artifact.manifest.identity.name == place]
+    if named:
+        return named[-1]
+    try:
+        return store.open(place, kind)
+    except ArtifactNotFoundError as error:
+        names = {artifact.manifest.identity.name for artifact in artifacts}
+        raise ArtifactNotFoundError(f"{error}{did_you_mean(place, names) if names else ''}") from None

@@ -11,8 +11,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from iodine_kit.api.arguments import argument
-from iodine_kit.api.places import Place, find
+from iodine_kit.api.arguments import Place, argument, find
 from iodine_kit.api.scenes import SHOWN, SceneBatch, picture_html
 from iodine_kit.artifacts.dataset import check_split, dataset_info, has_masks, open_split
 from iodine_kit.formats import Reader

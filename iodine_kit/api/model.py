@@ -10,12 +10,10 @@ from typing import Any
 import numpy as np
 
 from iodine_kit import records
-from iodine_kit.api.arguments import AnyArray, argument, to_bytes, to_images
-from iodine_kit.api.places import Place, find, open_store
+from iodine_kit.api.arguments import AnyArray, Place, argument, find, open_store, to_bytes, to_images
 from iodine_kit.api.scenes import SHOWN, SceneBatch, picture_html
 from iodine_kit.artifacts.dataset import dataset_info
-from iodine_kit.artifacts.pretrained_model import of_pretrained
-from iodine_kit.artifacts.trained_model import TrainedModel, of_run
+from iodine_kit.artifacts.trained_model import TrainedModel, of_pretrained, of_run
 from iodine_kit.artifacts.unfinished_run_model import at_checkpoint
 from iodine_kit.config import build
 from iodine_kit.errors import ArtifactNotFoundError, ConfigError, IodineKitError

@@ -9,10 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from iodine_kit import records
-from iodine_kit.api.arguments import AnyArray, argument, to_masks
+from iodine_kit.api.arguments import AnyArray, argument, find, to_masks
 from iodine_kit.api.dataset import Dataset
 from iodine_kit.api.model import Segmentation
-from iodine_kit.api.places import find
 from iodine_kit.api.scenes import SceneBatch
 from iodine_kit.artifacts.predictions_and_truth import Pairs, PredictionsFacts
 from iodine_kit.evaluation.scoring import ALL, Batches, NoMasks

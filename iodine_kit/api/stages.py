@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from iodine_kit import pipeline as pipelines
-from iodine_kit.api.arguments import argument, in_python, python_messages, to_tables
+from iodine_kit.api.arguments import Place, argument, find, in_python, open_store, python_messages, to_tables
 from iodine_kit.api.dataset import Dataset
 from iodine_kit.api.model import SegmentationModel, find_model
-from iodine_kit.api.places import Place, find, open_store
 from iodine_kit.artifacts.trained_model import TrainedModel
 from iodine_kit.config import merge
 from iodine_kit.errors import SourceError

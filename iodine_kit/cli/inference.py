@@ -75,7 +75,7 @@ def _model(
     if pretrained is not None:
         if run is not None or checkpoint is not None:
             raise typer.BadParameter("give only one of --model, --run and --checkpoint", param_hint="--model")
-        from iodine_kit.artifacts.pretrained_model import of_pretrained
+        from iodine_kit.artifacts.trained_model import of_pretrained
 
         return of_pretrained(pretrained)
     if checkpoint is None:

@@ -16,8 +16,7 @@ from unit.stages.artifact_builders import store_scenes
 from unit.training.toy_model import Notes
 
 from iodine_kit import pretrained
-from iodine_kit.artifacts.pretrained_model import of_pretrained
-from iodine_kit.artifacts.trained_model import behind, load_model
+from iodine_kit.artifacts.trained_model import behind, load_model, of_pretrained
 from iodine_kit.config import parse_overrides
 from iodine_kit.errors import ArtifactCorruptError, ConfigError, ImageSizeError, SchemaError, UnknownNameError
 from iodine_kit.models import MODELS
