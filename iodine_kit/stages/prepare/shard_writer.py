@@ -15,6 +15,14 @@ from iodine_kit.stages.prepare.journal import Journal, State
 from iodine_kit.stages.prepare.process_record import RecordProcessor, RecordResult, require_same_columns
 from iodine_kit.system import require_free_space, sync_to_disk
 
+_NOTED = 8
+"""Each of the first shards, or bad records, has its note; of later ones only every power of two: logs stay short."""
+
+
+def _is_noted(number: int) -> bool:
+    """Whether the shard or bad record ``number``, counted from 0, has a note."""
+    return number < _NOTED or (number + 1) & number == 0
+
 
 class ShardWriter:
     """Writes a data set to ``directory``, record by record in their order."""
@@ -33,7 +41,7 @@ class ShardWriter:
         self._shard_size = processor.format_config.scenes_per_shard
         has_filter = {processor.preprocess.min_objects, processor.preprocess.max_objects} != {None}
         self._expected_records = 0 if has_filter else rule.total
-        self._shard_started = perf_counter()
+        self._shard_started, self._last_note = perf_counter(), ""
         self._check_shards()
 
     @property
@@ -54,7 +62,7 @@ class ShardWriter:
         state.dropped += result.dropped
         if result.bad:
             state.bad.append((result.record, result.bad))
-            self._reporter.note(f"omitted: {result.bad}")
+            self._note_bad(result.bad)
         if split and result.samples:
             self._check_columns(result)
             state.kept[split] = state.kept.get(split, 0) + 1
@@ -82,6 +90,7 @@ class ShardWriter:
         for split in self._splits():
             while self._journal.waiting(split):
                 self._write_shard(split)
+            self._note_last_shard()
         shards = self.state.shards
         for split in shards:
             self._plugin.finish(self._directory, split, shards[split], self._config)
@@ -125,7 +134,19 @@ class ShardWriter:
         rate = count / max(perf_counter() - self._shard_started, 1e-9)
         self._shard_started = perf_counter()
         rate_text = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
-        self._reporter.note(f"{split}: shard {number} with {counted(count, 'scene')}, {rate_text} scenes per second")
+        self._last_note = f"{split}: shard {number} with {counted(count, 'scene')}, {rate_text} scenes per second"
+        if _is_noted(number):
+            self._note_last_shard()
+
+    def _note_last_shard(self) -> None:
+        if self._last_note:
+            self._reporter.note(self._last_note)
+        self._last_note = ""
+
+    def _note_bad(self, reason: str) -> None:
+        count = len(self.state.bad)
+        if _is_noted(count - 1):
+            self._reporter.note(f"omitted: {reason}" + (f" ({count} so far)" if count > _NOTED else ""))
 
 
 def require_complete(records: int, rule: SplitRule, state: State, source: str, protocol: str) -> None:
