@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 import iodine_kit
 from iodine_kit.errors import ArtifactNotFoundError, SchemaError
+from iodine_kit.formatting import readable
 from iodine_kit.store.manifest import KEY_IN_NAME, Identity, Manifest, Reference, build_manifest, write_manifest
 
 PACKAGES = ("torch", "numpy", "h5py", "webdataset", "scikit-learn", "pandas")
@@ -32,7 +33,7 @@ def provenance(started: datetime, purpose: str = "") -> dict[str, Any]:
         "started": started.isoformat(timespec="seconds"),
         "finished": finished.isoformat(timespec="seconds"),
         "seconds": round((finished - started).total_seconds(), 3),
-        "command": [_text(argument) for argument in (Path(sys.argv[0]).name, *sys.argv[1:])],
+        "command": readable([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "iodine_kit": iodine_kit.__version__,
         "git": _git(Path(__file__).parent),
         "python": platform.python_version(),
@@ -40,11 +41,6 @@ def provenance(started: datetime, purpose: str = "") -> dict[str, Any]:
         "platform": platform.platform(terse=True),
         "cpus": os.cpu_count(),
     }
-
-
-def _text(argument: str) -> str:
-    """An argument of the command line, which may hold bytes that are no UTF-8, as text that JSON can hold."""
-    return argument.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _version(package: str) -> str | None:
@@ -66,8 +62,8 @@ def _git(folder: Path) -> dict[str, Any] | None:
 def _run_git(folder: Path, *arguments: str) -> str:
     # An installed package can be inside an unrelated checkout, in which this file is not tracked.
     for command in (["ls-files", "--error-unmatch", __file__], list(arguments)):
-        done = subprocess.run(["git", *command], cwd=folder, check=True, capture_output=True, text=True, timeout=10)
-    return done.stdout.strip()
+        done = subprocess.run(["git", *command], cwd=folder, check=True, capture_output=True, timeout=10)
+    return done.stdout.decode("utf-8", "replace").strip()
 
 
 IDENTITY = "identity.json"

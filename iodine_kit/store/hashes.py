@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from iodine_kit.formatting import readable
 from iodine_kit.store.manifest import file_sha256
 
 SMALL = 1 << 20
@@ -42,7 +43,7 @@ class FileHashes:
         settled = time.time_ns() - max(stamp[1:3]) > SETTLED_NS
         if status.st_size <= SMALL or not settled or self._database is None:
             return file_sha256(file)
-        return self._look_up(str(file.resolve()), stamp) or self._hash(file, stamp)
+        return self._look_up(readable(str(file.resolve())), stamp) or self._hash(file, stamp)
 
     def close(self) -> None:
         """Close the cache."""
@@ -62,5 +63,5 @@ class FileHashes:
         with suppress(sqlite3.Error):
             assert self._database is not None
             command = "INSERT OR REPLACE INTO hashes VALUES (?, ?, ?, ?, ?, ?)"
-            self._database.execute(command, (str(file.resolve()), *stamp, digest))
+            self._database.execute(command, (readable(str(file.resolve())), *stamp, digest))
         return digest

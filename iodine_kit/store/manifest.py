@@ -8,12 +8,13 @@ import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from iodine_kit.config import Config
 from iodine_kit.errors import ArtifactCorruptError
+from iodine_kit.formatting import readable
 from iodine_kit.system import storage_errors
 from iodine_kit.untrusted.folders import is_data
 
@@ -39,13 +40,17 @@ class Reference(Config):
         return f"{self.kind}/{self.name}-{self.key[:KEY_IN_NAME]}"
 
 
+Readable = Annotated[str, BeforeValidator(readable)]
+"""Text with the name of a file, which may be no UTF-8."""
+
+
 class SourceFile(Config):
     """A file from outside the store, identified by its bytes; ``location`` is its path or address."""
 
-    name: str
+    name: Readable
     sha256: str
     bytes: int
-    location: str = ""
+    location: Readable = ""
 
 
 class Identity(Config):
@@ -66,7 +71,7 @@ class Identity(Config):
     stage: str
     version: int
     plugins: dict[str, int] = {}
-    config: dict[str, Any] = {}
+    config: Annotated[dict[str, Any], BeforeValidator(readable)] = {}
     inputs: dict[str, Reference] = {}
     sources: tuple[SourceFile, ...] = ()
 
@@ -159,7 +164,7 @@ def build_manifest(
 ) -> Manifest:
     """Hash every file in ``directory`` except those to ``omit``, and return the manifest."""
     files = {path: _record(directory / path) for path in _files_in(directory) if path not in omit}
-    content = content_hash({path: record.sha256 for path, record in files.items()})
+    content, facts = content_hash({path: record.sha256 for path, record in files.items()}), readable(facts)
     return Manifest(
         key=identity.key,
         content=content,

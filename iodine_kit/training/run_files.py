@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from iodine_kit.formatting import readable
 from iodine_kit.records import Bytes, SceneBatch
 from iodine_kit.store.manifest import VOLATILE
 from iodine_kit.system import sync_to_disk
@@ -129,7 +130,9 @@ class TrainingLog:
         write_atomically(path, "".join(line + "\n" for line in kept).encode())
         self._file = path.open("a", buffering=1, encoding="utf-8")  # line by line, so that others can follow the run
         self._events: Any = None
-        if tensorboard and importlib.util.find_spec("tensorboard"):
+        if tensorboard and readable(str(directory)) != str(directory):
+            note(f"note: {directory}: no TensorBoard events: TensorBoard writes only to paths in UTF-8")
+        elif tensorboard and importlib.util.find_spec("tensorboard"):
             from torch.utils.tensorboard import SummaryWriter
 
             self._events = SummaryWriter(directory / TENSORBOARD, purge_step=start + 1 if start else None)
