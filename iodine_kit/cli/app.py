@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -26,7 +25,8 @@ from iodine_kit.cli import (
     training,
 )
 from iodine_kit.cli.options import Command
-from iodine_kit.errors import INTERRUPTED, ConfigError, IodineKitError
+from iodine_kit.errors import INTERRUPTED, ConfigError, IodineKitError, StorageError
+from iodine_kit.process import ignore_signals, interrupt_on_signals, print_text, use_safe_streams
 from iodine_kit.system import is_one_of_several, shorten_spin_waits, storage_error
 
 COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
@@ -80,6 +80,7 @@ class _Group(TyperGroup):
             _print(f"error: {refused}")
             raise typer.Exit(refused.exit_status) from None
         except KeyboardInterrupt as error:
+            ignore_signals()
             _print(f"interrupted: {str(error) or 'no half-written artifact is left'}")
             raise typer.Exit(INTERRUPTED) from None
 
@@ -105,7 +106,7 @@ def _print(sentence: str) -> None:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"iodine-kit {iodine_kit.__version__}")
+        print_text(f"iodine-kit {iodine_kit.__version__}")
         raise typer.Exit
 
 
@@ -132,33 +133,19 @@ app.add_typer(studies.group, name="study", rich_help_panel="Analysis")
 app.command("package-model", cls=Command, hidden=True)(pretrained.package_model)
 
 
-class _Outlet(io.FileIO):
-    """A file descriptor that drops what is written once the reader at its other end is gone."""
-
-    def write(self, data: Any) -> int:
-        try:
-            return super().write(data)
-        except BrokenPipeError:
-            return memoryview(data).nbytes
-
-
-def _outlet(stream: TextIO) -> TextIO:
-    """The same stream, but without an error if its reader ends early, as in ``iodine-kit list | head``.
-
-    Python ignores SIGPIPE, so that a write into such a pipe raises. The work of a command goes on without the reader,
-    and its exit status is that of the work.
-    """
-    try:
-        raw = _Outlet(stream.fileno(), "w", closefd=False)
-    except (AttributeError, OSError):  # closed from the start, or not a file, as in tests
-        return stream
-    stream.flush()
-    buffered = raw.isatty() or stream is sys.stderr
-    return io.TextIOWrapper(io.BufferedWriter(raw), stream.encoding, stream.errors, line_buffering=buffered)
-
-
 def main() -> None:
     """Run the command line."""
-    sys.stdout, sys.stderr = _outlet(sys.stdout), _outlet(sys.stderr)
+    use_safe_streams()
+    interrupt_on_signals()
     shorten_spin_waits()
-    app()
+    status: Any = 0
+    try:
+        app()
+    except SystemExit as end:
+        status = end.code
+    try:
+        sys.stdout.flush()
+    except StorageError as error:
+        _print(f"error: {error}")
+        status = status or error.exit_status
+    sys.exit(status)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from iodine_kit.cli.options import ARTIFACT_HELP, DEFAULT_STORE, JsonOption, StoreOption
+from iodine_kit.process import print_json, print_text
 
 ArtifactArgument = Annotated[str, typer.Argument(metavar="ARTIFACT", help=ARTIFACT_HELP)]
 JsonListOption = Annotated[bool, typer.Option("--json", help="Print a JSON list of the finished artifacts.")]
@@ -26,17 +27,17 @@ def list_artifacts(store: StoreOption = DEFAULT_STORE, as_json: JsonListOption =
             {"artifact": str(a.path), "key": a.manifest.key, "finished": a.manifest.made.get("finished", "?")}
             for a in artifacts
         ]
-        typer.echo(json.dumps(rows))
+        print_json(rows)
         return
     if not (artifacts or place.damaged() or place.interrupted()):
         Terminal().note(f"no artifacts in {store}")
     for artifact in artifacts:
         size = sum(record.bytes for record in artifact.manifest.files.values())
-        typer.echo(f"{artifact.manifest.made['finished']}  {byte_size(size):>9}  {artifact.path}")
+        print_text(f"{artifact.manifest.made['finished']}  {byte_size(size):>9}  {artifact.path}")
     for path in place.damaged():
-        typer.echo(f"{'damaged':36}  {path}  (its manifest cannot be read: rebuild it with --overwrite)")
+        print_text(f"{'damaged':36}  {path}  (its manifest cannot be read: rebuild it with --overwrite)")
     for path, identity in place.interrupted():
-        typer.echo(f"{'interrupted':36}  {path}  ({identity.stage}: repeat the command to resume)")
+        print_text(f"{'interrupted':36}  {path}  ({identity.stage}: repeat the command to resume)")
 
 
 def show(place: ArtifactArgument, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
@@ -49,19 +50,19 @@ def show(place: ArtifactArgument, store: StoreOption = DEFAULT_STORE, as_json: J
     artifact = shelf.open(place)
     manifest = artifact.manifest
     if as_json:
-        typer.echo(json.dumps(manifest.model_dump(mode="json", by_alias=True), ensure_ascii=False))
+        print_json(manifest.model_dump(mode="json", by_alias=True))
         return
-    typer.echo(f"{artifact.path}\nkey      {manifest.key}\nfinished {manifest.made['finished']}")
+    print_text(f"{artifact.path}\nkey      {manifest.key}\nfinished {manifest.made['finished']}")
     for title, values in {"facts": manifest.facts, "config": manifest.identity.config}.items():
-        typer.echo(f"\n{title}")
+        print_text(f"\n{title}")
         for name, value in flatten(values).items():
-            typer.echo(f"  {name} = {_short(value)}")
-    typer.echo("\nfiles")
+            print_text(f"  {name} = {_short(value)}")
+    print_text("\nfiles")
     for path, record in manifest.files.items():
-        typer.echo(f"  {record.sha256}  {byte_size(record.bytes):>9}  {path}")
-    typer.echo("\nlineage")
+        print_text(f"  {record.sha256}  {byte_size(record.bytes):>9}  {path}")
+    print_text("\nlineage")
     for depth, line in shelf.lineage(artifact):
-        typer.echo("  " * (depth + 1) + line)
+        print_text("  " * (depth + 1) + line)
 
 
 def verify(place: ArtifactArgument, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
@@ -73,11 +74,11 @@ def verify(place: ArtifactArgument, store: StoreOption = DEFAULT_STORE, as_json:
     artifact = shelf.open(place)
     problems = shelf.verify(artifact)
     if as_json:
-        typer.echo(json.dumps({"artifact": str(artifact.path), "problems": problems}))
+        print_json({"artifact": str(artifact.path), "problems": problems})
     if problems:
         raise ArtifactCorruptError(f"{artifact.path}: {'; '.join(problems)}; rebuild it with --overwrite")
     if not as_json:
-        typer.echo(f"{artifact.path}: {len(artifact.manifest.files)} files are unchanged")
+        print_text(f"{artifact.path}: {len(artifact.manifest.files)} files are unchanged")
 
 
 def _short(value: Any) -> str:

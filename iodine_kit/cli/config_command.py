@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from iodine_kit.process import print_json, print_text
+
 if TYPE_CHECKING:
     from iodine_kit.cli.config_keys import Key
     from iodine_kit.registry import Registry
@@ -80,7 +82,7 @@ def config(
     from iodine_kit.errors import UnknownNameError
 
     if what is None:
-        typer.echo(json.dumps([*STAGES, *FAMILIES]) if as_json else _overview())
+        print_json([*STAGES, *FAMILIES]) if as_json else print_text(_overview())
         return
     if what in FAMILIES and name is None:
         raise typer.BadParameter(f"name one of {', '.join(_registry(FAMILIES[what]).names())}", param_hint="NAME")
@@ -96,10 +98,10 @@ def config(
     else:
         tables = stage_keys(what)
     if as_json:
-        typer.echo(json.dumps([asdict(key) for keys in tables.values() for key in keys], ensure_ascii=False))
+        print_json([asdict(key) for keys in tables.values() for key in keys])
         return
     for table, keys in tables.items():
-        typer.echo(_page(table, keys, FAMILIES.get(table), name))
+        print_text(_page(table, keys, FAMILIES.get(table), name))
 
 
 def stage_keys(stage: str) -> dict[str, list[Key]]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import sys
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from iodine_kit.process import print_json, print_path
 from iodine_kit.progress import Advance, Reporter, Show
 from iodine_kit.store import Artifact
 
@@ -24,7 +24,23 @@ if TYPE_CHECKING:
     from iodine_kit.evaluation.probing.facts import ProbeFacts
 
 _WIDEST = 400
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class _StandardError(Console):
+    """A console of rich on standard error that knows which characters it can show."""
+
+    @property
+    def encoding(self) -> str:
+        """Encoding of the stream; that of rich is always UTF-8 for standard error."""
+        return str(getattr(self.file, "encoding", None) or "utf-8").lower()
+
+
+err = _StandardError(stderr=True, highlight=False, soft_wrap=True)
+
+
+def _redraws() -> bool:
+    """Whether lines can be redrawn: not in a log, even with ``FORCE_COLOR``, nor in a terminal of unknown kind."""
+    return err.file.isatty() and bool(os.environ.get("TERM")) and not err.is_dumb_terminal
 
 
 class Terminal(Reporter):
@@ -39,7 +55,7 @@ class Terminal(Reporter):
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[shown]}"),
             TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn(),
         ]  # fmt: skip
-        with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as progress:
+        with Progress(*columns, console=err, disable=not _redraws(), transient=True) as progress:
             task = progress.add_task(label, total=total or None, completed=done, shown="")
 
             def advance(count: int, **fields: object) -> None:
@@ -52,13 +68,15 @@ class Terminal(Reporter):
     def watch(self, total: int, done: int = 0) -> AbstractContextManager[Show]:
         from iodine_kit.cli.dashboard import watching
 
-        return watching(err, total, done)
+        return watching(err, total, done, redraws=_redraws())
 
 
 def emit(artifact: Artifact, as_json: bool, **facts: Any) -> None:
     """Print the artifact's path, or one JSON object with it."""
-    text = json.dumps({"artifact": str(artifact.path), **facts}, ensure_ascii=False) if as_json else str(artifact.path)
-    sys.stdout.write(text + "\n")
+    if as_json:
+        print_json({"artifact": str(artifact.path), **facts})
+    else:
+        print_path(artifact.path)
 
 
 def show_metrics(facts: EvaluationFacts) -> None:

@@ -95,10 +95,10 @@ _LINES_OF_A_LOG = 100
 
 
 @contextmanager
-def watching(console: Console, total: int, done: int = 0) -> Iterator[Show]:
-    """Show a run on ``console``: a board in a terminal, plain lines elsewhere."""
+def watching(console: Console, total: int, done: int = 0, *, redraws: bool = True) -> Iterator[Show]:
+    """Show a run on ``console``: a board in a terminal that ``redraws`` lines, plain lines elsewhere."""
     progress = TrainingProgress(total, done)
-    if not console.is_terminal or console.is_dumb_terminal:
+    if not redraws or not console.is_terminal or console.is_dumb_terminal:
         yield plain_lines(progress, lambda line: console.out(line, highlight=False))
         return
     with Live(Board(progress), console=console, refresh_per_second=4):

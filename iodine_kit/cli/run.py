@@ -18,6 +18,7 @@ from iodine_kit.cli.options import (
     hand_over,
     store_at,
 )
+from iodine_kit.process import print_text
 
 
 def run(
@@ -46,7 +47,7 @@ def run(
     context = Context(store_at(store), Terminal(), overwrite)
     if dry_run:
         for planned in pipelines.plan(tables, context):
-            typer.echo(f"{planned.status:8} {planned.stage:12} {planned.because}")
+            print_text(f"{planned.status:8} {planned.stage:12} {planned.because}")
         return
     from iodine_kit.artifacts.evaluations import evaluation_facts
     from iodine_kit.stages.report import PAGE

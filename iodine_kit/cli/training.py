@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,6 +21,7 @@ from iodine_kit.cli.options import (
     tables_of,
 )
 from iodine_kit.formatting import byte_size
+from iodine_kit.process import print_json
 
 if TYPE_CHECKING:
     from iodine_kit.stages.train.run_estimate import RunEstimate
@@ -97,7 +96,7 @@ def train(
 def _show_estimate(run: RunEstimate, as_json: bool) -> None:
     """Print an estimate to standard output."""
     if as_json:
-        sys.stdout.write(json.dumps(run.facts()) + "\n")
+        print_json(run.facts())
         return
     step = run.step
     memory = {

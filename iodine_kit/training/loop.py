@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from iodine_kit.errors import DivergedError, TimeLimitReached
+from iodine_kit.process import StopRequest
 from iodine_kit.progress import Reporter, Show
 from iodine_kit.records import Bytes, SceneBatch
 from iodine_kit.training.checkpoint import CheckpointManager, decode, save_weights
@@ -38,7 +39,6 @@ from iodine_kit.training.run_files import (
 from iodine_kit.training.schedule import StepActions, actions_after, learning_rate, split_batch
 from iodine_kit.training.state import TrainingState
 from iodine_kit.training.step import DeviceMetrics, StepMetrics, TrainingStep, fetch_metrics
-from iodine_kit.training.stop import StopRequest
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from iodine_kit.config import Config
 from iodine_kit.errors import ConfigError
+from iodine_kit.process import StopRequest
 from iodine_kit.records import Microbatch
 from iodine_kit.training.config import TrainConfig, TrainExecution
 from iodine_kit.training.distributed import World
-from iodine_kit.training.stop import StopRequest
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:

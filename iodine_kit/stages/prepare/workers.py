@@ -14,7 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
 from multiprocessing.synchronize import Event
-from time import perf_counter
+from time import perf_counter, sleep
 
 from iodine_kit.datasets import THREADS
 from iodine_kit.errors import IodineKitError, StorageError
@@ -27,6 +27,9 @@ LARGEST_TASK = 64
 """Most records in one task."""
 TASKS_AHEAD = 3
 """Tasks per worker that may wait; this bounds the memory for a source of any length."""
+_OF_TERMINALS = (signal.SIGINT, signal.SIGHUP)
+"""Signals that a terminal sends to all processes in it."""
+_SIGNAL_SECONDS = 0.5
 
 NumberedItem = tuple[int, Item]
 TaskResult = tuple[list[RecordResult], float]
@@ -50,7 +53,8 @@ def _process_in_parallel(
 ) -> Iterator[RecordResult]:
     # Spawned, not forked: a fork would copy the locks of the threads that display progress.
     context = multiprocessing.get_context("spawn")
-    stop = context.Event()
+    with _delay_interrupts():  # starts a process of multiprocessing, which must not end before the workers
+        stop = context.Event()
     pool = ProcessPoolExecutor(workers, context, _start_worker, (processor, workers, stop))
     waiting: deque[Future[TaskResult]] = deque()
     size, has_results = 1, False
@@ -65,6 +69,7 @@ def _process_in_parallel(
         while waiting:
             yield from waiting.popleft().result()[0]
     except BrokenProcessPool as error:
+        sleep(_SIGNAL_SECONDS)  # a signal to the whole group may end the workers before it interrupts this process
         raise StorageError(_broken_pool_message(has_results)) from error
     finally:
         stop.set()  # waiting tasks return at once; killing the processes could leave a queue that nobody reads
@@ -73,8 +78,8 @@ def _process_in_parallel(
 
 @contextmanager
 def _delay_interrupts() -> Iterator[None]:
-    """Block Ctrl-C. Processes that start in this context inherit the block, so only the parent reacts to Ctrl-C."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    """Block Ctrl-C and SIGHUP. Processes that start in this context inherit the block: only the parent reacts."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_TERMINALS)
     try:
         yield
     finally:
@@ -106,7 +111,8 @@ def _start_worker(processor: RecordProcessor, workers: int, stop: Event) -> None
     global _processor, _stop
     _processor, _stop = processor, stop
     os.environ[THREADS] = str(max(1, (os.cpu_count() or 1) // workers))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the parent reacts, and ends its workers
+    for number in _OF_TERMINALS:
+        signal.signal(number, signal.SIG_IGN)  # only the parent reacts, and ends its workers
     threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 

@@ -14,7 +14,9 @@ def test_progress_is_drawn_for_a_terminal_and_is_quiet_otherwise(
     terminal: bool, shown: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     screen = io.StringIO()
-    monkeypatch.setattr(console, "err", Console(file=screen, force_terminal=terminal, width=150))
+    monkeypatch.setattr(screen, "isatty", lambda: terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(console, "err", Console(file=screen, force_terminal=True, width=150))
     with console.Terminal().track("train", 10) as advance:
         advance(10, loss="3.5", speed="7 images/s")
     text = screen.getvalue()

@@ -6,10 +6,10 @@ import signal
 
 import pytest
 
+from iodine_kit.process import StopRequest
 from iodine_kit.training.config import TrainConfig, TrainExecution
 from iodine_kit.training.distributed import SINGLE_PROCESS, World
 from iodine_kit.training.schedule import StepActions, actions_after
-from iodine_kit.training.stop import StopRequest
 
 CONFIG, EXECUTION = TrainConfig(steps=100), TrainExecution()
 
