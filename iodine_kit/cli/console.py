@@ -81,10 +81,12 @@ def emit(artifact: Artifact, as_json: bool, **facts: Any) -> None:
 
 def show_metrics(facts: EvaluationFacts) -> None:
     """Show the summary of an evaluation as a table."""
-    from iodine_kit.evaluation.tables import empty_columns, summary_tables
+    from iodine_kit.evaluation.tables import empty_columns, ignored_note, summary_tables
 
     none = empty_columns(facts.metrics.values())
     _show(summary_tables(facts)[0].without("median", *none))
+    if facts.ignored_share is not None:
+        err.print(f"pixels to ignore: {ignored_note(facts.ignored_share)}", markup=False)
     if none:
         err.print(f"{' or '.join(none)}: no scene", markup=False, style="dim")
 

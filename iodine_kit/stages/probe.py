@@ -117,7 +117,8 @@ def _make(config: ProbeConfig, predictions: Artifact, dataset: Artifact, out: Pa
     pairs = Pairs(predictions, dataset)
     objects, slots = _gather(config, pairs)
     factors, left_out = _choose(config, predictions, objects, pairs.info.classes)
-    subject = Subject(pairs.info.dataset, PredictionsFacts.of(predictions).split, objects, slots, factors, left_out)
+    info, split = pairs.info, PredictionsFacts.of(predictions).split
+    subject = Subject(info.dataset, split, objects, slots, factors, left_out, info.ignored is not None)
     validation = CrossValidation(config.folds, config.seed, config.match, config.rounds)
     facts = summarise(subject, validation, Resampling(config.resamples, config.level, config.seed), reporter)
     _write(out, facts)

@@ -27,6 +27,7 @@ class Subject:
 
     Attributes:
         left_out: why a factor is not predicted, by name.
+        ignores: whether the data set has pixels to ignore.
     """
 
     dataset: str
@@ -35,6 +36,7 @@ class Subject:
     slots: list[slots.SlotTable]
     factors: Sequence[Factor]
     left_out: Mapping[str, str]
+    ignores: bool = False
 
 
 def summarise(subject: Subject, validation: CrossValidation, resampling: Resampling, reporter: Reporter) -> ProbeFacts:
@@ -62,7 +64,7 @@ def summarise(subject: Subject, validation: CrossValidation, resampling: Resampl
         dci=_dci(forest, factors),
         slots=slots.describe(subject.slots),
         left_out=dict(subject.left_out),
-        conventions=conventions(validation, resampling),
+        conventions=conventions(validation, resampling, ignores=subject.ignores),
         **({} if validation.match == "mask" else {"agreement": agreement}),
     )
 
@@ -105,10 +107,11 @@ def _dci(forest: Predicted, factors: Sequence[Factor]) -> DciFacts:
 
 
 _MASK = "Each visible object is matched to one slot so that the sum of intersections over union is largest"
+_IGNORED = "Pixels to ignore belong to no object, and to no slot that is matched to one; shares of slots count them"
 
 
-def conventions(validation: CrossValidation, resampling: Resampling) -> dict[str, str]:
-    """A sentence for each choice that others might make differently."""
+def conventions(validation: CrossValidation, resampling: Resampling, *, ignores: bool = False) -> dict[str, str]:
+    """A sentence for each choice that others might make differently; ``ignores``: also on pixels to ignore."""
     drawn = f"{METHOD}: {resampling.resamples:,} resamples, seed {resampling.seed}"
     spread = (
         f"{100 * resampling.level:g} % intervals by {drawn}; the probes are not trained again"
@@ -135,6 +138,7 @@ def conventions(validation: CrossValidation, resampling: Resampling) -> dict[str
         "matched by mask; a dimension counts by the sum of its importances; informativeness is the forest's score",
         "slots": f"Active: owns a pixel after the arg max over slots; telling: KL from the standard normal prior above "
         f"{slots.NATS:g} nat; slots are sorted within each scene, the largest first, before means are taken",
+        **({"ignored": _IGNORED} if ignores else {}),
     }
 
 

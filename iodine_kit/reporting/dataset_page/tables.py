@@ -56,8 +56,9 @@ Row = Sequence[Cell]
 
 def splits_table(page: DatasetPage) -> Table:
     """The most important figures of every split."""
-    heads = ("Split", "Scenes", "Objects per scene", "Without objects", "Pixels per object", "Background", "At border",
-             "Repeated images")  # fmt: skip
+    ignores = page.overall.ignored_share is not None
+    heads = ("Split", "Scenes", "Objects per scene", "Without objects", "Pixels per object", "Background",
+             *["Ignored"] * ignores, "At border", "Repeated images")  # fmt: skip
 
     def row(name: str, split: SplitStatistics) -> Row:
         at_border = split.at_border / split.pixels_per_object.n if split.pixels_per_object.n else float("nan")
@@ -68,6 +69,7 @@ def splits_table(page: DatasetPage) -> Table:
             DASH if split.without_objects is None else split.without_objects,
             short_number(split.pixels_per_object.quantiles.get(0.5, float("nan"))),
             percent(split.background_share.mean),
+            *([] if split.ignored_share is None else [percent(split.ignored_share.mean)]),
             percent(at_border),
             page.repeats[name],
         )

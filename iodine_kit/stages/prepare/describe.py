@@ -25,6 +25,7 @@ def describe(info: DatasetInfo, splits: Mapping[str, int], format_name: str, sta
     entities = info.entities or state.entities
     stored = {**vars(info), "height": height, "width": width, "entities": entities, "background": list(info.background)}
     if state.ignored:
+        _check_entities(state)
         stored["ignored"] = IGNORED
     elif info.ignored is None:
         del stored["ignored"]
@@ -48,6 +49,15 @@ def describe(info: DatasetInfo, splits: Mapping[str, int], format_name: str, sta
         **_unmasked(splits, state),
         **_remarks(state),
     }
+
+
+def _check_entities(state: State) -> None:
+    """Raise :class:`SchemaError` if a mask has an entity whose index means pixels to ignore in other masks."""
+    if state.entities > IGNORED:
+        raise SchemaError(
+            f"index {IGNORED} marks pixels to ignore in some masks, and is an entity in another: give every "
+            f"mask at most {IGNORED - 1} entities besides the background, or ignore no pixels"
+        )
 
 
 def _unmasked(splits: Mapping[str, int], state: State) -> dict[str, Any]:

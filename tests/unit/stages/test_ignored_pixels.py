@@ -16,16 +16,25 @@ import iodine_kit as ik
 from iodine_kit.artifacts.evaluations import read_objects, read_scenes, read_scores
 from iodine_kit.artifacts.predictions_and_truth import paired
 from iodine_kit.errors import ConfigError, SchemaError
+from iodine_kit.evaluation.bootstrap import Resampling
 from iodine_kit.evaluation.probing.objects import ObjectCollector
+from iodine_kit.evaluation.probing.prediction import CrossValidation
+from iodine_kit.evaluation.probing.summary import conventions
 from iodine_kit.models import Inference
 from iodine_kit.preprocessing import PreprocessConfig, count_objects, is_kept
 from iodine_kit.progress import Silent
 from iodine_kit.records import DatasetInfo, PredictionBatch, Scene, SceneBatch
+from iodine_kit.reporting.colours import HATCH
 from iodine_kit.runner import Context, run_stage
 from iodine_kit.stages import compare, evaluate, report, stats
 from iodine_kit.stages.export import export
+from iodine_kit.stages.prepare.describe import describe
+from iodine_kit.stages.prepare.journal import State
 from iodine_kit.stages.train.validation import Validation
 from iodine_kit.store import Artifact, Store
+from iodine_kit.studies._experiment import Evaluated
+from iodine_kit.studies.multistability.inferences import RepeatedInferences
+from iodine_kit.studies.multistability.picture import draw
 from iodine_kit.training.config import TrainConfig
 
 IGNORED, SIDE = 255, 16
@@ -141,7 +150,8 @@ def test_statistics_count_them_as_neither_object_nor_background(tmp_path: Path) 
     assert content["background_share"]["mean"] == pytest.approx((truth == 0).mean())
     assert content["ignored_share"]["mean"] == found.facts["all"]["ignored_share"] == pytest.approx(0.25)
     page = (found.path / "index.html").read_text("utf-8")
-    assert "25.0 % of the pixels of masks are ignored" in page and "pixels to ignore are hatched in grey" in page
+    assert "25.0 % of the pixels of masks are ignored" in page
+    assert "the background is near-black; grey stripes: ignored." in page
     plain = store_masks(tmp_path / "plain", np.where(truth == IGNORED, 0, truth))
     without = run_stage(stats, {}, {"dataset": plain}, Context(Store(tmp_path / "plain")))
     for name in ("index.html", "statistics.json"):
@@ -178,6 +188,33 @@ def test_validation_during_training_ignores_the_same_pixels(tmp_path: Path) -> N
     nothing = store_masks(tmp_path, np.where(truth == IGNORED, IGNORED, 0).astype(np.uint8), seed=1, ignored=IGNORED)
     with pytest.raises(ConfigError, match="needs true masks"):
         Validation(config, nothing)
+
+
+def test_probes_say_it_only_where_there_are_such_pixels() -> None:
+    choices = CrossValidation(2, 0), Resampling(0, 0.95, 0)
+    plain = conventions(*choices)
+    assert {**plain, "ignored": conventions(*choices, ignores=True)["ignored"]} == conventions(*choices, ignores=True)
+    assert "ignored" not in plain
+
+
+def test_repeated_inferences_are_compared_on_the_other_pixels(tmp_path: Path) -> None:
+    truth = masks(2)
+    known = truth != IGNORED
+    dataset = store_masks(tmp_path, truth, ignored=IGNORED)
+    rng, results = np.random.default_rng(0), []
+    for number in range(2):  # the same where it is known, and noise elsewhere
+        guess = np.where(known, truth, rng.integers(0, 4, truth.shape)).astype(np.uint8)
+        zeros = np.zeros((2, 1), np.float32)
+        predictions = store_predictions(
+            tmp_path, dataset, guess, slots=4, model=f"noise {number}", step_mask=guess[:, None], elbo=zeros, nll=zeros
+        )
+        results.append(Evaluated(predictions, evaluated(tmp_path, predictions, dataset, metrics=["ari"]), dataset))
+    for all_pixels in (False, True):
+        repeated = RepeatedInferences(results, 0.99, "complete", all_pixels=all_pixels)
+        assert (repeated.pairwise_ari_SRR == 1).all() and repeated.entities == 3
+        assert repeated.ari_D.tolist() == [1] and (repeated.owners_RSDE == [1, 2]).all()
+    picture, caption = draw(repeated, 2)
+    assert "hatched" in caption and (picture == HATCH[0]).all(-1).any()
 
 
 def test_probes_match_objects_by_the_other_pixels() -> None:
@@ -234,3 +271,15 @@ def test_the_python_interface_takes_them_from_the_data_set_or_from_the_call(
             ik.score(truth, guess, ignored=wrong)  # type: ignore[arg-type]
         with pytest.raises(ValueError, match=r"^ignored: "):
             ik.evaluate(truth, guess, ignored=wrong)  # type: ignore[arg-type]
+
+
+def test_an_entity_cannot_have_the_index_of_pixels_to_ignore_in_other_masks() -> None:
+    columns = {"image": ("uint8", (4, 4, 3)), "mask": ("uint8", (4, 4))}
+    info = DatasetInfo("folder", 0, 0, 0)
+    with pytest.raises(
+        SchemaError, match="index 255 marks pixels to ignore in some masks, and is an entity in another"
+    ):
+        describe(info, {"train": 2}, "hdf5", State(ignored=True, entities=256, columns=columns))
+    found = describe(info, {"train": 2}, "hdf5", State(ignored=True, entities=255, columns=columns))
+    assert found["info"]["ignored"] == IGNORED
+    assert "ignored" not in describe(info, {"train": 2}, "hdf5", State(entities=256, columns=columns))["info"]
