@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from iodine_kit.errors import ConfigError, did_you_mean
-from iodine_kit.system import storage_error
+from iodine_kit.system import expand_home, storage_error, to_path
 
 Values = dict[str, Any]
 NoneAsText = BeforeValidator(lambda value: None if value == "none" else value)
@@ -32,6 +32,19 @@ def _installed(kind: str) -> str:
 
 TableFormat = Annotated[Literal["csv", "parquet"], AfterValidator(_installed)]
 """Format of tables in files; parquet needs the package pyarrow."""
+
+
+def _expanded(text: Any) -> Any:
+    try:
+        return expand_home(text) if isinstance(text, str) else text
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+
+
+PathText = Annotated[str, AfterValidator(_expanded)]
+"""For a value that is a path, a pattern or an address; see :func:`expand_home`."""
+HomePath = Annotated[Path, BeforeValidator(lambda value: to_path(_expanded(value)))]
+"""For a value that is a path; see :func:`to_path`."""
 
 
 class Config(BaseModel):

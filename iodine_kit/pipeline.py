@@ -12,6 +12,7 @@ from iodine_kit.errors import ConfigError, CountError, SourceError, did_you_mean
 from iodine_kit.runner import FEW_SETTINGS, Context, Inputs, Job, Stage, find_interrupted, obtain
 from iodine_kit.stages import evaluate, infer, prepare, probe, report, train, traverse
 from iodine_kit.store import Artifact
+from iodine_kit.system import to_path
 
 FOLDER = Path("pipelines")
 STAGES: Mapping[str, Stage] = {
@@ -168,7 +169,7 @@ def _compared(role: str, job: Job, nearest: Artifact) -> Planned:
 
 
 def _locate(place: str) -> Path:
-    path = Path(place)
+    path = to_path(place)
     known = {file.stem: file for file in FOLDER.glob("*.toml")}
     spelling = {name.replace("_", "-"): file for name, file in known.items()}  # names of data sets have hyphens
     named = known.get(place) or spelling.get(place.replace("_", "-"))

@@ -1,4 +1,4 @@
-"""The machine and the process: what the system refuses, disk space, memory, the CPU's cores, torchrun's environment."""
+"""The machine: what the system refuses, home folders, disk space, memory, the CPU's cores, torchrun's environment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from iodine_kit.errors import IodineKitError, MemoryLimitError, StorageError
+from iodine_kit.errors import ConfigError, IodineKitError, MemoryLimitError, StorageError
 from iodine_kit.formatting import byte_size
 
 TORCHRUN = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -138,6 +138,33 @@ def most_open_files() -> int:
     return 512 if limit == resource.RLIM_INFINITY else max(4, min(512, limit // 8))
 
 
+def expand_home(text: str) -> str:
+    """A path as text, with the home folder in place of ``~`` or ``~user`` at its beginning.
+
+    Shells do this only at the beginning of a word: not in ``--source=~/pictures``, in variables or in files. ``./~`` is
+    a file of this name, and so is ``~name`` if it exists and there is no such user, as in shells.
+
+    Raises:
+        ConfigError: if there is no such user, or the home folder is unknown.
+    """
+    if not text.startswith("~"):
+        return text
+    try:
+        return str(Path(text).expanduser())
+    except RuntimeError:
+        if os.path.lexists(text):
+            return f"./{text}"
+    user = text[1:].partition("/")[0]
+    reason = f"there is no user '{user}'" if user else "the home folder is unknown: set HOME"
+    raise ConfigError(f"{text}: {reason}; write the whole path, or ./{text} for a name that begins with ~")
+
+
+def to_path(place: str | Path) -> Path:
+    """The path that a user wrote; see :func:`expand_home`."""
+    path = Path(expand_home(str(place)))
+    return Path.cwd() / path if str(path).startswith("~") else path  # pathlib drops the "./" that protects it
+
+
 def require_free_space(directory: Path, count: int) -> None:
     """Raise :class:`StorageError` if the disk of ``directory`` has less than ``count`` bytes free.
 
@@ -207,7 +234,7 @@ def emulates_bfloat16() -> bool:
 def _cpu_flags() -> set[str]:
     """The features of an x86 CPU as Linux reports them; empty elsewhere."""
     try:
-        with _CPU_INFO.open() as lines:
+        with _CPU_INFO.open(encoding="ascii", errors="replace") as lines:
             return set(next(line for line in lines if line.startswith("flags")).split())
     except (OSError, StopIteration):
         return set()

@@ -26,6 +26,7 @@ from iodine_kit.metrics import checked_masks
 from iodine_kit.records import Array, Bytes, Floats
 from iodine_kit.store import Artifact, Store
 from iodine_kit.store.manifest import MANIFEST
+from iodine_kit.system import to_path
 
 _OF_ARGUMENTS = (ArtifactNotFoundError, ConfigError, CountError, ImageSizeError, SchemaError, UnknownNameError)
 
@@ -172,7 +173,7 @@ VARIABLE = "IODINE_KIT_STORE"
 
 def open_store(store: str | Path | None) -> Store:
     """Return the store in a directory; by default the one that ``IODINE_KIT_STORE`` names, or else ``data``."""
-    return Store(Path(store or os.environ.get(VARIABLE) or "data"))
+    return Store(to_path(store or os.environ.get(VARIABLE) or "data"))
 
 
 def find(name: str, place: Place, kind: str, store: str | Path | None) -> Artifact:
@@ -190,7 +191,7 @@ def find(name: str, place: Place, kind: str, store: str | Path | None) -> Artifa
     with argument(name):
         if isinstance(place, Artifact):
             return Store.of(place).usable(Store.of(place).open(str(place.path), kind))
-        path = Path(place)
+        path = to_path(place)
         if (path / MANIFEST).is_file():
             outside = Store(path.resolve().parents[1])
             return outside.usable(outside.open(str(path.resolve()), kind))

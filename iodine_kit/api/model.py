@@ -26,6 +26,7 @@ from iodine_kit.records import Bytes, Floats, PredictionBatch
 from iodine_kit.stages.infer import COMPARED_IMAGES, InferConfig
 from iodine_kit.store import Artifact, Store
 from iodine_kit.store.manifest import MANIFEST
+from iodine_kit.system import to_path
 from iodine_kit.training.run_files import WEIGHTS
 
 
@@ -227,7 +228,7 @@ def find_model(name: str, model: Place, store: str | Path | None) -> tuple[Train
     with argument(name):
         if place.startswith(PREFIX):
             return of_pretrained(place), None
-        path = Path(place)
+        path = to_path(place)
         if path.name == WEIGHTS and (path.parent / MANIFEST).is_file():
             return _of_run(find(name, path.parent, "run", store))
         if path.suffix == ".safetensors" and not path.is_file():

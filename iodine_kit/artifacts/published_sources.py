@@ -16,7 +16,7 @@ from iodine_kit.errors import IodineKitError, SourceError
 from iodine_kit.progress import Advance, Reporter
 from iodine_kit.runner import Context, FactValues, Job, obtain
 from iodine_kit.store import Artifact, FileHashes, Identity, Reference, SourceFile, Store
-from iodine_kit.system import storage_errors
+from iodine_kit.system import expand_home, storage_errors, to_path
 from iodine_kit.untrusted.folders import is_data, natural_order, printable
 
 VERSION = 1
@@ -48,10 +48,10 @@ def fetch(locations: Sequence[str], context: Context) -> Fetched:
     """
     paths: list[Path] = []
     downloads: dict[str, Reference] = {}
-    found = [one for location in locations for one in _expand(location)]
+    found = [one for location in locations for one in _expand(expand_home(location))]
     for location in found:
         if "://" not in location:
-            paths.append(Path(location))
+            paths.append(to_path(location))
         else:
             artifact = _downloaded(location, context)
             downloads["download" + (f"-{len(downloads)}" if downloads else "")] = artifact.reference

@@ -18,7 +18,7 @@ from iodine_kit.errors import (
 from iodine_kit.pretrained import PREFIX, card, weights
 from iodine_kit.runner import Tables
 from iodine_kit.store import Reference, SourceFile, Store
-from iodine_kit.system import storage_errors
+from iodine_kit.system import storage_errors, to_path
 from iodine_kit.training.run_files import WEIGHTS
 from iodine_kit.untrusted.folders import printable
 
@@ -95,13 +95,13 @@ def find_start(tables: Tables, store: Store) -> Start | None:
     place = start_place(tables)
     if place is None:
         return None
-    path = Path(place)
+    path = to_path(place)
     if place.startswith(PREFIX):
         return replace(of_bytes(place, weights(place), place), model=card(place).model)
     if path.is_file():
         return of_bytes(place, _read(path), printable(path.resolve().name))
     if path.suffix == ".safetensors":
-        raise SourceError(f"train.{KEY}: {place}: no such file")
+        raise SourceError(f"train.{KEY}: {path}: no such file")
     run = store.usable(store.open(place, "run"))
     return Start(place, _read(run.path / WEIGHTS), {ROLE: run.reference}, model=run.config["model"])
 

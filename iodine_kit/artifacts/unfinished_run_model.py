@@ -13,6 +13,7 @@ from iodine_kit.errors import ArtifactCorruptError, ArtifactNotFoundError, Schem
 from iodine_kit.progress import Reporter
 from iodine_kit.store import Identity, SourceFile, Store
 from iodine_kit.store.artifact import draft_identity, find_drafts, open_draft
+from iodine_kit.system import to_path
 from iodine_kit.training.run_files import CHECKPOINTS, checkpoint_name
 
 LATEST = "latest"
@@ -30,7 +31,7 @@ def at_checkpoint(store: Store, place: str, run: str | None, reporter: Reporter)
         ArtifactCorruptError: if the checkpoint is damaged; with "latest", if all are.
         SchemaError: if the file is not a checkpoint.
     """
-    path = Path(place)
+    path = to_path(place)
     if path.is_file() and run is None:
         return _model(path, path.read_bytes(), draft_identity(path.parent))
     folder, identity = _draft(store, run)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,6 +22,8 @@ from iodine_kit.cli.options import (
     store_at,
     tables_of,
 )
+from iodine_kit.process import print_json, print_path
+from iodine_kit.system import to_path
 
 _EXAMPLE = "iodine-kit prepare tetrominoes --generate 2000"
 
@@ -135,7 +136,9 @@ def stats(
 
 def export(
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help=ARTIFACT_HELP)],
-    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Folder for the files; it is created.")],
+    output: Annotated[
+        Path, typer.Argument(metavar="OUTPUT", parser=to_path, help="Folder for the files; it is created.")
+    ],
     split: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Split to export (repeatable). Defaults to all splits.")
     ] = None,
@@ -155,10 +158,10 @@ def export(
     )  # fmt: skip
     if as_json:
         files = {str(path): count for path, count in written.items()}
-        typer.echo(json.dumps({"dataset": str(data.path), "files": files}, ensure_ascii=False))
+        print_json({"dataset": str(data.path), "files": files})
         return
     for path in written:
-        typer.echo(str(path))
+        print_path(path)
 
 
 def datasets(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
@@ -167,7 +170,7 @@ def datasets(as_json: Annotated[bool, typer.Option("--json", help="Print one JSO
 
     rows: dict[str, Any] = {"datasets": listings.datasets(), "formats": listings.formats()}
     if as_json:
-        typer.echo(json.dumps(rows, ensure_ascii=False))
+        print_json(rows)
     else:
         listings.show_datasets(rows["datasets"], rows["formats"])
 
@@ -183,7 +186,7 @@ def protocols(
 
     rows = listings.protocols(name)
     if as_json:
-        typer.echo(json.dumps(rows[0] if name else rows, ensure_ascii=False))
+        print_json(rows[0] if name else rows)
     elif name:
         listings.show_protocol(rows[0])
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -23,6 +22,8 @@ from iodine_kit.cli.options import (
     store_at,
     tables_of,
 )
+from iodine_kit.process import print_text
+from iodine_kit.system import to_path
 
 if TYPE_CHECKING:
     from iodine_kit.store import Artifact
@@ -97,7 +98,7 @@ def evaluate(
     from iodine_kit.stages import evaluate as stage
 
     stage.configure(tables)
-    predicted = given or imported(place, Path(str(predictions)), dataset, tables)
+    predicted = given or imported(place, to_path(str(predictions)), dataset, tables)
     inputs = {"predictions": predicted, "dataset": parent(place, predicted, "dataset")}
     context = Context(place, Terminal(), overwrite)
     job = stage.plan(tables, inputs | ({"truth": truth} if truth else {}), context)
@@ -243,6 +244,6 @@ def _print(artifact: Artifact, format: Format, as_json: bool, facts: dict[str, A
     from iodine_kit.cli.console import emit
 
     if format in _SUFFIXES:
-        typer.echo((artifact.path / f"summary.{_SUFFIXES[format]}").read_text("utf-8"), nl=False)
+        print_text((artifact.path / f"summary.{_SUFFIXES[format]}").read_text("utf-8"), end="")
     else:
         emit(artifact, as_json, **facts)

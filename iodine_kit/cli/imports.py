@@ -17,6 +17,7 @@ from iodine_kit.cli.options import (
     store_at,
     tables_of,
 )
+from iodine_kit.system import to_path
 
 if TYPE_CHECKING:
     from iodine_kit.config import Values
@@ -78,7 +79,9 @@ def import_predictions(
     mapping: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE.toml", help="TOML file; its table \\[import] maps the file's arrays to fields of predictions."
+            metavar="FILE.toml",
+            parser=to_path,
+            help="TOML file; its table \\[import] maps the file's arrays to fields of predictions.",
         ),
     ] = None,
     settings: SetOption = None,
@@ -94,7 +97,7 @@ def import_predictions(
 
     options = {key: value for key, value in {"split": split, "model": model}.items() if value is not None}
     tables = _mapped(mapping, tables_of(None, settings, "import-predictions", {"import": options}))
-    artifact = imported(store_at(store), Path(source), dataset, tables, overwrite=overwrite)
+    artifact = imported(store_at(store), to_path(source), dataset, tables, overwrite=overwrite)
     emit(artifact, as_json, **artifact.facts)
 
 

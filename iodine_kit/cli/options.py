@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from iodine_kit.system import to_path
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
@@ -86,7 +88,10 @@ def check_settings(settings: list[str], commands: Iterable[str]) -> None:
 
 DEFAULT_STORE = Path("data")
 StoreOption = Annotated[
-    Path, typer.Option("--store", envvar="IODINE_KIT_STORE", metavar="DIR", help="Directory of all artifacts.")
+    Path,
+    typer.Option(
+        "--store", envvar="IODINE_KIT_STORE", metavar="DIR", parser=to_path, help="Directory of all artifacts."
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the artifact's path.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Rebuild even if the artifact is up to date.")]
@@ -97,7 +102,10 @@ SetOption = Annotated[
 PipelineOption = Annotated[
     str | None, typer.Option("--pipeline", metavar="FILE|NAME", help="Read the configuration from a pipeline file.")
 ]
-OutputOption = Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Also copy the page to this file.")]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option("--output", metavar="FILE", parser=to_path, help="Also copy the page to this file."),
+]
 PredictionsOption = Annotated[
     str | None,
     typer.Option(
@@ -235,5 +243,5 @@ def is_file(store: Store, place: str | None) -> bool:
 
     if not place or (store.root / place / MANIFEST).is_file():
         return False
-    path = Path(place)
+    path = to_path(place)
     return path.is_file() or (path.is_dir() and not (path / MANIFEST).is_file())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from iodine_kit.cli.options import DEFAULT_STORE, StoreOption, store_at
+from iodine_kit.process import print_json, print_path
+from iodine_kit.system import to_path
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -40,13 +41,13 @@ def models(
     if name:
         card = pretrained.card(name)
         if as_json:
-            typer.echo(json.dumps(card.model_dump(mode="json", by_alias=True), ensure_ascii=False))
+            print_json(card.model_dump(mode="json", by_alias=True))
         else:
             _show_card(card)
         return
     rows: dict[str, Any] = {"pretrained": _cards(), "models": _trainable()}
     if as_json:
-        typer.echo(json.dumps(rows, ensure_ascii=False))
+        print_json(rows)
     else:
         _show_models(rows["pretrained"], rows["models"])
 
@@ -64,7 +65,9 @@ def package_model(
     licence: Annotated[str, typer.Option(help="Licence of the weights.")] = "Apache-2.0",
     to: Annotated[
         Path | None,
-        typer.Option("--to", metavar="DIR", help="Folder of pretrained models. Defaults to the package's folder."),
+        typer.Option(
+            "--to", metavar="DIR", parser=to_path, help="Folder of pretrained models. Defaults to the package's folder."
+        ),
     ] = None,
     store: StoreOption = DEFAULT_STORE,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model of this name.")] = False,
@@ -77,7 +80,7 @@ def package_model(
     place = store_at(store)
     given = [place.usable(place.open(one, "evaluation")) for one in evaluations]
     text = CardText(summary or f"IODINE, trained on {evaluation_facts(given[0]).dataset}", remake, licence)
-    typer.echo(str(package(name, given, place, to or pretrained.HERE, text, overwrite=overwrite)))
+    print_path(package(name, given, place, to or pretrained.HERE, text, overwrite=overwrite))
 
 
 def _cards() -> list[dict[str, Any]]:

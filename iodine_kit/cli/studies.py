@@ -20,6 +20,7 @@ from iodine_kit.cli.options import (
     hand_over,
     store_at,
 )
+from iodine_kit.system import to_path
 
 
 class _Studies(TyperGroup):
@@ -89,7 +90,11 @@ def _conduct(name: str) -> Callable[..., None]:
         ] = None,
         output: Annotated[
             Path | None,
-            typer.Option(metavar="DIR", help="Also copy study.md, figure.*, table.csv and study.json to this folder."),
+            typer.Option(
+                metavar="DIR",
+                parser=to_path,
+                help="Also copy study.md, figure.*, table.csv and study.json to this folder.",
+            ),
         ] = None,
         settings: SetOption = None,
         store: StoreOption = DEFAULT_STORE,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -109,7 +108,7 @@ class Config(configuration.Config):
     scale: Annotated[tuple[Size, Size], AfterValidator(_ascending)] | None = None
     min_visible: Annotated[int, Field(ge=1, le=SIZE**2)] = 1
     max_occlusion: Share = 1.0
-    sprites: Path | None = None
+    sprites: configuration.HomePath | None = None
 
     @field_validator("shapes")
     @classmethod

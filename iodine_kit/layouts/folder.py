@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from iodine_kit.config import PathText
 from iodine_kit.errors import SchemaError
 from iodine_kit.layouts import Expected, Item
 from iodine_kit.layouts._folder_survey import FolderSurvey
@@ -51,8 +52,8 @@ class Config(MaskOptions):
         bits: significant bits of grey images of 16 bits: the largest value is 2 to this power, minus 1.
     """
 
-    masks: str = ""
-    images: str = ""
+    masks: PathText = ""
+    images: PathText = ""
     splits: Literal["auto", "none"] = "auto"
     unpaired: Literal["refuse", "skip"] = "refuse"
     links: Literal["inside", "all"] = "inside"

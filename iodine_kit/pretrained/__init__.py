@@ -20,7 +20,7 @@ from iodine_kit.config import build
 from iodine_kit.errors import ArtifactCorruptError, SchemaError, UnknownNameError, did_you_mean
 from iodine_kit.models import MODELS
 from iodine_kit.pretrained.card import CARD, Card, read_card
-from iodine_kit.system import storage_error
+from iodine_kit.system import storage_error, to_path
 from iodine_kit.training.run_files import WEIGHTS
 
 __all__ = ["PREFIX", "Card", "card", "load", "names", "weights"]
@@ -93,7 +93,7 @@ def load(name: str) -> Any:
 
 def _folders() -> list[Path]:
     own = os.environ.get(VARIABLE)
-    return [*([Path(own)] if own else []), HERE]
+    return [*([to_path(own)] if own else []), HERE]
 
 
 def _folder(name: str) -> Path:

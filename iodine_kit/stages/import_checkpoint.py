@@ -15,6 +15,7 @@ from iodine_kit.models.iodine import released
 from iodine_kit.progress import Reporter
 from iodine_kit.runner import Context, FactValues, Inputs, Job, Tables
 from iodine_kit.store import Identity, Reference, SourceFile
+from iodine_kit.system import expand_home, to_path
 from iodine_kit.tensorbundle import Bundle, ZipFolder, locate, only_prefix
 from iodine_kit.training.run_files import WEIGHTS
 
@@ -54,10 +55,11 @@ def open_checkpoint(name: str, source: str | None, context: Context) -> Checkpoi
     if not name.startswith(DEEPMIND):
         if source is not None:
             raise SourceError(f"--source names the archive of '{DEEPMIND}NAME', but {name} is a path: omit one of them")
-        return Checkpoint(Bundle(*locate(Path(name))), "", {})
+        return Checkpoint(Bundle(*locate(to_path(name))), "", {})
     released = name.removeprefix(DEEPMIND).replace("_", "-")
     if released not in RELEASED:
         raise UnknownNameError(f"no checkpoint is called '{name}'{did_you_mean(released, RELEASED)}")
+    source = expand_home(source) if source is not None else None
     if source is not None and "://" not in source and not Path(source).is_file():
         raise SourceError(f"{source}: no such file; give --source the archive iodine_checkpoints.zip or its address")
     fetched = fetch([source or ARCHIVE], context)

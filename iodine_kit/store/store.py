@@ -31,7 +31,7 @@ from iodine_kit.store.manifest import (
     read_manifest,
     write_manifest,
 )
-from iodine_kit.system import storage_error
+from iodine_kit.system import storage_error, to_path
 
 HASHED_ON_USE = 16 << 20
 """Largest file, in bytes, that is hashed whenever its artifact is used; of larger files only the size is checked."""
@@ -89,7 +89,7 @@ class Store:
         Raises:
             ArtifactNotFoundError: if no artifact matches, several do, or it is not of the given ``kind``.
         """
-        paths = [path for path in (Path(place), self.root / place) if (path / MANIFEST).is_file()][:1]
+        paths = [path for path in (to_path(place), self.root / place) if (path / MANIFEST).is_file()][:1]
         if not paths and len(place) >= SHORTEST_KEY:
             paths = [p for p in self._finished() if self._is_called(p, place) or self._has_key(p, place)]
         if len(paths) != 1:

@@ -23,7 +23,7 @@ import numpy as np
 
 from iodine_kit.errors import SourceError
 from iodine_kit.records import Array
-from iodine_kit.system import storage_error
+from iodine_kit.system import expand_home, storage_error
 
 BPY = "5.0.1"
 VARIABLE = "IODINE_KIT_BLENDER"
@@ -37,7 +37,7 @@ def find_python() -> str:
     Raises:
         SourceError: if the variable names no program, or if it is not set and this Python has no ``bpy``.
     """
-    if named := os.environ.get(VARIABLE, ""):
+    if named := expand_home(os.environ.get(VARIABLE, "")):
         if shutil.which(named) is None:
             raise SourceError(
                 f"{VARIABLE}: {named!r} is not a program: set it to the path of a Python 3.11 that has bpy"

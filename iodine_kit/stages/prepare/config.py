@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
-from iodine_kit.config import Config
+from iodine_kit.config import Config, PathText
 
 TABLES = ("prepare", "dataset", "layout", "preprocess", "format")
 
@@ -29,7 +29,7 @@ class PrepareConfig(Config):
     dataset: str
     format: str = "hdf5"
     generate: Annotated[int, Field(ge=1)] | None = None
-    source: tuple[str, ...] = ()
+    source: tuple[PathText, ...] = ()
     layout: str = ""
     protocol: str = ""
     split: dict[str, Annotated[int, Field(ge=0)]] = {}
