@@ -8,25 +8,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 DASH = "–"
 """Stands for a value that does not exist."""
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
-def readable(value: Any) -> Any:
-    """Text, or the text in lists and mappings, as any file can hold it; other values are unchanged.
-
-    A byte of a file name that is no UTF-8 becomes ``\\xe9``.
-    """
-    if isinstance(value, str):
-        return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    if isinstance(value, Mapping):
-        return {readable(key): readable(one) for key, one in value.items()}
-    return [readable(one) for one in value] if isinstance(value, list) else value
 
 
 def number(value: float) -> str:

@@ -9,9 +9,10 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from iodine_kit.errors import ConfigError, IodineKitError, MemoryLimitError, StorageError
 from iodine_kit.formatting import byte_size
@@ -163,6 +164,18 @@ def to_path(place: str | Path) -> Path:
     """The path that a user wrote; see :func:`expand_home`."""
     path = Path(expand_home(str(place)))
     return Path.cwd() / path if str(path).startswith("~") else path  # pathlib drops the "./" that protects it
+
+
+def readable(value: Any) -> Any:
+    """Text, or the text in lists and mappings, as any file can hold it; other values are unchanged.
+
+    A byte of a file name that is no UTF-8 becomes ``\\xe9``.
+    """
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    if isinstance(value, Mapping):
+        return {readable(key): readable(one) for key, one in value.items()}
+    return [readable(one) for one in value] if isinstance(value, list) else value
 
 
 def require_free_space(directory: Path, count: int) -> None:

@@ -1,19 +1,13 @@
 """The ``iodine-kit`` command. Thin: a command parses its options, calls one stage and prints the result."""
 
-from __future__ import annotations
-
 import sys
 
+from iodine_kit.errors import INTERRUPTED
 
-def main() -> None:
-    """Run the command line, also if Ctrl-C comes before its modules are imported."""
-    try:
-        from iodine_kit.cli.app import main as run
-
-        run()
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        sys.exit(130)
-
+try:
+    from iodine_kit.cli.app import main
+except KeyboardInterrupt:  # in the moment that the imports take
+    sys.stderr.write("interrupted: no half-written artifact is left\n")
+    sys.exit(INTERRUPTED)
 
 __all__ = ["main"]

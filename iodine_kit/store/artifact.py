@@ -19,8 +19,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 import iodine_kit
 from iodine_kit.errors import ArtifactNotFoundError, SchemaError
-from iodine_kit.formatting import readable
 from iodine_kit.store.manifest import KEY_IN_NAME, Identity, Manifest, Reference, build_manifest, write_manifest
+from iodine_kit.system import readable
 
 PACKAGES = ("torch", "numpy", "h5py", "webdataset", "scikit-learn", "pandas")
 

@@ -7,8 +7,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from iodine_kit.formatting import readable
 from iodine_kit.store.manifest import file_sha256
+from iodine_kit.system import readable
 
 SMALL = 1 << 20
 """Hashing a file up to this size, in bytes, is faster than looking it up."""

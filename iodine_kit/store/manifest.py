@@ -14,8 +14,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from iodine_kit.config import Config
 from iodine_kit.errors import ArtifactCorruptError
-from iodine_kit.formatting import readable
-from iodine_kit.system import storage_errors
+from iodine_kit.system import readable, storage_errors
 from iodine_kit.untrusted.folders import is_data
 
 KEY_IN_NAME = 12

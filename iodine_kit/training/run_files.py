@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iodine_kit.formatting import readable
 from iodine_kit.records import Bytes, SceneBatch
 from iodine_kit.store.manifest import VOLATILE
-from iodine_kit.system import sync_to_disk
+from iodine_kit.system import readable, sync_to_disk
 
 if TYPE_CHECKING:
     from iodine_kit.training.step import StepMetrics
