@@ -140,7 +140,7 @@ def test_a_page_without_true_masks_shows_none_and_compares_no_slot_with_them(ful
     assert not [name for name in names if "True mask" in name or "object" in name or "no match" in name]
     assert len([name for name in names if name.startswith("Predicted mask of scene")]) == len(scenes)
     words = " ".join(" ".join(page.text).split())
-    assert "There are no true masks: the colours of slots distinguish them" in words
+    assert "The data set has no true masks: the colours of slots distinguish them" in words
 
 
 def test_predicted_masks_are_first_where_there_are_no_true_ones(context: ReportContext) -> None:
