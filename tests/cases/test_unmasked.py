@@ -260,3 +260,21 @@ def test_the_original_clevr_has_factors_and_counts_but_no_masks(iodine_kit: Comm
         "prepare", "clevr", "--source", "CLEVR_v1.0", *filtered, "--set", "preprocess.count=pixels", status=7
     )
     one_sentence(refused.stderr, "preprocess.max_objects", "no mask", "omit the filter")
+
+
+def test_masks_of_some_splits_count_for_these_splits_alone(iodine_kit: Command, tmp_path: Path) -> None:
+    for number in range(3):
+        image, mask = scene(number)
+        put(tmp_path / f"in/train/images/{number}.png", image)
+        put(tmp_path / f"in/train/masks/{number}.png", mask)
+        put(tmp_path / f"in/test/images/{number}.png", scene(number + 50)[0])
+    dataset = prepared(iodine_kit, tmp_path)
+    assert json.loads((dataset / "dataset.json").read_text("utf-8"))["unmasked"] == ["test"]
+    facts = json.loads(iodine_kit("stats", dataset, "--json").stdout)
+    assert facts["splits"]["test"]["background_share"] is None
+    assert facts["all"]["background_share"] == facts["splits"]["train"]["background_share"] < 1
+    train, test = predictions(dataset, "train.npz", split="train"), predictions(dataset, "test.npz")
+    done = iodine_kit("eval", "--predictions", train, "--dataset", dataset, "--set", "import.split=train")
+    assert set(scores(tmp_path / done.stdout.strip())) == set(OF_MASKS)
+    refused = iodine_kit("eval", "--predictions", test, "--dataset", dataset, status=7)
+    one_sentence(refused.stderr, "split 'test'", "has no masks")
