@@ -17,6 +17,7 @@ from zipfile import BadZipFile, ZipFile
 from iodine_kit.errors import CorruptDataError, SchemaError
 from iodine_kit.predictions.readers import ArrayColumn, Column
 from iodine_kit.system import refusal, require_free_space, storage_errors
+from iodine_kit.untrusted.folders import is_data
 from iodine_kit.untrusted.npy import map_array
 
 VERSION = 1
@@ -45,7 +46,7 @@ def columns(path: Path) -> Mapping[str, Column]:
     """
     try:
         with ZipFile(path) as archive:
-            members = [name for name in archive.namelist() if name.endswith(_SUFFIX)]
+            members = [name for name in archive.namelist() if name.endswith(_SUFFIX) and is_data(name)]
     except _BROKEN as error:
         problem = f"{path}: this archive is truncated or altered ({error}); write it again"
         raise refusal(error, path) or CorruptDataError(problem) from error
