@@ -13,7 +13,7 @@ from pathlib import Path
 
 from iodine_kit import config as configuration
 from iodine_kit.errors import SchemaError, SourceError
-from iodine_kit.layouts import Expected, Item
+from iodine_kit.layouts import Expected, Item, Survey
 from iodine_kit.layouts._arrays import small_index
 from iodine_kit.records import Scene
 from iodine_kit.untrusted.folders import any_below, files_below, in_order
@@ -47,6 +47,12 @@ def recognises(path: Path) -> bool:
 def files(paths: Sequence[Path], config: Config) -> list[Path]:
     """Every image, followed by its mask."""
     return [file for pair in _pairs(paths) for file in pair]
+
+
+def survey(paths: Sequence[Path], config: Config) -> Survey:
+    """The same files; masks hold no scenes of their own."""
+    pairs = _pairs(paths)
+    return Survey([file for pair in pairs for file in pair], [mask for _, mask in pairs])
 
 
 def items(paths: Sequence[Path], expected: Expected, config: Config) -> Iterator[Item]:

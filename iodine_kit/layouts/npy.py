@@ -16,7 +16,7 @@ import numpy as np
 
 from iodine_kit import config as configuration
 from iodine_kit.errors import SchemaError, SourceError
-from iodine_kit.layouts import Expected, Item
+from iodine_kit.layouts import Expected, Item, Survey
 from iodine_kit.layouts._arrays import as_image, as_mask, check_size
 from iodine_kit.records import Array, Scene
 from iodine_kit.split_rules import split_name
@@ -56,6 +56,11 @@ def recognises(path: Path) -> bool:
 def files(paths: Sequence[Path], config: Config) -> list[Path]:
     """Each array of images, followed by its masks, which are in the same folder and need not be given."""
     return [file for pair in _pairs(paths, config) for file in pair if file is not None]
+
+
+def survey(paths: Sequence[Path], config: Config) -> Survey:
+    """The same files; masks hold no scenes of their own."""
+    return Survey(files(paths, config), [masks for _, masks in _pairs(paths, config) if masks is not None])
 
 
 def items(paths: Sequence[Path], expected: Expected, config: Config) -> Iterator[Item]:

@@ -138,7 +138,7 @@ def test_odd_names_survive_every_step(stored: str, iodine_kit: Command, tmp_path
     page = iodine_kit("report", "--evaluation", done.stdout.strip().splitlines()[-1], "--store", "store")
     html = (tmp_path / page.stdout.strip().splitlines()[-1] / "index.html").read_text("utf-8")
     assert "<b>&amp;" not in html and "&lt;b&gt;&amp;amp;" in html
-    iodine_kit("stats", made, "--split", "test", "--store", "store")
+    iodine_kit("stats", made, "--store", "store")
 
 
 def test_names_that_are_no_text_are_kept_readable(iodine_kit: Command, tmp_path: Path) -> None:
