@@ -16,7 +16,7 @@ from iodine_kit.reporting.charts import Plot
 from iodine_kit.reporting.charts.standalone import svg, svg_to_png
 from iodine_kit.reporting.context import ReportContext, SceneView
 from iodine_kit.reporting.curves import training_plots
-from iodine_kit.reporting.image_grid import enlargement, tile
+from iodine_kit.reporting.image_grid import enlargement, mask_picture, tile, with_legend
 from iodine_kit.reporting.sections.breakdown import breakdown_plots
 from iodine_kit.reporting.sections.comparison import comparison_plots
 from iodine_kit.reporting.sections.distribution import elbo_plot, spread_plot
@@ -92,6 +92,7 @@ def refinement_frames(scenes: Sequence[SceneView]) -> list[Bytes]:
         cells = [[scene.image, *true, masks[step]] for scene, (true, masks) in zip(scenes, drawn, strict=True)]
         lines = [list(chain(*cells[i : i + per_row])) for i in range(0, len(cells) - len(cells) % per_row, per_row)]
         grid = tile(lines, factor, captions * per_row)
+        grid = with_legend(grid) if any(scene.ignores for scene in scenes) else grid
         frames.append(_with_footer(grid, f"refinement step {step} of {steps - 1}"))
     return frames
 
@@ -106,13 +107,11 @@ def gif(frames: Sequence[Bytes]) -> bytes:
 
 
 def _coloured_masks(scene: SceneView, steps: int) -> tuple[list[Bytes], list[Bytes]]:
-    """The true mask, if any, and the predicted mask of each step in colours.
-
-    A scene with fewer steps repeats its last mask.
-    """
-    _, palette = colours.coloured_slots(scene.true_mask, scene.step_mask[-1], int(scene.step_mask.max()) + 1)
+    """The true mask, if any, and the mask of each step in colours; a scene with fewer steps repeats its last mask."""
+    slots, outside = int(scene.step_mask.max()) + 1, scene.ignored
+    _, palette = colours.coloured_slots(scene.true_mask, scene.step_mask[-1], slots, outside)
     masks = [palette[mask] for mask in scene.step_mask]
-    true = [] if scene.true_mask is None else [colours.entity_colours(256)[scene.true_mask]]
+    true = [] if scene.true_mask is None else [mask_picture(scene.true_mask, (0,), outside)]
     return true, masks + masks[-1:] * (steps - len(masks))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
@@ -9,7 +11,7 @@ from sklearn.metrics import adjusted_rand_score
 from iodine_kit.errors import UnknownNameError
 from iodine_kit.evaluation.mask_size import Resolution
 from iodine_kit.evaluation.scoring import Scorer, score_masks
-from iodine_kit.metrics import METRICS, MetricOptions
+from iodine_kit.metrics import METRICS, MetricOptions, Scores
 from iodine_kit.records import PredictionBatch, SceneBatch
 
 RNG = np.random.default_rng(3)
@@ -30,6 +32,16 @@ def test_options_decide_degenerate_scenes_and_flags_mark_them() -> None:
         found = score_masks(nothing, nothing, options=MetricOptions(convention))["ari"]  # type: ignore[arg-type]
         np.testing.assert_array_equal(found.values, [score, score])
         assert found.degenerate is not None and found.degenerate.all()
+
+
+def test_no_metric_scores_a_scene_in_which_nobody_knows_an_object() -> None:
+    everywhere_1 = SimpleNamespace(NEEDS=None, score=lambda comparison: Scores(np.ones(len(comparison))))
+    true = np.zeros((3, 4, 4), np.uint8)
+    true[0, 0], true[1, 0], true[1:, 1] = 255, 255, 1
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(METRICS._loaded, "lab.ones", everywhere_1)
+        found = score_masks(true, true, ("lab.ones",), ignored=255)["lab.ones"].values
+    np.testing.assert_array_equal(found, [np.nan, 1, 1])
 
 
 def test_metrics_of_images_need_images() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from sklearn.metrics import adjusted_rand_score
 from unit.stages.artifact_builders import store_scenes
 from unit.stages.foreseen import store_masks, store_predictions
@@ -137,6 +138,8 @@ def test_a_comparison_and_a_page_say_it_too(tmp_path: Path, stored: tuple[Artifa
     assert "Pixels to ignore" in compared.facts["metrics"]["ari"]["convention"]
     chain = {"evaluation": found, "predictions": predictions, "dataset": dataset}
     page = run_stage(report, {}, chain, Context(Store(tmp_path)))
+    still = np.asarray(Image.open(page.path / "figures/scenes.png"))
+    assert (still == HATCH[0]).all(-1).sum() > 100
     text = (page.path / "index.html").read_text("utf-8")
     assert "Grey stripes in a true mask: ignored" in text and "25.0 % of the pixels of true masks" in text
 
