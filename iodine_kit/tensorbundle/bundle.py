@@ -10,12 +10,11 @@ import numpy as np
 
 from iodine_kit.errors import CorruptDataError, SchemaError, SourceError, did_you_mean
 from iodine_kit.records import Array
-from iodine_kit.tensorbundle.files import Files
+from iodine_kit.tensorbundle.files import INDEX, Files
 from iodine_kit.tensorbundle.table import read_table
 from iodine_kit.tfrecord.compression import masked_crc32c
 from iodine_kit.tfrecord.wire import LENGTH, VARINT, WireError, fields, varint
 
-INDEX = ".index"
 _LARGEST_INDEX: Final = 16 << 20  # bytes; IODINE's takes 2 kB
 _VERSION: Final = 1  # newest known version of the format
 _HEADER: Final = b""
