@@ -9,13 +9,15 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from iodine_kit.errors import ConfigError, IodineKitError, MemoryLimitError, StorageError
 from iodine_kit.formatting import byte_size
+
+T = TypeVar("T")
 
 TORCHRUN = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """Environment variables that torchrun sets for each of its processes."""
@@ -109,7 +111,7 @@ def storage_errors(place: object, verb: str = "read") -> Iterator[None]:
 def missing_filter(place: object, name: str = "") -> StorageError:
     """The error for an HDF5 data set that was compressed with a filter that is not installed."""
     which = f"the HDF5 filter {name}, which" if name else "an HDF5 filter that"
-    remedy = "install iodine-kit[blosc], which brings the usual filters, or store the data with gzip"
+    remedy = "pip install 'iodine-kit[blosc]' brings the usual ones; or store the data with gzip"
     return StorageError(f"{place}: its data need {which} is not installed; {remedy}")
 
 
@@ -176,6 +178,39 @@ def readable(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {readable(key): readable(one) for key, one in value.items()}
     return [readable(one) for one in value] if isinstance(value, list) else value
+
+
+class OpenFiles(Generic[T]):
+    """The files that a reader has open, by number. Opening one too many closes the one that was used least recently."""
+
+    def __init__(self, open_file: Callable[[int], T], close: Callable[[T], None], most: int | None = None) -> None:
+        """``most`` defaults to what the limit of this process allows, see :func:`most_open_files`."""
+        self._open_file, self._close = open_file, close
+        self._most = most
+        self._open: dict[int, T] = {}  # the least recently used first
+        self._closed = False
+
+    def __getitem__(self, number: int) -> T:
+        """An open file; it may be closed when another one is requested.
+
+        Raises:
+            ValueError: after :meth:`close`.
+        """
+        if self._closed:
+            raise ValueError("this reader is closed")
+        file = self._open.pop(number, None)
+        if file is None:
+            while self._open and len(self._open) >= (self._most or most_open_files()):
+                self._close(self._open.pop(next(iter(self._open))))
+            file = self._open_file(number)
+        self._open[number] = file
+        return file
+
+    def close(self) -> None:
+        """Close all files."""
+        self._closed = True
+        while self._open:
+            self._close(self._open.popitem()[1])
 
 
 def require_free_space(directory: Path, count: int) -> None:

@@ -1,7 +1,8 @@
 """Storage formats: each module of this folder is one format and defines what :class:`FormatPlugin` requires.
 
-Writing has two steps. ``encode`` turns a scene into named bytes; this takes most of the time and can run in other
-processes. ``write_shard`` writes encoded scenes to one file. A finished shard does not change any more.
+Writing has three steps. ``encode`` turns a scene into named bytes; this takes most of the time and can run in other
+processes. ``write_shard`` writes encoded scenes to one file. ``finish`` turns all files into a split: it may rename a
+file, or replace one by a copy with an addition.
 """
 
 from __future__ import annotations

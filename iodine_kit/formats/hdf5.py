@@ -3,13 +3,16 @@
 Layout: ``image u8[N, H, W, 3]``, ``mask u8[N, H, W]`` (entity index, 0 = background), ``key`` (UTF-8 strings), and
 ``factors/<name> [N, entities, …]``. Uncompressed data is contiguous and is read through a memory map; compressed
 images and masks have one chunk per scene. A split with several shards has the files ``<split>-000000.h5``, …; its
-``<split>.h5`` then presents them as one through virtual data sets.
+``<split>.h5`` then presents them as one: its columns are links to virtual data sets in the last shard.
 """
 
 from __future__ import annotations
 
+import mmap
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from math import prod
 from pathlib import Path
@@ -21,18 +24,18 @@ from pydantic import Field
 
 from iodine_kit.errors import ConfigError, CorruptDataError
 from iodine_kit.formats import Columns, Reader, Sample, ShardedConfig, arrays_of
+from iodine_kit.formats._joined_hdf5 import join
 from iodine_kit.records import Array, Scene, SceneBatch
-from iodine_kit.system import require_free_space
+from iodine_kit.system import OpenFiles, refusal, require_free_space, storage_errors
+from iodine_kit.untrusted.hdf5 import JOINED, joined_shards, require_filters
 
 VERSION = 2
 SCHEMA = "iodine-kit/hdf5/2"
 BLOCK = 256
 """Scenes per write: one call of HDF5 takes as long as writing a few hundred small scenes."""
 BLOCK_BYTES = 32 << 20
+PIXELS = ("image", "mask")
 _GZIP_LEVEL = 4
-_BLOSC = 32001
-"""Number of blosc among the registered filters of HDF5."""
-_PIXELS = ("image", "mask")
 
 
 class Config(ShardedConfig):
@@ -65,7 +68,7 @@ def write_shard(
         require_free_space(directory, count * scene_bytes)
     block_size = max(1, min(BLOCK, BLOCK_BYTES // scene_bytes))
     # track_order and track_times are off by default, so the bytes depend on the scenes only.
-    with h5py.File(path, "w", libver=("v108", "v108")) as file:
+    with storage_errors(path, "written"), h5py.File(path, "w", libver=("v108", "v108")) as file:
         file.attrs["schema"] = SCHEMA
         datasets = {name: _create(file, name, count, column, config) for name, column in columns.items()}
         keys = file.create_dataset("key", (count,), h5py.string_dtype())
@@ -82,7 +85,7 @@ def finish(directory: Path, split: str, shards: Sequence[int], config: Config) -
     """Rename a single shard to ``<split>.h5``, or create ``<split>.h5`` as a view of several."""
     names = [_shard_name(split, number) for number in range(len(shards))]
     if len(names) > 1:
-        _join(directory / f"{split}.h5", names)
+        join(directory, split, names, SCHEMA)
     elif (directory / names[0]).exists():
         (directory / names[0]).rename(directory / f"{split}.h5")
 
@@ -93,12 +96,17 @@ def open_split(directory: Path, split: str) -> Hdf5Reader:
 
 
 class Hdf5Reader(Reader):
-    """Reads a split in this layout, written by :func:`finish` or by another program."""
+    """Reads a split in this layout, written by this package or another program. Few shards are open at a time."""
 
     def __init__(self, path: Path) -> None:
-        self._shards = [_Shard(shard) for shard in _shards_of(path)]
-        self._starts = np.cumsum([0, *(len(shard.keys) for shard in self._shards)])
-        self._keys = [key for shard in self._shards for key in shard.keys]
+        self._shards: list[_Shard] = []
+        self._keys: list[str] = []
+        for shard in _shards_of(path):
+            surveyed, keys = _survey(shard)
+            self._shards.append(surveyed)
+            self._keys += keys
+        self._starts = np.cumsum([0, *(shard.shapes["image"][0] for shard in self._shards)])
+        self._open = OpenFiles(lambda number: _OpenShard(self._shards[number]), _OpenShard.close)
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -110,76 +118,138 @@ class Hdf5Reader(Reader):
         places = np.asarray(indices, np.int64)
         keys = tuple(self._keys[index] for index in places.tolist())
         if len(self._shards) == 1:
-            return SceneBatch(keys, self._shards[0].take("image", places), self._shards[0].take("mask", places))
-        return SceneBatch(keys, self._gather("image", places), self._gather("mask", places))
+            return SceneBatch(keys, *self._open[0].take(places))
+        return SceneBatch(keys, *self._gather(places))
 
     def scene(self, index: int) -> Scene:
-        number, row = self._locate(range(len(self))[index])
-        return self._shards[number].scene(row)
-
-    def close(self) -> None:
-        for shard in self._shards:
-            shard.close()
-
-    def _locate(self, index: int) -> tuple[int, int]:
+        index = range(len(self))[index]
         number = int(np.searchsorted(self._starts, index, side="right")) - 1
-        return number, index - int(self._starts[number])
-
-    def _gather(self, name: str, places: NDArray[np.int64]) -> Array:
-        """Rows from several shards, in the given order."""
-        numbers = np.searchsorted(self._starts, places, side="right") - 1
-        result = np.empty((len(places), *self._shards[0].shape(name)), np.uint8)
-        for number in np.unique(numbers):
-            here = numbers == number
-            result[here] = self._shards[number].take(name, places[here] - self._starts[number])
-        return result
-
-
-class _Shard:
-    """One file of a split."""
-
-    def __init__(self, path: Path) -> None:
-        import h5py
-
-        self._path = path
-        try:
-            self._file = h5py.File(path, "r")
-            self._rows = {name: _rows(self._file[name], path) for name in _PIXELS}
-            self.keys = [key.decode() for key in self._file["key"][:]]
-            self._factors: dict[str, Any] = dict(self._file.get("factors", {}).items())
-            for name, rows in {**self._rows, **self._factors}.items():
-                if rows.shape[:1] != (len(self.keys),):
-                    raise KeyError(f"{name} and key have different numbers of rows")
-        except (OSError, KeyError, AttributeError, TypeError, ValueError, RuntimeError) as error:
-            raise CorruptDataError(f"{path}: not a split in the HDF5 layout of iodine-kit: {error}") from None
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        return tuple(self._rows[name].shape[1:])
-
-    def take(self, name: str, places: NDArray[np.int64]) -> Array:
-        rows = self._rows[name]
-        if isinstance(rows, np.ndarray):
-            return np.asarray(rows[places])
-        return np.stack([self._row(rows, int(place)) for place in places])
-
-    def scene(self, row: int) -> Scene:
-        image, mask = (np.array(self._row(self._rows[name], row)) for name in _PIXELS)
-        factors = {name: self._row(rows, row) for name, rows in self._factors.items()}
-        return Scene(self.keys[row], image, mask, factors)
+        return self._open[number].scene(self._keys[index], index - int(self._starts[number]))
 
     def close(self) -> None:
-        self._file.close()
+        self._open.close()
 
-    def _row(self, rows: Any, row: int) -> Array:
-        try:
-            values: Array = rows[row]
-            return values
-        except OSError as error:
-            raise CorruptDataError(f"{self._path}: scene {self.keys[row]} cannot be read: {error}") from None
+    def _gather(self, places: NDArray[np.int64]) -> list[Array]:
+        """Images and masks from several shards, in the given order."""
+        numbers = np.searchsorted(self._starts, places, side="right") - 1
+        gathered = [np.empty((len(places), *self._shards[0].shapes[name][1:]), np.uint8) for name in PIXELS]
+        for number in np.unique(numbers).tolist():
+            here = numbers == number
+            for whole, part in zip(gathered, self._open[number].take(places[here] - self._starts[number]), strict=True):
+                whole[here] = part
+        return gathered
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """What is known of a file of a split while it is closed.
+
+    Attributes:
+        shapes: of all columns, whose names are those of the data sets.
+        mapped: type, shape and offset of the columns that can be mapped into memory; HDF5 reads the others.
+    """
+
+    path: Path
+    shapes: dict[str, tuple[int, ...]]
+    mapped: dict[str, tuple[np.dtype[Any], tuple[int, ...], int]]
+
+
+class _OpenShard:
+    """The columns of a file: arrays of mapped memory, or data sets of HDF5."""
+
+    def __init__(self, shard: _Shard) -> None:
+        self._path = shard.path
+        self._file: Any = None
+        with _reading(shard.path):
+            arrays: dict[str, Any] = _mapped_arrays(shard)
+            if len(arrays) < len(shard.shapes):
+                import h5py
+
+                self._file = h5py.File(shard.path, "r")
+            self._columns = {name: arrays[name] if name in arrays else self._file[name] for name in shard.shapes}
+
+    def take(self, rows: NDArray[np.int64]) -> list[Array]:
+        """Images and masks of some rows, as copies."""
+        return [self._rows(self._columns[name], rows) for name in PIXELS]
+
+    def scene(self, key: str, row: int) -> Scene:
+        """One row, as copies."""
+        with _reading(self._path, f"scene {key} "):
+            rows = ((name, column[row], isinstance(column, np.ndarray)) for name, column in self._columns.items())
+            values = {name: value.copy() if is_mapped else value for name, value, is_mapped in rows}
+        image, mask = (values.pop(name) for name in PIXELS)
+        return Scene(key, image, mask, {name.removeprefix("factors/"): value for name, value in values.items()})
+
+    def close(self) -> None:
+        """Close the file; mapped memory is released with its arrays."""
+        self._columns.clear()
+        if self._file is not None:
+            self._file.close()
+
+    def _rows(self, column: Any, rows: NDArray[np.int64]) -> Array:
+        if isinstance(column, np.ndarray):
+            return np.asarray(column[rows])
+        values = []
+        for row in rows.tolist():
+            with _reading(self._path, f"row {row} "):
+                values.append(column[row])
+        return np.stack(values)
+
+
+def _survey(path: Path) -> tuple[_Shard, list[str]]:
+    """What a file contains, and the keys of its scenes; the file is closed again."""
+    import h5py
+
+    with _reading(path), h5py.File(path, "r") as file:
+        factors = {f"factors/{name}": member for name, member in file.get("factors", {}).items()}
+        columns: dict[str, Any] = {**{name: file[name] for name in PIXELS}, **factors}
+        keys = [key.decode() for key in file["key"][:]]
+        for name, column in columns.items():
+            if column.shape[:1] != (len(keys),):
+                raise KeyError(f"{name} and key have different numbers of rows")
+            if column.chunks:
+                require_filters(column, path)
+        mapped = {name: (d.dtype, d.shape, d.id.get_offset()) for name, d in columns.items() if _is_plain(d)}
+        end = max((offset + _bytes(dtype, shape) for dtype, shape, offset in mapped.values()), default=0)
+        if end > path.stat().st_size:
+            raise ValueError(f"it ends before byte {end}")
+        return _Shard(path, {name: column.shape for name, column in columns.items()}, mapped), keys
+
+
+def _is_plain(dataset: Any) -> bool:
+    """Whether the numbers of a data set are in the file as they are in memory."""
+    return dataset.chunks is None and dataset.dtype.kind in "buif" and dataset.id.get_offset() is not None
+
+
+def _mapped_arrays(shard: _Shard) -> dict[str, Any]:
+    if not shard.mapped:
+        return {}
+    with shard.path.open("rb") as file:  # one descriptor for all columns: a map has its own copy
+        content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    return {
+        name: np.frombuffer(content, dtype, prod(shape), offset).reshape(shape)
+        for name, (dtype, shape, offset) in shard.mapped.items()
+    }
+
+
+def _shards_of(path: Path) -> list[Path]:
+    import h5py
+
+    with _reading(path), h5py.File(path, "r") as file:
+        return (joined_shards(file, path) if JOINED in file.attrs else []) or [path]
+
+
+@contextmanager
+def _reading(path: Path, part: str = "") -> Iterator[None]:
+    try:
+        yield
+    except (OSError, KeyError, AttributeError, TypeError, ValueError, RuntimeError, MemoryError) as error:
+        problem = f"{part}cannot be read" if part else "not a split in the HDF5 layout of iodine-kit"
+        raise refusal(error, path) or CorruptDataError(f"{path}: {problem}: {error}") from None
 
 
 def _encode(name: str, value: Array, config: Config) -> bytes:
-    if name not in _PIXELS or config.compression == "none":
+    if name not in PIXELS or config.compression == "none":
         return value.tobytes()
     if config.compression == "gzip":
         return zlib.compress(value.tobytes(), _GZIP_LEVEL)
@@ -204,74 +274,12 @@ def _write_rows(dataset: Any, row: int, encoded: list[bytes]) -> None:
 
 def _create(file: Any, name: str, count: int, column: tuple[str, tuple[int, ...]], config: Config) -> Any:
     dtype, shape = column
-    if name not in _PIXELS or config.compression == "none":
+    if name not in PIXELS or config.compression == "none":
         return file.create_dataset(name, (count, *shape), dtype)
     filters = {"compression": "gzip", "compression_opts": _GZIP_LEVEL}
     if config.compression == "blosc":
         filters = dict(_plugins().Blosc(cname="zstd", clevel=5, shuffle=0))
     return file.create_dataset(name, (count, *shape), dtype, chunks=(1, *shape), **filters)
-
-
-def _join(path: Path, names: Sequence[str]) -> None:
-    """Write virtual data sets that refer to the shards; every HDF5 reader supports them."""
-    import h5py
-
-    with h5py.File(path, "w", libver=("v110", "v110")) as joined:
-        joined.attrs["schema"] = SCHEMA
-        joined.attrs["shards"] = list(names)
-        with h5py.File(path.with_name(names[0]), "r") as first:
-            columns = [*_PIXELS, "key", *(f"factors/{name}" for name in first.get("factors", {}))]
-        for column in columns:
-            _join_column(joined, column, path, names)
-
-
-def _join_column(joined: Any, column: str, path: Path, names: Sequence[str]) -> None:
-    """Write one virtual data set with low-level calls, because those of h5py would store the time."""
-    import h5py
-
-    shapes = []
-    for name in names:
-        with h5py.File(path.with_name(name), "r") as shard:
-            shapes.append(shard[column].shape)
-            kind = shard[column].id.get_type()
-    whole = h5py.h5s.create_simple((sum(shape[0] for shape in shapes), *shapes[0][1:]))
-    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    properties.set_obj_track_times(False)
-    start = 0
-    for name, shape in zip(names, shapes, strict=True):
-        part = whole.copy()
-        part.select_hyperslab((start, *(0,) * (len(shape) - 1)), shape)
-        properties.set_virtual(part, name.encode(), column.encode(), h5py.h5s.create_simple(shape))
-        start += shape[0]
-    group, _, last = column.rpartition("/")
-    parent = joined.require_group(group) if group else joined
-    h5py.h5d.create(parent.id, last.encode(), kind, whole, properties)
-
-
-def _shards_of(path: Path) -> list[Path]:
-    """The files with the data of a split, which must be in the same folder."""
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            names = [str(name) for name in file.attrs.get("shards", ())]
-    except OSError as error:
-        raise CorruptDataError(f"{path}: not a split in the HDF5 layout of iodine-kit: {error}") from None
-    for name in names:
-        if Path(name).name != name:
-            raise CorruptDataError(f"{path}: its shard '{name}' is not in the same folder")
-    return [path.with_name(name) for name in names] or [path]
-
-
-def _rows(dataset: Any, path: Path) -> Any:
-    """An HDF5 data set as an array: mapped into memory if it is contiguous, else read by h5py."""
-    offset = dataset.id.get_offset()
-    if dataset.chunks is None and offset is not None:
-        return np.memmap(path, dataset.dtype, "r", offset, dataset.shape)
-    pipeline = dataset.id.get_create_plist()
-    if any(pipeline.get_filter(place)[0] == _BLOSC for place in range(pipeline.get_nfilters())):
-        _plugins()
-    return dataset
 
 
 def _plugins() -> Any:
@@ -283,8 +291,8 @@ def _plugins() -> Any:
     return hdf5plugin
 
 
-def _bytes(dtype: str, shape: tuple[int, ...]) -> int:
-    return np.dtype(dtype).itemsize * prod(shape)
+def _bytes(dtype: Any, shape: tuple[int, ...]) -> int:
+    return int(np.dtype(dtype).itemsize) * prod(shape)
 
 
 def _shard_name(split: str, number: int) -> str:

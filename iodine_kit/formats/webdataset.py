@@ -26,6 +26,7 @@ from pydantic import Field
 from iodine_kit.errors import CorruptDataError
 from iodine_kit.formats import Columns, Reader, Sample, ShardedConfig
 from iodine_kit.records import Array, Bytes, Scene, SceneBatch
+from iodine_kit.system import OpenFiles, refusal, storage_errors
 
 VERSION = 2
 MASK, META = "mask.png", "meta.json"
@@ -63,7 +64,11 @@ def write_shard(
     import webdataset  # imported late, because it imports torch, which takes seconds
 
     path = directory / _shard_name(split, number)
-    with path.open("wb") as file, webdataset.TarWriter(file, encoder=False, mtime=0, user="", group="") as tar:
+    with (
+        storage_errors(path, "written"),
+        path.open("wb") as file,
+        webdataset.TarWriter(file, encoder=False, mtime=0, user="", group="") as tar,
+    ):
         for sample in samples:
             tar.write({"__key__": _member_key(sample.key), **sample.parts})
     return path
@@ -75,7 +80,9 @@ def finish(directory: Path, split: str, shards: Sequence[int], config: Config) -
     parts = [_index_shard(directory / _shard_name(split, number), members) for number in range(len(shards))]
     key, place = (np.concatenate([part[column] for part in parts]) for column in (0, 1))
     shard = np.repeat(np.arange(len(parts), dtype=np.int32), [len(part[0]) for part in parts])
-    np.savez(directory / f"{split}.index.npz", key=key, shard=shard, place=place)
+    index = directory / f"{split}.index.npz"
+    with storage_errors(index, "written"):
+        np.savez(index, key=key, shard=shard, place=place)
 
 
 def open_split(directory: Path, split: str) -> ShardReader:
@@ -84,7 +91,7 @@ def open_split(directory: Path, split: str) -> ShardReader:
 
 
 class ShardReader(Reader):
-    """Random access to the samples of a split; a shard is mapped into memory when it is first used."""
+    """Random access to the samples of a split; a shard is mapped into memory when it is used, few at the same time."""
 
     def __init__(self, directory: Path, split: str) -> None:
         self._directory, self._split = directory, split
@@ -94,9 +101,10 @@ class ShardReader(Reader):
                 self._keys, self._shard, self._place = index["key"].tolist(), index["shard"], index["place"]
             if not len(self._keys) == len(self._shard) == len(self._place):
                 raise ValueError("its columns have different lengths")
-        except (OSError, ValueError, KeyError, BadZipFile) as error:
-            raise CorruptDataError(f"{path}: not an index of WebDataset shards: {error}") from None
-        self._maps: dict[int, mmap.mmap] = {}
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile, MemoryError) as error:
+            problem = f"{path}: not an index of WebDataset shards: {error}"
+            raise refusal(error, path) or CorruptDataError(problem) from None
+        self._maps = OpenFiles(self._map, mmap.mmap.close)
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -109,42 +117,44 @@ class ShardReader(Reader):
         return SceneBatch(tuple(self._keys[int(i)] for i in indices), np.stack(images), np.stack(masks))
 
     def scene(self, index: int) -> Scene:
-        meta = json.loads(self._bytes(index, 2))
-        factors = {name: np.array(f["values"], f["dtype"]) for name, f in meta["factors"].items()}
+        data = self._bytes(index, 2)
+        try:
+            meta = json.loads(data)
+            factors = {name: np.array(f["values"], f["dtype"]) for name, f in meta["factors"].items()}
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            problem = f"{self._keys[index]}, its factors cannot be read: {error!r}"
+            raise CorruptDataError(f"{self._path_of(index)}: {problem}") from None
         return Scene(self._keys[index], self._image(index, 0), self._image(index, 1), factors)
 
     def close(self) -> None:
-        for shard in self._maps.values():
-            shard.close()
-        self._maps.clear()
+        self._maps.close()
 
     def _image(self, index: int, member: int) -> Bytes:
         from PIL import Image  # in functions, because a list of formats loads this module and reads no file
 
+        data = self._bytes(index, member)
         try:
-            return np.asarray(Image.open(io.BytesIO(self._bytes(index, member)), formats=_READABLE))
+            return np.asarray(Image.open(io.BytesIO(data), formats=_READABLE))
         except (OSError, SyntaxError, ValueError) as error:
             name = f"{self._keys[index]}, {'image' if member == 0 else 'mask'}"
-            raise CorruptDataError(f"{self._shard_path(index)}: {name} is not a valid image: {error}") from None
+            raise CorruptDataError(f"{self._path_of(index)}: {name} is not a valid image: {error}") from None
 
     def _bytes(self, index: int, member: int) -> bytes:
         offset, size = self._place[index, member]
-        data = self._map(index)[offset : offset + size]
+        data = self._maps[int(self._shard[index])][offset : offset + size]
         if len(data) != size:
-            raise CorruptDataError(f"{self._shard_path(index)}: truncated within {self._keys[index]}")
+            raise CorruptDataError(f"{self._path_of(index)}: truncated within {self._keys[index]}")
         return data
 
-    def _map(self, index: int) -> mmap.mmap:
-        shard = int(self._shard[index])
-        if shard not in self._maps:
-            try:
-                with self._shard_path(index).open("rb") as file:
-                    self._maps[shard] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            except (OSError, ValueError) as error:
-                raise CorruptDataError(f"{self._shard_path(index)}: cannot be read: {error}") from None
-        return self._maps[shard]
+    def _map(self, number: int) -> mmap.mmap:
+        path = self._directory / _shard_name(self._split, number)
+        try:
+            with path.open("rb") as file:
+                return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:
+            raise refusal(error, path) or CorruptDataError(f"{path}: cannot be read: {error}") from None
 
-    def _shard_path(self, index: int) -> Path:
+    def _path_of(self, index: int) -> Path:
         return self._directory / _shard_name(self._split, int(self._shard[index]))
 
 
@@ -161,7 +171,7 @@ def _shard_name(split: str, number: int) -> str:
 def _index_shard(path: Path, members: Sequence[str]) -> tuple[Array, Array]:
     """The keys of the samples, and offset and size of their members ``[n, 3, 2]``; as arrays to save memory."""
     samples: dict[str, dict[str, list[int]]] = {}
-    with tarfile.open(path) as tar:
+    with storage_errors(path), tarfile.open(path) as tar:
         for member in tar:
             key, _, kind = member.name.partition(".")
             samples.setdefault(unquote(key), {})[kind] = [member.offset_data, member.size]

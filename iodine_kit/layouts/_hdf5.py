@@ -49,16 +49,26 @@ def is_broken(path: Path) -> bool:
 def hdf5_files(paths: Sequence[Path]) -> list[Path]:
     """Each given file, and of each folder the only HDF5 file in it, as every file is a data set of its own.
 
+    A file of iodine-kit that joins shards means these.
+
     Raises:
-        SourceError: a path does not exist, or a folder has no HDF5 file or several.
+        SourceError: a path does not exist, a folder has no HDF5 file or several, or a shard is missing.
+        CorruptDataError: a file cannot be read.
     """
-    found = []
+    found = list[Path]()
     for path in paths:
         inside = files_below([path], _PATTERN)
         if len(inside) > 1:
             raise SourceError(f"{path}: holds {len(inside)} HDF5 files; give one of them, such as {inside[0]}")
-        found += inside
+        for file in inside:
+            found += _shards(file)
     return found
+
+
+def _shards(path: Path) -> list[Path]:
+    _kept.cache_clear()
+    with hdf5.reading(str(path)), hdf5.open_file(path) as file:
+        return hdf5.joined_shards(file, path) or [path]
 
 
 def names(path: Path, group: str = "") -> list[str]:

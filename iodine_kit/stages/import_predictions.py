@@ -202,7 +202,7 @@ def _identified(source: Path, files: list[Path], store: Store) -> SourceFile:
         raise storage_error(error, error.filename or source) from error
     total = sum(size for *_, size in found)
     digest = found[0][1]
-    if source.is_dir():
+    if source.is_dir() or len(found) > 1:
         digest = hashlib.sha256(
             "".join(f"{name} {sha256} {size}\n" for name, sha256, size in found).encode()
         ).hexdigest()

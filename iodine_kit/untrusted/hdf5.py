@@ -15,11 +15,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from iodine_kit.errors import CorruptDataError, SchemaError
+from iodine_kit.errors import CorruptDataError, SchemaError, SourceError
 from iodine_kit.system import missing_filter, refusal
 from iodine_kit.untrusted import check_row_size
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
+JOINED = "shards"
+"""Attribute of a file of the format ``hdf5`` that joins others: their names."""
+VIEW = "joined"
+"""Group of the last of these files, with virtual data sets that present the data of all."""
 
 # What h5py raises for a damaged file; AttributeError for a name that is not text.
 _ERRORS = (OSError, LookupError, AttributeError, RuntimeError, TypeError, ValueError)
@@ -71,6 +75,37 @@ def open_group(file: Any, group: str, path: Path) -> Any:
         except ValueError as error:
             raise SchemaError(f"{path}: '{group}' is not a group") from error
     return file
+
+
+def joined_shards(file: Any, path: Path) -> list[Path]:
+    """The shards that a file of the format ``hdf5`` joins, which are in the same folder; empty for any other file.
+
+    Raises:
+        CorruptDataError: it names a file in another folder.
+        SourceError: a shard is missing.
+    """
+    if JOINED not in file.attrs or "schema" not in file.attrs:
+        return []
+    _check_heaps_once(path)  # attributes are texts of variable length
+    with reading(str(path)):
+        if not str(file.attrs["schema"]).startswith("iodine-kit/hdf5/"):
+            return []
+        names = [str(name) for name in file.attrs[JOINED]]
+    for name in names:
+        if Path(name).name != name:
+            raise CorruptDataError(f"{path}: its shard '{name}' is not in the same folder")
+    shards = [path.with_name(name) for name in names]
+    missing = [shard for shard in shards if not shard.exists()]
+    if missing:
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        problem = f"joins {len(names)} shards, of which {missing[0]}{more} is missing"
+        raise SourceError(f"{path}: {problem}; copy all files of the split to the same folder")
+    return shards
+
+
+def is_view(group: Any, name: str | bytes) -> bool:
+    """Whether a group of the last shard only presents data that are in the other shards."""
+    return name == VIEW and group.name == "/" and "schema" in group.attrs
 
 
 def is_link(group: Any, name: str | bytes, path: Path) -> bool:

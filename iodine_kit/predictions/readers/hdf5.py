@@ -1,8 +1,11 @@
-"""An HDF5 file: data sets by name, those of groups as ``group/name``, read in slices. Links are ignored."""
+"""An HDF5 file: data sets by name, those of groups as ``group/name``, read in slices. Links are ignored.
+
+Of a file of iodine-kit that joins shards, the shards are read.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,8 +29,8 @@ def recognises(path: Path, head: bytes) -> bool:
 
 
 def files(path: Path) -> list[Path]:
-    """The file itself."""
-    return [path]
+    """The file itself, and the shards that it joins."""
+    return [path, *_shards(path)]
 
 
 def columns(path: Path) -> Mapping[str, Column]:
@@ -35,13 +38,27 @@ def columns(path: Path) -> Mapping[str, Column]:
 
     Raises:
         CorruptDataError: it cannot be opened, or its groups cannot be listed.
+        SourceError: it joins shards, of which one is missing.
+        StorageError: the system refuses to read it, or a filter is missing.
         SchemaError: it has no data set, its data are in other files, or a row takes more than 1 GiB.
     """
+    parts = [_columns(file) for file in _shards(path) or [path]]
+    if len(parts) == 1:
+        return parts[0]
+    return {name: _Joined([part[name] for part in parts]) for name in parts[0] if all(name in part for part in parts)}
+
+
+def _columns(path: Path) -> Mapping[str, Column]:
     with hdf5.reading(str(path)):
         found = dict(_inside(hdf5.open_file(path), "", path, _DEPTH))
     if not found:
         raise SchemaError(f"{path}: this HDF5 file has no data set of numbers")
     return found
+
+
+def _shards(path: Path) -> list[Path]:
+    with hdf5.reading(str(path)), hdf5.open_file(path) as file:
+        return hdf5.joined_shards(file, path)
 
 
 @dataclass(frozen=True)
@@ -68,9 +85,34 @@ class _Column:
             return np.stack([np.asarray(self.dataset[int(index)]) for index in indices])
 
 
+@dataclass(frozen=True)
+class _Joined:
+    """The rows of a column in several files, one after the other."""
+
+    parts: Sequence[Column]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (sum(part.shape[0] for part in self.parts), *self.parts[0].shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.parts[0].dtype
+
+    def rows(self, indices: NDArray[np.int64]) -> Array:
+        starts = np.cumsum([0, *(part.shape[0] for part in self.parts)])
+        numbers = np.searchsorted(starts, indices, side="right") - 1
+        used = np.unique(numbers).tolist() or [0]
+        read = np.concatenate([self.parts[one].rows(indices[numbers == one] - starts[one]) for one in used])
+        order = np.argsort(numbers, kind="stable")  # the places that the rows of `read` have in `indices`
+        result = np.empty_like(read)
+        result[order] = read
+        return result
+
+
 def _inside(group: Any, prefix: str, path: Path, depth: int) -> Iterator[tuple[str, Column]]:
     for name in group:
-        if hdf5.is_link(group, name, path):
+        if hdf5.is_link(group, name, path) or hdf5.is_view(group, name):
             continue
         member, place = hdf5.open_member(group, name, path), f"{prefix}{name}"
         if isinstance(member, h5py.Group) and depth:

@@ -46,6 +46,7 @@ class State:
         bad: number of every damaged record, and the reason.
         columns: dtypes and shapes of every scene; empty before the first.
         made_with: external programs that generate the scenes, and their versions.
+        finishing: whether all shards are written; the format may rename them or complete them.
     """
 
     next_record: int = 0
@@ -61,6 +62,7 @@ class State:
     bad: list[tuple[int, str]] = field(default_factory=list)
     columns: Columns = field(default_factory=dict)
     made_with: dict[str, str] = field(default_factory=dict)
+    finishing: bool = False
 
 
 @dataclass(frozen=True)

@@ -92,11 +92,15 @@ class ShardWriter:
                 self._write_shard(split)
             self._note_last_shard()
         shards = self.state.shards
+        self.state.finishing = True
+        self._journal.write()
         for split in shards:
             self._plugin.finish(self._directory, split, shards[split], self._config)
         return {split: sum(shards[split]) for split in self._splits() if split in shards}
 
     def _check_shards(self) -> None:
+        if self.state.finishing:  # the format checks them, and finishes those that it did not finish yet
+            return
         for name, size in self.state.files.items():
             path = self._directory / name
             if not path.is_file() or path.stat().st_size != size:
