@@ -17,7 +17,7 @@ from iodine_kit.progress import Advance, Reporter
 from iodine_kit.runner import Context, FactValues, Job, obtain
 from iodine_kit.store import Artifact, FileHashes, Identity, Reference, SourceFile, Store
 from iodine_kit.system import expand_home, storage_errors, to_path
-from iodine_kit.untrusted.folders import is_data, natural_order, printable
+from iodine_kit.untrusted.folders import as_spelled, is_data, natural_order, printable
 
 VERSION = 1
 BLOCK = 1 << 20
@@ -102,6 +102,8 @@ def _below(file: Path, paths: Sequence[Path]) -> str:
 def _expand(location: str) -> list[str]:
     """The files that match a pattern, in natural order; a location that is no pattern stands for itself."""
     if not has_magic(location):
+        if location and "://" not in location:
+            location = _spelled(location)
         if "://" not in location and not (location and Path(location).exists()):
             raise SourceError(f"{location}: no such file or folder; give --source PATH or an address, or --generate N")
         return [location]
@@ -115,6 +117,11 @@ def _expand(location: str) -> list[str]:
     if not found:
         raise SourceError(f"{location}: no file matches this pattern")
     return found
+
+
+def _spelled(location: str) -> str:
+    """A path in the Unicode form of the disk; unchanged if it is there as it is."""
+    return location if Path(location).exists() else str(as_spelled(Path(location)))
 
 
 def _downloaded(location: str, context: Context) -> Artifact:

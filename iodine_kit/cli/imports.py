@@ -123,7 +123,9 @@ def imported(
     from iodine_kit.cli.console import Terminal
     from iodine_kit.runner import Context, obtain
     from iodine_kit.stages import import_predictions as stage
+    from iodine_kit.untrusted.folders import as_spelled
 
+    source = as_spelled(source)
     if "model" not in tables["import"]:
         tables["import"] |= {"model": stage.model_of(source), "named": False}
     config = stage.configure(tables)

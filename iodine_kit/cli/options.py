@@ -240,8 +240,9 @@ def parent(store: Store, artifact: Artifact, role: str) -> Artifact:
 def is_file(store: Store, place: str | None) -> bool:
     """Whether ``place`` is a third-party file or folder, and not an artifact of the store."""
     from iodine_kit.store.manifest import MANIFEST
+    from iodine_kit.untrusted.folders import as_spelled
 
     if not place or (store.root / place / MANIFEST).is_file():
         return False
-    path = to_path(place)
+    path = as_spelled(to_path(place))
     return path.is_file() or (path.is_dir() and not (path / MANIFEST).is_file())

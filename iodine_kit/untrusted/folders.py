@@ -81,6 +81,18 @@ def in_order(files: Iterable[Path]) -> list[Path]:
     return sorted(files, key=natural_order)
 
 
+def as_spelled(path: Path) -> Path:
+    """A path as the disk spells it, if it is there in another Unicode form, and only once; otherwise the same path."""
+    if path.exists() or str(path).isascii():
+        return path
+    parent = as_spelled(path.parent)
+    if not parent.is_dir():
+        return path
+    wanted = one_form(path.name)
+    same = [name for name in os.listdir(parent) if one_form(name) == wanted]  # noqa: PTH208 - names, not paths
+    return parent / same[0] if len(same) == 1 else path
+
+
 def walk(root: Path, wanted: Callable[[str], bool], follow: Callable[[Path], bool] = lambda _: False) -> Iterator[Path]:
     """Data files below a folder, in natural order, each folder read once.
 
@@ -121,13 +133,19 @@ def files_below(paths: Sequence[Path], pattern: str) -> list[Path]:
 
 
 def any_below(root: Path, pattern: str, test: Callable[[Path], bool] = lambda _: True) -> bool:
-    """Whether a path passes a test or, if it is a folder, a file that :func:`files_below` lists.
+    """Whether a path passes a test or, if it is a folder, whether a file that :func:`files_below` lists does.
 
     Raises:
         StorageError: the operating system refuses to read one of them.
     """
-    files = walk(root, _matching(pattern)) if root.is_dir() else iter((root,))
-    return any(_passes(file, test) for file in files)
+    if not root.is_dir():
+        return _passes(root, test)
+    nowhere = False  # a link to nothing counts if there is nothing else: its error is better than one about the layout
+    for file in walk(root, _matching(pattern)):
+        if _passes(file, test):
+            return True
+        nowhere = nowhere or _leads_nowhere(file)
+    return nowhere
 
 
 def files_in(folder: Path, pattern: str) -> list[Path]:
@@ -139,7 +157,7 @@ def files_in(folder: Path, pattern: str) -> list[Path]:
 def refuse_dangling_links(files: Iterable[Path]) -> None:
     """Raise :class:`SourceError` if a listed file is a link to a file that does not exist."""
     for file in files:
-        if file.is_symlink() and not file.exists():
+        if _leads_nowhere(file):
             problem = "is a link to a file that does not exist; fetch that file, or remove the link"
             raise SourceError(f"{file}: {problem}")
 
@@ -161,6 +179,10 @@ def scene_keys(names: Sequence[PurePath]) -> list[str]:
             keys[place] = f"{key}~{number}"
             taken.add(keys[place])
     return keys
+
+
+def _leads_nowhere(file: Path) -> bool:
+    return file.is_symlink() and not file.exists()
 
 
 def _matching(pattern: str) -> Callable[[str], bool]:

@@ -101,6 +101,13 @@ def test_a_pattern_does_not_match_what_was_left(iodine_kit: Command, tmp_path: P
     assert splits(tmp_path, made.stdout) == {"train": 20}
 
 
+def test_a_link_to_a_file_that_was_never_fetched_is_named(iodine_kit: Command, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/tetrominoes_train.tfrecords").symlink_to("../.git/annex/objects/x")
+    error = iodine_kit("prepare", "tetrominoes", "--source", "in", "--store", "store", status=5).stderr
+    assert "tetrominoes_train.tfrecords: is a link to a file that does not exist" in error
+
+
 @pytest.fixture
 def tiny(iodine_kit: Command, tmp_path: Path) -> tuple[str, dict[str, NDArray[Any]]]:
     """A small data set, and predictions of its test split that are the true masks."""

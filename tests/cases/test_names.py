@@ -159,6 +159,19 @@ def test_names_that_look_alike_are_the_same_name(iodine_kit: Command, tmp_path: 
     assert [key.rpartition("/")[2] for key in keys(tmp_path, made.stdout)] == ["café", "naïve"]
 
 
+def test_sources_and_predictions_are_found_in_another_unicode_form(iodine_kit: Command, tmp_path: Path) -> None:
+    pictures(tmp_path, ["1", "2"])
+    for name in ("in", "pred"):
+        (tmp_path / name).rename(tmp_path / normalize("NFD", f"{name} é"))
+    made = iodine_kit("prepare", "folder", "--source", "in é", "--split", "test=2", "--store", "store").stdout.strip()
+    assert score(tmp_path, evaluated(iodine_kit, made, "pred é").stdout) == 1
+
+
+def test_folders_of_predictions_mirror_folders_of_pictures(iodine_kit: Command, tmp_path: Path) -> None:
+    pictures(tmp_path, ["cats/2", "cats/10", "dogs/2", "dogs/10"])
+    assert score(tmp_path, evaluated(iodine_kit, prepared(iodine_kit, 4)).stdout) == 1
+
+
 @pytest.fixture
 def tiny(iodine_kit: Command, tmp_path: Path) -> tuple[str, dict[str, NDArray[Any]]]:
     """A small data set, and predictions of its test split that are the true masks."""

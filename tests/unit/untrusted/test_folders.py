@@ -94,3 +94,19 @@ def test_dangling_links_and_unreadable_folders_are_reported(tmp_path: Path) -> N
 def test_patterns_match_in_any_case(tmp_path: Path) -> None:
     (tmp_path / "A.TFRECORDS").touch()
     assert folders.files_below([tmp_path], "*.tfrecord*") == [tmp_path / "A.TFRECORDS"]
+
+
+def test_a_path_is_found_in_another_unicode_form(tmp_path: Path) -> None:
+    composed, apart = (unicodedata.normalize(form, "café/naïve.npz") for form in ("NFC", "NFD"))
+    (tmp_path / apart).parent.mkdir()
+    (tmp_path / apart).touch()
+    assert folders.as_spelled(tmp_path / composed) == tmp_path / apart
+    assert folders.as_spelled(tmp_path / "cafe" / "ü") == tmp_path / "cafe" / "ü"
+    (tmp_path / composed).parent.mkdir()
+    assert folders.as_spelled(tmp_path / composed) == tmp_path / composed
+
+
+def test_a_link_to_nothing_is_recognised_if_there_is_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "a.npy").symlink_to(tmp_path / "annex")
+    assert folders.any_below(tmp_path, "*.npy", lambda _: False)
+    assert not folders.any_below(tmp_path, "*.tar")
