@@ -173,8 +173,13 @@ def require_filters(dataset: Any, path: Path) -> None:
         if not h5py.h5z.filter_avail(number):
             with suppress(ImportError):
                 importlib.import_module("hdf5plugin")
-        if not h5py.h5z.filter_avail(number):
+        if not h5py.h5z.filter_avail(number) and _passed(dataset, place):
             raise missing_filter(f"{path}: '{dataset.name}'", f"{number} ({name.decode(errors='replace')})")
+
+
+def _passed(dataset: Any, place: int) -> bool:
+    """Whether the first chunk passed this filter; chunks for which a filter fails are stored without it."""
+    return bool(dataset.id.get_num_chunks() and not dataset.id.get_chunk_info(0).filter_mask >> place & 1)
 
 
 def _refused_link(name: str, path: Path) -> SchemaError:

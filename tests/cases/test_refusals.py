@@ -162,24 +162,39 @@ def test_a_file_whose_writer_was_killed_is_written_again(iodine_kit: Command, tm
     iodine_kit(*command)
 
 
-def test_a_missing_filter_of_hdf5_is_named(iodine_kit: Command, tmp_path: Path) -> None:
-    data = tiny(iodine_kit)
-    with h5py.File(tmp_path / "p.h5", "w") as file:
+def filtered(path: Path, filter_mask: int) -> Path:
+    """Masks in chunks that passed blosc, or (``filter_mask`` 1) that were stored without it; they are no blosc data."""
+    with h5py.File(path, "w") as file:
         properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         properties.set_chunk((1, 14, 14))
-        properties.set_filter(32001, h5py.h5z.FLAG_OPTIONAL, (2, 2, 1, 196, 5, 0, 5))  # blosc
+        properties.set_filter(32001, h5py.h5z.FLAG_OPTIONAL, (2, 2, 1, 196, 5, 0, 5))
         space = h5py.h5s.create_simple((10, 14, 14))
-        masks_ = h5py.h5d.create(file.id, b"mask", h5py.h5t.NATIVE_UINT8, space, properties)
+        found = h5py.h5d.create(file.id, b"mask", h5py.h5t.NATIVE_UINT8, space, properties)
         for row in range(10):
-            masks_.write_direct_chunk((row, 0, 0), bytes(196), filter_mask=1)  # stored without the filter
-    command = ("import-predictions", "p.h5", "--dataset", data, "--model", "m", *ORDER)
+            found.write_direct_chunk((row, 0, 0), bytes(196), filter_mask=filter_mask)
+    return path
+
+
+def test_a_missing_filter_of_hdf5_is_named(iodine_kit: Command, tmp_path: Path) -> None:
+    data = tiny(iodine_kit)
     (tmp_path / "without").mkdir()
     (tmp_path / "without/hdf5plugin.py").write_text("raise ImportError('not installed')")
     path = os.pathsep.join([str(tmp_path / "without"), os.environ.get("PYTHONPATH", "")])
+    command = ("import-predictions", filtered(tmp_path / "p.h5", 0), "--dataset", data, "--model", "m", *ORDER)
     message = flat(program(tmp_path, *command, status=STORAGE, PYTHONPATH=path).stderr)
     assert "32001" in message and "iodine-kit[blosc]" in message and "truncated" not in message
-    pytest.importorskip("hdf5plugin")
-    iodine_kit(*command)
+    filtered(tmp_path / "p.h5", 1)
+    program(tmp_path, *command, PYTHONPATH=path)
+
+
+def test_the_extra_blosc_reads_third_party_files_with_its_filters(iodine_kit: Command, tmp_path: Path) -> None:
+    hdf5plugin = pytest.importorskip("hdf5plugin")
+    data = tiny(iodine_kit)
+    for name in ("Blosc", "Zstd", "Bitshuffle", "LZ4"):
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            file.create_dataset("mask", data=np.eye(140, 14, dtype=np.uint8).reshape(10, 14, 14),
+                                chunks=(1, 14, 14), **getattr(hdf5plugin, name)())  # fmt: skip
+        iodine_kit("import-predictions", f"{name}.h5", "--dataset", data, "--model", name, *ORDER)
 
 
 def test_a_source_of_many_files_needs_few_open_files(iodine_kit: Command, tmp_path: Path) -> None:
