@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from iodine_kit.artifacts.dataset import check_split, dataset_info, open_split
 from iodine_kit.config import build
 from iodine_kit.errors import CountError, SchemaError
+from iodine_kit.formatting import counted
 from iodine_kit.predictions.file import PREDICTIONS, PredictionWriter
 from iodine_kit.predictions.importing.config import LONGEST_NAME, ImportConfig, is_name
 from iodine_kit.predictions.importing.fields import MatchedField, array_named, match_fields
@@ -147,14 +149,16 @@ def _note_arrays(
 
 def _make(work: _Import, out: Path, reporter: Reporter) -> FactValues:
     config, count, highest = work.config, len(work.keys), -1
-    size = _batch_size(work.roles)
+    size, remarks = _batch_size(work.roles), Counter[str]()
     with PredictionWriter(out / PREDICTIONS, count) as writer, reporter.track("import", count) as advance:
         for start in range(0, count, size):
             rows = work.rows[start : start + size]
-            batch = batch_of(work.roles, config, work.size, rows, work.keys[start : start + size])
+            batch = batch_of(work.roles, config, work.size, rows, work.keys[start : start + size], remarks)
             highest = max(highest, int(batch.mask.max()))
             writer.append(batch)
             advance(len(rows))
+    for text, scenes in remarks.items():
+        reporter.note(f"note: {counted(scenes, 'scene')} {text}")
     planes = [role.sizes["K"] for role in work.roles.values() if "K" in role.sizes]
     arrays = {field: {"name": role.name, "axes": role.axes} for field, role in work.roles.items()}
     if planes and highest >= planes[0]:

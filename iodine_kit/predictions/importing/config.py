@@ -81,7 +81,8 @@ class ImportConfig(Config):
             probabilities; or ``one-hot``, as 0/1 or 0/255.
         colours: range of RGB arrays: ``by-dtype`` (integers 0 to 255, other numbers 0 to 1), ``unit`` (0 to 1),
             ``bytes`` (0 to 255) or ``signed`` (−1 to 1).
-        first_label: label of the first slot; it is subtracted from every label.
+        first_label: label of the first slot, such as 1, or -1 if pixels without an object have -1; it is subtracted
+            from every label. Labels more than 254 above it are renumbered, scene by scene, unless the file has planes.
         order: order of the scenes: ``keys`` assigns them by their keys; ``dataset`` expects the order of the split.
         resize: ``nearest`` resizes masks of another size to the size of the data set, by nearest neighbour.
     """
@@ -105,6 +106,6 @@ class ImportConfig(Config):
     component_axes: Annotated[str, AfterValidator(lambda axes: _permutation(axes, "NKHWC"))] = "NKHWC"
     values: Values = "probabilities"
     colours: Colours = "by-dtype"
-    first_label: Annotated[int, Field(ge=0, le=1 << 31)] = 0
+    first_label: Annotated[int, Field(ge=-(1 << 31), le=1 << 31)] = 0
     order: Literal["keys", "dataset"] = "keys"
     resize: Literal["none", "nearest"] = "none"

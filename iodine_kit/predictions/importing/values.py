@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,9 +29,13 @@ def batch_of(
     size: tuple[int, int],
     rows: NDArray[np.int64],
     keys: Sequence[str],
+    remarks: Counter[str],
 ) -> PredictionBatch:
-    """Some rows as predictions of the scenes ``keys``; raises :class:`SchemaError` for impossible values."""
-    values = _masks(fields, config, size, rows, keys)
+    """Some rows as predictions of the scenes ``keys``; raises :class:`SchemaError` for impossible values.
+
+    ``remarks`` counts the scenes of which users should know something, by what that is.
+    """
+    values = _masks(fields, config, size, rows, keys, remarks)
     for field in fields.keys() - {"mask", "soft_mask"}:
         read = fields[field].rows(rows, _ORDER.get(field, ""))
         _refuse_not_finite(read, fields[field].place, keys)
@@ -44,11 +49,14 @@ def _masks(
     size: tuple[int, int],
     rows: NDArray[np.int64],
     keys: Sequence[str],
+    remarks: Counter[str],
 ) -> dict[str, Any]:
     hard: Bytes | None = None
     soft: Floats | None = None
     if "mask" in fields:
-        hard = _labels(fields["mask"].rows(rows, "NHW"), config.first_label, keys, fields["mask"].place)
+        alone = not any("K" in field.sizes for field in fields.values())
+        labels, place = fields["mask"].rows(rows, "NHW"), fields["mask"].place
+        hard = _labels(labels, config.first_label, keys, place, remarks if alone else None)
     if "soft_mask" in fields:
         convert = {"probabilities": _probabilities, "logits": _softmax, "one-hot": _one_hot}[config.values]
         soft = convert(fields["soft_mask"].rows(rows, "NKHW"), keys, fields["soft_mask"].place)
@@ -70,18 +78,39 @@ def _stored(hard: Bytes | None, soft: Floats | None, config: ImportConfig, size:
     return {name: np.ascontiguousarray(values) for name, values in masks.items()}
 
 
-def _labels(values: Array, first: int, keys: Sequence[str], place: str) -> Bytes:
-    """Labels ``[B, H, W]`` counted from ``first``, as slots counted from 0."""
+def _labels(values: Array, first: int, keys: Sequence[str], place: str, remarks: Counter[str] | None) -> Bytes:
+    """Labels ``[B, H, W]`` counted from ``first``, as slots counted from 0.
+
+    If ``remarks`` are given, nothing else in the file is numbered like the labels, and large ones are renumbered.
+    """
     if values.dtype.kind == "f":
         values = values.astype(np.float64)
         _refuse(~np.isfinite(values), keys, place, "a label is not finite; write whole numbers")
         problem = "a label is not a whole number; write whole numbers, or set import.soft_mask for soft masks"
         _refuse(values != np.floor(values), keys, place, problem)
-    _refuse(values < first, keys, place, f"a label is below {first}, the value of import.first_label")
+    problem = f"a label is below {first}, the value of import.first_label; if it is a slot, too, set import.first_label"
+    _refuse(values < first, keys, place, f"{problem} = {int(values.min(initial=first))}")
     last = first + MAX_SLOTS - 1
+    if remarks is not None:
+        values = _renumbered(values, first, keys, place, remarks)
     problem = f"a label is above {last}; there can be at most {MAX_SLOTS} slots, numbered from {first}"
     _refuse(values > last, keys, place, problem)
     return (values.astype(np.int64) - first).astype(np.uint8)
+
+
+def _renumbered(values: Array, first: int, keys: Sequence[str], place: str, remarks: Counter[str]) -> Array:
+    """Labels, of which those of scenes with large ones count from ``first`` in the order of their values."""
+    values = values.copy()
+    for scene, labels in enumerate(values):
+        large = labels.max() > first + MAX_SLOTS - 1
+        used, number = np.unique(labels, return_inverse=True) if large else (np.empty(0), np.empty(0))
+        if len(used) > MAX_SLOTS:
+            problem = f"has {len(used)} labels, and there can be at most {MAX_SLOTS} slots"
+            raise SchemaError(f"{place}, scene '{keys[scene]}': {problem}; merge some, or check that these are labels")
+        if large:
+            values[scene] = (number + first).reshape(labels.shape)
+            remarks[f"with labels above {first + MAX_SLOTS - 1}, renumbered in the order of their values"] += 1
+    return values
 
 
 def _probabilities(values: Array, keys: Sequence[str], place: str) -> Floats:

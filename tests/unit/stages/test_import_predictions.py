@@ -109,6 +109,51 @@ def test_every_spelling_of_the_same_masks_is_read_as_the_same(tmp_path: Path, da
     assert identity.name == "slot-attention-blocks"
 
 
+@pytest.mark.parametrize("dtype", [np.uint16, np.int64, np.float32, np.uint64])
+def test_large_labels_are_renumbered_scene_by_scene_with_a_note(
+    tmp_path: Path, dataset: Artifact, dtype: type[np.generic]
+) -> None:
+    ids = np.array([7, 300, 26_001, 65_535]).astype(dtype)
+    labels, notes = ids[GUESSES], Notes()
+    labels[0] = GUESSES[0]
+    made = bring(dataset, npz(tmp_path, key=KEYS, mask=labels), notes)
+    read = PredictionReader(made.path / PREDICTIONS).column("mask")
+    np.testing.assert_array_equal(read[0], GUESSES[0])
+    for scene in range(1, N):
+        _, expected = np.unique(GUESSES[scene], return_inverse=True)
+        np.testing.assert_array_equal(read[scene], expected.reshape(GUESSES[scene].shape))
+    assert any("5 scenes with labels above 254, renumbered" in text for text in notes.said)
+
+
+def test_the_remedy_for_negative_labels_makes_them_a_slot(tmp_path: Path, dataset: Artifact) -> None:
+    source = npz(tmp_path, key=KEYS, mask=GUESSES.astype(np.int64) - 1)
+    with pytest.raises(SchemaError, match=r"set import\.first_label = -1"):
+        bring(dataset, source)
+    made = bring(dataset, source, first_label=-1)
+    np.testing.assert_array_equal(PredictionReader(made.path / PREDICTIONS).column("mask"), GUESSES)
+
+
+def test_pictures_of_labels_may_have_any_mode_and_depth(tmp_path: Path, dataset: Artifact) -> None:
+    """Grey of 16 bits, a palette, colours, and colours over transparency: the partition is the same in all."""
+    palette = np.array([[0, 0, 0], [250, 0, 0], [0, 250, 0], [0, 0, 250]], np.uint8)
+    alpha = np.where(GUESSES == 0, 0, 255).astype(np.uint8)
+    kinds = {
+        "16 bits": GUESSES.astype(np.uint16) * 9000,
+        "colours": palette[GUESSES],
+        "transparency": np.concatenate([palette[GUESSES], alpha[..., None]], -1),
+        "grey and transparency": np.stack([GUESSES, alpha], -1),
+    }
+    for name, pixels in kinds.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        for key, one in zip(KEYS, pixels, strict=True):
+            Image.fromarray(one).save(folder / f"{key}.png")
+        read = PredictionReader(bring(dataset, folder).path / PREDICTIONS).column("mask")
+        for mask, expected in zip(read, GUESSES, strict=True):
+            pairs = {(int(one), int(other)) for one, other in zip(mask.flat, expected.flat, strict=True)}
+            assert len(pairs) == len(np.unique(mask)) == len(np.unique(expected)), name
+
+
 def test_another_order_is_put_right_by_keys_and_told(tmp_path: Path, dataset: Artifact) -> None:
     order, notes = np.random.default_rng(0).permutation(N), Notes()
     made = bring(dataset, npz(tmp_path, key=KEYS[order], mask=GUESSES[order]), notes)
@@ -206,7 +251,13 @@ FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any], type[IodineKitError], st
     "labels called logits": ({"key": KEYS, "mask": GUESSES}, {"values": "logits"}, SchemaError, "with a K"),
     "label below the first": ({"key": KEYS, "mask": GUESSES}, {"first_label": 1}, SchemaError, "below 1"),
     "negative label": ({"key": KEYS, "mask": at(GUESSES, -1)}, {}, SchemaError, r"scene 'test-002', pixel \(1, 1\)"),
-    "label too high": ({"key": KEYS, "mask": at(GUESSES, 255)}, {}, SchemaError, "at most 255 slots"),
+    "label too high": (
+        {"key": KEYS, "mask": at(GUESSES, 255), "soft_mask": SOFT}, {}, SchemaError, "at most 255 slots",
+    ),
+    "too many labels": (
+        {"key": KEYS, "mask": np.arange(N * 256).reshape(N, 16, 16)}, {"resize": "nearest"}, SchemaError,
+        "scene 'test-000': has 256 labels, and there can be at most 255",
+    ),
     "label not whole": ({"key": KEYS, "mask": at(GUESSES, 0.5)}, {}, SchemaError, "not a whole number"),
     "label NaN": ({"key": KEYS, "mask": at(GUESSES, np.nan)}, {}, SchemaError, "not finite"),
     "soft mask NaN": ({"key": KEYS, "soft_mask": at(SOFT, np.nan)}, {}, SchemaError, "'test-002'.* not finite"),
