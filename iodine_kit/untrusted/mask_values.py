@@ -67,8 +67,8 @@ def distinct(values: Array) -> Numbered:
 
 
 def small_limit(size: tuple[int, ...]) -> int:
-    """An entity of at most this many pixels can be the edge of others: 8, or a 16th of the shorter side."""
-    return max(8, min(size) // 16)
+    """An entity of at most this many pixels can be the edge of others: 8, or a quarter of the shorter side."""
+    return max(8, min(size) // 4)
 
 
 def absorb_small(mask: Numbered, entities: Flags, least: int, place: str) -> Numbered:
