@@ -12,13 +12,14 @@ from pydantic import BeforeValidator, Field
 from iodine_kit.config import Config
 from iodine_kit.errors import SchemaError
 from iodine_kit.records import Array
-from iodine_kit.untrusted.mask_pixels import CLEAR, Pixels, is_voc_border
+from iodine_kit.untrusted.mask_pixels import CLEAR, VOC_BORDER, Pixels, are_voc_colours, is_voc_border
 from iodine_kit.untrusted.mask_values import Flags, Numbered, small_limit, smooth_words
 
 LARGEST = 63
 """Largest value of a grey mask that is surely an index; ``mask_values=auto`` keeps values up to it as they are."""
 _IGNORED_INDEX = CLEAR + 1
 """Instead of the colour of palette indices to ignore."""
+_VOC = "the mask has the colours of PASCAL VOC; its border marks pixels to ignore"
 _COLOUR = "#[0-9a-fA-F]{6}"
 _ONE = rf"(\d{{1,10}}|{_COLOUR})"
 
@@ -104,8 +105,12 @@ class Meaning:
         return np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
 
 
-def indices(pixels: Pixels, options: MaskOptions, place: str) -> Meaning:
-    """Values as numbers of entities; raises :class:`SchemaError` if they are not, or if it is unclear which is 0."""
+def indices(pixels: Pixels, values: NDArray[np.int64], options: MaskOptions, place: str) -> Meaning:
+    """The ``values`` that ``pixels`` have as numbers of entities.
+
+    Raises:
+        SchemaError: they are colours, or it is unclear which index is the background.
+    """
     if pixels.kind == "colour":
         raise SchemaError(
             f"{place}: has RGB pixels; layout.mask_values=index requires a grey or a palette picture of indices; if "
@@ -113,13 +118,12 @@ def indices(pixels: Pixels, options: MaskOptions, place: str) -> Meaning:
         )
     (ignored, colours), remarks = options.ignored, list[str]()
     if pixels.palette is not None:
-        opaque = pixels.values[pixels.values < CLEAR] if pixels.clear else pixels.values.reshape(-1)
-        used = np.flatnonzero(np.bincount(opaque))
+        used = values[values < CLEAR]
         background = _background_indices(pixels.palette, used, options, place)
         ignored |= {int(index) for index in used if int(pixels.palette[index]) in colours}
         if options.ignore == "" and 255 in used and is_voc_border(pixels.palette):
             ignored |= {255}
-            remarks.append("the mask has the palette of PASCAL VOC: index 255, the border, marks pixels to ignore")
+            remarks.append(_VOC)
     else:
         full = _full(pixels.values)
         background = frozenset(_shades(options.background_colour, full, place))
@@ -146,7 +150,23 @@ def colours(pixels: Pixels, options: MaskOptions, place: str) -> Meaning:
             f"{place}: has RGB pixels, and layout.ignore={options.ignore} is a value of index masks; give a colour, "
             "such as layout.ignore=#ffffff"
         )
-    return Meaning(values, frozenset(() if background is None else (background,)) - ignored, ignored, rgb=True)
+    remarks: tuple[str, ...] = ()
+    border = values == VOC_BORDER
+    if options.ignore == "" and border.any() and are_voc_colours(np.unique(values[~border]).tolist()):
+        ignored, remarks = ignored | {VOC_BORDER}, (_VOC,)
+    shown = frozenset(() if background is None else (background,))
+    return Meaning(values, shown - ignored, ignored, rgb=True, remarks=remarks)
+
+
+def refuse_grey_indices(mask: Numbered, entities: Flags, options: MaskOptions, place: str) -> None:
+    """Raise :class:`SchemaError` if colours are indices, saved in three equal channels, and 255 can mean to ignore."""
+    shades, rest = np.divmod(mask.value[entities], 0x010101)
+    indices_and_255 = len(shades) > 1 and not rest.any() and shades[-1] == 255 and 0 < shades[-2] <= LARGEST
+    if indices_and_255 and not options.ignore:
+        raise SchemaError(
+            f"{place}: has grey pixels with the values {_some(shades)} in three channels; if 255 marks pixels to "
+            "ignore, add --set layout.ignore=#ffffff; if every value is an entity, add --set layout.mask_values=colour"
+        )
 
 
 def refuse_doubtful(mask: Numbered, entities: Flags, smooth: Flags, options: MaskOptions, place: str) -> None:

@@ -29,7 +29,8 @@ _OPAQUE = 128
 _GREY = frozenset({"1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N"})
 _PALETTE, _COLOUR = frozenset({"P", "PA"}), frozenset({"RGB", "RGBA", "RGBX"})
 _WEIGHTS = (1 << 16, 1 << 8, 1)
-_VOC_BORDER = 0xE0E0C0
+VOC_BORDER = 0xE0E0C0
+"""Colour of the border around objects in the palette of PASCAL VOC."""
 _HEAD = 1 << 14
 _MOST = 254
 """Largest number in a table of colours: 255 may mark pixels to ignore."""
@@ -119,7 +120,12 @@ def shared_palette(files: Iterable[Path], background: int | None) -> Palette | N
 
 def is_voc_border(palette: NDArray[np.int64]) -> bool:
     """Whether index 255 of a palette is the border of PASCAL VOC, whose first 21 colours it must have."""
-    return bool(palette[255] == _VOC_BORDER) and palette[:21].tolist() == [_voc_colour(index) for index in range(21)]
+    return bool(palette[255] == VOC_BORDER) and palette[:21].tolist() == [_voc_colour(index) for index in range(21)]
+
+
+def are_voc_colours(colours: Iterable[int]) -> bool:
+    """Whether colours are among the first 21 of PASCAL VOC, or its border."""
+    return {*colours} <= {VOC_BORDER, *map(_voc_colour, range(21))}
 
 
 def _voc_colour(index: int) -> int:

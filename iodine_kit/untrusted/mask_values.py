@@ -18,6 +18,8 @@ MANY = 100
 """More entities than this in one image are implausible."""
 _SOME = (200, 100, 50, 20, 10, 5)
 """Numbers that remarks name: constant texts, so that equal ones can be counted."""
+_LOOKED_AT = 50_000
+"""Number of pixels, at most, that show whether edges are smooth."""
 _BETWEEN = 0.8
 """Least share of the pixels of small entities that are between two larger areas, if edges are smooth."""
 
@@ -112,6 +114,7 @@ def small_values(mask: Numbered, entities: Flags, channels: Callable[[NDArray[np
         return np.zeros_like(small)
     colours = channels(mask.value)
     y, x = np.nonzero(small[mask.number])
+    y, x = y[:: 1 + len(y) // _LOOKED_AT], x[:: 1 + len(x) // _LOOKED_AT]
     own = colours[mask.number[y, x]]
     lowest, highest = np.full_like(own, np.iinfo(np.int64).max), np.full_like(own, -1)
     padded = np.pad(mask.number, 2, constant_values=-1)

@@ -17,6 +17,7 @@ from iodine_kit.untrusted.mask_meaning import (
     colours,
     indices,
     refuse_doubtful,
+    refuse_grey_indices,
     refuse_many,
 )
 from iodine_kit.untrusted.mask_pixels import CLEAR, Palette, Pixels, is_lossy, pixels_of
@@ -129,8 +130,12 @@ def _numbered(pixels: Pixels, options: MaskOptions, palette: Palette | None, pla
     by_index = values == "index" or (values == "auto" and pixels.kind != "colour")
     if values == "auto" and pixels.kind == "palette" and palette is not None:
         by_index = False
-    meaning = indices(pixels, options, place) if by_index else colours(pixels, options, place)
-    mask = distinct(meaning.values)
+    if by_index:
+        mask = distinct(pixels.values)
+        meaning = indices(pixels, mask.value, options, place)
+    else:
+        meaning = colours(pixels, options, place)
+        mask = distinct(meaning.values)
     meaning = _silhouette(mask, meaning) if pixels.clear and values != "index" else meaning
     if options.min_pixels:
         mask = absorb_small(mask, meaning.entities(mask), options.min_pixels, place)
@@ -138,6 +143,8 @@ def _numbered(pixels: Pixels, options: MaskOptions, palette: Palette | None, pla
     smooth = small_values(mask, entities, meaning.channels)
     if by_index and values == "auto":
         refuse_doubtful(mask, entities, smooth, options, place)
+    if values == "auto" and pixels.kind == "colour":
+        refuse_grey_indices(mask, entities, options, place)
     most = IGNORED - 1 if meaning.ignored else IGNORED
     refuse_many(mask, entities, most, place)
     if by_index:

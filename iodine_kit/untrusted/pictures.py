@@ -213,7 +213,9 @@ def _upper_bits(values: Array, bits: int, place: str) -> Bytes:
     """The upper 8 of ``bits`` bits, which Pillow may keep in 32."""
     lowest, highest = int(values.min()), int(values.max())
     if lowest < 0 or highest > 65535:
-        raise SchemaError(f"{place}: its pixels have more than 16 bits; save it with 8 bits per channel")
+        raise SchemaError(
+            f"{place}: has values from {lowest} to {highest}, not from 0 to 65535; save it with 8 bits per channel"
+        )
     if highest >> bits:
         least = highest.bit_length()
         problem = f"has values up to {highest}, which do not fit in layout.bits = {bits}"
