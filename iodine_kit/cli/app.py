@@ -50,6 +50,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "export": data.export,
     },
     "Information": {
+        "inspect": data.inspect,
         "datasets": data.datasets,
         "protocols": data.protocols,
         "models": pretrained.models,

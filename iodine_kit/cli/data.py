@@ -1,4 +1,4 @@
-"""The commands on data sets: prepare, stats, export, datasets, protocols. Stages are imported when they run."""
+"""The commands on data sets: prepare, inspect, stats, export, datasets, protocols. They import stages when they run."""
 
 from __future__ import annotations
 
@@ -87,6 +87,22 @@ def prepare(
         raise typer.BadParameter(f"name a data set: {', '.join(DATASETS.names())}", param_hint="DATASET")
     artifact = run_stage(stage, tables, {}, Context(store_at(store), Terminal(), overwrite))
     emit(artifact, as_json, splits=DatasetFacts.of(artifact).splits)
+
+
+def inspect(
+    path: Annotated[str, typer.Argument(metavar="PATH", help="File or folder.")],
+    settings: SetOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say what prepare would find in a file or folder: its layout, images, masks, splits, and what is skipped.
+
+    Only --set layout.… and --set prepare.layout=NAME apply.
+    """
+    from iodine_kit.stages.prepare import inspect as inspected
+
+    found = inspected(Path(path).expanduser(), tables_of(None, settings, "prepare"))
+    for line in (json.dumps(found.facts, ensure_ascii=False),) if as_json else found.lines:
+        typer.echo(line)
 
 
 def _splits(texts: list[str]) -> dict[str, int]:

@@ -13,6 +13,7 @@ from iodine_kit.layouts._folder_roles import UNUSED, Chosen, Parts, Place, Roles
 from iodine_kit.untrusted.folders import one_form
 
 _FOLDER = "/"  # instead of an affix: the folder of the masks has the name of the image
+_ENOUGH = 2  # proofs that a word marks masks: one image with a mask, or two folders with a file called mask
 _LOSSLESS = (".png", ".bmp", ".tif", ".tiff")
 Kind = tuple[str, str]
 """Why a picture is a mask: the name of its folder, and the words of its own name; either may be empty."""
@@ -100,7 +101,7 @@ def _beside(pictures: Sequence[Picture], roles: Roles, chosen: Chosen) -> set[in
     names = {(picture.parts, form) for picture in candidates for form in image_forms(picture.name)}
     companions: dict[Parts, int] = defaultdict(int)
     marked: dict[str, list[Picture]] = defaultdict(list)
-    proven = set()
+    proofs: dict[str, int] = defaultdict(int)
     forms = [(picture, _forms(picture.stem, chosen)) for picture in candidates]
     for picture, found in forms:
         companions[picture.parts] += not found
@@ -108,9 +109,11 @@ def _beside(pictures: Sequence[Picture], roles: Roles, chosen: Chosen) -> set[in
         for base, affix in found:
             word = word_of(affix)
             marked[word].append(picture)
-            if chosen.affix or ((picture.parts, base) in names if base else companions[picture.parts]):
-                proven.add(word)
-    return {id(picture) for word in proven for picture in marked[word]}
+            if base or companions[picture.parts] == 1:  # of mask.png, the image has any name
+                proofs[word] += _ENOUGH * (bool(chosen.affix) or not base or (picture.parts, base) in names)
+            else:
+                proofs[word] += _ENOUGH if (picture.parts, "") in names else companions[picture.parts] > 1
+    return {id(picture) for word, proof in proofs.items() if proof >= _ENOUGH for picture in marked[word]}
 
 
 def _forms(stem: str, chosen: Chosen) -> list[tuple[str, str]]:

@@ -30,6 +30,7 @@ COMMANDS = {
     "import-predictions": "SOURCE --dataset --split --model --mapping --set --store --overwrite --json",
     "import-checkpoint": "CHECKPOINT --source --set --store --overwrite --json",
     "export": "DATASET OUTPUT --split --compression --store --overwrite --json",
+    "inspect": "PATH --set --json",
     "datasets": "--json",
     "protocols": "[NAME] --json",
     "models": "[NAME] --json",

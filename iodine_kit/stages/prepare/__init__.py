@@ -18,9 +18,11 @@ entry point, or every worker would run the script again::
 """
 
 from iodine_kit.stages.prepare.config import TABLES, PrepareConfig, PrepareExecution
+from iodine_kit.stages.prepare.inspect import Inspection, inspect
 from iodine_kit.stages.prepare.plan import INPUTS, VERSION, plan
 from iodine_kit.stages.prepare.resolve import ResolvedConfig, configure
 
 __all__ = [
-    "INPUTS", "TABLES", "VERSION", "PrepareConfig", "PrepareExecution", "ResolvedConfig", "configure", "plan",
+    "INPUTS", "TABLES", "VERSION", "Inspection", "PrepareConfig", "PrepareExecution", "ResolvedConfig", "configure",
+    "inspect", "plan",
 ]  # fmt: skip

@@ -109,22 +109,26 @@ def _processor(
     resolved: ResolvedConfig, layout: str, layout_config: Config, preprocess: PreprocessConfig
 ) -> RecordProcessor:
     name, config = resolved.config.dataset, resolved.dataset_config
-    known = DATASETS.built_in() if layout else []
-    others = {title: fields for other in known for title, fields in DATASETS.load(other).SCHEMAS.items()}
-    fields, options = resolved.dataset.fields(config), config.model_dump()
-    expected = Expected(name, resolved.dataset.info(config), fields, others, options)
     return RecordProcessor(
         dataset=name,
         dataset_config=config,
         layout=layout,
         layout_config=layout_config,
-        expected=expected,
+        expected=expected_of(name, config, published=bool(layout)),
         preprocess=preprocess,
         format=resolved.config.format,
         format_config=resolved.format_config,
         seed=resolved.config.seed,
         skip_bad=resolved.config.skip_bad,
     )
+
+
+def expected_of(name: str, config: Config, *, published: bool) -> Expected:
+    """The data set that records must be of; ``published`` ones can be those of another known file."""
+    plugin = DATASETS.load(name)
+    known = DATASETS.built_in() if published else []
+    others = {title: fields for other in known for title, fields in DATASETS.load(other).SCHEMAS.items()}
+    return Expected(name, plugin.info(config), plugin.fields(config), others, config.model_dump())
 
 
 def _identity(
