@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import h5py
@@ -79,3 +80,202 @@ def test_pictures_named_as_the_generator_of_clevr_names_them(iodine_kit: Command
         put(tmp_path / f"in/images/CLEVR_new_{number:06}.png", np.full((24, 32, 3), 90 + number, np.uint8))
     dataset, _ = prepare(iodine_kit, "in/images")
     assert len(keys(tmp_path, dataset)) == 3
+
+
+# Names of folders and files
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("Images/{}.JPG", "MASKS/{}.PNG"),
+        ("images/train/{}.png", "labels/train/{}.png"),
+        ("train/rgb/{}.png", "train/segmentation/{}.png"),
+        ("train/{}.jpg", "train_masks/{}_mask.png"),
+        ("imagesTr/{}.png", "labelsTr/{}.png"),
+        ("pictures/{}.jpg", "ground_truth/{}.png"),
+        ("{}_rgb.png", "{}_labelIds.png"),
+        ("{}.jpg", "{}.mask.png"),
+        ("image_{}.png", "mask_{}.png"),
+        ("s{}/image.png", "s{}/mask.png"),
+    ],
+)
+def test_an_image_and_its_mask(iodine_kit: Command, tmp_path: Path, image: str, mask: str) -> None:
+    pairs(tmp_path, f"in/{image}", f"in/{mask}", 3)
+    assert contents(iodine_kit, tmp_path, "in") == {"train": (3, 3)}
+
+
+def test_a_mask_of_several_files_numbers_objects_in_natural_order(iodine_kit: Command, tmp_path: Path) -> None:
+    shape = (40, 40)
+    for scene_name in ("a", "b"):
+        put(tmp_path / f"in/{scene_name}/images/{scene_name}.png", np.full((*shape, 3), 90, np.uint8))
+        for number in range(1, 12):
+            mask = np.zeros(shape, np.uint8)
+            mask[number : number + 2, 5:20] = 255
+            put(tmp_path / f"in/{scene_name}/masks/{number}.png", mask)
+    dataset, said = prepare(iodine_kit, "in")
+    with h5py.File(tmp_path / dataset / "train.h5") as shard:
+        column = shard["mask"][0][:13, 5].tolist()
+    assert column == [0, *range(1, 12), 11]  # the later object is in front
+    assert "2 records: masks of objects overlap" in said and "22 mask files" in said
+
+
+def test_pascal_voc(iodine_kit: Command, tmp_path: Path) -> None:
+    pairs(tmp_path, "in/JPEGImages/{}.jpg", "in/SegmentationObject/{}.png")
+    for number in range(4):
+        put(tmp_path / f"in/SegmentationClass/{number}.png", scene(number)[1] // 2)
+        put(tmp_path / f"in/JPEGImages/bare{number}.jpg", scene(number)[0])
+    lists = tmp_path / "in/ImageSets/Segmentation"
+    lists.mkdir(parents=True)
+    for name, content in {"train": "0\n1\n2\n", "val": "3\n", "trainval": "0\n1\n2\n3\n"}.items():
+        (lists / f"{name}.txt").write_text(content)
+    assert contents(iodine_kit, tmp_path, "in") == {"train": (3, 3), "val": (1, 1)}
+    _, said = prepare(iodine_kit, "in")
+    assert "4 masks in SegmentationObject/" in said and "SegmentationClass/ is not used" in said
+
+
+# Two readings: one sentence that names the options, each of which works
+
+
+ASKED = {
+    "two folders": (("foo/{}.jpg", "bar/{}.png"), {"layout.masks=bar": (4, 4), "layout.masks=none": (8, 0)}),
+    "ends of names": (("{}.jpg", "{}_bar.png"), {"layout.masks=_bar": (4, 4), "layout.masks=none": (8, 0)}),
+    "a word and masks": (("cells/{}.jpg", "CellMasks/{}.png"), {"layout.masks=CellMasks": (4, 4)}),
+    "two kinds of masks": (
+        ("images/{}.jpg", "masks/{}.png", "labels/{}.png"),
+        {"layout.masks=masks": (4, 4), "layout.masks=labels": (4, 4), "layout.masks=none": (4, 0)},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ASKED)
+def test_two_readings_are_asked(iodine_kit: Command, tmp_path: Path, case: str) -> None:
+    names, options = ASKED[case]
+    for number in range(4):
+        for name, pixels in zip(names, (scene(number)[0], *[scene(number)[1]] * 2), strict=False):
+            put(tmp_path / "in" / name.format(number), pixels)
+    _, said = prepare(iodine_kit, "in", status=7)
+    for option, expected in options.items():
+        assert f"--set {option}" in said
+        assert contents(iodine_kit, tmp_path, "in", "--set", option) == {"train": expected}
+
+
+@pytest.mark.parametrize(
+    ("extra", "first", "options"),
+    [
+        ("images/x.png", "x.png: has no mask; 1 of 5", {"unpaired=skip": (4, 4), "masks=none": (5, 0)}),
+        ("masks/x.png", "x.png: is the mask of no image; 1 of 5", {"unpaired=skip": (4, 4), "masks=none": (4, 0)}),
+    ],
+)
+def test_what_lacks_its_counterpart(
+    iodine_kit: Command, tmp_path: Path, extra: str, first: str, options: dict[str, tuple[int, int]]
+) -> None:
+    pairs(tmp_path, "in/images/{}.png", "in/masks/{}.png")
+    put(tmp_path / "in" / extra, scene()[extra.startswith("m")])
+    _, said = prepare(iodine_kit, "in", status=5)
+    assert first in said
+    for option, expected in options.items():
+        assert f"--set layout.{option}" in said
+        assert contents(iodine_kit, tmp_path, "in", "--set", f"layout.{option}") == {"train": expected}
+    (tmp_path / "in" / extra).unlink()  # the third remedy: mend the folder
+    assert contents(iodine_kit, tmp_path, "in") == {"train": (4, 4)}
+
+
+def test_images_outside_of_the_splits(iodine_kit: Command, tmp_path: Path) -> None:
+    for name in ("bus/0", "bus/1", "train/0", "train/1"):
+        put(tmp_path / f"in/{name}.png", scene()[0])
+    _, said = prepare(iodine_kit, "in", status=7)
+    assert "--set layout.splits=none" in said
+    dataset, _ = prepare(iodine_kit, "in", "--set", "layout.splits=none")
+    assert keys(tmp_path, dataset) == ["bus/0", "bus/1", "train/0", "train/1"]
+
+
+def test_masks_of_another_size_can_be_ignored(iodine_kit: Command, tmp_path: Path) -> None:
+    pairs(tmp_path, "in/images/{}.png", "in/masks/{}.png")
+    put(tmp_path / "in/masks/2.png", scene(2, size=30)[1])
+    _, said = prepare(iodine_kit, "in", status=7)
+    assert "masks/2.png: has 30×30 pixels" in said and "--set layout.masks=none" in said
+    assert contents(iodine_kit, tmp_path, "in", "--set", "layout.masks=none") == {"train": (4, 0)}
+
+
+def test_a_folder_of_masks_alone(iodine_kit: Command, tmp_path: Path) -> None:
+    for number in range(3):
+        put(tmp_path / f"in/masks/{number}.png", scene(number)[0])
+    _, said = prepare(iodine_kit, "in", status=5)
+    assert "has no images" in said and "--source in/masks" in said
+    assert contents(iodine_kit, tmp_path, "in/masks") == {"train": (3, 0)}
+
+
+def test_masks_in_a_format_that_is_no_picture(iodine_kit: Command, tmp_path: Path) -> None:
+    pairs(tmp_path, "in/images/{}.png", "in/masks/{}.gif")
+    _, said = prepare(iodine_kit, "in", status=5)
+    assert "has 4 .gif files, which cannot be read as masks" in said and "--set layout.masks=none" in said
+    assert contents(iodine_kit, tmp_path, "in", "--set", "layout.masks=none") == {"train": (4, 0)}
+
+
+# Links
+
+
+def test_links_to_a_common_folder_give_the_splits(iodine_kit: Command, tmp_path: Path) -> None:
+    for number in range(4):
+        put(tmp_path / f"in/all/{number}.png", scene(number)[0])
+        link = tmp_path / f"in/{'train' if number else 'test'}/{number}.png"
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(Path("../all") / link.name)
+    assert contents(iodine_kit, tmp_path, "in") == {"train": (3, 0), "test": (1, 0)}
+    _, said = prepare(iodine_kit, "in")
+    assert "4 links followed" in said
+
+
+def test_links_that_lead_back_or_nowhere(iodine_kit: Command, tmp_path: Path) -> None:
+    put(tmp_path / "in/a.png", scene()[0])
+    for name, target in {"again": ".", "self.png": "self.png", "gone.png": "nowhere.png"}.items():
+        (tmp_path / "in" / name).symlink_to(target)
+    assert contents(iodine_kit, tmp_path, "in") == {"train": (1, 0)}
+
+
+def test_links_to_other_places_are_followed_on_request(iodine_kit: Command, tmp_path: Path) -> None:
+    pairs(tmp_path, "in/images/{}.png", "elsewhere/{}.png")
+    (tmp_path / "in/masks").symlink_to(tmp_path / "elsewhere")
+    _, said = prepare(iodine_kit, "in", status=5)
+    assert "in/masks: is a link to a folder outside of in" in said and "--set layout.links=all" in said
+    assert contents(iodine_kit, tmp_path, "in", "--set", "layout.links=all") == {"train": (4, 4)}
+
+
+# Several sources, and inspect
+
+
+def test_folders_that_a_pattern_names(iodine_kit: Command, tmp_path: Path) -> None:
+    pairs(tmp_path, "in/images/{}.png", "in/masks/{}.png")
+    assert contents(iodine_kit, tmp_path, "in/*") == {"train": (4, 4)}
+
+
+def test_inspect_says_what_prepare_says(iodine_kit: Command, tmp_path: Path) -> None:
+    pairs(tmp_path, "in/train/images/{}.png", "in/train/masks/{}.png")
+    pairs(tmp_path, "in/valid/images/{}.png", "in/valid/masks/{}.png", 2)
+    put(tmp_path / "in/valid/notes.gif", scene()[0])
+    shown = iodine_kit("inspect", "in").stdout.splitlines()
+    sentence = (
+        "6 images in train/images/ and valid/images/, 6 masks in train/masks/ and valid/masks/ (index, 8-bit), "
+        "splits train 4, val 2; 1 file skipped (1 .gif)"
+    )
+    assert sentence in shown and shown[-1] == "prepare it with: iodine-kit prepare folder --source in"
+    assert sentence in prepare(iodine_kit, "in")[1]
+    facts = json.loads(iodine_kit("inspect", "in", "--json").stdout)
+    assert facts["splits"] == {"train": 4, "val": 2} and facts["skipped"] == {".gif": 1} and facts["masks"] == 6
+    assert [path.name for path in tmp_path.iterdir() if path.name != "in"] == ["data"]  # which prepare made
+
+
+def test_inspect_a_published_file(iodine_kit: Command, tmp_path: Path, mini: Path) -> None:
+    facts = json.loads(iodine_kit("inspect", mini, "--json").stdout)
+    assert (facts["layout"], facts["dataset"]) == ("multi-object-datasets", "tetrominoes")
+    assert facts["bytes"] == mini.stat().st_size
+    assert not list(tmp_path.iterdir())
+
+
+def test_inspect_what_nothing_recognises(iodine_kit: Command, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(3):
+        (tmp_path / f"in/{number}.docx").write_text("words")
+    said = iodine_kit("inspect", "in", status=5).stderr
+    assert "no layout recognises it; it has 3 files (3 .docx)" in said and "folder: a folder of your own images" in said
