@@ -23,7 +23,7 @@ from iodine_kit.cli.options import (
     tables_of,
 )
 from iodine_kit.process import print_json, print_path
-from iodine_kit.system import to_path
+from iodine_kit.system import expand_home, to_path
 
 _EXAMPLE = "iodine-kit prepare tetrominoes --generate 2000"
 
@@ -100,8 +100,11 @@ def inspect(
     """
     from iodine_kit.stages.prepare import inspect as inspected
 
-    found = inspected(Path(path).expanduser(), tables_of(None, settings, "prepare"))
-    for line in (json.dumps(found.facts, ensure_ascii=False),) if as_json else found.lines:
+    found = inspected(to_path(expand_home(path)), tables_of(None, settings, "prepare"))
+    if as_json:
+        print_json(dict(found.facts))
+        return
+    for line in found.lines:
         typer.echo(line)
 
 

@@ -74,14 +74,18 @@ class Findings:
         used = Counter(path.suffix.lower() for path in self.lists)
         return +(self.listing.skipped - used)
 
+    def by_number(self) -> list[tuple[str, int]]:
+        """Suffixes of skipped files with their numbers, the most frequent first."""
+        return sorted(self.skipped.items(), key=lambda item: (-item[1], item[0]))
+
     def skipped_text(self) -> str:
         """``3 files skipped (2 .gif, 1 .txt)``; empty if there are none."""
-        kinds = ", ".join(f"{count:,} {suffix}" for suffix, count in self.skipped.most_common())
+        kinds = ", ".join(f"{count:,} {suffix}" for suffix, count in self.by_number())
         return f"{counted(self.skipped.total(), 'file')} skipped ({kinds})" if kinds else ""
 
     def conversion(self) -> str:
         """How to convert skipped pictures, as the end of a sentence; empty if there are none."""
-        suffixes = [suffix for suffix, _ in self.skipped.most_common() if suffix in _CONVERTIBLE]
+        suffixes = [suffix for suffix, _ in self.by_number() if suffix in _CONVERTIBLE]
         if not suffixes:
             return ""
         command = f"magick mogrify -format png '*{suffixes[0]}'"
