@@ -16,7 +16,7 @@ SOURCES = sorted((ROOT / "iodine_kit").rglob("*.py"))
 def test_files_are_small() -> None:
     lengths = {path: len(path.read_text("utf-8").splitlines()) for path in SOURCES}
     assert max(lengths.values()) <= 300, max(lengths, key=lambda path: lengths[path])
-    assert 80 <= statistics.median(lengths.values()) <= 125
+    assert 80 <= statistics.median(lengths.values()) <= 135
 
 
 def test_the_map_in_contributing_matches_the_folders_and_the_layers() -> None:

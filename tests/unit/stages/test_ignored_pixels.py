@@ -34,8 +34,8 @@ from iodine_kit.stages.prepare.journal import State
 from iodine_kit.stages.train.validation import Validation
 from iodine_kit.store import Artifact, Store
 from iodine_kit.studies._experiment import Evaluated
+from iodine_kit.studies.multistability import draw
 from iodine_kit.studies.multistability.inferences import RepeatedInferences
-from iodine_kit.studies.multistability.picture import draw
 from iodine_kit.training.config import TrainConfig
 
 IGNORED, SIDE = 255, 16
