@@ -105,6 +105,10 @@ def _expand(location: str) -> list[str]:
         if location and "://" not in location:
             location = _spelled(location)
         if "://" not in location and not (location and Path(location).exists()):
+            if location and Path(location).is_symlink():
+                raise SourceError(
+                    f"{location}: is a symbolic link that leads to no file; replace it by the file or folder"
+                )
             raise SourceError(f"{location}: no such file or folder; give --source PATH or an address, or --generate N")
         return [location]
     if "://" not in location:

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iodine_kit.records import Bytes, Floats
-from iodine_kit.system import storage_errors
 from iodine_kit.untrusted import hdf5
 
 TRAVERSALS = "traversals.h5"
@@ -48,8 +47,7 @@ def write_traversals(directory: Path, traversals: Traversals) -> None:
     """Write ``traversals.h5`` into the directory of an artifact."""
     import h5py  # here, because every pipeline plans its traversals, and few read the file
 
-    path = directory / TRAVERSALS
-    with storage_errors(path, "written"), h5py.File(path, "w", libver=("v108", "v108")) as file:
+    with hdf5.create_file(directory / TRAVERSALS) as file:
         file.attrs["schema"] = SCHEMA
         file.create_dataset("key", data=list(traversals.keys), dtype=h5py.string_dtype())
         for name in _COLUMNS:

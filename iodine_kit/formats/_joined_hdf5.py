@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from iodine_kit.system import require_free_space, storage_errors, sync_to_disk
-from iodine_kit.untrusted.hdf5 import JOINED, VIEW
+from iodine_kit.untrusted.hdf5 import JOINED, VIEW, create_file
 
 MISSING = "a shard of this split cannot be opened: copy all files of the split to one folder"
 """Key of the scenes in a shard that HDF5 cannot open, whose images are black; only other programs read it."""
@@ -58,7 +58,7 @@ def _add_view(path: Path, directory: Path, names: Sequence[str], columns: Sequen
 def _write_links(path: Path, names: Sequence[str], columns: Sequence[str], schema: str) -> None:
     import h5py
 
-    with h5py.File(path, "w", libver=("v108", "v108")) as file:
+    with create_file(path) as file:
         file.attrs["schema"] = schema
         file.attrs[JOINED] = list(names)
         for column in columns:

@@ -26,8 +26,8 @@ from iodine_kit.errors import ConfigError, CorruptDataError
 from iodine_kit.formats import Columns, Reader, Sample, ShardedConfig, arrays_of
 from iodine_kit.formats._joined_hdf5 import join
 from iodine_kit.records import Array, Scene, SceneBatch
-from iodine_kit.system import OpenFiles, refusal, require_free_space, storage_errors
-from iodine_kit.untrusted.hdf5 import JOINED, joined_shards, require_filters
+from iodine_kit.system import OpenFiles, refusal, require_free_space
+from iodine_kit.untrusted.hdf5 import JOINED, create_file, joined_shards, require_filters
 
 VERSION = 2
 SCHEMA = "iodine-kit/hdf5/2"
@@ -68,7 +68,7 @@ def write_shard(
         require_free_space(directory, count * scene_bytes)
     block_size = max(1, min(BLOCK, BLOCK_BYTES // scene_bytes))
     # track_order and track_times are off by default, so the bytes depend on the scenes only.
-    with storage_errors(path, "written"), h5py.File(path, "w", libver=("v108", "v108")) as file:
+    with create_file(path) as file:
         file.attrs["schema"] = SCHEMA
         datasets = {name: _create(file, name, count, column, config) for name, column in columns.items()}
         keys = file.create_dataset("key", (count,), h5py.string_dtype())

@@ -9,15 +9,18 @@ Meanings as in :class:`iodine_kit.records.PredictionBatch`.
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from iodine_kit.errors import CorruptDataError
 from iodine_kit.records import PredictionBatch
-from iodine_kit.system import refusal, require_free_space, storage_errors
+from iodine_kit.system import refusal, require_free_space
+from iodine_kit.untrusted.hdf5 import create_file
 
 PREDICTIONS = "predictions.h5"
 SCHEMA = "iodine-kit/predictions/1"
@@ -30,10 +33,11 @@ class PredictionWriter:
     def __init__(self, path: Path, count: int) -> None:
         import h5py  # here, because many commands name predictions, and few read them
 
-        with storage_errors(path, "written"):
-            self._file = h5py.File(path, "w", libver=("v108", "v108"))
+        self._stack = ExitStack()
+        self._file = self._stack.enter_context(create_file(path))
         self._file.attrs["schema"] = SCHEMA
-        self._file.create_dataset("key", (count,), h5py.string_dtype())
+        # Kept open, because HDF5 may write when a data set is closed, and crashes later if it fails then.
+        self._columns = {"key": self._file.create_dataset("key", (count,), h5py.string_dtype())}
         self._path, self._count, self._row = path, count, 0
 
     def append(self, batch: PredictionBatch) -> None:
@@ -43,22 +47,22 @@ class PredictionWriter:
             row = sum(value.nbytes for value in given if value is not None) // len(batch.keys)
             require_free_space(self._path.parent, row * self._count)
         rows = slice(self._row, self._row + len(batch.keys))
-        with storage_errors(self._path, "written"):
-            self._file["key"][rows] = list(batch.keys)
-            for name in ("mask", *OPTIONAL):
-                value = getattr(batch, name)
-                if value is not None:
-                    if name not in self._file:
-                        self._file.create_dataset(name, (self._count, *value.shape[1:]), value.dtype)
-                    self._file[name][rows] = value
+        self._columns["key"][rows] = list(batch.keys)
+        for name in ("mask", *OPTIONAL):
+            value = getattr(batch, name)
+            if value is not None:
+                if name not in self._columns:
+                    self._columns[name] = self._file.create_dataset(name, (self._count, *value.shape[1:]), value.dtype)
+                self._columns[name][rows] = value
         self._row = rows.stop
 
     def __enter__(self) -> PredictionWriter:
         return self
 
-    def __exit__(self, *error: object) -> None:
-        with storage_errors(self._path, "written"):
-            self._file.close()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, traceback)
 
 
 class PredictionReader:

@@ -97,7 +97,8 @@ class Store:
             reason = several if paths else self._why_missing(place)
             raise ArtifactNotFoundError(f"{place}: {reason}")
         artifact = Artifact(paths[0], read_manifest(paths[0]))
-        if not artifact.path.resolve().is_relative_to(self.root.resolve()):
+        # realpath, because Path.resolve raises a RuntimeError for a link that leads back to itself
+        if not Path(os.path.realpath(artifact.path)).is_relative_to(os.path.realpath(self.root)):
             raise ArtifactNotFoundError(f"{place} is outside the store {self.root}: select its store with --store")
         if kind not in (None, artifact.reference.kind):
             raise ArtifactNotFoundError(f"{paths[0]} has kind '{artifact.reference.kind}', but '{kind}' is required")

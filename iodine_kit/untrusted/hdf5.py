@@ -1,13 +1,14 @@
 """HDF5 files of unknown origin: data that are in the file itself. Links and paths are never followed.
 
 Open every file with :func:`open_file`, every group with :func:`open_group` and every other member with
-:func:`open_member`. Pass every data set through :func:`own_data` before reading it.
+:func:`open_member`. Pass every data set through :func:`own_data` before reading it. :func:`create_file` makes files.
 """
 
 from __future__ import annotations
 
 import importlib
 import mmap
+import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from iodine_kit.errors import CorruptDataError, SchemaError, SourceError
-from iodine_kit.system import missing_filter, refusal
+from iodine_kit.system import missing_filter, refusal, storage_errors
 from iodine_kit.untrusted import check_row_size
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -56,6 +57,25 @@ def open_file(path: Path, **options: int) -> Any:
 
     with reading(str(path)):
         return h5py.File(path, "r", **options)
+
+
+@contextmanager
+def create_file(path: Path) -> Iterator[Any]:
+    """A new file, which is closed in any case; raises :class:`StorageError` if the system refuses to write.
+
+    HDF5 crashes if it cannot write when it closes a file. So after a failure, the rest of the file goes nowhere.
+    """
+    import h5py
+
+    with storage_errors(path, "written"), h5py.File(path, "w", libver=("v108", "v108")) as file:
+        try:
+            yield file
+            file.flush()
+        except (OSError, RuntimeError):
+            with Path(os.devnull).open("r+b") as nowhere, suppress(RuntimeError):
+                os.dup2(nowhere.fileno(), file.id.get_vfd_handle())
+                file.close()
+            raise
 
 
 def open_group(file: Any, group: str, path: Path) -> Any:

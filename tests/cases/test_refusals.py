@@ -253,6 +253,32 @@ def test_a_disk_limit_while_preparing_keeps_the_finished_shards(iodine_kit: Comm
         assert path.read_bytes() == (tmp_path / made / path.name).read_bytes()
 
 
+def test_a_limit_while_predicting_ends_without_a_crash(iodine_kit: Command, tmp_path: Path) -> None:
+    data = tiny(iodine_kit, 300)
+    iodine_kit("train", "--dataset", data, *FEW, *CPU)
+    command = ("infer", "--set", "infer.split=train", "--set", "infer.device=cpu")
+    limited = ["sh", "-c", 'ulimit -f 30 && exec "$@"', "sh", sys.executable, "-m", "iodine_kit", *command]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "300"}
+    failed = subprocess.run(limited, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert failed.returncode == STORAGE and "predictions.h5: cannot be written (File too large)" in flat(failed.stderr)
+    assert "Traceback" not in failed.stderr
+    iodine_kit(*command)
+
+
+def test_links_that_lead_back_to_themselves_are_named(iodine_kit: Command, tmp_path: Path) -> None:
+    data = tiny(iodine_kit)
+    for name in ("loop", "loop.h5"):
+        (tmp_path / name).symlink_to(name)
+    message = flat(iodine_kit("prepare", "clevr", "--source", "loop", status=5).stderr)
+    assert "loop: is a symbolic link that leads to no file" in message
+    iodine_kit("stats", data, "--store", "loop", status=10)
+    command = ("import-predictions", "loop.h5", "--dataset", data, "--model", "m", *ORDER)
+    assert "replace the link by the file" in flat(iodine_kit(*command, status=STORAGE).stderr)
+    (tmp_path / "loop.h5").unlink()
+    masks(tmp_path / "loop.h5")
+    iodine_kit(*command)
+
+
 def test_a_settings_file_that_is_a_folder_is_no_wrong_toml(iodine_kit: Command, tmp_path: Path) -> None:
     (tmp_path / "p.toml").mkdir()
     message = flat(iodine_kit("run", "p.toml", status=STORAGE).stderr)

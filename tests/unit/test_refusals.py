@@ -240,3 +240,25 @@ def test_wrong_bytes_are_still_damage(tmp_path: Path) -> None:
         path.write_bytes(path.read_bytes()[:60])
         with pytest.raises(CorruptDataError):
             read(path)
+
+
+WRITE = """
+import resource, sys
+from pathlib import Path
+from iodine_kit.errors import StorageError
+from iodine_kit.untrusted.hdf5 import create_file
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    with create_file(Path("a.h5")) as file:
+        data = file.create_dataset("x", (int(sys.argv[1]),), "u1")
+        data[:] = 1
+except StorageError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("size", [100_000, 900], ids=["while it writes", "when it closes the file"])
+def test_a_limit_of_the_disk_does_not_end_the_process(size: int, tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", WRITE, str(size)], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    assert done.stdout.startswith("a.h5: cannot be written (File too large); the file system, or the limit that")
