@@ -134,8 +134,21 @@ def same_name(one: str, other: str) -> bool:
 @lru_cache(4096)
 def _words(text: str) -> frozenset[str]:
     """The words of a name in lower case and in the singular, without numbers."""
-    words = [word.lower() for word in _WORD.findall(one_form(text)) if not word.isdecimal()]
-    return frozenset(word[:-1] if word.endswith("s") and word[:-1] in _KNOWN else word for word in words)
+    words = [_singular(word.lower()) for word in _WORD.findall(one_form(text)) if not word.isdecimal()]
+    return frozenset(part for word in words for part in _joined(word))
+
+
+def _singular(word: str) -> str:
+    return word[:-1] if word.endswith("s") and word[:-1] in _KNOWN else word
+
+
+def _joined(word: str) -> tuple[str, ...]:
+    """The two words of ``trainannot``, a split and a role; every other word is itself."""
+    for split in _SPLITS.keys() - _SHORT if word not in _KNOWN else ():
+        role = _singular(word.removeprefix(split))
+        if word.startswith(split) and role in _IMAGE_WORDS | _MASK_WORDS:
+            return split, role
+    return (word,)
 
 
 def _role(words: frozenset[str], alone: frozenset[str]) -> str:

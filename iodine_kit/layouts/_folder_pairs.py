@@ -170,7 +170,17 @@ class _Index:
         found = self._only(place)
         if found:
             found.parts.append((mask, (folder, "")))
-        return found is not None
+            return True
+        above = self._above(mask, place) if folder else None
+        if above:
+            above.whole.append((mask, (folder, "")))
+        return above is not None
+
+    def _above(self, mask: Picture, place: Place) -> Group | None:
+        """The image of a mask that is in one more folder, such as ``annotations/trimaps/a.png``."""
+        stem = one_form(mask.stem)
+        found = [self._exact.get((place.split, place.rest[:end], stem), []) for end in range(len(place.rest))]
+        return next((one[0] for one in reversed(found) if len(one) == 1), None)
 
     def _named(self, mask: Picture, split: str, rest: Parts, base: str) -> Group | None:
         exact = self._exact.get((split, rest, base), [])

@@ -35,8 +35,10 @@ _MOST_NAMES = 4
 """More folders of the same kind than this are categories or scenes."""
 
 
-def refuse_unknown_masks(groups: Sequence[Group]) -> None:
+def refuse_unknown_masks(groups: Sequence[Group], in_splits: bool) -> None:
     """Refuse images of which some are probably masks: they have the names of others, and look like masks.
+
+    Folders of two splits are not compared, if the images are ``in_splits``.
 
     Raises:
         SchemaError: it says how to say what they are.
@@ -44,6 +46,8 @@ def refuse_unknown_masks(groups: Sequence[Group]) -> None:
     images = [one.image for one in groups]
     _refuse_likely_masks(images)
     for first, second, pairs in [*_paired_folders(images), *_paired_names(images)]:
+        if in_splits and "/" in first and meaning(first[:-1]).split and meaning(second[:-1]).split:
+            continue
         one, other = (
             Counter(_look(pair[side].path) for pair in pairs[:_LOOKED_AT]).most_common(1)[0][0] for side in (0, 1)
         )
@@ -166,8 +170,7 @@ def _paired_folders(images: Sequence[Picture]) -> Iterator[tuple[str, str, list[
             sizes[first, second] += min(len(one), len(two))
             found[first, second] += [(one[stem], two[stem]) for stem in one if stem in two]
     for (first, second), pairs in found.items():
-        splits = meaning(first).split, meaning(second).split
-        if not any(splits) and len(pairs) * 2 >= sizes[first, second] > 0:
+        if len(pairs) * 2 >= sizes[first, second] > 0:
             yield f"{first}/", f"{second}/", sorted(pairs, key=lambda pair: natural_order(pair[0].below))
 
 

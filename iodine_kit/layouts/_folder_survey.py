@@ -65,7 +65,7 @@ def survey(roots: Sequence[Path], options: Options) -> FolderSurvey:
         raise SourceError(f"{roots[0] / options.masks}: no such folder, and none with this name has pictures; check it")
     _require_images(roots, findings)
     if not chosen and not options.images:
-        refuse_unknown_masks(findings.grouping.groups)
+        refuse_unknown_masks(findings.grouping.groups, bool(findings.roles.names))
     if not chosen.none:
         refuse_unreadable_masks(findings)
     if options.splits == "auto" and not findings.roles.names:

@@ -98,6 +98,9 @@ def test_pictures_named_as_the_generator_of_clevr_names_them(iodine_kit: Command
         ("{}.jpg", "{}.mask.png"),
         ("image_{}.png", "mask_{}.png"),
         ("s{}/image.png", "s{}/mask.png"),
+        ("train/{}.png", "trainannot/{}.png"),
+        ("images/cat_{}.jpg", "annotations/trimaps/cat_{}.png"),
+        ("JPEGImages/480p/bear/{}.jpg", "Annotations/480p/bear/{}.png"),
     ],
 )
 def test_an_image_and_its_mask(iodine_kit: Command, tmp_path: Path, image: str, mask: str) -> None:

@@ -55,6 +55,8 @@ def keys(*roots: Path, **config: Any) -> list[tuple[str, str]]:
         ("object", Meaning("", sure=False)),
         ("ts", Meaning("", sure=False)),
         ("cats", Meaning("", sure=False)),
+        ("trainannot", Meaning("masks", "train")),
+        ("station", Meaning("", sure=False)),
     ],
 )
 def test_the_meaning_of_a_folder(name: str, expected: Meaning) -> None:
@@ -208,6 +210,23 @@ def test_other_folders_of_an_image_are_asked_for(tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match=r"layout\.masks=depth; .*layout\.masks=none; .*layout\.images=rgb"):
         survey(tmp_path)
     assert keys(tmp_path, images="rgb") == [("", "1")]
+
+
+def test_masks_in_one_more_folder(tmp_path: Path) -> None:
+    save(tmp_path / "images" / "a.png")
+    first = save(tmp_path / "annotations" / "trimaps" / "a.png", MASK)
+    assert survey(tmp_path).records[0].masks == (first,)
+    save(tmp_path / "annotations" / "borders" / "a.png", MASK)
+    with pytest.raises(SchemaError, match="has two masks"):
+        survey(tmp_path)
+
+
+def test_masks_in_a_folder_called_like_no_split_are_asked_for(tmp_path: Path) -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (40, 40, 3)).astype(np.uint8)
+    save(tmp_path / "train" / "1.png", photo)
+    save(tmp_path / "trainX" / "1.png", MASK)
+    with pytest.raises(SchemaError, match=r"layout\.masks=trainX; .*layout\.masks=none"):
+        survey(tmp_path, splits="none")
 
 
 def test_sceneries_with_pictures_of_the_same_names_are_images(tmp_path: Path) -> None:
