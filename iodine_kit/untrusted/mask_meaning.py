@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field
 from iodine_kit.config import Config
 from iodine_kit.errors import SchemaError
 from iodine_kit.records import Array
-from iodine_kit.untrusted.mask_pixels import CLEAR, VOC_BORDER, Pixels, are_voc_colours, is_voc_border
+from iodine_kit.untrusted.mask_pixels import CLEAR, VOC_BORDER, Kind, Pixels, are_voc_colours, is_voc_border
 from iodine_kit.untrusted.mask_values import Flags, Numbered, small_limit, smooth_words
 
 LARGEST = 63
@@ -94,7 +94,7 @@ class Meaning:
     @property
     def white(self) -> int:
         """The largest possible grey value."""
-        return _full(self.values)
+        return white_of(self.values)
 
     def channels(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
         """Colours ``[K, 3]`` or grey values ``[K, 1]``; transparent pixels are black."""
@@ -125,7 +125,7 @@ def indices(pixels: Pixels, values: NDArray[np.int64], options: MaskOptions, pla
             ignored |= {255}
             remarks.append(_VOC)
     else:
-        full = _full(pixels.values)
+        full = white_of(pixels.values)
         background = frozenset(_shades(options.background_colour, full, place))
         ignored |= {shade for colour in colours for shade in _shades(colour, full, place)}
     return Meaning(pixels.values, background - ignored, ignored, pixels.palette, False, tuple(remarks))
@@ -141,7 +141,7 @@ def colours(pixels: Pixels, options: MaskOptions, place: str) -> Meaning:
         values = np.where(np.isin(pixels.values, list(indices_to_ignore)), _IGNORED_INDEX, values)
         ignored |= {_IGNORED_INDEX}
     elif pixels.kind == "grey":
-        full = _full(values)
+        full = white_of(values)
         ignored = indices_to_ignore | {shade for colour in ignored for shade in _shades(colour, full, place)}
         shades = frozenset(_shades(background, full, place))
         return Meaning(values, shades - ignored, ignored)
@@ -158,19 +158,25 @@ def colours(pixels: Pixels, options: MaskOptions, place: str) -> Meaning:
     return Meaning(values, shown - ignored, ignored, rgb=True, remarks=remarks)
 
 
-def refuse_grey_indices(mask: Numbered, entities: Flags, options: MaskOptions, place: str) -> None:
+def _refuse_grey_indices(mask: Numbered, entities: Flags, options: MaskOptions, place: str) -> None:
     """Raise :class:`SchemaError` if colours are indices, saved in three equal channels, and 255 can mean to ignore."""
     shades, rest = np.divmod(mask.value[entities], 0x010101)
     indices_and_255 = len(shades) > 1 and not rest.any() and shades[-1] == 255 and 0 < shades[-2] <= LARGEST
-    if indices_and_255 and not options.ignore:
+    if indices_and_255 and not options.ignore and options.background_colour == 0:
         raise SchemaError(
             f"{place}: has grey pixels with the values {_some(shades)} in three channels; if 255 marks pixels to "
-            "ignore, add --set layout.ignore=#ffffff; if every value is an entity, add --set layout.mask_values=colour"
+            "ignore, add --set layout.ignore=#ffffff; if every value is an entity, add --set "
+            f"layout.mask_values=colour{_white(255)}"
         )
 
 
-def refuse_doubtful(mask: Numbered, entities: Flags, smooth: Flags, options: MaskOptions, place: str) -> None:
-    """Raise :class:`SchemaError` if the values of a grey mask have two readings."""
+def refuse_doubtful(
+    mask: Numbered, entities: Flags, smooth: Flags, options: MaskOptions, place: str, kind: Kind
+) -> None:
+    """Raise :class:`SchemaError` if the values of a mask have two readings."""
+    if kind == "colour":
+        _refuse_grey_indices(mask, entities, options, place)
+        return
     found = mask.value[entities]
     if len(found) < 2 or found[-1] <= LARGEST:
         return
@@ -180,10 +186,10 @@ def refuse_doubtful(mask: Numbered, entities: Flags, smooth: Flags, options: Mas
             f"layout.mask_values=binary{_other_remedies(mask, entities)}"
         )
     top = 255 if found[-1] <= 255 else 65535
-    if found[-1] == top and not options.ignore:
+    if found[-1] == top and not options.ignore and options.background_colour == 0:
         raise SchemaError(
             f"{place}: has the values {_some(found)}; if {top} marks pixels to ignore, add --set layout.ignore={top}; "
-            "if every value is an entity, add --set layout.mask_values=index"
+            f"if every value is an entity, add --set layout.mask_values=index{_white(top) if kind == 'grey' else ''}"
         )
 
 
@@ -194,6 +200,10 @@ def refuse_many(mask: Numbered, entities: Flags, most: int, place: str) -> None:
         kinds = "colours or values besides the background"
         problem = f"has {count} {kinds}, and there can be at most {most} entities"
         raise SchemaError(f"{place}: {problem}; save it without smooth edges (anti-aliasing){_repair(mask, entities)}")
+
+
+def _white(value: int) -> str:
+    return f"; if {value} is the background, add --set layout.background=#ffffff"
 
 
 def _other_remedies(mask: Numbered, entities: Flags) -> str:
@@ -231,8 +241,8 @@ def _background_indices(palette: NDArray[np.int64], used: Array, options: MaskOp
     )
 
 
-def _full(values: Array) -> int:
-    """The value of white."""
+def white_of(values: Array) -> int:
+    """The largest possible grey value, which is white."""
     if values.dtype.kind == "b":
         return 1
     if values.dtype.itemsize == 1:

@@ -17,8 +17,8 @@ from iodine_kit.untrusted.mask_meaning import (
     colours,
     indices,
     refuse_doubtful,
-    refuse_grey_indices,
     refuse_many,
+    white_of,
 )
 from iodine_kit.untrusted.mask_pixels import CLEAR, Palette, Pixels, is_lossy, pixels_of
 from iodine_kit.untrusted.mask_values import (
@@ -35,6 +35,10 @@ from iodine_kit.untrusted.pictures import Picture, load, opened, turned
 
 _HALF = 128
 """Pixels of a binary mask that differ as much from the background, of 255, are the object."""
+_INVERSE = (
+    "the only object of the mask is white and surrounds everything; if white is the background, add --set "
+    "layout.background=#ffffff"
+)
 
 
 @dataclass(frozen=True)
@@ -141,10 +145,8 @@ def _numbered(pixels: Pixels, options: MaskOptions, palette: Palette | None, pla
         mask = absorb_small(mask, meaning.entities(mask), options.min_pixels, place)
     entities, ignored = meaning.entities(mask), mask.among(meaning.ignored)
     smooth = small_values(mask, entities, meaning.channels)
-    if by_index and values == "auto":
-        refuse_doubtful(mask, entities, smooth, options, place)
-    if values == "auto" and pixels.kind == "colour":
-        refuse_grey_indices(mask, entities, options, place)
+    if values == "auto" and not (pixels.kind == "palette" and meaning.rgb):
+        refuse_doubtful(mask, entities, smooth, options, place, pixels.kind)
     most = IGNORED - 1 if meaning.ignored else IGNORED
     refuse_many(mask, entities, most, place)
     if by_index:
@@ -152,10 +154,23 @@ def _numbered(pixels: Pixels, options: MaskOptions, palette: Palette | None, pla
     else:
         table = _colour_table(mask, entities, palette if values == "auto" else None)
     index: Bytes = mask.replaced(np.where(ignored, IGNORED, table).astype(np.uint8))
-    remarks = [*meaning.remarks, *implausible(mask, entities, ignored, smooth)]
+    remarks = [
+        *meaning.remarks,
+        *implausible(mask, entities, ignored, smooth),
+        *_inverse(pixels, mask, entities, index),
+    ]
     if by_index and np.count_nonzero(entities) > 1 and not np.array_equal(table[entities], mask.value[entities]):
         remarks.append("the mask has large values; its entities are numbered from 1, in the order of their values")
     return Mask(index, bool(ignored.any()), tuple(remarks))
+
+
+def _inverse(pixels: Pixels, mask: Numbered, entities: Flags, index: Bytes) -> tuple[str, ...]:
+    """A remark, if the only entity is white and has all pixels at the border of the image, but not all inside."""
+    white = {"grey": white_of(pixels.values), "colour": 0xFFFFFF, "palette": -1}[pixels.kind]
+    if mask.value[entities].tolist() != [white] or index.all():
+        return ()
+    border = (index[0], index[-1], index[:, 0], index[:, -1])
+    return (_INVERSE,) if all(side.all() for side in border) else ()
 
 
 def _silhouette(mask: Numbered, meaning: Meaning) -> Meaning:

@@ -102,7 +102,7 @@ def rims(root: Path) -> tuple[list[Pixels], list[Pixels]]:
 def test_255_asks_whether_it_marks_pixels_to_ignore(iodine_kit: Command, tmp_path: Path) -> None:
     masks, edges = rims(tmp_path / "in")
     offered = remedies(refused(iodine_kit, "in"))
-    assert ["--set", "layout.ignore=255"] in offered and len(offered) == 2
+    assert ["--set", "layout.ignore=255"] in offered and len(offered) > 1
     for option in offered:
         made = iodine_kit("prepare", "folder", "--source", "in", *option)
         if "ignore" in option[1]:
@@ -118,7 +118,7 @@ def test_255_in_grey_masks_saved_as_colours_asks_as_well(iodine_kit: Command, tm
         grey = np.asarray(Image.open(path))
         put(path, np.repeat(grey[..., None], 3, axis=2))
     offered = remedies(refused(iodine_kit, "in"))
-    assert len(offered) == 2
+    assert len(offered) > 1
     reads = [prepared(tmp_path, iodine_kit("prepare", "folder", "--source", "in", *option)) for option in offered]
     assert any(np.array_equal(read == 255, np.stack(edges)) for read in reads)
 

@@ -157,6 +157,31 @@ def test_65535_beside_other_values_asks_and_both_remedies_work(tmp_path: Path) -
     assert same_parts(read(path, mask_values="index"), PARTS)
 
 
+def test_255_can_be_the_background_too(tmp_path: Path) -> None:
+    """As -1 is, stored in bytes."""
+    for dtype, white in ((np.uint8, 255), (np.uint16, 65_535)):
+        pixels = np.where(PARTS == 0, white, PARTS - 1).astype(dtype)
+        path = save(tmp_path / "a.png", pixels)
+        with pytest.raises(SchemaError, match=rf"if {white} is the background, add --set layout\.background=#ffffff"):
+            read(path)
+        assert same_parts(read(path, background="#ffffff"), PARTS)
+    rgb = save(tmp_path / "b.png", np.repeat(np.where(PARTS == 0, 255, PARTS).astype(np.uint8)[..., None], 3, 2))
+    with pytest.raises(SchemaError, match=r"layout\.background=#ffffff"):
+        read(rgb)
+    assert same_parts(read(rgb, background="#ffffff"), PARTS)
+
+
+def test_a_white_surrounding_is_reported_and_the_remedy_works(tmp_path: Path) -> None:
+    inside = np.zeros((9, 9), bool)
+    inside[2:6, 3:8] = True
+    for name, pixels in (("a.png", ~inside), ("b.png", np.where(inside, 0, 255).astype(np.uint8))):
+        path = save(tmp_path / name, pixels)
+        assert any("layout.background=#ffffff" in text for text in read(path).remarks)
+        mask = read(path, background="#ffffff")
+        assert np.array_equal(mask.index, inside) and not mask.remarks
+    assert not read(save(tmp_path / "c.png", np.where(inside, 255, 0).astype(np.uint8))).remarks
+
+
 def disc(size: int = 64, scale: int = 8) -> Array:
     """A disc, drawn large and averaged: its edge has many shades."""
     y, x = np.mgrid[: size * scale, : size * scale] / scale - size / 2 + 0.013
