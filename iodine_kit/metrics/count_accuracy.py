@@ -7,8 +7,7 @@ from typing import Literal
 import numpy as np
 
 from iodine_kit.metrics import Comparison, Scores
-from iodine_kit.metrics._conventions import DETECTION, HARD, OBJECT, undefined_where
-from iodine_kit.metrics._detections import detections
+from iodine_kit.metrics._conventions import DETECTION, HARD, OBJECT, detections, undefined_where
 
 VERSION = 1
 TITLE = "Count accuracy"
