@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 from collections.abc import Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from iodine_kit.progress import Advance, Reporter
 from iodine_kit.runner import Context, FactValues, Job, obtain
 from iodine_kit.store import Artifact, FileHashes, Identity, Reference, SourceFile, Store
 from iodine_kit.system import expand_home, storage_errors, to_path
-from iodine_kit.untrusted.folders import as_spelled, is_data, natural_order, printable
+from iodine_kit.untrusted.folders import artifact_kind, as_spelled, is_data, natural_order, printable
 
 VERSION = 1
 BLOCK = 1 << 20
@@ -52,11 +53,24 @@ def fetch(locations: Sequence[str], context: Context) -> Fetched:
     for location in found:
         if "://" not in location:
             paths.append(to_path(location))
+            refuse_artifact(paths[-1])
         else:
             artifact = _downloaded(location, context)
             downloads["download" + (f"-{len(downloads)}" if downloads else "")] = artifact.reference
             paths.append(artifact.path / _file_name(location))
     return Fetched(tuple(paths), tuple(found), downloads)
+
+
+def refuse_artifact(path: Path) -> None:
+    """Raise :class:`SourceError` for a folder that is an artifact: what is in it was made by this package."""
+    kind = artifact_kind(path)
+    if kind == "dataset":
+        command = shlex.join(["iodine-kit", "stats", str(path), "--store", str(path.absolute().parents[1])])
+        raise SourceError(f"{path}: this is a data set of iodine-kit, already prepared; use it as it is: {command}")
+    if kind:
+        raise SourceError(
+            f"{path}: this is an artifact of iodine-kit ({kind}), not a source; give the files themselves"
+        )
 
 
 def identify(

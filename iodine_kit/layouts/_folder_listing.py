@@ -10,7 +10,7 @@ from pathlib import Path
 
 from iodine_kit.errors import SchemaError, SourceError, StorageError
 from iodine_kit.layouts._folder_names import list_split
-from iodine_kit.untrusted.folders import is_data, one_form
+from iodine_kit.untrusted.folders import artifact_kind, is_data, one_form
 from iodine_kit.untrusted.pictures import SUFFIXES
 
 _LARGEST = 1 << 26  # bytes; a list of a million pictures has a third of this
@@ -60,6 +60,7 @@ class Listing:
         links: number of links that were followed.
         broken: number of links to nothing, or to a folder that is listed already.
         repeated: number of pictures to which a link leads, and that are also listed elsewhere.
+        artifacts: number of folders that are artifacts of this package, which are not read.
     """
 
     pictures: list[Picture] = field(default_factory=list)
@@ -68,6 +69,7 @@ class Listing:
     links: int = 0
     broken: int = 0
     repeated: int = 0
+    artifacts: int = 0
 
 
 def list_sources(roots: Sequence[Path], links: str, prefixes: Sequence[tuple[str, ...]] = ()) -> Listing:
@@ -102,6 +104,9 @@ class _Walk:
         waiting = [(str(root), prefix, real, False)]
         while waiting:
             path, parts, real, linked = waiting.pop()
+            if path != str(root) and artifact_kind(path):
+                self.listing.artifacts += 1
+                continue
             for entry in _entries(path):
                 at = os.path.join(real, entry.name)  # noqa: PTH118 - Path objects take ten times as long
                 link = entry.is_symlink()

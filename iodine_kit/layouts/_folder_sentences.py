@@ -134,6 +134,7 @@ def facts(found: Findings) -> dict[str, Any]:
         "unused_pictures": len(found.grouping.unused),
         "omitted_images": found.unlisted + found.unmasked,
         "omitted_masks": len(found.grouping.spare),
+        "artifacts": found.listing.artifacts,
         "links": found.listing.links,
         "omitted_links": found.listing.broken + found.listing.repeated,
     }
@@ -150,6 +151,7 @@ def _count(found: Findings) -> str:
     more = [
         found.skipped_text(),
         f"{counted(len(unused), 'picture')}{_where(unused, found.roles)} not used" if unused else "",
+        f"{counted(listing.artifacts, 'artifact')} of iodine-kit skipped" if listing.artifacts else "",
         f"{counted(found.unlisted, 'image')} in no list skipped" if found.unlisted else "",
         f"{counted(found.unmasked, 'image')} without a mask skipped" if found.unmasked else "",
         f"{counted(len(grouping.spare), 'mask')} without an image skipped" if grouping.spare else "",

@@ -33,7 +33,11 @@ _SUFFIXES = (
     *(".crc", ".crc32", ".crc32c", ".asc", ".sig", ":zone.identifier", "~"),
 )
 """Ends of names of unfinished files, backups, and files about other files, in lower case."""
+ARTIFACT = "iodine-kit/artifact/"
+"""The beginning of the schema of a manifest, by which folders of artifacts are recognised."""
+_HEAD = 1 << 12
 _PAX = re.compile(r"paxheaders(\.\d+)?")
+_KIND = re.compile(r'"kind": "([a-z-]+)"')
 _DIGITS = re.compile(r"(\d+)")
 _UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
@@ -50,6 +54,21 @@ def is_data(name: PurePath | str) -> bool:
     """
     parts = name.parts if isinstance(name, PurePath) else PurePosixPath(name).parts
     return all(_is_data(part) for part in parts if part != "..")
+
+
+def artifact_kind(folder: Path | str) -> str:
+    """The kind of the artifact of this package in a folder, such as ``dataset``; "" if there is none.
+
+    Data files are not looked for in artifacts: they are results, such as a contact sheet, and no pictures to prepare.
+    Downloaded files are published data, so that their folders do not count.
+    """
+    try:
+        with Path(folder, "manifest.json").open("rb") as file:
+            head = file.read(_HEAD).decode(errors="replace")
+    except OSError:
+        return ""
+    kind = _KIND.search(head) if ARTIFACT in head else None
+    return kind[1] if kind and kind[1] != "download" else ""
 
 
 def one_form(name: str) -> str:
@@ -100,7 +119,8 @@ def walk(root: Path, wanted: Callable[[str], bool], follow: Callable[[Path], boo
         root: the folder; a leftover's name does not matter here, because the user gave it.
         wanted: whether a file with this name is listed. Links to files are listed like files, also those that lead to
             nothing: the reader says so.
-        follow: whether a link to a folder is followed. Links to a folder that contains them are never followed.
+        follow: whether a link to a folder is followed. Links to a folder that contains them are never followed, and
+            artifacts of this package below the root are not read.
 
     Raises:
         StorageError: the operating system refuses to list a folder.
@@ -232,7 +252,7 @@ def _walk(
     """``linked`` is None outside of followed links, and otherwise all real folders to which links below them led."""
     for entry in _entries(folder):
         kind, path = _kind(entry), folder / entry.name
-        if kind == "folder":
+        if kind == "folder" and not artifact_kind(path):
             yield from _walk(path, wanted, follow, linked)
         elif kind == "link":
             target, here = os.path.realpath(path), os.path.realpath(folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import shlex
 import tarfile
 import zipfile
 from pathlib import Path
@@ -187,3 +188,26 @@ def test_a_folder_of_pictures_with_leftovers(iodine_kit: Command, tmp_path: Path
     assert splits(tmp_path, iodine_kit("prepare", "folder", "--source", "in", "--store", "store").stdout) == {
         "train": 3
     }
+
+
+# What the package itself has made
+
+
+def test_artifacts_below_a_source_are_no_pictures(iodine_kit: Command, tmp_path: Path) -> None:
+    for number in range(3):
+        put(tmp_path / f"{number}.png", scene(number)[0])
+    first = iodine_kit("prepare", "folder", "--source", ".")
+    again = iodine_kit("prepare", "folder", "--source", ".")
+    assert again.stdout == first.stdout
+    assert "3 images" in again.stderr
+    assert "1 artifact of iodine-kit skipped" in again.stderr
+    assert "3 images" in iodine_kit("inspect", ".").stdout
+
+
+@pytest.mark.parametrize("command", [("inspect",), ("prepare", "folder", "--source")])
+def test_an_artifact_is_no_source(iodine_kit: Command, tmp_path: Path, command: tuple[str, ...]) -> None:
+    put(tmp_path / "in" / "0.png", scene()[0])
+    dataset = iodine_kit("prepare", "folder", "--source", "in", "--store", "my store").stdout.strip()
+    refused = iodine_kit(*command, dataset, status=5).stderr
+    assert "is a data set of iodine-kit, already prepared" in refused
+    iodine_kit(*shlex.split(refused.partition(": iodine-kit ")[2]))

@@ -10,6 +10,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+from iodine_kit.artifacts.published_sources import refuse_artifact
 from iodine_kit.config import Config, build, split_table
 from iodine_kit.datasets import DATASETS
 from iodine_kit.errors import SchemaError, SourceError
@@ -45,11 +46,12 @@ def inspect(path: Path, tables: Tables) -> Inspection:
         tables: the tables ``layout`` and ``prepare`` of the configuration; of the latter, ``layout`` counts.
 
     Raises:
-        SourceError: nothing is there, or no layout recognises it; the message says what is there.
+        SourceError: nothing is there, or no layout recognises it, or it is an artifact; the message says what is there.
         SchemaError: names allow two readings, as in ``prepare``.
     """
     if not path.exists():
         raise SourceError(f"{path}: no such file or folder; check the path")
+    refuse_artifact(path)
     values, _ = split_table({"dataset": "", **tables.get("prepare", {})}, [PrepareConfig, PrepareExecution], "prepare")
     name = build(PrepareConfig, values, "prepare").layout or _recognised(path)
     layout = LAYOUTS.load(name)
@@ -94,7 +96,7 @@ def _inside(path: Path) -> str:
         return f"{byte_size(path.stat().st_size)} and the suffix {path.suffix or 'none'}"
     kinds = Counter(file.suffix.lower() or "without suffix" for file in walk(path, lambda _: True))
     shown = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common(_MOST_KINDS))
-    return f"{counted(kinds.total(), 'file')} ({shown})" if kinds else "no files"
+    return f"{counted(kinds.total(), 'file')} ({shown})" if kinds else "no files to read"
 
 
 def _data_set(
