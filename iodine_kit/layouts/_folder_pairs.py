@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from iodine_kit.errors import SchemaError
 from iodine_kit.layouts._folder_listing import Picture
-from iodine_kit.layouts._folder_names import MASKS, image_forms, mask_forms, numbered, word_of
+from iodine_kit.layouts._folder_names import MASKS, image_forms, mask_forms, numbered, same_name, word_of
 from iodine_kit.layouts._folder_roles import UNUSED, Chosen, Parts, Place, Roles
 from iodine_kit.untrusted.folders import one_form
 
@@ -102,7 +102,7 @@ def _beside(pictures: Sequence[Picture], roles: Roles, chosen: Chosen) -> set[in
     companions: dict[Parts, int] = defaultdict(int)
     marked: dict[str, list[Picture]] = defaultdict(list)
     proofs: dict[str, int] = defaultdict(int)
-    forms = [(picture, _forms(picture.stem, chosen)) for picture in candidates]
+    forms = [(picture, _forms(picture, chosen)) for picture in candidates]
     for picture, found in forms:
         companions[picture.parts] += not found
     for picture, found in forms:
@@ -116,25 +116,28 @@ def _beside(pictures: Sequence[Picture], roles: Roles, chosen: Chosen) -> set[in
     return {id(picture) for word, proof in proofs.items() if proof >= _ENOUGH for picture in marked[word]}
 
 
-def _forms(stem: str, chosen: Chosen) -> list[tuple[str, str]]:
-    """The names of the images whose mask ``stem`` may be, and what marks it as a mask."""
-    whole = [*_affixed(stem, chosen)]
+def _forms(picture: Picture, chosen: Chosen) -> list[tuple[str, str]]:
+    """The names of the images whose mask a picture may be, and what marks it as a mask."""
+    stem, suffix = picture.stem, picture.name[len(picture.stem) :]
+    whole = [*_affixed(stem, suffix, chosen)]
     part = numbered(stem)
     return [
         *whole,
         *((numbered(base), affix) for base, affix in whole if numbered(base)),
-        *(_affixed(part, chosen) if part else ()),
+        *(_affixed(part, suffix, chosen) if part else ()),
     ]
 
 
-def _affixed(stem: str, chosen: Chosen) -> Iterator[tuple[str, str]]:
+def _affixed(stem: str, suffix: str, chosen: Chosen) -> Iterator[tuple[str, str]]:
     if not chosen.affix:
         yield from mask_forms(stem)
         return
     stem, affix = one_form(stem), one_form(chosen.affix)
-    if len(stem) > len(affix) and stem.endswith(affix):
+    if same_name(suffix, affix):
+        yield stem, affix
+    if len(stem) > len(affix) and same_name(stem[-len(affix) :], affix):
         yield stem[: -len(affix)], affix
-    if len(stem) > len(affix) and stem.startswith(affix):
+    if len(stem) > len(affix) and same_name(stem[: len(affix)], affix):
         yield stem[len(affix) :], affix
 
 
@@ -206,13 +209,13 @@ def _names(mask: Picture, place: Place, chosen: Chosen) -> Iterator[tuple[str, s
     stem, in_folder = one_form(mask.stem), place.role == MASKS
     if in_folder and not chosen.affix:
         yield stem, "", False
-    whole = [*_affixed(stem, chosen)]
+    whole = [*_affixed(stem, mask.name[len(mask.stem) :], chosen)]
     for base, affix in whole:
         yield base, affix, not chosen.affix and any(map(str.isdigit, affix))
     if in_folder and place.rest:
         yield place.rest[-1], _FOLDER, True
         yield from ((base, _FOLDER, True) for base, _ in mask_forms(place.rest[-1]) if base)
-    for base, affix in _forms(stem, chosen)[len(whole) :]:
+    for base, affix in _forms(mask, chosen)[len(whole) :]:
         yield base, affix, True
     if in_folder and not chosen.affix and numbered(stem):
         yield numbered(stem), "", True

@@ -45,17 +45,18 @@ def refuse_unknown_masks(groups: Sequence[Group], in_splits: bool) -> None:
     """
     images = [one.image for one in groups]
     _refuse_likely_masks(images)
-    for first, second, pairs in [*_paired_folders(images), *_paired_names(images)]:
+    for first, second, pairs in [*_paired_folders(images), *_paired_names(images), *_paired_suffixes(images)]:
         if in_splits and "/" in first and meaning(first[:-1]).split and meaning(second[:-1]).split:
             continue
         one, other = (
             Counter(_look(pair[side].path) for pair in pairs[:_LOOKED_AT]).most_common(1)[0][0] for side in (0, 1)
         )
-        is_folder = not first or "/" in first
+        is_folder = first.endswith("/")
         known = is_folder and (meaning(first[:-1]).role == IMAGES) != (meaning(second[:-1]).role == IMAGES)
         if not known and not _differ(one, other):
             continue
-        if is_folder and (meaning(second[:-1]).role == IMAGES or (not known and one > other)):
+        swapped = one > other and first and not known
+        if swapped or (is_folder and meaning(second[:-1]).role == IMAGES):
             first, second = second, first
         raise SchemaError(_question(first, second, pairs[0], len(pairs)))
 
@@ -142,7 +143,7 @@ def _require_one_kind(one: Group, findings: Findings) -> None:
 
 
 def _question(image: str, mask: str, pair: tuple[Picture, Picture], count: int) -> str:
-    if image:
+    if image.endswith("/"):
         name = mask[:-1]
         return (
             f"{pair[0].root}: {count} pictures in {image} and in {mask} have the same names: if those in {mask} are "
@@ -196,6 +197,19 @@ def _paired_names(images: Sequence[Picture]) -> Iterator[tuple[str, str, list[tu
     for affix, pairs in found.items():
         if len(pairs) * 3 >= len(images):  # in a pair of two, and in a triple of three
             yield "", affix, sorted(pairs, key=lambda pair: natural_order(pair[0].below))
+
+
+def _paired_suffixes(images: Sequence[Picture]) -> Iterator[tuple[str, str, list[tuple[Picture, Picture]]]]:
+    """Suffixes such as ``.jpg`` and ``.png`` of pictures with the same name in the same folder."""
+    named: dict[tuple[Parts, str], dict[str, Picture]] = defaultdict(dict)
+    for image in images:
+        named[image.parts, one_form(image.stem)][image.name[len(image.stem) :].lower()] = image
+    found: dict[tuple[str, str], list[tuple[Picture, Picture]]] = defaultdict(list)
+    for same in named.values():
+        for first, second in combinations(sorted(same), 2):
+            found[first, second].append((same[first], same[second]))
+    for (first, second), pairs in found.items():
+        yield first, second, sorted(pairs, key=lambda pair: natural_order(pair[0].below))
 
 
 def _look(path: str) -> int:

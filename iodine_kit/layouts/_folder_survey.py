@@ -59,10 +59,19 @@ def survey(roots: Sequence[Path], options: Options) -> FolderSurvey:
     """
     chosen, elsewhere = _chosen(roots, options.masks)
     findings = _find(roots, options, chosen, elsewhere)
+    if chosen.name and not findings.roles.has_masks:  # the name of no folder, but perhaps the end of names: amask.png
+        ends = Chosen(affix=chosen.name)
+        found = _find(roots, options, ends, elsewhere)
+        chosen, findings = (ends, found) if found.grouping.masks else (chosen, findings)
     if not elsewhere and not findings.grouping.has_masks:
         findings = _beside(roots, options, chosen) or findings
     if chosen.name and not findings.roles.has_masks:
         raise SourceError(f"{roots[0] / options.masks}: no such folder, and none with this name has pictures; check it")
+    if chosen.affix and not findings.grouping.masks:
+        raise SourceError(
+            f"{roots[0]}: no picture has a name that begins or ends with {chosen.affix}, as layout.masks says: correct "
+            "it, leave it out, or ignore masks with --set layout.masks=none"
+        )
     _require_images(roots, findings)
     if not chosen and not options.images:
         refuse_unknown_masks(findings.grouping.groups, bool(findings.roles.names))
@@ -87,7 +96,8 @@ def _chosen(roots: Sequence[Path], masks: str) -> tuple[Chosen, dict[str, Path]]
         return Chosen(none=bool(masks)), {}
     is_affix = re.fullmatch(r"[_\-][^/]*|[^/]*[_\-]|\.\w[^/]*", masks)
     if is_affix and not any((root / masks).is_dir() for root in roots):
-        return Chosen(affix=masks), {}
+        stem, suffix = os.path.splitext(masks)  # noqa: PTH122 - as text: "_mask.png"
+        return Chosen(affix=stem if suffix.lower() in SUFFIXES else masks), {}
     below = [os.path.relpath(os.path.normpath(root.absolute() / masks), root.absolute()) for root in roots]
     parts = [Path(path).parts for path in below]
     if parts[0][:1] == ("..",):

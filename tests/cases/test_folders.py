@@ -143,6 +143,7 @@ def test_pascal_voc(iodine_kit: Command, tmp_path: Path) -> None:
 ASKED = {
     "two folders": (("foo/{}.jpg", "bar/{}.png"), {"layout.masks=bar": (4, 4), "layout.masks=none": (8, 0)}),
     "ends of names": (("{}.jpg", "{}_bar.png"), {"layout.masks=_bar": (4, 4), "layout.masks=none": (8, 0)}),
+    "suffixes": (("{}.jpg", "{}.png"), {"layout.masks=.png": (4, 4), "layout.masks=none": (8, 0)}),
     "a word and masks": (("cells/{}.jpg", "CellMasks/{}.png"), {"layout.masks=CellMasks": (4, 4)}),
     "two kinds of masks": (
         ("images/{}.jpg", "masks/{}.png", "labels/{}.png"),
@@ -214,6 +215,31 @@ def test_masks_in_a_format_that_is_no_picture(iodine_kit: Command, tmp_path: Pat
     _, said = prepare(iodine_kit, "in", status=5)
     assert "has 4 .gif files, which cannot be read as masks" in said and "--set layout.masks=none" in said
     assert contents(iodine_kit, tmp_path, "in", "--set", "layout.masks=none") == {"train": (4, 0)}
+
+
+@pytest.mark.parametrize("masks", ["_mask", "_Label", "-x", ".tif"])
+def test_an_end_of_names_that_no_picture_has(iodine_kit: Command, tmp_path: Path, masks: str) -> None:
+    pairs(tmp_path, "in/images/{}.png", "in/masks/{}.png")
+    _, said = prepare(iodine_kit, "in", "--set", f"layout.masks={masks}", status=5)
+    assert f"begins or ends with {masks}" in said and "leave it out" in said and "--set layout.masks=none" in said
+    assert contents(iodine_kit, tmp_path, "in") == {"train": (4, 4)}
+    assert contents(iodine_kit, tmp_path, "in", "--set", "layout.masks=none") == {"train": (4, 0)}
+
+
+@pytest.mark.parametrize(
+    ("mask", "option"),
+    [
+        ("{}_Bar", "_bar"),
+        ("{}_bar", "_bar.png"),
+        ("{}bar", "bar"),
+        ("BAR-{}", "bar-"),
+        ("{}(bar)", "(bar)"),
+        ("{}", ".PNG"),
+    ],
+)
+def test_an_end_of_names_in_other_spellings(iodine_kit: Command, tmp_path: Path, mask: str, option: str) -> None:
+    pairs(tmp_path, "in/s{}.jpg", f"in/{mask.format('s{}')}.png")
+    assert contents(iodine_kit, tmp_path, "in", "--set", f"layout.masks={option}") == {"train": (4, 4)}
 
 
 # Links
