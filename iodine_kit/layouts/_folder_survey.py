@@ -70,7 +70,7 @@ def survey(roots: Sequence[Path], options: Options) -> FolderSurvey:
     if chosen.affix and not findings.grouping.masks:
         raise SourceError(
             f"{roots[0]}: no picture has a name that begins or ends with {chosen.affix}, as layout.masks says: correct "
-            "it, leave it out, or ignore masks with --set layout.masks=none"
+            "it, omit it, or ignore masks with --set layout.masks=none"
         )
     _require_images(roots, findings)
     if not chosen and not options.images:

@@ -221,7 +221,7 @@ def test_masks_in_a_format_that_is_no_picture(iodine_kit: Command, tmp_path: Pat
 def test_an_end_of_names_that_no_picture_has(iodine_kit: Command, tmp_path: Path, masks: str) -> None:
     pairs(tmp_path, "in/images/{}.png", "in/masks/{}.png")
     _, said = prepare(iodine_kit, "in", "--set", f"layout.masks={masks}", status=5)
-    assert f"begins or ends with {masks}" in said and "leave it out" in said and "--set layout.masks=none" in said
+    assert f"begins or ends with {masks}" in said and "omit it" in said and "--set layout.masks=none" in said
     assert contents(iodine_kit, tmp_path, "in") == {"train": (4, 4)}
     assert contents(iodine_kit, tmp_path, "in", "--set", "layout.masks=none") == {"train": (4, 0)}
 
