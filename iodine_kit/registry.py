@@ -48,6 +48,11 @@ class Registry(Generic[PluginT]):
         """Names of the built-in plug-ins and of those with an entry point, sorted."""
         return sorted({*self.built_in(), *self._entry_points()})
 
+    def canonical(self, name: str) -> str:
+        """The name of the plug-in that ``name`` spells in upper or lower case; an unknown name as it is."""
+        known = self.names()
+        return name.lower() if name not in known and name.lower() in known else name
+
     def load(self, name: str) -> PluginT:
         """Import and return the plug-in.
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from iodine_kit.errors import SchemaError
 from iodine_kit.evaluation.mask_size import Resolution
 from iodine_kit.formats import Reader
-from iodine_kit.metrics import METRICS, Comparison, MetricOptions, MetricPlugin, Scores, needs_masks, undefined_where
+from iodine_kit.metrics import METRICS, Comparison, MetricOptions, MetricPlugin, Scores, needs_masks
 from iodine_kit.progress import Advance
 from iodine_kit.records import Array, Floats64, PredictionBatch, SceneBatch
 
@@ -269,10 +269,8 @@ def _gathered(keys: list[str], columns: Mapping[tuple[str, ...], Array]) -> Scen
 
 
 def _scores(metric: MetricPlugin, comparison: Comparison) -> Scores:
-    """Scores that are not finite are undefined; those of masks, too, where nobody knows whether there is an object."""
-    scores = metric.score(comparison)
-    if comparison.ignored is not None and needs_masks(metric):
-        scores = undefined_where(comparison.unknown_B, scores)
+    """Scores that are not finite are undefined."""
+    scores = comparison.scores(metric)
     return Scores(np.where(np.isfinite(scores.values), scores.values, np.nan), scores.degenerate)
 
 

@@ -13,14 +13,13 @@ from iodine_kit.metrics._conventions import (
     Convention,
     MetricOptions,
     Scores,
-    undefined_where,
+    needs_masks,
 )
 from iodine_kit.registry import Registry
 
 __all__ = [
     "DEGENERATE", "METRICS", "RECOVERY_IOU", "Comparison", "Convention", "MetricOptions", "MetricPlugin", "Scores",
     "adjusted_rand_index", "checked_ignored", "checked_masks", "describe", "hungarian", "needs_masks",
-    "undefined_where",
 ]  # fmt: skip
 
 
@@ -28,7 +27,8 @@ class MetricPlugin(Protocol):
     """What a metric defines. Scores are per scene; their mean is over the scenes that have one.
 
     A metric of masks that uses only the properties of :class:`Comparison` omits pixels to ignore. If another sentence
-    must explain them than :data:`IGNORED`, the metric may define it as ``IGNORED``.
+    must explain them than :data:`IGNORED`, the metric may define it as ``IGNORED``. Call :meth:`Comparison.scores`
+    instead of ``score``: it knows in which scenes these pixels make every metric of masks undefined.
     """
 
     VERSION: int
@@ -59,19 +59,6 @@ class MetricPlugin(Protocol):
         """Return the score of every scene of a comparison."""
 
 
-_MASKLESS = ("reconstruction", "elbo", "nll", "kl")
-"""Fields of predictions that are compared with the image, or are scores themselves."""
-
-
-def needs_masks(plugin: MetricPlugin) -> bool:
-    """Whether a metric needs true masks.
-
-    Metrics of a reconstruction and of the ELBO and its terms do not; all others do. A metric for which this rule is
-    wrong, such as the error of the reconstruction in the foreground, defines ``NEEDS_MASKS`` as a constant.
-    """
-    return bool(getattr(plugin, "NEEDS_MASKS", plugin.NEEDS not in _MASKLESS))
-
-
 def describe(plugin: MetricPlugin, options: MetricOptions, *, ignores: bool = False) -> str:
     """Return ``CONVENTION`` with ``{degenerate}`` and ``{tolerance}`` replaced by the chosen options.
 
@@ -86,11 +73,6 @@ def describe(plugin: MetricPlugin, options: MetricOptions, *, ignores: bool = Fa
 
 class _Metrics(Registry[MetricPlugin]):
     """The metrics. Users know them by their titles in tables, too, which differ from the names."""
-
-    def canonical(self, name: str) -> str:
-        """The name of the metric that ``name`` spells in upper or lower case; an unknown name as it is."""
-        known = self.names()
-        return name.lower() if name not in known and name.lower() in known else name
 
     def titles(self) -> dict[str, str]:
         """Title of every built-in metric by name."""

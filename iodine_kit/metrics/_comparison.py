@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from iodine_kit.metrics._contingency import count
-from iodine_kit.metrics._conventions import MetricOptions
+from iodine_kit.metrics._conventions import MetricOptions, Scores, needs_masks
 from iodine_kit.records import Array, Bytes, Floats, PredictionBatch, SceneBatch
+
+if TYPE_CHECKING:
+    from iodine_kit.metrics import MetricPlugin
 
 LARGEST = 255
 """The largest id of an entity or slot."""
@@ -82,6 +85,15 @@ class Comparison:
             prediction = PredictionBatch(self.prediction.keys, mask)
             yield Comparison(self.truth, prediction, self.background, self.options, self.device, self.ignored)
 
+    def scores(self, metric: MetricPlugin) -> Scores:
+        """Scores of a metric; one of masks is undefined where pixels are ignored and no other has an object."""
+        scores = metric.score(self)
+        if self.ignored is None or not needs_masks(metric):
+            return scores
+        unknown_B = (self.ignored_pixels_B > 0) & (self.object_counts_B == 0)  # there may be objects, or none
+        degenerate = None if scores.degenerate is None else scores.degenerate & ~unknown_B
+        return Scores(np.where(unknown_B, np.nan, scores.values), degenerate)
+
     @cached_property
     def table_BNK(self) -> NDArray[np.int64]:
         """Pixels of every row and slot."""
@@ -101,12 +113,6 @@ class Comparison:
         size = self.truth.mask[0].size if len(self) else 0
         ignored: NDArray[np.int64] = size - self.table_BNK.sum((1, 2))
         return ignored
-
-    @cached_property
-    def unknown_B(self) -> NDArray[np.bool_]:
-        """Scenes with ignored pixels and without an object in the others: nobody knows whether they have objects."""
-        unknown: NDArray[np.bool_] = (self.ignored_pixels_B > 0) & (self.object_counts_B == 0)
-        return unknown
 
     @cached_property
     def pixels_BN(self) -> NDArray[np.int64]:

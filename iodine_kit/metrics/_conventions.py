@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from iodine_kit.metrics import MetricPlugin
     from iodine_kit.metrics._comparison import Comparison
 
 HARD = "Masks are hard: each pixel is of the slot with the largest mask (lowest index in a tie)."
@@ -79,10 +80,17 @@ def weighted_mean(values_BN: NDArray[np.float64], weights_BN: NDArray[np.int64] 
     return Scores(np.where(total_B > 0, sum_B / np.maximum(total_B, 1), np.nan))
 
 
-def undefined_where(unknown_B: NDArray[np.bool_], scores: Scores) -> Scores:
-    """The scores without those of some scenes, which no convention can decide."""
-    degenerate = None if scores.degenerate is None else scores.degenerate & ~unknown_B
-    return Scores(np.where(unknown_B, np.nan, scores.values), degenerate)
+_MASKLESS = ("reconstruction", "elbo", "nll", "kl")
+"""Fields of predictions that are compared with the image, or are scores themselves."""
+
+
+def needs_masks(plugin: MetricPlugin) -> bool:
+    """Whether a metric needs true masks.
+
+    Metrics of a reconstruction and of the ELBO and its terms do not; all others do. A metric for which this rule is
+    wrong, such as the error of the reconstruction in the foreground, defines ``NEEDS_MASKS`` as a constant.
+    """
+    return bool(getattr(plugin, "NEEDS_MASKS", plugin.NEEDS not in _MASKLESS))
 
 
 def detections(comparison: Comparison) -> NDArray[np.bool_]:

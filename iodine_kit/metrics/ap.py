@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from iodine_kit.metrics import Comparison, Scores
-from iodine_kit.metrics._conventions import DETECTION, HARD, OBJECT, detections, right, undefined_where
+from iodine_kit.metrics._conventions import DETECTION, HARD, OBJECT, detections, right
 
 VERSION = 1
 TITLE = "AP"
@@ -32,4 +32,4 @@ def score(comparison: Comparison) -> Scores:
     hits_TB = np.stack([right(comparison, found_BK, twentieths) for twentieths in range(10, 20)])
     empty_B = either_B == 0
     precision_TB = np.where(empty_B, 1.0, hits_TB / np.where(empty_B, 1, either_B - hits_TB))
-    return undefined_where(comparison.unknown_B, Scores(precision_TB.mean(0), empty_B))
+    return Scores(precision_TB.mean(0), empty_B)

@@ -6,7 +6,6 @@ from typing import Literal
 
 from iodine_kit.metrics import Comparison, Scores
 from iodine_kit.metrics._contingency import adjusted_rand_index, one_id_and_slot
-from iodine_kit.metrics._conventions import undefined_where
 
 VERSION = 2
 TITLE = "FG-ARI"
@@ -28,5 +27,4 @@ def score(comparison: Comparison) -> Scores:
     others = (*comparison.background, comparison.ignored)
     entities = (row for row in range(1, table_BNK.shape[1]) if row - 1 not in others)
     together_B = one_id_and_slot(table_BNK, next(entities, 0))
-    scores = adjusted_rand_index(table_BNK[:, 1:], comparison.options.convention, together_B)
-    return undefined_where(comparison.unknown_B, scores)
+    return adjusted_rand_index(table_BNK[:, 1:], comparison.options.convention, together_B)

@@ -6,7 +6,6 @@ from typing import Literal
 
 from iodine_kit.metrics import Comparison, Scores
 from iodine_kit.metrics._contingency import adjusted_rand_index, one_id_and_slot
-from iodine_kit.metrics._conventions import undefined_where
 
 VERSION = 2
 TITLE = "ARI (all pixels)"
@@ -25,5 +24,4 @@ CONVENTION = (
 def score(comparison: Comparison) -> Scores:
     """ARI of every scene over all its pixels, in [−1, 1]; see :class:`iodine_kit.metrics.MetricPlugin`."""
     table_BNK = comparison.table_BNK
-    scores = adjusted_rand_index(table_BNK, comparison.options.convention, one_id_and_slot(table_BNK))
-    return undefined_where(comparison.unknown_B, scores)
+    return adjusted_rand_index(table_BNK, comparison.options.convention, one_id_and_slot(table_BNK))

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from iodine_kit.metrics import Comparison, Scores
-from iodine_kit.metrics._conventions import DETECTION, HARD, OBJECT, detections, undefined_where
+from iodine_kit.metrics._conventions import DETECTION, HARD, OBJECT, detections
 
 VERSION = 1
 TITLE = "Count accuracy"
@@ -24,4 +24,4 @@ CONVENTION = (
 def score(comparison: Comparison) -> Scores:
     """1 or 0 for every scene; see :class:`iodine_kit.metrics.MetricPlugin`."""
     right_B = detections(comparison).sum(1) == comparison.object_counts_B
-    return undefined_where(comparison.unknown_B, Scores(right_B.astype(np.float64)))
+    return Scores(right_B.astype(np.float64))

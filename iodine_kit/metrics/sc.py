@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from iodine_kit.metrics import Comparison, Scores
-from iodine_kit.metrics._conventions import ENTITY, HARD, undefined_where, weighted_mean
+from iodine_kit.metrics._conventions import ENTITY, HARD, weighted_mean
 
 VERSION = 1
 TITLE = "SC"
@@ -21,5 +21,4 @@ CONVENTION = (
 
 def score(comparison: Comparison) -> Scores:
     """Segmentation covering of every scene, in (0, 1]; see :class:`iodine_kit.metrics.MetricPlugin`."""
-    scores = weighted_mean(comparison.iou_BNK.max(2), comparison.pixels_BN)
-    return undefined_where(comparison.unknown_B, scores)
+    return weighted_mean(comparison.iou_BNK.max(2), comparison.pixels_BN)

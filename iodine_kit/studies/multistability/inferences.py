@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from iodine_kit.artifacts.dataset import dataset_info, open_split
 from iodine_kit.artifacts.predictions_and_truth import PredictionsFacts
 from iodine_kit.errors import SchemaError
-from iodine_kit.metrics import Comparison
+from iodine_kit.metrics import METRICS, Comparison
 from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
 from iodine_kit.records import PredictionBatch, SceneBatch
 from iodine_kit.studies._experiment import Evaluated
@@ -80,19 +80,14 @@ class RepeatedInferences:
     @cached_property
     def ari_D(self) -> Floats64:
         """Mean FG-ARI after every decode."""
-        from iodine_kit.metrics import ari as metric
-
-        means = []
+        metric, means = METRICS.load("ari"), []
         for step in range(self.decodes):
             values = [
-                metric.score(
-                    Comparison(
-                        self.truth,
-                        PredictionBatch(self.truth.keys, masks[:, step]),
-                        self.background,
-                        ignored=self.ignored,
-                    )
-                ).values
+                Comparison(
+                    self.truth, PredictionBatch(self.truth.keys, masks[:, step]), self.background, ignored=self.ignored
+                )
+                .scores(metric)
+                .values
                 for masks in self.masks_RSDHW
             ]
             means.append(np.nanmean(values))

@@ -44,8 +44,7 @@ def compare(
 
 
 def scored(name: str, comparison: Comparison) -> Scores:
-    scores: Scores = METRICS.load(name).score(comparison)
-    return scores
+    return comparison.scores(METRICS.load(name))
 
 
 @st.composite
@@ -71,7 +70,7 @@ def kept(case: Masks) -> Iterator[tuple[Bytes, Bytes, bool]]:
 @given(case=cases())
 @settings(max_examples=60, deadline=None)
 def test_a_metric_of_masks_sees_only_the_other_pixels(name: str, case: Masks) -> None:
-    scores = importlib.import_module(f"iodine_kit.metrics.{name}").score(compare(*vars(case).values())).values
+    scores = compare(*vars(case).values()).scores(importlib.import_module(f"iodine_kit.metrics.{name}")).values
     for score, (true, predicted, unknown) in zip(scores, kept(case), strict=True):
         answers = {math.nan} if unknown else getattr(reference, name)(true, predicted, case.background)
         assert agrees(score, answers), (score, answers, true, predicted)
