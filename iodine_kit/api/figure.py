@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -52,7 +53,7 @@ def segmentation_figure(
         raise ValueError(f"scenes: the masks have shape {shapes}: pass the images that were segmented")
     if rows < 1:
         raise ValueError(f"rows: it must be at least 1 (given: {rows})")
-    first = SceneBatch(batch.keys[:rows], batch.image[:rows], batch.mask[:rows])
+    first = replace(batch, keys=batch.keys[:rows], image=batch.image[:rows], mask=batch.mask[:rows])
     shown = PredictionBatch(
         first.keys,
         segmentation.mask[:rows],
@@ -76,8 +77,9 @@ def _slots(segmentation: Segmentation, rows: int) -> list[list[Bytes]]:
 
 
 def _scenes(scenes: SceneBatch | AnyArray) -> SceneBatch:
-    """The batch; images alone get masks without objects."""
+    """The batch; images alone have no masks."""
     if isinstance(scenes, SceneBatch):
         return scenes
     pixels = to_bytes(to_images("scenes", scenes))
-    return SceneBatch(tuple(map(str, range(len(pixels)))), pixels, np.zeros(pixels.shape[:3], np.uint8))
+    keys = tuple(map(str, range(len(pixels))))
+    return SceneBatch(keys, pixels, np.zeros(pixels.shape[:3], np.uint8), has_masks=False)

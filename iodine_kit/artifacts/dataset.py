@@ -64,10 +64,6 @@ class DatasetFacts(ArtifactFacts):
     unmasked: tuple[str, ...] = ()
     remarks: tuple[Remark, ...] = ()
 
-    def has_masks(self, split: str) -> bool:
-        """Whether the scenes of a split have masks, as far as the facts show: see :func:`has_masks`."""
-        return split not in self.unmasked and self.info.entities != 1
-
 
 _NEVER_MASKED = "clevr-v1"
 """The layout that never has masks, though its scenes have entities."""
@@ -103,8 +99,9 @@ def has_masks(dataset: Artifact, split: str) -> bool:
     factors but were read from a source without masks: the original CLEVR, or arrays of images alone.
     """
     facts = DatasetFacts.of(dataset)
+    recorded = split not in facts.unmasked and facts.info.entities != 1
     images_alone = dataset.config.get("layout", {}).get("masks") is False
-    return facts.has_masks(split) and facts.origin.get("layout") != _NEVER_MASKED and not images_alone
+    return recorded and facts.origin.get("layout") != _NEVER_MASKED and not images_alone
 
 
 def lack_of_masks(dataset: Artifact, split: str) -> str:

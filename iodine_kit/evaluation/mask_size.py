@@ -10,7 +10,7 @@ are stored here as float16, which can decide a near tie differently.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -77,7 +77,7 @@ class Resolution:
         if self.truth == self.size:
             return truth
         image = np.moveaxis(nearest(np.moveaxis(truth.image, -1, 1), self.size), 1, -1)
-        return SceneBatch(truth.keys, image, nearest(truth.mask, self.size))
+        return replace(truth, image=image, mask=nearest(truth.mask, self.size))
 
     def _hardened(self, soft_mask_BKHW: Array) -> NDArray[np.uint8]:
         rows, columns = self._weights

@@ -32,7 +32,8 @@ from iodine_kit.store import Artifact, Identity
 
 VERSION = 1
 _UNMASKED_VERSION = 2
-"""Of the stage, for data sets with splits without masks; the others have the same statistics as before."""
+"""Of the stage, for data sets with splits without masks, whose statistics changed; it depends on the data so that those
+of all other data sets keep their keys."""
 TABLES = ("stats",)
 INPUTS = ("dataset",)
 PAGE, STATISTICS = "index.html", "statistics.json"

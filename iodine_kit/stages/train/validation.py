@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,7 +51,7 @@ class Validation:
         for batch in in_order(self._reader, self._config.batch_size, self.scenes):
             if not batch.has_masks:
                 return False
-            if np.isfinite(metric.score(self._comparison(batch, batch.mask)).values).any():
+            if np.isfinite(self._comparison(batch, batch.mask).scores(metric).values).any():
                 return True
         return False
 
@@ -67,7 +68,7 @@ class Validation:
             inference: Any = infer(images_to(device, batch.image), noise)
             masks = inference.step_mask_BSHW[:, -1].cpu().numpy()
             if batch.has_masks:
-                scores.append(metric.score(self._comparison(batch, masks)).values)
+                scores.append(self._comparison(batch, masks).scores(metric).values)
             losses.append((inference.nll_BS + inference.kl_BS)[:, -1].double().cpu().numpy())
             first = first or [batch, inference]
         score = np.concatenate(scores)
@@ -89,6 +90,6 @@ def scenes_picture(batch: SceneBatch, inference: Inference, count: int = _SCENES
 
     masks = inference.step_mask_BSHW[:count].cpu().numpy()
     means = inference.reconstruction_BCHW[:count].float().permute(0, 2, 3, 1).cpu().numpy()
-    keys = batch.keys[:count]
-    predictions = PredictionBatch(keys, masks[:, -1], step_mask=masks, reconstruction=means)
-    return segmentation_grid(SceneBatch(keys, batch.image[:count], batch.mask[:count]), predictions, ignored)
+    shown = replace(batch, keys=batch.keys[:count], image=batch.image[:count], mask=batch.mask[:count])
+    predictions = PredictionBatch(shown.keys, masks[:, -1], step_mask=masks, reconstruction=means)
+    return segmentation_grid(shown, predictions, ignored)

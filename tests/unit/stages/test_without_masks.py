@@ -10,8 +10,10 @@ from unit.stages.foreseen import store_masks, store_predictions
 
 from iodine_kit.artifacts.evaluations import check_masks, read_objects, read_scenes, read_scores
 from iodine_kit.errors import SchemaError
+from iodine_kit.evaluation.mask_size import Resolution
 from iodine_kit.metrics import METRICS, needs_masks
 from iodine_kit.progress import Silent
+from iodine_kit.records import SceneBatch
 from iodine_kit.runner import Context, run_stage
 from iodine_kit.stages import compare, evaluate, probe
 from iodine_kit.store import Artifact, Store
@@ -144,6 +146,12 @@ def test_scores_of_masks_by_an_older_release_are_not_used(tmp_path: Path) -> Non
     bare = store_masks(tmp_path, EMPTY, masked=False)
     with pytest.raises(SchemaError, match=r"an older release scored ap, but split 'test' of .* evaluate again with"):
         check_masks(evaluation, bare)
+
+
+def test_another_size_does_not_invent_masks() -> None:
+    batch = SceneBatch(("a",), np.zeros((1, 4, 4, 3), np.uint8), np.zeros((1, 4, 4), np.uint8), has_masks=False)
+    resized = Resolution((4, 4), (4, 4), (8, 8)).true(batch)
+    assert resized.mask.shape == (1, 8, 8) and not resized.has_masks
 
 
 def test_no_probe_without_masks(tmp_path: Path) -> None:
