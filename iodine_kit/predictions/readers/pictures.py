@@ -1,7 +1,8 @@
-"""A folder of PNG files, one index mask per scene: ``mask`` from the pixels, ``key`` from the names of the files.
+"""A folder of PNG files, one mask per scene: ``mask`` from the pixels, ``key`` from the names of the files.
 
-Indices are the values of grey pictures (8 or 16 bits) or of palette pictures. Files are in natural order: ``2.png``
-comes before ``10.png``. If the folder itself has no PNG files, those in its subfolders are read.
+A label is the value of a grey picture (8 or 16 bits) or the index of a palette picture; the colours of an RGB picture
+are numbered in the order of appearance, with black as 0. Transparent pixels have label 0. Files are in natural order:
+``2.png`` comes before ``10.png``. If the folder itself has no PNG files, those in its subfolders are read.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from iodine_kit.untrusted.folders import files_in, refuse_dangling_links, scene_
 from iodine_kit.untrusted.masks import read_labels, stored_size
 from iodine_kit.untrusted.pictures import refuse_link_outside
 
-VERSION = 1
+VERSION = 2
 
 
 def recognises(path: Path, head: bytes) -> bool:
@@ -50,7 +51,7 @@ def columns(path: Path) -> Mapping[str, Column]:
 
     Raises:
         CorruptDataError: a picture is damaged.
-        SchemaError: pictures have colours, several frames, or several sizes.
+        SchemaError: pictures have several frames or sizes, or pixels that are neither numbers nor colours.
         StorageError: the operating system refuses to read one.
     """
     found = files(path)

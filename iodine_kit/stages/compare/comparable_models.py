@@ -11,7 +11,7 @@ from iodine_kit.artifacts.predictions_and_truth import PredictionsFacts
 from iodine_kit.artifacts.start_weights import ROLE
 from iodine_kit.artifacts.trained_model import keeps_weights
 from iodine_kit.config import flatten
-from iodine_kit.errors import ConfigError, SchemaError
+from iodine_kit.errors import ArtifactCorruptError, ArtifactNotFoundError, ConfigError, SchemaError
 from iodine_kit.evaluation.facts import MetricFacts
 from iodine_kit.store import Artifact, Store
 from iodine_kit.store.manifest import canonical_json
@@ -23,8 +23,7 @@ def check(evaluations: Sequence[Artifact], store: Store) -> None:
     """Raise :class:`SchemaError` unless all are of the same true masks of the same scenes, by the same rules."""
     for one in evaluations:
         check_version(one)
-        inputs = one.manifest.identity.inputs
-        check_masks(one, store.resolve(inputs.get("truth", inputs["dataset"])))
+        _check_masks(one, store)
     first, *others = evaluations
     keys = read_scenes(first)["key"].tolist()
     for other in others:
@@ -34,6 +33,16 @@ def check(evaluations: Sequence[Artifact], store: Store) -> None:
             differing = ["scenes that are not the same"]
         if differing:
             raise SchemaError(f"{first.path} and {other.path} cannot be compared: {'; '.join(differing)}")
+
+
+def _check_masks(evaluation: Artifact, store: Store) -> None:
+    """As :func:`check_masks`, if the true masks are still there as they were: a comparison itself needs only scores."""
+    inputs = evaluation.manifest.identity.inputs
+    try:
+        truth = store.resolve(inputs.get("truth", inputs["dataset"]))
+    except (ArtifactNotFoundError, ArtifactCorruptError):
+        return
+    check_masks(evaluation, truth)
 
 
 def comparable(evaluations: Sequence[Artifact]) -> tuple[list[str], dict[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,15 @@ def test_the_seed_of_training_is_where_it_is_looked_for() -> None:
 def test_one_model_alone_shows_its_spread_over_seeds(bench: Bench) -> None:
     facts = compared(bench.root, bench.of_run(SHORT, 0, 1), bench.of_run(SHORT, 1, 2)).facts
     assert len(facts["models"]) == 1 and facts["models"][0]["name"] == "net-blocks" and facts["pairs"] == []
+
+
+@pytest.mark.parametrize("rebuilt", [False, True])
+def test_a_comparison_needs_no_data_set(bench: Bench, rebuilt: bool) -> None:
+    given = [bench.imported("one", 1), bench.imported("other", 2)]
+    shutil.rmtree(bench.dataset.path)
+    if rebuilt:
+        assert store_masks(bench.root, true_masks()[::-1]).path == bench.dataset.path
+    assert [model["name"] for model in compared(bench.root, *given).facts["models"]] == ["one", "other"]
 
 
 def test_paired_figures_are_those_of_scipy_and_of_counting(bench: Bench) -> None:

@@ -87,6 +87,16 @@ def test_palette_and_16_bit_pictures_hold_indices(tmp_path: Path) -> None:
     assert READERS.load("pictures").columns(tmp_path)["mask"].rows(np.arange(2)).tolist() == [[[0, 3]], [[1, 300]]]
 
 
+def test_transparent_pixels_have_label_0_and_colours_are_numbered(tmp_path: Path) -> None:
+    palette = Image.fromarray(np.array([[0, 1, 2]], np.uint8))
+    palette.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
+    palette.save(tmp_path / "0.png", transparency=2)
+    Image.fromarray(np.array([[[9, 9, 9], [0, 0, 0], [200, 0, 0]]], np.uint8)).save(tmp_path / "1.png")
+    reader = READERS.load("pictures")
+    assert reader.columns(tmp_path)["mask"].rows(np.arange(2)).tolist() == [[[0, 1, 0]], [[1, 0, 2]]]
+    assert reader.VERSION == 2, "version 1 gave 2 to the transparent pixel of the same file"
+
+
 def _cut(path: Path, share: float) -> Path:
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
     return path
