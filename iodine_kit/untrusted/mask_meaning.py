@@ -20,6 +20,10 @@ LARGEST = 63
 _IGNORED_INDEX = CLEAR + 1
 """Instead of the colour of palette indices to ignore."""
 _VOC = "the mask has the colours of PASCAL VOC; its border marks pixels to ignore"
+_SAME_COLOUR = (
+    "indices with the same colour in the palette are separate entities, and index 0 is the background; if every colour "
+    "is one entity, add --set layout.mask_values=colour"
+)
 _COLOUR = "#[0-9a-fA-F]{6}"
 _ONE = rf"(\d{{1,10}}|{_COLOUR})"
 
@@ -124,6 +128,8 @@ def indices(pixels: Pixels, values: NDArray[np.int64], options: MaskOptions, pla
         if options.ignore == "" and 255 in used and is_voc_border(pixels.palette):
             ignored |= {255}
             remarks.append(_VOC)
+        if options.mask_values == "auto" and _repeats(pixels.palette[used]):
+            remarks.append(_SAME_COLOUR)
     else:
         full = white_of(pixels.values)
         background = frozenset(_shades(options.background_colour, full, place))
@@ -217,6 +223,11 @@ def _repair(mask: Numbered, entities: Flags) -> str:
     left = mask.value[entities & (mask.pixels > limit)]
     clear = len(left) == 1 or (1 < len(left) <= 254 and left[-1] not in (255, 65535))
     return f", or add --set layout.min_pixels={limit + 1}" if clear else ""
+
+
+def _repeats(shown: NDArray[np.int64]) -> bool:
+    """Whether colours differ, but not all."""
+    return 1 < len(set(shown.tolist())) < len(shown)
 
 
 def _background_indices(palette: NDArray[np.int64], used: Array, options: MaskOptions, place: str) -> frozenset[int]:

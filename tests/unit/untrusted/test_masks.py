@@ -331,6 +331,20 @@ def test_palettes_of_which_some_have_the_background_are_refused(tmp_path: Path) 
         shared_palette(files, 0)
 
 
+def test_indices_of_one_colour_are_reported_with_a_remedy(tmp_path: Path) -> None:
+    black, red = [0, 0, 0], [255, 0, 0]
+    pixels = np.array([[0, 1, 2], [0, 1, 1]], np.uint8)
+    for name, palette, by_colour in (("a", black + red + red, [0, 1, 1]), ("b", red + black + red, [1, 0, 1])):
+        path = save(tmp_path / f"{name}.png", pixels, palette)
+        found = read(path)
+        assert np.array_equal(found.index, pixels)
+        assert [text for text in found.remarks if "mask_values=colour" in text and "index 0" in text] != []
+        assert read(path, mask_values="colour").index[0].tolist() == by_colour
+        assert read(path, mask_values="index").remarks == ()
+    assert read(save(tmp_path / "c.png", pixels, [0] * 9)).remarks == (), "one colour says nothing"
+    assert read(save(tmp_path / "d.png", pixels, black + red + [0, 255, 0])).remarks == ()
+
+
 def test_the_border_in_the_palette_of_voc_is_ignored(tmp_path: Path) -> None:
     palette = VOC + [0] * (765 - len(VOC)) + [224, 224, 192]
     path = save(tmp_path / "a.png", np.where(PARTS == 3, 255, PARTS).astype(np.uint8), palette)
