@@ -86,7 +86,8 @@ def _refuse_unknown(
     if not unknown:
         return
     problem = f"{len(unknown)} of {len(keys)} keys are not in {where}, such as '{unknown[0]}'"
-    missing = next((number for number in range(len(known)) if number not in scenes), None)
+    meant = set(scenes)
+    missing = next((number for number in range(len(known)) if number not in meant), None)
     if missing is not None:
         problem += f"; {len(known) - len(keys) + len(unknown)} of its scenes are in no row, such as '{known[missing]}'"
     advice = "give every row the key of its scene" if missing is not None else "remove these rows"

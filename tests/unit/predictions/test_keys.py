@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from iodine_kit.errors import SchemaError
+from iodine_kit.predictions.importing import keys as importing_keys
 from iodine_kit.predictions.importing.keys import refuse_contradiction, rows_by_key, scenes_called
 
 KNOWN = ["images/cats/frame_2", "images/cats/frame_10", "images/dogs/frame_3", "images/dogs/café", "images/dogs/v1.5"]
@@ -49,6 +50,21 @@ def test_a_name_that_means_several_scenes_means_none() -> None:
     assert scenes_called(["a.png", "a.jpg", "b.png"], ["a.png", "a.jpg", "b"]) == [0, 1, 2]
     assert scenes_called(["1", "1.png"], ["1", "2"]) == [0, None]
     assert scenes_called(["v1.5", "v1.6"], ["v1.6", "v1.5"]) == [1, 0]
+
+
+def test_a_missing_scene_is_found_without_searching_a_list_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched = []
+
+    class Scenes(list[int | None]):
+        def __contains__(self, value: object) -> bool:
+            searched.append(value)
+            return super().__contains__(value)
+
+    monkeypatch.setattr(importing_keys, "scenes_called", lambda keys, known: Scenes([*range(999), None]))
+    known = [f"scene_{number}" for number in range(1000)]
+    with pytest.raises(SchemaError, match="such as 'other'; 1 of its scenes are in no row, such as 'scene_999'"):
+        rows_by_key([*known[:-1], "other"], known, "theirs", "split 'test'", Notes())  # type: ignore[arg-type]
+    assert searched == []
 
 
 def test_names_that_match_in_part_are_counted() -> None:
