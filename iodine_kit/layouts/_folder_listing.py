@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from iodine_kit.errors import SchemaError, SourceError, StorageError
+from iodine_kit.errors import SchemaError, SourceError
 from iodine_kit.layouts._folder_names import list_split
+from iodine_kit.system import storage_error
 from iodine_kit.untrusted.folders import artifact_kind, is_data, one_form
 from iodine_kit.untrusted.pictures import SUFFIXES
 
@@ -57,17 +58,17 @@ class Listing:
         pictures: in an order that is always the same.
         skipped: numbers of the other files by suffix.
         others: the other files by the parts of their folder.
-        links: number of links that were followed.
-        broken: number of links to nothing, or to a folder that is listed already.
-        repeated: number of pictures to which a link leads, and that are also listed elsewhere.
+        links: the links that were followed, by their paths without other links.
+        broken: those to nothing, or to a folder that is listed already.
+        repeated: number of pictures that are listed again because of links.
         artifacts: number of folders that are artifacts of this package, which are not read.
     """
 
     pictures: list[Picture] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     others: dict[tuple[str, ...], list[str]] = field(default_factory=dict)
-    links: int = 0
-    broken: int = 0
+    links: set[str] = field(default_factory=set)
+    broken: set[str] = field(default_factory=set)
     repeated: int = 0
     artifacts: int = 0
 
@@ -98,6 +99,7 @@ class _Walk:
         self.listing = Listing()
         self._bases, self._links = bases, links
         self._entered: set[str] = set()
+        self._passed: set[str] = set()
 
     def source(self, root: Path, prefix: tuple[str, ...]) -> None:
         real = os.path.realpath(root)
@@ -110,7 +112,7 @@ class _Walk:
             for entry in _entries(path):
                 at = os.path.join(real, entry.name)  # noqa: PTH118 - Path objects take ten times as long
                 link = entry.is_symlink()
-                if link and not (at := self._target(entry, root, real)):
+                if link and not (at := self._target(entry, root, at)):
                     continue
                 if entry.is_dir():
                     waiting.append((entry.path, (*parts, entry.name), at, linked or link))
@@ -122,29 +124,30 @@ class _Walk:
         if suffix in SUFFIXES:
             self.listing.pictures.append(file)
         else:
-            self.listing.skipped[suffix or "without suffix"] += 1
+            self.listing.skipped[suffix or "without suffix"] += file.real not in self._passed
+            self._passed.add(file.real)
             self.listing.others.setdefault(file.parts, []).append(file.name)
 
-    def _target(self, entry: os.DirEntry[str], root: Path, here: str) -> str:
+    def _target(self, entry: os.DirEntry[str], root: Path, at: str) -> str:
         """Where a link leads; empty if it is not followed."""
         target = os.path.realpath(entry.path)
         is_dir = os.path.isdir(target)  # noqa: PTH112 - as above
         if not is_dir and not os.path.isfile(target):  # noqa: PTH113 - as above
-            self.listing.broken += 1
+            self.listing.broken.add(at)
             return ""
         if not is_dir and os.path.splitext(entry.name)[1].lower() not in SUFFIXES:  # noqa: PTH122 - as above
             return target
-        if self._links == "inside" and not any(_is_below(target, base) for base in self._bases):
+        if self._links == "inside" and not any(is_below(target, base) for base in self._bases):
             raise SourceError(
                 f"{entry.path}: is a link to a {'folder' if is_dir else 'file'} outside of {root} ({target}); copy it "
                 "there, or follow such links with --set layout.links=all"
             )
-        if is_dir and (target in self._entered or _is_below(here, target)):
-            self.listing.broken += 1
+        if is_dir and (target in self._entered or is_below(at, target)):
+            self.listing.broken.add(at)
             return ""
         if is_dir:
             self._entered.add(target)
-        self.listing.links += 1
+        self.listing.links.add(at)
         return target
 
 
@@ -153,11 +156,11 @@ def _entries(path: str) -> list[os.DirEntry[str]]:
         with os.scandir(path) as listed:
             return sorted((entry for entry in listed if is_data(entry.name)), key=lambda entry: entry.name)
     except OSError as error:
-        problem = f"this folder cannot be listed ({error.strerror}); check its permissions"
-        raise StorageError(f"{path}: {problem}") from error
+        raise storage_error(error, path, "listed") from error
 
 
-def _is_below(path: str, folder: str) -> bool:
+def is_below(path: str, folder: str) -> bool:
+    """Whether a path is a folder or is inside it."""
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
@@ -248,5 +251,5 @@ def _lines(file: Path) -> list[str]:
             return []
         text = file.read_text("utf-8-sig", errors="replace")
     except OSError as error:
-        raise StorageError(f"{file}: cannot be read ({error.strerror}); check its permissions") from error
+        raise storage_error(error, file) from error
     return [line.strip().strip("\"'") for line in text.splitlines() if line.strip()]

@@ -162,9 +162,9 @@ class _Index:
     def give(self, mask: Picture, place: Place, chosen: Chosen) -> bool:
         """Give a mask to its image; whether there is one."""
         folder = place.word if place.role == MASKS else ""
+        folders = dict.fromkeys((place.rest, _below(mask, place, chosen)))
         for base, affix, is_part in _names(mask, place, chosen):
-            below = place.rest[:-1] if affix == _FOLDER else place.rest
-            rests = dict.fromkeys((below, below[len(chosen.paths[0]) - 1 :]) if chosen.paths else (below,))
+            rests = [rest[:-1] if affix == _FOLDER else rest for rest in folders]
             found = next(filter(None, (self._named(mask, place.split, rest, base) for rest in rests)), None)
             if found:
                 kind = (folder, "" if affix == _FOLDER else word_of(affix))
@@ -202,6 +202,12 @@ class _Index:
             return None
         is_scene = len(self._folders) > 1 or place.rest[-1] == one_form(inside[0].image.stem)
         return inside[0] if is_scene else None
+
+
+def _below(mask: Picture, place: Place, chosen: Chosen) -> Parts:
+    """The other folders of a mask without those that lead to the chosen folder in its source."""
+    length = next((len(path) for path in chosen.paths if mask.parts[: len(path)] == path), mask.start)
+    return tuple(part for at, part in zip(place.at, place.rest, strict=True) if not mask.start <= at < length)
 
 
 def _names(mask: Picture, place: Place, chosen: Chosen) -> Iterator[tuple[str, str, bool]]:

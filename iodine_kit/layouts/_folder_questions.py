@@ -16,7 +16,7 @@ from iodine_kit.layouts._folder_listing import Picture
 from iodine_kit.layouts._folder_names import IMAGES, MASKS, affix_forms, mask_forms, meaning
 from iodine_kit.layouts._folder_pairs import Group
 from iodine_kit.layouts._folder_roles import Chosen, Parts
-from iodine_kit.layouts._folder_sentences import Findings
+from iodine_kit.layouts._folder_sentences import Findings, listed
 from iodine_kit.untrusted.folders import natural_order, one_form
 from iodine_kit.untrusted.mask_pixels import pixels_of
 from iodine_kit.untrusted.pictures import load
@@ -134,9 +134,9 @@ def _require_one_kind(one: Group, findings: Findings) -> None:
     if len(kinds) > 1:
         at = 0 if len({folder for folder, _ in kinds}) > 1 else 1
         names = sorted({kind[at] or kind[1 - at] for kind in kinds})
-        options = " or ".join(f"--set layout.masks={name}" for name in names)
-        found = " and ".join(names)
-        raise SchemaError(f"{one.image.path}: has masks of two kinds, {found}: choose one with {options}, or {_IGNORE}")
+        options = listed((f"--set layout.masks={name}" for name in names), "or")
+        found = f"{'two' if len(names) == 2 else 'several'} kinds, {listed(names)}"
+        raise SchemaError(f"{one.image.path}: has masks of {found}: choose one with {options}, or {_IGNORE}")
     if len(one.whole) > 1:
         first, second = (mask.path for mask, _ in one.whole[:2])
         raise SchemaError(f"{one.image.path}: has two masks, {first} and {second}: remove one, or {_IGNORE}")

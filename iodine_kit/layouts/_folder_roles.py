@@ -193,4 +193,5 @@ def _unsure_names(sure: dict[str, str], unsure: dict[str, tuple[str, str]]) -> d
 
 
 def _first(pictures: Iterable[Picture], folders: Sequence[Parts]) -> str:
-    return min(picture.path for picture in pictures if picture.parts in folders)
+    wanted = set(folders)
+    return min(picture.path for picture in pictures if picture.parts in wanted)

@@ -58,6 +58,7 @@ class Findings:
         unlisted: number of images that no list of a split names.
         unmasked: number of images that were omitted because they have no mask.
         lists: the lists of the splits.
+        notes: further sentences for people.
     """
 
     root: Path
@@ -67,6 +68,7 @@ class Findings:
     unlisted: int = 0
     unmasked: int = 0
     lists: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def skipped(self) -> Counter[str]:
@@ -89,13 +91,13 @@ class Findings:
         if not suffixes:
             return ""
         command = f"magick mogrify -format png '*{suffixes[0]}'"
-        return f"; convert {_and(suffixes)} to PNG first, with ImageMagick: {command}"
+        return f"; convert {listed(suffixes)} to PNG first, with ImageMagick: {command}"
 
 
 def sentences(found: Findings) -> tuple[str, ...]:
     """The sentences for people; the first one counts."""
     groups, roles = found.grouping.groups, found.roles
-    notes = []
+    notes = [*found.notes]
     if roles.class_masks:
         notes.append(
             "SegmentationObject/ has the masks, as in PASCAL VOC; SegmentationClass/ is not used, unless you add --set "
@@ -111,7 +113,7 @@ def sentences(found: Findings) -> tuple[str, ...]:
     if bare and any(one.masks for one in groups):
         notes.append(f"no image of {' and '.join(bare)} has a mask")
     if roles.doubtful and not any(one.split for one in groups):
-        doubtful = _and(f"{name}/" for name in roles.doubtful)
+        doubtful = listed(f"{name}/" for name in roles.doubtful)
         notes.append(f"{doubtful} may mean a split, but has only some of the images: all images get the split train")
     own = meaning(found.root.absolute().name).split
     if own and own != "train" and not any(one.split for one in groups):
@@ -135,8 +137,9 @@ def facts(found: Findings) -> dict[str, Any]:
         "omitted_images": found.unlisted + found.unmasked,
         "omitted_masks": len(found.grouping.spare),
         "artifacts": found.listing.artifacts,
-        "links": found.listing.links,
-        "omitted_links": found.listing.broken + found.listing.repeated,
+        "links": len(found.listing.links),
+        "omitted_links": len(found.listing.broken),
+        "repeated_pictures": found.listing.repeated,
     }
     return {key: value for key, value in values.items() if value or key in ("images", "masks")}
 
@@ -155,9 +158,9 @@ def _count(found: Findings) -> str:
         f"{counted(found.unlisted, 'image')} in no list skipped" if found.unlisted else "",
         f"{counted(found.unmasked, 'image')} without a mask skipped" if found.unmasked else "",
         f"{counted(len(grouping.spare), 'mask')} without an image skipped" if grouping.spare else "",
-        f"{counted(listing.links, 'link')} followed" if listing.links else "",
-        f"{counted(listing.repeated, 'link')} to listed pictures skipped" if listing.repeated else "",
-        f"{counted(listing.broken, 'link')} to nothing or to a listed folder skipped" if listing.broken else "",
+        f"{counted(len(listing.links), 'link')} followed" if listing.links else "",
+        f"{counted(listing.repeated, 'picture')} listed again by links skipped" if listing.repeated else "",
+        f"{counted(len(listing.broken), 'link')} to nothing or to a listed folder skipped" if listing.broken else "",
     ]
     return "; ".join([text, *filter(None, more)])
 
@@ -169,7 +172,9 @@ def _masks(found: Findings) -> str:
         return "no masks"
     kind, noun = _kind(files[0]), "mask"
     affixes = sorted({affix for one in groups for _, (folder, affix) in one.masks if not folder})
-    place = f" beside them ({', '.join(affixes)})" if affixes else _where(files, found.roles)
+    is_beside = affixes and all(mask.parts == one.image.parts for one in groups for mask, _ in one.masks)
+    place = " beside them" if is_beside else _where(files, found.roles)
+    place += f" ({', '.join(affixes)})" if affixes else ""
     if any(len(one.masks) > 1 for one in groups):
         noun, kind = "mask file", f"one for each object, {kind}".removesuffix(", ")
     return f"{counted(len(files), noun)}{place}" + (f" ({kind})" if kind else "")
@@ -188,14 +193,15 @@ def _where(pictures: Sequence[Picture], roles: Roles) -> str:
     if folders == {(): None}:
         return ""
     if len(folders) <= _MOST_PLACES:
-        return " in " + _and("/".join(part.rstrip("/") for part in parts) + "/" for parts in folders)
+        return " in " + listed("/".join(part.rstrip("/") for part in parts) + "/" for parts in folders)
     words = {roles.place(picture).word for picture in pictures}
     return f" in {len(folders):,} folders" + (f" {next(iter(words))}/" if len(words) == 1 and "" not in words else "")
 
 
-def _and(names: Iterable[str]) -> str:
+def listed(names: Iterable[str], word: str = "and") -> str:
+    """``a, b and c``."""
     *most, last = names
-    return f"{', '.join(most)} and {last}" if most else last
+    return f"{', '.join(most)} {word} {last}" if most else last
 
 
 def _means(part: str, split: str) -> bool:

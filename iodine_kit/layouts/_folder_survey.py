@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from iodine_kit.errors import SourceError
+from iodine_kit.errors import SourceError, StorageError
 from iodine_kit.layouts import Survey
-from iodine_kit.layouts._folder_listing import Listing, Lists, Picture, find_lists, list_sources
+from iodine_kit.layouts._folder_listing import Listing, Lists, Picture, find_lists, is_below, list_sources
 from iodine_kit.layouts._folder_names import MASKS, is_only_masks, meaning, same_name
 from iodine_kit.layouts._folder_pairs import Group, group
 from iodine_kit.layouts._folder_questions import refuse_unknown_masks, refuse_unreadable_masks, require_pairs
@@ -64,7 +64,7 @@ def survey(roots: Sequence[Path], options: Options) -> FolderSurvey:
         found = _find(roots, options, ends, elsewhere)
         chosen, findings = (ends, found) if found.grouping.masks else (chosen, findings)
     if not elsewhere and not findings.grouping.has_masks:
-        findings = _beside(roots, options, chosen) or findings
+        findings = _beside(findings, roots, options, chosen)
     if chosen.name and not findings.roles.has_masks:
         raise SourceError(f"{roots[0] / options.masks}: no such folder, and none with this name has pictures; check it")
     if chosen.affix and not findings.grouping.masks:
@@ -90,52 +90,72 @@ def survey(roots: Sequence[Path], options: Options) -> FolderSurvey:
     return FolderSurvey([*files, *listed], auxiliary, sentences(found), facts(found), records)
 
 
-def _chosen(roots: Sequence[Path], masks: str) -> tuple[Chosen, dict[str, Path]]:
-    """What ``layout.masks`` means, and the folder that it names outside of the sources, by the name that it gets."""
+def _chosen(roots: Sequence[Path], masks: str) -> tuple[Chosen, dict[Parts, Path]]:
+    """What ``layout.masks`` means, and the folders that it names outside of the sources, by the parts that they get."""
     if masks in ("", "none"):
         return Chosen(none=bool(masks)), {}
     is_affix = re.fullmatch(r"[_\-][^/]*|[^/]*[_\-]|\.\w[^/]*", masks)
     if is_affix and not any((root / masks).is_dir() for root in roots):
         stem, suffix = os.path.splitext(masks)  # noqa: PTH122 - as text: "_mask.png"
         return Chosen(affix=stem if suffix.lower() in SUFFIXES else masks), {}
-    below = [os.path.relpath(os.path.normpath(root.absolute() / masks), root.absolute()) for root in roots]
-    parts = [Path(path).parts for path in below]
-    if parts[0][:1] == ("..",):
-        name = f"{Path(masks).name}/"  # no folder has a slash in its name
-        return Chosen(paths=((name,),)), {name: roots[0] / below[0]}
-    if len(parts[0]) == 1:
-        return Chosen(name=parts[0][0]), {}
-    prefixes = _prefixes(roots)
-    return Chosen(paths=tuple((*prefix, *path) for prefix, path in zip(prefixes, parts, strict=True))), {}
+    targets = [os.path.normpath(root.absolute() / masks) for root in roots]
+    outside = f"{Path(masks).name}/"  # no folder has a slash in its name
+    paths: list[Parts] = []
+    elsewhere: dict[Parts, Path] = {}
+    for root, prefix, target in zip(roots, _prefixes(roots), targets, strict=True):
+        below = os.path.relpath(target, root.absolute())
+        if is_below(target, str(root.absolute())):
+            paths.append((*prefix, *Path(below).parts))
+        elif not any(is_below(target, str(other.absolute())) for other in roots):
+            paths.append((*(prefix[:-1] if len(set(targets)) > 1 else ()), outside))
+            elsewhere[paths[-1]] = root / below
+    name = os.path.normpath(masks)
+    if not elsewhere and len(Path(name).parts) == 1:
+        return Chosen(name=name), {}
+    return Chosen(paths=tuple(paths)), elsewhere
 
 
-def _prefixes(roots: Sequence[Path]) -> list[tuple[str, ...]]:
+def _prefixes(roots: Sequence[Path]) -> list[Parts]:
     """With several sources, the names in which their paths differ are part of the paths below them."""
     paths = [root.absolute() for root in roots]
     common = len(Path(os.path.commonpath(paths)).parts)
     return [path.parts[common:] for path in paths]
 
 
-def _beside(roots: Sequence[Path], options: Options, chosen: Chosen) -> Findings | None:
-    """The findings with the folders of masks beside the only source, if they have masks of its images."""
-    if len(roots) > 1 or not roots[0].is_dir() or chosen.none:
-        return None
-    root = roots[0].absolute()
+def _beside(found: Findings, roots: Sequence[Path], options: Options, chosen: Chosen) -> Findings:
+    """The findings with the folders of masks beside the sources, if they have masks of the images."""
+    folders: dict[Parts, Path] = {}
+    for root, prefix in zip(roots, _prefixes(roots), strict=True):
+        folders |= {(*prefix[:-1], path.name): path for path in _masks_beside(root, roots, chosen)}
+    notes = []
+    if not chosen:  # nobody named these folders, so that the work does not depend on them
+        for parts, path in [*folders.items()]:
+            try:
+                list_sources([path, *roots], options.links)
+            except (SourceError, StorageError) as error:
+                notes.append(f"masks beside the source are not used: {error}")
+                del folders[parts]
+    findings = _find(roots, options, chosen, folders) if folders else found
+    return replace(findings if any(one.masks for one in findings.grouping.groups) else found, notes=tuple(notes))
+
+
+def _masks_beside(root: Path, roots: Sequence[Path], chosen: Chosen) -> list[Path]:
+    """The folders of masks beside a source; no other source is one of them, or is in one of them."""
+    root = root.absolute()
     try:
         with os.scandir(root.parent) as listed:
-            names = [entry.name for entry in listed if entry.name != root.name and entry.is_dir()]
+            names = sorted(entry.name for entry in listed if entry.is_dir())
     except OSError:
-        return None
+        return []
     wanted = [name for name in names if same_name(name, chosen.name) or (not chosen and is_only_masks(name, root.name))]
-    found = {name: root.parent / name for name in sorted(wanted)}
-    folders = {name: path for name, path in found.items() if not path.samefile(root)}
-    findings = _find(roots, options, chosen, folders) if folders else None
-    return findings if findings and any(one.masks for one in findings.grouping.groups) else None
+    real = [os.path.realpath(other) for other in roots]
+    found = [(root.parent / name, os.path.realpath(root.parent / name)) for name in wanted]
+    return [path for path, to in found if not any(is_below(other, to) or is_below(to, other) for other in real)]
 
 
-def _find(roots: Sequence[Path], options: Options, chosen: Chosen, elsewhere: dict[str, Path]) -> Findings:
+def _find(roots: Sequence[Path], options: Options, chosen: Chosen, elsewhere: dict[Parts, Path]) -> Findings:
     """List the files and give every mask to its image."""
-    prefixes = [*_prefixes(roots), *((name,) for name in elsewhere)]
+    prefixes = [*_prefixes(roots), *elsewhere]
     listing = list_sources([*roots, *elsewhere.values()], options.links, prefixes)
     pictures = _once(listing, chosen)
     roles = Roles(pictures, chosen, options)

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from iodine_kit.errors import CorruptDataError, SchemaError, StorageError
+from iodine_kit.errors import CorruptDataError, SchemaError
+from iodine_kit.system import storage_error
 
 _CHUNK = 1 << 20  # characters
 _LONGEST = 1 << 24  # characters of one part; an entry of CLEVR's scene files has a few thousand
@@ -47,7 +48,7 @@ def _opened(path: Path) -> Iterator[TextIO]:
     except UnicodeDecodeError as error:
         raise CorruptDataError(f"{path}: is not UTF-8 text ({error}); unpack the archive again") from error
     except OSError as error:
-        raise StorageError(f"{path}: cannot be read ({error.strerror or error}); check its permissions") from error
+        raise storage_error(error, path) from error
 
 
 class _Stream:
