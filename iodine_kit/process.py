@@ -26,7 +26,7 @@ STOP_SIGNALS = tuple(
     signal.Signals(getattr(signal, name)) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
 REPEATS = 10.0
-"""Seconds within which a further SIGTERM or SIGHUP is the same request: a shell and its terminal both send SIGHUP."""
+"""Seconds after a request in which SIGTERM and SIGHUP only repeat it: a shell and its terminal both send SIGHUP."""
 _requested: float | None = None
 
 
@@ -87,8 +87,9 @@ def interrupt_on_signals() -> None:
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     global _requested
-    before, _requested = _requested, time.monotonic()
-    if before is None or _requested - before > REPEATS:
+    now = time.monotonic()
+    if _requested is None or now - _requested > REPEATS:
+        _requested = now  # not at repetitions: however often they arrive, a later one interrupts work that hangs
         raise KeyboardInterrupt
 
 

@@ -7,12 +7,15 @@ import io
 import logging
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import iodine_kit as ik
+from iodine_kit import process
 from iodine_kit.errors import StorageError
 from iodine_kit.process import StopRequest, print_json, safe_stream
 
@@ -86,6 +89,37 @@ def test_an_ignored_signal_stays_ignored() -> None:
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_supervisor_that_repeats_its_signal_interrupts_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hanging cleanup can be interrupted, however often the signals arrive."""
+    now = 0.0
+    monkeypatch.setattr(process, "_requested", None)
+    monkeypatch.setattr(process, "time", SimpleNamespace(monotonic=lambda: now))
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    interrupted = []
+    try:
+        process.interrupt_on_signals()
+        for now in (0.0, 5.0, 9.9, 11.0, 16.0, 22.0):
+            try:
+                signal.raise_signal(signal.SIGTERM)
+            except KeyboardInterrupt:
+                interrupted.append(now)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert interrupted == [0.0, 11.0, 22.0]
+
+
+def test_work_in_several_processes_needs_no_signals_of_unix() -> None:
+    program = """
+import signal
+del signal.SIGHUP, signal.pthread_sigmask
+from iodine_kit.stages.prepare import workers
+with workers._delay_interrupts():
+    print([number.name for number in workers._OF_TERMINALS])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout == "['SIGINT']\n", done.stderr
 
 
 class Closing(logging.Handler):

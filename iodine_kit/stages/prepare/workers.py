@@ -27,8 +27,8 @@ LARGEST_TASK = 64
 """Most records in one task."""
 TASKS_AHEAD = 3
 """Tasks per worker that may wait; this bounds the memory for a source of any length."""
-_OF_TERMINALS = (signal.SIGINT, signal.SIGHUP)
-"""Signals that a terminal sends to all processes in it."""
+_OF_TERMINALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name))
+"""Signals that a terminal sends to all processes in it; Windows has no SIGHUP."""
 _SIGNAL_SECONDS = 0.5
 
 NumberedItem = tuple[int, Item]
@@ -79,6 +79,9 @@ def _process_in_parallel(
 @contextmanager
 def _delay_interrupts() -> Iterator[None]:
     """Block Ctrl-C and SIGHUP. Processes that start in this context inherit the block: only the parent reacts."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_TERMINALS)
     try:
         yield
