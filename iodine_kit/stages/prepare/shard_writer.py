@@ -99,14 +99,19 @@ class ShardWriter:
         return {split: sum(shards[split]) for split in self._splits() if split in shards}
 
     def _check_shards(self) -> None:
-        if self.state.finishing:  # the format checks them, and finishes those that it did not finish yet
-            return
         for name, size in self.state.files.items():
             path = self._directory / name
+            if self.state.finishing and not self._stays(path.stem):
+                continue
             if not path.is_file() or path.stat().st_size != size:
                 raise ArtifactCorruptError(
                     f"{path}: this finished shard was changed or removed; start again with --overwrite"
                 )
+
+    def _stays(self, stem: str) -> bool:
+        """Whether a shard is not the last one of its split, which the format renames or completes when it finishes."""
+        split, _, number = stem.rpartition("-")
+        return number.isdecimal() and int(number) + 1 < len(self.state.shards.get(split, ()))
 
     def _write_full_shards(self, split: str) -> None:
         while self._journal.waiting(split) >= self._shard_size:

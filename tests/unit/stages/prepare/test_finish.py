@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from iodine_kit.errors import ArtifactCorruptError
 from iodine_kit.formats import _joined_hdf5
 from iodine_kit.runner import Context, run_stage
 from iodine_kit.stages import prepare
@@ -22,9 +23,9 @@ MOMENTS: dict[str, tuple[object, str]] = {
 }
 
 
-def prepared(store: Path, scenes_per_shard: int) -> Path:
+def prepared(store: Path, scenes_per_shard: int, kind: str = "hdf5") -> Path:
     tables: dict[str, Any] = {
-        "prepare": {"dataset": "tetrominoes", "generate": 30, "split": {"train": 20, "test": 10}},
+        "prepare": {"dataset": "tetrominoes", "generate": 30, "split": {"train": 20, "test": 10}, "format": kind},
         "dataset": {"cell": 2},
         "format": {"scenes_per_shard": scenes_per_shard},
     }
@@ -46,6 +47,26 @@ def test_it_resumes(moment: str, scenes_per_shard: int, tmp_path: Path, monkeypa
         patch.setattr(module, name, _interrupted(getattr(module, name), 2 if module is _joined_hdf5 else 1))
         prepared(tmp_path / "store", scenes_per_shard)
     assert contents(prepared(tmp_path / "store", scenes_per_shard)) == whole
+
+
+@pytest.mark.parametrize("kind", ["hdf5", "webdataset"])
+@pytest.mark.parametrize("change", ["cut", "remove"])
+def test_it_refuses_a_shard_that_changed_meanwhile(
+    kind: str, change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The format only looks into the first and the last shard of a split."""
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(make, "write_description", _interrupted(make.write_description, 1))
+        prepared(tmp_path, 8, kind)
+    (shard,) = tmp_path.glob("dataset/.*/train-000001.*")
+    content = shard.read_bytes()
+    shard.unlink()
+    if change == "cut":
+        shard.write_bytes(content[:-1])
+    with pytest.raises(ArtifactCorruptError, match=r"train-000001\.\w+: this finished shard was changed or removed"):
+        prepared(tmp_path, 8, kind)
+    shard.write_bytes(content)
+    assert len(contents(prepared(tmp_path, 8, kind))) > 5
 
 
 def _interrupted(function: Callable[..., Any], at: int) -> Callable[..., Any]:
