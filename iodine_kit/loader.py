@@ -26,7 +26,7 @@ class ShuffledBatches:
         self._reader, self._batch_size, self._seed = reader, batch_size, seed
         self._first, self._count = part or (0, batch_size)
         self._permutation = lru_cache(maxsize=2)(self._draw_permutation)
-        self._reading = Lock()  # a reader serves one thread at a time
+        self._reading = Lock()  # a third-party reader may serve one thread at a time
 
     def indices(self, step: int, first: int | None = None, count: int | None = None) -> NDArray[np.int64]:
         """Indices of the scenes in the batch of a step, ``int64[count]``; by default those of the reader's part."""

@@ -181,7 +181,10 @@ def readable(value: Any) -> Any:
 
 
 class OpenFiles(Generic[T]):
-    """The files that a reader has open, by number. Opening one too many closes the one that was used least recently."""
+    """The files that a reader has open, by number. Opening one too many closes the one that was used least recently.
+
+    It has no lock: whoever shares it between threads locks until the file is read.
+    """
 
     def __init__(self, open_file: Callable[[int], T], close: Callable[[T], None], most: int | None = None) -> None:
         """``most`` defaults to what the limit of this process allows, see :func:`most_open_files`."""

@@ -43,7 +43,7 @@ class Sample:
 
 
 class Reader(Protocol):
-    """Random access to the scenes of a stored split. Use it in one thread at a time."""
+    """Random access to the scenes of a stored split; several threads can read at the same time."""
 
     def __len__(self) -> int:
         """Number of scenes."""

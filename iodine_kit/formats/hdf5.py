@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import islice
 from math import prod
 from pathlib import Path
+from threading import Lock
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -99,14 +100,12 @@ class Hdf5Reader(Reader):
     """Reads a split in this layout, written by this package or another program. Few shards are open at a time."""
 
     def __init__(self, path: Path) -> None:
-        self._shards: list[_Shard] = []
-        self._keys: list[str] = []
-        for shard in _shards_of(path):
-            surveyed, keys = _survey(shard)
-            self._shards.append(surveyed)
-            self._keys += keys
+        surveys = [_survey(shard) for shard in _shards_of(path)]
+        self._shards = [shard for shard, _ in surveys]
+        self._keys = [key for _, keys in surveys for key in keys]
         self._starts = np.cumsum([0, *(shard.shapes["image"][0] for shard in self._shards)])
         self._open = OpenFiles(lambda number: _OpenShard(self._shards[number]), _OpenShard.close)
+        self._reading = Lock()  # no other thread may close a shard that is read
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -117,17 +116,18 @@ class Hdf5Reader(Reader):
     def batch(self, indices: Sequence[int] | NDArray[Any]) -> SceneBatch:
         places = np.asarray(indices, np.int64)
         keys = tuple(self._keys[index] for index in places.tolist())
-        if len(self._shards) == 1:
-            return SceneBatch(keys, *self._open[0].take(places))
-        return SceneBatch(keys, *self._gather(places))
+        with self._reading:
+            return SceneBatch(keys, *(self._open[0].take(places) if len(self._shards) == 1 else self._gather(places)))
 
     def scene(self, index: int) -> Scene:
         index = range(len(self))[index]
         number = int(np.searchsorted(self._starts, index, side="right")) - 1
-        return self._open[number].scene(self._keys[index], index - int(self._starts[number]))
+        with self._reading:
+            return self._open[number].scene(self._keys[index], index - int(self._starts[number]))
 
     def close(self) -> None:
-        self._open.close()
+        with self._reading:
+            self._open.close()
 
     def _gather(self, places: NDArray[np.int64]) -> list[Array]:
         """Images and masks from several shards, in the given order."""

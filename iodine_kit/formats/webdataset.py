@@ -15,6 +15,7 @@ import mmap
 import tarfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 from zipfile import BadZipFile
@@ -105,6 +106,7 @@ class ShardReader(Reader):
             problem = f"{path}: not an index of WebDataset shards: {error}"
             raise refusal(error, path) or CorruptDataError(problem) from None
         self._maps = OpenFiles(self._map, mmap.mmap.close)
+        self._reading = Lock()  # no other thread may close a shard that is read
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -127,7 +129,8 @@ class ShardReader(Reader):
         return Scene(self._keys[index], self._image(index, 0), self._image(index, 1), factors)
 
     def close(self) -> None:
-        self._maps.close()
+        with self._reading:
+            self._maps.close()
 
     def _image(self, index: int, member: int) -> Bytes:
         from PIL import Image  # in functions, because a list of formats loads this module and reads no file
@@ -141,7 +144,8 @@ class ShardReader(Reader):
 
     def _bytes(self, index: int, member: int) -> bytes:
         offset, size = self._place[index, member]
-        data = self._maps[int(self._shard[index])][offset : offset + size]
+        with self._reading:
+            data = self._maps[int(self._shard[index])][offset : offset + size]
         if len(data) != size:
             raise CorruptDataError(f"{self._path_of(index)}: truncated within {self._keys[index]}")
         return data

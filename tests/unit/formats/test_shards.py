@@ -7,6 +7,7 @@ import fcntl
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -58,6 +59,30 @@ def test_few_shards_are_open_at_the_same_time(name: str, tmp_path: Path, monkeyp
     assert open_files(directory) == before
     with pytest.raises(ValueError, match="closed"):
         reader.batch([0])
+
+
+@each_format
+def test_threads_can_share_a_reader(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = scenes(12)
+    directory = written(name, tmp_path, given, scenes_per_shard=1)
+    monkeypatch.setattr("iodine_kit.system.most_open_files", lambda: 2)
+    reader = FORMATS.load(name).open_split(directory, "train")
+
+    def read(seed: int) -> bool:
+        order = np.random.default_rng(seed).integers(0, 12, 200).tolist()
+        batches = (reader.batch([i, 11 - i]).image[1] for i in order)
+        return all(
+            same(reader.scene(i), given[i]) and (image == given[11 - i].image).all()
+            for i, image in zip(order, batches, strict=True)
+        )
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            assert all(threads.map(read, range(4)))
+    finally:
+        sys.setswitchinterval(before)
 
 
 def open_files(directory: Path) -> int:
