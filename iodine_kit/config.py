@@ -98,7 +98,7 @@ def read_toml(path: Path) -> Values:
         StorageError: the operating system refuses to read it.
     """
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such configuration file") from None
     except OSError as error:

@@ -43,7 +43,7 @@ def document(path: Path) -> Any:
 @contextmanager
 def _opened(path: Path) -> Iterator[TextIO]:
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             yield file
     except UnicodeDecodeError as error:
         raise CorruptDataError(f"{path}: is not UTF-8 text ({error}); unpack the archive again") from error

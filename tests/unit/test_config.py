@@ -108,6 +108,13 @@ def test_flatten_keeps_empty_tables_as_leaves() -> None:
     assert flatten({"a": {"b": {}}, "c": 1}) == {"a.b": {}, "c": 1}
 
 
+def test_a_byte_order_mark_changes_nothing(tmp_path: Path) -> None:
+    """Some editors on Windows write one."""
+    path = tmp_path / "marked.toml"
+    path.write_text("[train]\nsteps = 3\n", "utf-8-sig")
+    assert read_toml(path) == {"train": {"steps": 3}}
+
+
 def test_a_broken_file_is_named_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "broken.toml"
     path.write_text("[train]\nsteps = = 3\n")

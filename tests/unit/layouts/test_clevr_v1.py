@@ -142,6 +142,16 @@ def test_it_reads_the_same_as_json(
         assert list(json_files.elements(path, "scenes")) == json.loads(path.read_text("utf-8"))["scenes"]
 
 
+def test_a_byte_order_mark_changes_nothing(root: Path, tmp_path: Path) -> None:
+    whole = items(root)
+    for path in (root / "scenes").iterdir():
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert items(root) == whole
+    marked = tmp_path / "marked.json"
+    marked.write_text('{"é": 1}', "utf-8-sig")
+    assert json_files.document(marked) == {"é": 1}
+
+
 def test_every_truncation_is_refused(root: Path) -> None:
     path = root / "scenes" / "CLEVR_val_scenes.json"
     text = path.read_text("utf-8")
