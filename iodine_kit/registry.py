@@ -81,7 +81,7 @@ class Registry(Generic[PluginT]):
         declared = self._entry_points()
         if name in declared:
             return self._import_third_party(declared[name].value, lambda: declared[name].load())
-        if "." in name:
+        if "." in name and all(part.isidentifier() for part in name.split(".")):
             return self._import_third_party(name, lambda: _import_from_working_directory(name))
         raise UnknownNameError(f"no {self.family} is called '{name}'{self.suggest(name)}")
 

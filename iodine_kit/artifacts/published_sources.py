@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from iodine_kit.errors import IodineKitError, SourceError
+from iodine_kit.formatting import counted
 from iodine_kit.progress import Advance, Reporter
 from iodine_kit.runner import Context, FactValues, Job, obtain
 from iodine_kit.store import Artifact, FileHashes, Identity, Reference, SourceFile, Store
@@ -178,7 +179,10 @@ def _source_file(path: Path, hashes: FileHashes, location: str, advance: Advance
 
 
 def _counted(files: Sequence[Path]) -> str:
-    return str(files[0]) if len(files) == 1 else f"{len(files)} files in {os.path.commonpath(files)}"
+    if len(files) == 1:
+        return str(files[0])
+    folder = os.path.commonpath([os.path.abspath(file) for file in files])  # noqa: PTH100 - resolves "..", no links
+    return f"{counted(len(files), 'file')} in {folder if files[0].is_absolute() else os.path.relpath(folder)}"
 
 
 def _file_name(location: str) -> str:

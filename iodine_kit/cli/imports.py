@@ -70,7 +70,8 @@ def import_predictions(
         typer.Option(metavar="ARTIFACT", help="Data set that the file belongs to. Defaults to the most recent."),
     ] = None,
     split: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Split that the file belongs to. Defaults to test.")
+        str | None,
+        typer.Option(metavar="NAME", help="Split that the file belongs to. Defaults to test, or the only one."),
     ] = None,
     model: Annotated[
         str | None,

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from iodine_kit.artifacts.dataset import check_split, dataset_info, open_split
+from iodine_kit.artifacts.dataset import DatasetFacts, check_split, dataset_info, open_split
 from iodine_kit.config import build
 from iodine_kit.errors import CountError, SchemaError
 from iodine_kit.formatting import counted
@@ -60,7 +60,7 @@ def plan(tables: Tables, inputs: Inputs, context: Context, source: Path) -> Job:
         SchemaError, ImageSizeError, CountError: if it does not hold masks of these scenes.
     """
     dataset, reporter = inputs["dataset"], context.reporter
-    config = configure(tables)
+    config = _with_only_split(configure(tables), tables, dataset, reporter)
     reader = reader_of(source)
     plugin = READERS.load(reader)
     columns = plugin.columns(source)
@@ -96,6 +96,15 @@ def model_of(source: Path) -> str:
 def configure(tables: Tables) -> ImportConfig:
     """Validate the table."""
     return build(ImportConfig, tables.get("import", {}), "import")
+
+
+def _with_only_split(config: ImportConfig, tables: Tables, dataset: Artifact, reporter: Reporter) -> ImportConfig:
+    """Without a choice, the only split of a data set instead of the usual one."""
+    splits = list(DatasetFacts.of(dataset).splits)
+    if "split" in tables.get("import", {}) or len(splits) != 1 or config.split in splits:
+        return config
+    reporter.note(f"note: import.split={splits[0]}, the only split of {dataset.path}")
+    return config.model_copy(update={"split": splits[0]})
 
 
 def _known(dataset: Artifact, config: ImportConfig) -> list[str]:

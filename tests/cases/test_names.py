@@ -269,3 +269,61 @@ def test_cogent_is_read_with_its_own_splits(iodine_kit: Command, tmp_path: Path)
             (root / f"scenes/CLEVR_{split}_scenes.json").write_text(json.dumps({"info": {}, "scenes": entries}))
     made = iodine_kit("prepare", "clevr", "--source", "CLEVR_CoGenT_v1.0", "--store", "store")
     assert described(tmp_path, made.stdout)["splits"] == {"trainA": 1, "valA": 1, "valB": 1, "testA": 1}
+
+
+# What follows from names and sizes without being said
+
+
+def predict(tmp_path: Path, exchanged: bool) -> None:
+    """Three images of 32×40 in ``in``, and their masks as predictions in ``guess.npz``, perhaps with W before H."""
+    masks = []
+    for number in range(3):
+        image, mask = (pixels[:32, :40] for pixels in scene(number))
+        put(tmp_path / "in" / "images" / f"{number}.png", image)
+        put(tmp_path / "in" / "masks" / f"{number}.png", mask)
+        masks.append(mask.T if exchanged else mask)
+    np.savez(tmp_path / "guess.npz", mask=np.stack(masks), key=np.array(["0", "1", "2"]))
+
+
+def test_exchanged_rows_and_columns_have_one_remedy(iodine_kit: Command, tmp_path: Path) -> None:
+    predict(tmp_path, exchanged=True)
+    iodine_kit("prepare", "folder", "--source", "in", "--split", "test=3")
+    refused = iodine_kit("import-predictions", "guess.npz", "--split", "test", status=9).stderr
+    assert "rows and columns are exchanged: set import.axes = 'NWH'" in refused
+    assert "nearest" not in refused
+    iodine_kit("import-predictions", "guess.npz", "--split", "test", "--set", "import.axes=NWH")
+    scored = json.loads(iodine_kit("eval", "--metric", "ari", "--json").stdout)
+    assert scored["metrics"]["ari"]["mean"] == 1
+
+
+def test_the_only_split_needs_no_name(iodine_kit: Command, tmp_path: Path) -> None:
+    predict(tmp_path, exchanged=False)
+    iodine_kit("prepare", "folder", "--source", "in")
+    made = iodine_kit("import-predictions", "guess.npz")
+    assert "note: import.split=train, the only split of" in made.stderr
+    named = iodine_kit("import-predictions", "guess.npz", "--split", "train")
+    assert named.stdout == made.stdout
+    assert "test" in iodine_kit("import-predictions", "guess.npz", "--split", "test", status=8).stderr
+
+
+@pytest.mark.parametrize("name", ["./in", "in", "in/images", "in/../in", "guess.npz"])
+def test_a_folder_in_the_place_of_a_data_set(iodine_kit: Command, tmp_path: Path, name: str) -> None:
+    predict(tmp_path, exchanged=False)
+    refused = iodine_kit("prepare", name, status=4).stderr
+    assert f"no data set is called '{name}', but a file or folder is" in refused
+    if name != "guess.npz":
+        iodine_kit("prepare", "folder", "--source", name)
+        iodine_kit("inspect", name)
+    assert "no data set is called './none'" in iodine_kit("prepare", "./none", status=4).stderr
+
+
+@pytest.mark.parametrize("source", ["in/images", "in/images/../images"])
+def test_masks_beside_a_folder_with_a_relative_path(iodine_kit: Command, tmp_path: Path, source: str) -> None:
+    predict(tmp_path, exchanged=False)
+    assert "reading 6 files in in (" in iodine_kit("prepare", "folder", "--source", source).stderr
+
+
+def test_the_working_directory_has_a_name(iodine_kit: Command, tmp_path: Path) -> None:
+    for number in range(2):
+        put(tmp_path / f"{number}.png", scene(number)[0])
+    assert "reading 2 files in . (" in iodine_kit("prepare", "folder", "--source", ".").stderr

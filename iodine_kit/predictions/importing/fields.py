@@ -130,11 +130,12 @@ def _check_image_size(matched: MatchedField, config: ImportConfig, info: Dataset
     if "H" not in sizes or (is_mask and config.resize == "nearest" and min(sizes.values())):
         return
     if (sizes["H"], sizes["W"]) != (info.height, info.width):
-        advice = (
-            "check import.axes, or set import.resize = 'nearest'"
-            if is_mask
-            else f"check import.{matched.field}_axes, or omit the array with import.{matched.field} = 'none'"
-        )
+        setting = "import.axes" if is_mask else f"import.{matched.field}_axes"
+        other = "set import.resize = 'nearest'" if is_mask else f"omit the array with import.{matched.field} = 'none'"
+        advice = f"check {setting}, or {other}"
+        if (sizes["W"], sizes["H"]) == (info.height, info.width):  # resizing would not turn them back
+            turned = matched.axes.translate(str.maketrans("HW", "WH"))
+            advice = f"rows and columns are exchanged: set {setting} = '{turned}'"
         size = f"has {sizes['H']}×{sizes['W']} pixels, the data set {info.height}×{info.width}"
         raise ImageSizeError(f"{matched.place}: {size}: {advice}")
     if sizes.get("C", 3) != 3:

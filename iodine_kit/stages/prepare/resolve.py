@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from iodine_kit.config import Config, build, split_table
 from iodine_kit.datasets import DATASETS, DatasetPlugin
-from iodine_kit.errors import ConfigError, CountError, SchemaError, SourceError, did_you_mean
+from iodine_kit.errors import ConfigError, CountError, SchemaError, SourceError, UnknownNameError, did_you_mean
 from iodine_kit.formats import FORMATS, FormatPlugin, ShardedConfig
 from iodine_kit.layouts import LayoutPlugin
 from iodine_kit.preprocessing import PreprocessConfig
@@ -16,6 +17,7 @@ from iodine_kit.protocols import PROTOCOLS, Rule
 from iodine_kit.runner import Tables
 from iodine_kit.split_rules import Counts, Own, Ranges, SplitRule
 from iodine_kit.stages.prepare.config import PrepareConfig, PrepareExecution
+from iodine_kit.system import expand_home, to_path
 
 SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
 """Default splits of a generated data set, as shares of its scenes."""
@@ -95,7 +97,7 @@ def configure(tables: Tables) -> ResolvedConfig:
     """
     values, execution = split_table(tables.get("prepare", {}), [PrepareConfig, PrepareExecution], "prepare")
     config = build(PrepareConfig, values, "prepare")
-    dataset, format_plugin = DATASETS.load(config.dataset), FORMATS.load(config.format)
+    dataset, format_plugin = _dataset(config.dataset), FORMATS.load(config.format)
     _check_exclusive(config, tables)
     dataset_config = build(dataset.Config, tables.get("dataset", {}), "dataset")
     _check_origin(config, dataset, dataset_config)
@@ -114,6 +116,20 @@ def configure(tables: Tables) -> ResolvedConfig:
         layout_values=tables.get("layout", {}),
         counts=_counts(config),
     )
+
+
+def _dataset(name: str) -> DatasetPlugin:
+    """The data set; raises :class:`UnknownNameError` with what to do if the name is that of a file or folder."""
+    try:
+        return DATASETS.load(name)
+    except UnknownNameError:
+        if not (name and to_path(expand_home(name)).exists()):
+            raise
+        quoted = shlex.quote(name)
+        raise UnknownNameError(
+            f"no data set is called '{name}', but a file or folder is; for pictures of your own: iodine-kit prepare "
+            f"folder --source {quoted}; for other files: iodine-kit inspect {quoted}"
+        ) from None
 
 
 def _check_exclusive(config: PrepareConfig, tables: Tables) -> None:
