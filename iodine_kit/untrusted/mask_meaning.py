@@ -12,8 +12,8 @@ from pydantic import BeforeValidator, Field
 from iodine_kit.config import Config
 from iodine_kit.errors import SchemaError
 from iodine_kit.records import Array
-from iodine_kit.untrusted.mask_pixels import CLEAR, VOC_BORDER, Kind, Pixels, are_voc_colours, is_voc_border
-from iodine_kit.untrusted.mask_values import Flags, Numbered, small_limit, smooth_words
+from iodine_kit.untrusted.mask_pixels import CLEAR, VOC_BORDER, Kind, Pixels, are_voc_colours, is_voc_border, white_of
+from iodine_kit.untrusted.mask_values import Flags, Numbered, Smooth, small_limit, smooth_remedy, some_of
 
 LARGEST = 63
 """Largest value of a grey mask that is surely an index; ``mask_values=auto`` keeps values up to it as they are."""
@@ -43,7 +43,8 @@ class MaskOptions(Config):
             of appearance, row by row from the top left; ``binary``: one object, the pixels that differ from
             ``background`` by half of the range or more, or the opaque pixels of a picture with transparency; ``auto``:
             indices for grey and palette pictures, colours for others; refuses a mask with two readings.
-        background: colour of the background, as ``#rrggbb``; ``none`` if only transparent pixels are background.
+        background: colour of the background, as ``#rrggbb``, or its value in index masks, such as ``7``; ``none`` if
+            only transparent pixels are background.
         ignore: pixels to ignore: a value of index masks or a colour, or several with commas, such as ``254,#ffffff``.
             Defaults to the border in pictures with the palette of PASCAL VOC; ``none`` ignores no pixels.
         min_pixels: pixels of entities with fewer pixels than this belong to the nearest larger entity, or to the
@@ -53,15 +54,20 @@ class MaskOptions(Config):
     """
 
     mask_values: Literal["auto", "index", "colour", "binary"] = "auto"
-    background: Annotated[str, Field(pattern=f"^({_COLOUR}|none)$")] = "#000000"
+    background: Annotated[str, BeforeValidator(_listed), Field(pattern=f"^({_ONE}|none)$")] = "#000000"
     ignore: Annotated[str, BeforeValidator(_listed), Field(pattern=f"^(none|{_ONE}(, *{_ONE})*)?$")] = ""
     min_pixels: Annotated[int, Field(ge=0)] = 0
     turn: Literal["auto", "masks-too", "images"] = "auto"
 
     @property
     def background_colour(self) -> int | None:
-        """``R·65536 + G·256 + B``; ``None`` if no colour is background."""
-        return None if self.background == "none" else int(self.background[1:], 16)
+        """``R·65536 + G·256 + B``; ``None`` if no colour is background, or if a value is."""
+        return int(self.background[1:], 16) if self.background.startswith("#") else None
+
+    @property
+    def background_value(self) -> int | None:
+        """The value that is background in index masks, if it was given."""
+        return int(self.background) if self.background.isdecimal() else None
 
     @property
     def ignored(self) -> tuple[frozenset[int], frozenset[int]]:
@@ -123,7 +129,7 @@ def indices(pixels: Pixels, values: NDArray[np.int64], options: MaskOptions, pla
     (ignored, colours), remarks = options.ignored, list[str]()
     if pixels.palette is not None:
         used = values[values < CLEAR]
-        background = _background_indices(pixels.palette, used, options, place)
+        background = _given(options) or _background_indices(pixels.palette, used, options, place)
         ignored |= {int(index) for index in used if int(pixels.palette[index]) in colours}
         if options.ignore == "" and 255 in used and is_voc_border(pixels.palette):
             ignored |= {255}
@@ -131,31 +137,26 @@ def indices(pixels: Pixels, values: NDArray[np.int64], options: MaskOptions, pla
         if options.mask_values == "auto" and _repeats(pixels.palette[used]):
             remarks.append(_SAME_COLOUR)
     else:
-        full = white_of(pixels.values)
-        background = frozenset(_shades(options.background_colour, full, place))
-        ignored |= {shade for colour in colours for shade in _shades(colour, full, place)}
+        background = _given(options) or _shades(options.background_colour, pixels.values, "background", options, place)
+        ignored = ignored.union(*(_shades(one, pixels.values, "ignore", options, place) for one in colours))
     return Meaning(pixels.values, background - ignored, ignored, pixels.palette, False, tuple(remarks))
 
 
 def colours(pixels: Pixels, options: MaskOptions, place: str) -> Meaning:
-    """Values as colours or shades of entities; raises :class:`SchemaError` for values to ignore that it cannot have."""
+    """Values as colours or shades of entities; raises :class:`SchemaError` for options that they cannot have."""
     values, (indices_to_ignore, ignored) = pixels.values, options.ignored
-    background = options.background_colour
+    background = background_code(pixels, options)
     if pixels.palette is not None:
         codes = pixels.palette[values & 255]
         values = np.where(values < CLEAR, codes, values) if pixels.clear else codes
         values = np.where(np.isin(pixels.values, list(indices_to_ignore)), _IGNORED_INDEX, values)
         ignored |= {_IGNORED_INDEX}
     elif pixels.kind == "grey":
-        full = white_of(values)
-        ignored = indices_to_ignore | {shade for colour in ignored for shade in _shades(colour, full, place)}
-        shades = frozenset(_shades(background, full, place))
+        ignored = indices_to_ignore.union(*(_shades(one, values, "ignore", options, place) for one in ignored))
+        shades = _given(options) or _shades(background, values, "background", options, place)
         return Meaning(values, shades - ignored, ignored)
-    elif indices_to_ignore and not ignored:
-        raise SchemaError(
-            f"{place}: has RGB pixels, and layout.ignore={options.ignore} is a value of index masks; give a colour, "
-            "such as layout.ignore=#ffffff"
-        )
+    else:
+        _refuse_values(options, place)
     remarks: tuple[str, ...] = ()
     border = values == VOC_BORDER
     if options.ignore == "" and border.any() and are_voc_colours(np.unique(values[~border]).tolist()):
@@ -164,20 +165,46 @@ def colours(pixels: Pixels, options: MaskOptions, place: str) -> Meaning:
     return Meaning(values, shown - ignored, ignored, rgb=True, remarks=remarks)
 
 
+def background_code(pixels: Pixels, options: MaskOptions) -> int | None:
+    """The colour of the background, ``R·65536 + G·256 + B``; of grey pixels, the value if that was given."""
+    value = options.background_value
+    if value is None:
+        return options.background_colour
+    return value if pixels.palette is None else int(pixels.palette[min(value, 255)])
+
+
+def _given(options: MaskOptions) -> frozenset[int]:
+    """The value that is background, if a value was given."""
+    value = options.background_value
+    return frozenset(() if value is None else (value,))
+
+
+def _refuse_values(options: MaskOptions, place: str) -> None:
+    """Raise :class:`SchemaError` if options give colours values, and none of them is a colour."""
+    values, ignored = options.ignored
+    only_values = {"ignore": bool(values and not ignored), "background": options.background_value is not None}
+    for option, wrong in only_values.items():
+        if wrong:
+            raise SchemaError(
+                f"{place}: has RGB pixels, and layout.{option}={getattr(options, option)} is a value of index masks; "
+                f"give a colour, such as layout.{option}=#ffffff"
+            )
+
+
 def _refuse_grey_indices(mask: Numbered, entities: Flags, options: MaskOptions, place: str) -> None:
     """Raise :class:`SchemaError` if colours are indices, saved in three equal channels, and 255 can mean to ignore."""
     shades, rest = np.divmod(mask.value[entities], 0x010101)
     indices_and_255 = len(shades) > 1 and not rest.any() and shades[-1] == 255 and 0 < shades[-2] <= LARGEST
     if indices_and_255 and not options.ignore and options.background_colour == 0:
         raise SchemaError(
-            f"{place}: has grey pixels with the values {_some(shades)} in three channels; if 255 marks pixels to "
+            f"{place}: has grey pixels with the values {some_of(shades)} in three channels; if 255 marks pixels to "
             "ignore, add --set layout.ignore=#ffffff; if every value is an entity, add --set "
-            f"layout.mask_values=colour{_white(255)}"
+            f"layout.mask_values=colour; if 255 is the background, add --set layout.background=#ffffff"
         )
 
 
 def refuse_doubtful(
-    mask: Numbered, entities: Flags, smooth: Flags, options: MaskOptions, place: str, kind: Kind
+    mask: Numbered, entities: Flags, smooth: Smooth, options: MaskOptions, place: str, kind: Kind
 ) -> None:
     """Raise :class:`SchemaError` if the values of a mask have two readings."""
     if kind == "colour":
@@ -186,16 +213,21 @@ def refuse_doubtful(
     found = mask.value[entities]
     if len(found) < 2 or found[-1] <= LARGEST:
         return
-    if smooth.any():
-        raise SchemaError(
-            f"{place}: has {smooth_words(smooth, mask.shape)}; if it shows one object, add --set "
-            f"layout.mask_values=binary{_other_remedies(mask, entities)}"
-        )
+    one_object = "if it shows one object, add --set layout.mask_values=binary; "
+    if smooth:
+        every = "if every value is an entity, add --set layout.mask_values=index"
+        other = every if len(found) <= 254 else "otherwise save it without"
+        remedy = smooth_remedy(smooth) if _is_clear(mask, entities & ~smooth.thin) else ""
+        raise SchemaError(f"{place}: has {smooth.words}; {one_object}{other}{remedy}")
     top = 255 if found[-1] <= 255 else 65535
-    if found[-1] == top and not options.ignore and options.background_colour == 0:
+    asks = not options.ignore and (options.background_colour == 0 or options.background_value is not None)
+    if found[-1] == top and asks:
+        white = f"; if {top} is the background, add --set layout.background={top}"
+        noise = one_object if 2 * np.count_nonzero(smooth.thin) >= len(found) else ""
         raise SchemaError(
-            f"{place}: has the values {_some(found)}; if {top} marks pixels to ignore, add --set layout.ignore={top}; "
-            f"if every value is an entity, add --set layout.mask_values=index{_white(top) if kind == 'grey' else ''}"
+            f"{place}: has the values {some_of(found)}; {noise}if {top} marks pixels to ignore, add --set "
+            f"layout.ignore={top}; if every value is an entity, add --set layout.mask_values=index"
+            f"{white if kind == 'grey' else ''}"
         )
 
 
@@ -208,21 +240,17 @@ def refuse_many(mask: Numbered, entities: Flags, most: int, place: str) -> None:
         raise SchemaError(f"{place}: {problem}; save it without smooth edges (anti-aliasing){_repair(mask, entities)}")
 
 
-def _white(value: int) -> str:
-    return f"; if {value} is the background, add --set layout.background=#ffffff"
-
-
-def _other_remedies(mask: Numbered, entities: Flags) -> str:
-    every = "; if every value is an entity, add --set layout.mask_values=index"
-    return (every if np.count_nonzero(entities) <= 254 else "") + _repair(mask, entities)
-
-
 def _repair(mask: Numbered, entities: Flags) -> str:
     """The remedy that omits entities of a few pixels, if it leaves a mask that can be read."""
     limit = small_limit(mask.shape)
-    left = mask.value[entities & (mask.pixels > limit)]
-    clear = len(left) == 1 or (1 < len(left) <= 254 and left[-1] not in (255, 65535))
+    clear = _is_clear(mask, entities & (mask.pixels > limit))
     return f", or add --set layout.min_pixels={limit + 1}" if clear else ""
+
+
+def _is_clear(mask: Numbered, entities: Flags) -> bool:
+    """Whether a grey mask of these entities alone can be read."""
+    left = mask.value[entities]
+    return len(left) == 1 or (1 < len(left) <= 254 and left[-1] not in (255, 65535))
 
 
 def _repeats(shown: NDArray[np.int64]) -> bool:
@@ -252,27 +280,20 @@ def _background_indices(palette: NDArray[np.int64], used: Array, options: MaskOp
     )
 
 
-def white_of(values: Array) -> int:
-    """The largest possible grey value, which is white."""
-    if values.dtype.kind == "b":
-        return 1
-    if values.dtype.itemsize == 1:
-        return 255
-    return 65535 if values.max(initial=0, where=values < CLEAR) > 255 else 255
-
-
-def _shades(colour: int | None, full: int, place: str) -> tuple[int, ...]:
+def _shades(colour: int | None, values: Array, option: str, options: MaskOptions, place: str) -> frozenset[int]:
     """A colour as the grey value with the same brightness; none for no colour."""
     if colour is None:
-        return ()
-    shade = colour & 255
+        return frozenset()
+    shade, full = colour & 255, white_of(values)
     if colour != shade * 0x010101:
-        problem = f"is grey, and #{colour:06x} (layout.background or layout.ignore) is not a shade of grey"
+        problem = f"is grey, and #{colour:06x} (layout.{option}) is not a shade of grey"
         raise SchemaError(f"{place}: {problem}; give a shade of grey, such as #ffffff")
-    return (shade * full // 255,)
-
-
-def _some(values: NDArray[np.int64]) -> str:
-    """The first values and the last."""
-    texts = [str(value) for value in values]
-    return ", ".join(texts if len(texts) <= 6 else [*texts[:4], "…", texts[-1]])
+    exact = shade * full // 255
+    if exact != shade and (values == shade).any() and not (values == exact).any():
+        code, given = f"#{colour:06x}", str(getattr(options, option)).lower()
+        small, large = (f"add --set layout.{option}={given.replace(code, str(value))}" for value in (shade, exact))
+        raise SchemaError(
+            f"{place}: has 16 bits, where {code} (layout.{option}) is {exact}, and has the value {shade} instead; if "
+            f"{shade} is meant, {small}; if not, {large}"
+        )
+    return frozenset((exact,))

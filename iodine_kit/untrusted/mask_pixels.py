@@ -83,6 +83,15 @@ def pixels_of(decoded: Decoded, place: str, transparency: bool = True) -> Pixels
     return Pixels(np.where(clear, CLEAR, values.astype(np.int64)), kind, palette, bool(clear.any()), faint)
 
 
+def white_of(values: Array) -> int:
+    """The largest possible grey value, which is white."""
+    if values.dtype.kind == "b":
+        return 1
+    if values.dtype.itemsize == 1:
+        return 255
+    return 65535 if values.max(initial=0, where=values < CLEAR) > 255 else 255
+
+
 def shared_palette(files: Iterable[Path], background: int | None) -> Palette | None:
     """How to read palette pictures whose palettes may differ, from their headers alone.
 

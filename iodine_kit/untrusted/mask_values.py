@@ -18,10 +18,14 @@ MANY = 100
 """More entities than this in one image are implausible."""
 _SOME = (200, 100, 50, 20, 10, 5)
 """Numbers that remarks name: constant texts, so that equal ones can be counted."""
+_STEP = 4
+"""Between numbers of pixels that remarks name, for the same reason."""
+_MOST = "the largest that a note names"
+NO_BACKGROUND = "no pixel of the mask is background"
 _LOOKED_AT = 50_000
 """Number of pixels, at most, that show whether edges are smooth."""
 _BETWEEN = 0.8
-"""Least share of the pixels of small entities that are between two larger areas, if edges are smooth."""
+"""Least share of the pixels of smooth edges that are between other areas."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,21 +102,74 @@ def absorb_small(mask: Numbered, entities: Flags, least: int, place: str) -> Num
     return replace(again, value=mask.value[again.value])
 
 
-def small_values(mask: Numbered, entities: Flags, channels: Callable[[NDArray[np.int64]], NDArray[np.int64]]) -> Flags:
-    """Which values are smooth edges: many, of a few pixels each, between two larger areas whose colours they mix.
+@dataclass(frozen=True, eq=False)
+class Smooth:
+    """The smooth edges of a mask.
+
+    Attributes:
+        values: ``bool[K]``, which values are smooth edges; all false if edges are not smooth.
+        thin: ``bool[K]``, which entities have nowhere 3 × 3 pixels, as only edges, noise and tiny objects do.
+        least: what ``layout.min_pixels`` must be, to omit thin entities and no others; 0 if no number does.
+        words: the number of values that are smooth edges, as a constant phrase.
+    """
+
+    values: Flags
+    thin: Flags
+    least: int = 0
+    words: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.values.any())
+
+
+def smooth_edges(
+    mask: Numbered, entities: Flags, channels: Callable[[NDArray[np.int64]], NDArray[np.int64]], grey: bool
+) -> Smooth:
+    """Find out whether the edges of a mask are smooth.
 
     Args:
         entities: ``[K]``, which values are entities.
         channels: returns the colours ``[K, C]`` of values ``[K]``.
-
-    Returns:
-        ``bool[K]``; all false if edges are not smooth.
+        grey: whether values are shades, of which those of an edge are between their neighbours.
     """
+    none = np.zeros_like(entities)
+    if np.count_nonzero(entities) < _SOME[-1]:
+        return Smooth(none, none)
+    thin = entities & ~_has_core(mask)
+    limit = small_limit(mask.shape)
+    values, words = _small_values(mask, entities, channels(mask.value)), f"have at most {limit} pixels each"
+    if grey and not values.any():
+        values, words = _between_values(mask, entities, thin), "are between those of their neighbours"
+    if not values.any():
+        return Smooth(none, thin)
+    least = next(some for some in _SOME if np.count_nonzero(values) >= some)
+    words = f"smooth edges (anti-aliasing): {least} values or more {words}"
+    return Smooth(values, thin, _least_pixels(mask, entities, thin, limit), words)
+
+
+def _has_core(mask: Numbered) -> Flags:
+    """Which values have 3 × 3 pixels somewhere."""
+    found, number = np.zeros(len(mask.value), bool), mask.number
+    middle = number[:, 1:-1]
+    row = (middle == number[:, :-2]) & (middle == number[:, 2:])
+    above, below = middle[1:-1] == middle[:-2], middle[1:-1] == middle[2:]
+    found[middle[1:-1][row[:-2] & row[1:-1] & row[2:] & above & below]] = True
+    return found
+
+
+def _least_pixels(mask: Numbered, entities: Flags, thin: Flags, limit: int) -> int:
+    """More pixels than thin entities have, in steps, and not more than others have; 0 if there is no such number."""
+    most, others = int(mask.pixels[thin].max(initial=0)), mask.pixels[entities & ~thin]
+    least = limit + 1 + -(-max(0, most - limit) // _STEP) * _STEP
+    return least if len(others) and least <= others.min() else 0
+
+
+def _small_values(mask: Numbered, entities: Flags, colours: NDArray[np.int64]) -> Flags:
+    """Which values are many, of a few pixels each, between two larger areas whose colours ``[K, C]`` they mix."""
     small = (mask.pixels <= small_limit(mask.shape)) & entities
     count = int(np.count_nonzero(small))
     if count < _SOME[-1] or 2 * count < np.count_nonzero(entities):
         return np.zeros_like(small)
-    colours = channels(mask.value)
     y, x = np.nonzero(small[mask.number])
     y, x = y[:: 1 + len(y) // _LOOKED_AT], x[:: 1 + len(x) // _LOOKED_AT]
     own = colours[mask.number[y, x]]
@@ -126,6 +183,24 @@ def small_values(mask: Numbered, entities: Flags, channels: Callable[[NDArray[np
         highest[large] = np.maximum(highest[large], colour)
     mixed = ((lowest <= own) & (own <= highest)).all(1)
     return small if mixed.mean() >= _BETWEEN else np.zeros_like(small)
+
+
+def _between_values(mask: Numbered, entities: Flags, thin: Flags) -> Flags:
+    """Which thin shades are at least half of all entities, and almost everywhere between those of their neighbours.
+
+    Objects that are small or blurred have such edges around no larger area. Numbers of objects do not: an object
+    beside the background has the largest number there.
+    """
+    y, x = np.nonzero(thin[mask.number])
+    y, x = y[:: 1 + len(y) // _LOOKED_AT], x[:: 1 + len(x) // _LOOKED_AT]
+    padded = np.pad(mask.number, 1, mode="edge")
+    near = np.stack([padded[y + dy, x + dx] for dy, dx in np.ndindex(3, 3)])
+    own, total = mask.number[y, x], len(mask.value)
+    between = (near.min(0) < own) & (own < near.max(0))
+    pixels = np.bincount(own, minlength=total)
+    edges = thin & (pixels > 0) & (np.bincount(own[between], minlength=total) >= _BETWEEN * pixels)
+    count = int(np.count_nonzero(edges))
+    return edges if count >= _SOME[-1] and 2 * count >= np.count_nonzero(entities) else np.zeros_like(edges)
 
 
 def by_appearance(mask: Numbered, entities: Flags) -> NDArray[np.int64]:
@@ -144,23 +219,41 @@ def by_value(entities: Flags) -> NDArray[np.int64]:
     return np.where(entities, np.cumsum(entities), 0)
 
 
-def smooth_words(smooth: Flags, size: tuple[int, ...]) -> str:
-    """The number of values that are smooth edges, as a constant phrase."""
-    least = next(some for some in _SOME if np.count_nonzero(smooth) >= some)
-    return f"smooth edges (anti-aliasing): {least} values or more have at most {small_limit(size)} pixels each"
-
-
-def implausible(mask: Numbered, entities: Flags, ignored: Flags, smooth: Flags) -> Iterator[str]:
+def implausible(mask: Numbered, entities: Flags, ignored: Flags, smooth: Smooth, example: str) -> Iterator[str]:
     """What is unlikely about a mask, in constant phrases.
 
     Args:
-        entities, ignored, smooth: ``[K]``, which values are entities, to ignore, and entities that are smooth edges.
+        entities, ignored: ``[K]``, which values are entities, and which to ignore.
+        smooth: the smooth edges.
+        example: how a value or colour is written.
     """
-    if smooth.any():
-        size = mask.shape
-        remedy = f"--set layout.min_pixels={small_limit(size) + 1}"
-        yield f"the mask has {smooth_words(smooth, size)}; save it without, or add {remedy}"
+    if smooth:
+        remedy = f"{smooth_remedy(smooth)} ({_MOST})" if smooth.least else ""
+        yield f"the mask has {smooth.words}; save it without{remedy}"
     if np.count_nonzero(entities) > MANY:
         yield f"the mask has more than {MANY} entities"
-    if np.count_nonzero(entities) >= 2 and (entities | ignored).all():
-        yield "no pixel of the mask is background"
+    if entities.any() and (entities | ignored).all():
+        yield f"{NO_BACKGROUND}; if one of its values is, name it, such as --set layout.background={example}"
+
+
+def smooth_remedy(smooth: Smooth) -> str:
+    """The option that omits smooth edges, if there is one."""
+    return f", or add --set layout.min_pixels={smooth.least}" if smooth.least else ""
+
+
+def remaining(mask: Numbered, smooth: Smooth, least: int) -> str:
+    """A remark about the smooth edges that remain without entities of fewer than ``least`` pixels; empty if none do.
+
+    Args:
+        mask, smooth: before these entities were omitted.
+    """
+    if not smooth or not (smooth.thin & (mask.pixels >= least)).any():
+        return ""
+    larger = f"add --set layout.min_pixels={smooth.least} ({_MOST})" if smooth.least > least else "save it without"
+    return f"the mask has smooth edges (anti-aliasing), and layout.min_pixels={least} leaves some; {larger}"
+
+
+def some_of(values: NDArray[np.int64]) -> str:
+    """The first values and the last."""
+    texts = [str(value) for value in values]
+    return ", ".join(texts if len(texts) <= 6 else [*texts[:4], "…", texts[-1]])

@@ -14,14 +14,15 @@ from iodine_kit.untrusted.mask_meaning import (
     LARGEST,
     MaskOptions,
     Meaning,
+    background_code,
     colours,
     indices,
     refuse_doubtful,
     refuse_many,
-    white_of,
 )
-from iodine_kit.untrusted.mask_pixels import CLEAR, Palette, Pixels, is_lossy, pixels_of
+from iodine_kit.untrusted.mask_pixels import CLEAR, Palette, Pixels, is_lossy, pixels_of, white_of
 from iodine_kit.untrusted.mask_values import (
+    NO_BACKGROUND,
     Flags,
     Numbered,
     absorb_small,
@@ -29,7 +30,8 @@ from iodine_kit.untrusted.mask_values import (
     by_value,
     distinct,
     implausible,
-    small_values,
+    remaining,
+    smooth_edges,
 )
 from iodine_kit.untrusted.pictures import Picture, load, opened, turned
 
@@ -141,10 +143,10 @@ def _numbered(pixels: Pixels, options: MaskOptions, palette: Palette | None, pla
         meaning = colours(pixels, options, place)
         mask = distinct(meaning.values)
     meaning = _silhouette(mask, meaning) if pixels.clear and values != "index" else meaning
-    if options.min_pixels:
-        mask = absorb_small(mask, meaning.entities(mask), options.min_pixels, place)
+    grey = pixels.kind == "grey"
+    mask, leftover = _without_small(mask, meaning, options, grey, place)
     entities, ignored = meaning.entities(mask), mask.among(meaning.ignored)
-    smooth = small_values(mask, entities, meaning.channels)
+    smooth = smooth_edges(mask, entities, meaning.channels, grey)
     if values == "auto" and not (pixels.kind == "palette" and meaning.rgb):
         refuse_doubtful(mask, entities, smooth, options, place, pixels.kind)
     most = IGNORED - 1 if meaning.ignored else IGNORED
@@ -156,12 +158,24 @@ def _numbered(pixels: Pixels, options: MaskOptions, palette: Palette | None, pla
     index: Bytes = mask.replaced(np.where(ignored, IGNORED, table).astype(np.uint8))
     remarks = [
         *meaning.remarks,
-        *implausible(mask, entities, ignored, smooth),
+        *leftover,
+        *implausible(mask, entities, ignored, smooth, "#ffffff" if meaning.rgb else "255"),
         *_inverse(pixels, mask, entities, index),
     ]
     if by_index and np.count_nonzero(entities) > 1 and not np.array_equal(table[entities], mask.value[entities]):
         remarks.append("the mask has large values; its entities are numbered from 1, in the order of their values")
     return Mask(index, bool(ignored.any()), tuple(remarks))
+
+
+def _without_small(
+    mask: Numbered, meaning: Meaning, options: MaskOptions, grey: bool, place: str
+) -> tuple[Numbered, tuple[str, ...]]:
+    """A mask without entities of fewer than ``min_pixels`` pixels, and a remark if others look like smooth edges."""
+    if not options.min_pixels:
+        return mask, ()
+    entities = meaning.entities(mask)
+    remark = remaining(mask, smooth_edges(mask, entities, meaning.channels, grey), options.min_pixels)
+    return absorb_small(mask, entities, options.min_pixels, place), (remark,) if remark else ()
 
 
 def _inverse(pixels: Pixels, mask: Numbered, entities: Flags, index: Bytes) -> tuple[str, ...]:
@@ -208,14 +222,16 @@ def _colour_table(mask: Numbered, entities: Flags, palette: Palette | None) -> N
 def _binary(pixels: Pixels, options: MaskOptions, place: str) -> Mask:
     """One object."""
     meaning = colours(pixels, options, place)
-    mask, background = distinct(meaning.values), options.background_colour
+    mask, background = distinct(meaning.values), background_code(pixels, options)
     ignored = mask.among(meaning.ignored)
     if pixels.clear or background is None:
         objects = mask.value < CLEAR
     else:
         channels = meaning.channels(mask.value)
         full = 255 if channels.shape[1] == 3 else meaning.white
-        behind = np.array([background >> 16, background >> 8 & 255, background & 255])[: channels.shape[1]]
+        behind = np.array([background >> 16, background >> 8 & 255, background & 255])
+        if channels.shape[1] == 1:
+            behind = np.array([background * 255 // full if options.background_value is not None else background & 255])
         distance = abs(channels * 255 // full - behind).max(1)
         objects = distance >= _HALF
         if not objects.any() and distance.any():
@@ -224,7 +240,8 @@ def _binary(pixels: Pixels, options: MaskOptions, place: str) -> Mask:
                 "binary finds no object; if its values are indices, set layout.mask_values=index"
             )
     index: Bytes = mask.replaced(np.where(ignored, IGNORED, objects).astype(np.uint8))
-    return Mask(index, bool(ignored.any()))
+    remarks = (f"{NO_BACKGROUND}: one object fills the image",) if objects.any() and (objects | ignored).all() else ()
+    return Mask(index, bool(ignored.any()), remarks)
 
 
 def _turn(mask: Mask, image: Picture, options: MaskOptions, place: str) -> Mask:

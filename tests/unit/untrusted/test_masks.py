@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from iodine_kit.errors import CorruptDataError, SchemaError
 from iodine_kit.records import IGNORED, Array
@@ -162,8 +163,9 @@ def test_255_can_be_the_background_too(tmp_path: Path) -> None:
     for dtype, white in ((np.uint8, 255), (np.uint16, 65_535)):
         pixels = np.where(PARTS == 0, white, PARTS - 1).astype(dtype)
         path = save(tmp_path / "a.png", pixels)
-        with pytest.raises(SchemaError, match=rf"if {white} is the background, add --set layout\.background=#ffffff"):
+        with pytest.raises(SchemaError, match=rf"if {white} is the background, add --set layout\.background={white}"):
             read(path)
+        assert same_parts(read(path, background=white), PARTS)
         assert same_parts(read(path, background="#ffffff"), PARTS)
     rgb = save(tmp_path / "b.png", np.repeat(np.where(PARTS == 0, 255, PARTS).astype(np.uint8)[..., None], 3, 2))
     with pytest.raises(SchemaError, match=r"layout\.background=#ffffff"):
@@ -212,6 +214,66 @@ def test_smooth_edges_of_colours_are_reported_and_can_be_repaired(tmp_path: Path
     assert len(values) < 8 and counts.min() >= 17
 
 
+def squares(values: list[int]) -> Array:
+    """Squares of 6 × 6 pixels of given values."""
+    pixels = np.zeros((32, 40), np.uint8)
+    for number, value in enumerate(values):
+        pixels[4 + 3 * number : 10 + 3 * number, 3 + 12 * number : 9 + 12 * number] = value
+    return pixels
+
+
+def blurred(pixels: Array, radius: float) -> Array:
+    return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(radius)))
+
+
+@pytest.mark.parametrize("radius", [0.7, 1, 2])
+def test_small_blurred_objects_of_several_shades_are_refused(tmp_path: Path, radius: float) -> None:
+    with pytest.raises(SchemaError, match=r"smooth edges .*mask_values=binary"):
+        read(save(tmp_path / "a.png", blurred(squares([80, 160, 240]), radius)))
+    resized = Image.fromarray(squares([80, 160, 240])).resize((60, 48), Image.Resampling.BILINEAR)
+    with pytest.raises(SchemaError, match="smooth edges"):
+        read(save(tmp_path / "b.png", np.asarray(resized)))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_ids_of_many_objects_that_touch_are_no_smooth_edges(tmp_path: Path, seed: int) -> None:
+    """As cells or superpixels do."""
+    rng = np.random.default_rng(seed)
+    y, x = rng.integers(0, 64, 120), rng.integers(0, 64, 120)
+    rows, columns = np.mgrid[:64, :64]
+    nearest = ((rows[..., None] - y) ** 2 + (columns[..., None] - x) ** 2).argmin(2)
+    ids = rng.permutation(np.arange(1, 250))[nearest]
+    assert not any("smooth" in text for text in read(save(tmp_path / "a.png", ids.astype(np.uint8))).remarks)
+
+
+def test_one_blurred_object_asks_whether_it_is_one_object_first(tmp_path: Path) -> None:
+    one = np.zeros((32, 40), np.uint8)
+    one[6:22, 8:30] = 255
+    for name, pixels in {"blur": blurred(one, 1), "jpeg": compressed(tmp_path, one)}.items():
+        path = save(tmp_path / f"{name}.png", pixels)
+        with pytest.raises(SchemaError) as caught:
+            read(path)
+        first = re.findall(r"--set layout\.(\S+?)=(\w+)", str(caught.value))[0]
+        assert first == ("mask_values", "binary")
+        assert np.array_equal(read(path, mask_values="binary").index, pixels >= 128)
+
+
+def compressed(tmp_path: Path, pixels: Array) -> Array:
+    """Pixels that were once a JPEG."""
+    Image.fromarray(pixels).save(tmp_path / "once.jpg", quality=75)
+    return np.asarray(Image.open(tmp_path / "once.jpg"))
+
+
+def test_edges_that_min_pixels_leaves_are_reported_and_the_named_number_removes_them(tmp_path: Path) -> None:
+    shade = disc().astype(np.int64)
+    path = save(tmp_path / "a.png", np.dstack([shade, shade // 2, 0 * shade]).astype(np.uint8))
+    (note,) = (text for text in read(path, min_pixels=3).remarks if "leaves some" in text)
+    assert "layout.min_pixels=3" in note
+    named = int(re.findall(r"add --set layout\.min_pixels=(\d+)", note)[0])
+    repaired = read(path, min_pixels=named)
+    assert set(np.unique(repaired.index)) == {0, 1} and not repaired.remarks
+
+
 def test_many_small_objects_are_no_smooth_edges(tmp_path: Path) -> None:
     pixels = np.zeros((64, 64), np.uint8)
     for number in range(1, 31):
@@ -223,13 +285,13 @@ def test_many_small_objects_are_no_smooth_edges(tmp_path: Path) -> None:
 def test_too_many_entities_are_refused_with_their_number(tmp_path: Path) -> None:
     noise = np.arange(300, dtype=np.uint16).reshape(15, 20) * 200
     with pytest.raises(SchemaError, match=r"has 299 .* at most 255 entities"):
-        read(save(tmp_path / "a.png", noise))
+        read(save(tmp_path / "a.png", noise), mask_values="index")
     edges = np.zeros((64, 64), np.uint16)
     edges[10:40, 10:40], edges[50] = 1, np.arange(64) * 1000 + 5
     edges[52:56] = np.arange(256).reshape(4, 64) * 200 + 300
     path = save(tmp_path / "b.png", edges)
     with pytest.raises(SchemaError, match=r"at most 255 entities; .*add --set layout\.min_pixels=17"):
-        read(path)
+        read(path, mask_values="index")
     assert set(np.unique(read(path, min_pixels=17).index)) == {0, 1}
 
 
@@ -254,11 +316,51 @@ def test_the_background_colour_counts_for_grey_and_palette_pictures_too(tmp_path
         read(tmp_path / "a.png", background="#ff0000")
 
 
+@pytest.mark.parametrize("largest", [11, 255, 300, 60_000])
+def test_a_value_can_be_background_whatever_the_largest_value_is(tmp_path: Path, largest: int) -> None:
+    ids = np.array([7, 3, 5, largest])
+    for dtype in (np.uint8, np.uint16, np.int32):
+        if largest <= np.iinfo(dtype).max:
+            path = save(tmp_path / "a.tif", ids[PARTS].astype(dtype))
+            for options in ({"mask_values": "index"}, {"mask_values": "colour"}):
+                assert same_parts(read(path, background=7, **options), PARTS)
+    assert same_parts(read(path, background="7", ignore="none"), PARTS)
+
+
+def test_a_value_can_be_background_in_palettes_and_of_one_object(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", np.array([2, 0, 1, 3], np.uint8)[PARTS], VOC[:12])
+    assert same_parts(read(path, background=2), PARTS)
+    assert same_parts(read(path, background=2, mask_values="colour"), PARTS)
+    grey = save(tmp_path / "b.png", np.where(PARTS == 1, 0, 200).astype(np.uint8))
+    assert np.array_equal(read(grey, background=200, mask_values="binary").index, PARTS == 1)
+    with pytest.raises(SchemaError, match=r"layout\.background=7 is a value of index masks; give a colour"):
+        read(save(tmp_path / "c.png", RGB[PARTS]), background=7)
+
+
+def test_a_shade_with_two_readings_in_16_bits_asks_for_the_value(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", np.array([7, 3, 5, 3000], np.uint16)[PARTS])
+    with pytest.raises(SchemaError, match=r"#070707 .* is 1799, and has the value 7 .*=7; if not, .*=1799"):
+        read(path, background="#070707")
+    assert same_parts(read(path, background=7), PARTS)
+    assert not same_parts(read(path, background=1799), PARTS)
+    with pytest.raises(SchemaError, match=r"add --set layout\.ignore=9,7; if not, add --set layout\.ignore=9,1799"):
+        read(path, ignore="9,#070707")
+
+
+def test_a_mask_of_one_value_everywhere_has_no_background_and_says_so(tmp_path: Path) -> None:
+    for value in (1, 255):
+        path = save(tmp_path / "a.png", np.full((8, 9), value, np.uint8))
+        (note,) = read(path).remarks
+        assert note.startswith("no pixel of the mask is background") and "layout.background=" in note
+    assert not read(path, background=255).index.any()
+    assert any("no pixel" in text for text in read(path, mask_values="binary").remarks)
+
+
 def test_no_colour_can_be_background(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", RGB[PARTS])
     mask = read(path, background="none")
     assert partition(mask.index) == partition(PARTS) and mask.index.min() == 1
-    assert "no pixel of the mask is background" in mask.remarks
+    assert any("no pixel of the mask is background" in text for text in mask.remarks)
 
 
 def test_a_black_silhouette_over_transparency_is_an_object(tmp_path: Path) -> None:
