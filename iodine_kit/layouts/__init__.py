@@ -71,7 +71,10 @@ class Survey:
 
 
 class LayoutPlugin(Protocol):
-    """What a module of this folder offers."""
+    """What a module of this folder offers.
+
+    ``READS_NAMES = True`` is optional: ``items`` reads only names and headers, so that counting the records is fast.
+    """
 
     VERSION: int
     """Raised whenever the same files would give other scenes."""

@@ -26,6 +26,7 @@ DATASETS = ("clevrtex",)
 PREPROCESS: dict[str, dict[str, object]] = {}
 OWN_SPLITS = True
 NAMES_MATTER = True
+READS_NAMES = True
 
 _PATTERN = "CLEVRTEX_*.png"
 _NAME = re.compile(r"CLEVRTEX_([a-z]+)_(\d{6})\.png")

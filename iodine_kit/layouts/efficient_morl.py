@@ -22,6 +22,7 @@ DATASETS = ("clevr", "multi-dsprites", "tetrominoes")
 PREPROCESS: dict[str, dict[str, object]] = {}
 OWN_SPLITS = True
 NAMES_MATTER = False
+READS_NAMES = True
 
 _CROPPED = {"clevr": [(192, 192), (128, 128), (96, 96)]}
 """Sizes of other copies of these files besides the published one; use them with crop=none."""

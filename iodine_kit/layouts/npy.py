@@ -30,6 +30,7 @@ DATASETS = ("multi-dsprites",)
 PREPROCESS: dict[str, dict[str, object]] = {}
 OWN_SPLITS = True
 NAMES_MATTER = True
+READS_NAMES = True
 
 _PATTERN = "*.npy"
 _IMAGES = re.compile(r"images?|imgs?|(?<![a-z])data(?![a-z])", re.IGNORECASE)

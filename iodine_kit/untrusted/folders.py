@@ -1,6 +1,7 @@
 """Folders of unknown origin: which files are data, in which order, and when two names are the same name.
 
-Every reader lists files with this module, so that the same folder gives the same records in the same order everywhere.
+Readers list files with this module, so that the same folder gives the same records in the same order everywhere.
+The layout ``folder`` has a walk of its own, because it follows links and counts what it passes over.
 """
 
 from __future__ import annotations
@@ -112,20 +113,25 @@ def as_spelled(path: Path) -> Path:
     return parent / same[0] if len(same) == 1 else path
 
 
-def walk(root: Path, wanted: Callable[[str], bool], follow: Callable[[Path], bool] = lambda _: False) -> Iterator[Path]:
+def walk(root: Path, wanted: Callable[[str], bool]) -> Iterator[Path]:
     """Data files below a folder, in natural order, each folder read once.
+
+    Links to folders are not followed, and artifacts of this package below the folder are not read.
 
     Args:
         root: the folder; a leftover's name does not matter here, because the user gave it.
         wanted: whether a file with this name is listed. Links to files are listed like files, also those that lead to
             nothing: the reader says so.
-        follow: whether a link to a folder is followed. Links to a folder that contains them are never followed, and
-            artifacts of this package below the root are not read.
 
     Raises:
         StorageError: the operating system refuses to list a folder.
     """
-    yield from _walk(root, wanted, follow, None)
+    for entry in _entries(root):
+        kind, path = _kind(entry), root / entry.name
+        if kind == "folder" and not artifact_kind(path):
+            yield from walk(path, wanted)
+        elif kind == "file" and wanted(entry.name):
+            yield path
 
 
 def files_below(paths: Sequence[Path], pattern: str) -> list[Path]:
@@ -244,25 +250,6 @@ def _value(digits: str) -> tuple[int, str]:
 
 def _escaped(unfit: re.Match[str]) -> str:
     return "".join(f"%{byte:02X}" for byte in unfit[0].encode("utf-8", "surrogateescape"))
-
-
-def _walk(
-    folder: Path, wanted: Callable[[str], bool], follow: Callable[[Path], bool], linked: set[str] | None
-) -> Iterator[Path]:
-    """``linked`` is None outside of followed links, and otherwise all real folders to which links below them led."""
-    for entry in _entries(folder):
-        kind, path = _kind(entry), folder / entry.name
-        if kind == "folder" and not artifact_kind(path):
-            yield from _walk(path, wanted, follow, linked)
-        elif kind == "link":
-            target, here = os.path.realpath(path), os.path.realpath(folder)
-            repeated = f"{here}/".startswith(f"{target.rstrip('/')}/") or target in (linked or ())
-            if not repeated and follow(path):
-                inside = {target} if linked is None else linked
-                inside.add(target)
-                yield from _walk(path, wanted, follow, inside)
-        elif kind == "file" and wanted(entry.name):
-            yield path
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

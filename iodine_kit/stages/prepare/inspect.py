@@ -18,7 +18,7 @@ from iodine_kit.formatting import byte_size, counted
 from iodine_kit.layouts import LAYOUTS, Expected, LayoutPlugin, survey
 from iodine_kit.runner import Tables
 from iodine_kit.stages.prepare.config import PrepareConfig, PrepareExecution
-from iodine_kit.stages.prepare.plan import expected_of
+from iodine_kit.stages.prepare.plan import expected_of, recognised
 from iodine_kit.untrusted.folders import walk
 
 _MOST_KINDS = 6
@@ -39,7 +39,7 @@ class Inspection:
 
 
 def inspect(path: Path, tables: Tables) -> Inspection:
-    """Find out what a path holds; of the files, only few records are read.
+    """Find out what a path holds; few records are read, and splits are counted only if this needs no reading.
 
     Args:
         path: a file or folder.
@@ -69,9 +69,10 @@ def inspect(path: Path, tables: Tables) -> Inspection:
     if fits:
         expected, options = fits
         facts |= {"dataset": expected.dataset} | ({"options": dict(options)} if options else {})
-        if layout.OWN_SPLITS:
-            facts["splits"] = dict(Counter(item.split for item in layout.items([path], expected, config)))
-            lines.append("splits " + ", ".join(f"{split} {count:,}" for split, count in facts["splits"].items()))
+        if getattr(layout, "READS_NAMES", False):
+            splits = Counter(item.split for item in layout.items([path], expected, config) if item.split)
+            facts |= {"splits": dict(splits)} if splits else {}
+            lines += [f"splits {', '.join(f'{split} {count:,}' for split, count in splits.items())}"] if splits else []
         command = ["iodine-kit", "prepare", expected.dataset, "--source", str(path)]
         for table, chosen in {"dataset": options, "layout": tables.get("layout", {})}.items():
             command += [part for key, value in chosen.items() for part in ("--set", f"{table}.{key}={value}")]
@@ -84,9 +85,8 @@ def inspect(path: Path, tables: Tables) -> Inspection:
 
 def _recognised(path: Path) -> str:
     """The layout of a path."""
-    for name in LAYOUTS.names():
-        if LAYOUTS.load(name).recognises(path):
-            return name
+    if name := recognised(path, LAYOUTS.names()):
+        return name
     needed = "; ".join(f"{name}: {LAYOUTS.load(name).SUMMARY}" for name in LAYOUTS.names())
     raise SourceError(f"{path}: no layout recognises it; it has {_inside(path)}; what can be read: {needed}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,17 +93,30 @@ def _detect_layout(fetched: Fetched, dataset: str) -> str:
     names = [name for name in LAYOUTS.names() if third_party or dataset in (LAYOUTS.load(name).DATASETS or (dataset,))]
     if len(names) == 1:
         return names[0]  # whose error says what is missing
-    refused: StorageError | None = None
-    for name in names:
-        try:
-            if LAYOUTS.load(name).recognises(fetched.paths[0]):
-                return name
-        except StorageError as error:
-            refused = refused or error
-    raise refused or SourceError(
+    if found := recognised(fetched.paths[0], names):
+        return found
+    raise SourceError(
         f"{fetched.locations[0]}: does not look like a published layout of {dataset} ({', '.join(names)}); "
         "select one with --set prepare.layout=NAME to see what is missing"
     )
+
+
+def recognised(path: Path, names: Sequence[str]) -> str:
+    """The first of some layouts that recognises a path; empty if none does.
+
+    Raises:
+        StorageError: none does, and the operating system refused to show one of them what is there.
+    """
+    refused: StorageError | None = None
+    for name in names:
+        try:
+            if LAYOUTS.load(name).recognises(path):
+                return name
+        except StorageError as error:
+            refused = refused or error
+    if refused:
+        raise refused
+    return ""
 
 
 def _processor(

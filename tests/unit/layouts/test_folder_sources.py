@@ -132,6 +132,17 @@ def test_each_link_and_each_file_counts_once(tmp_path: Path) -> None:
     assert facts == {"images": 3, "links": 1, "omitted_links": 1, "repeated_pictures": 3}
 
 
+def test_links_that_lead_to_each_other_end(tmp_path: Path) -> None:
+    names = "abcdefgh"
+    for name in names:
+        save(tmp_path / name / "1.png")
+        for other in names:
+            (tmp_path / name / f"to-{other}").symlink_to(tmp_path / other)
+    assert sorted(record.image.resolve() for record in survey(tmp_path).records) == [
+        tmp_path.resolve() / name / "1.png" for name in names
+    ]
+
+
 def test_masks_of_another_folder_are_not_beside_the_images(tmp_path: Path) -> None:
     save(tmp_path / "leftImg8bit" / "train" / "ulm_1_leftImg8bit.png")
     save(tmp_path / "gtFine" / "train" / "ulm_1_gtFine_instanceIds.png", MASK)
