@@ -86,6 +86,9 @@ def list_sources(roots: Sequence[Path], links: str, prefixes: Sequence[tuple[str
         StorageError: the operating system refuses to list a folder.
     """
     for root in roots:
+        if root.is_file():
+            problem = "is a file, and pictures are read from a folder; give a folder that has only what you want"
+            raise SourceError(f"{root}: {problem}, such as --source {root.parent}")
         if not root.is_dir():
             raise SourceError(f"{root}: no such folder; check the path")
     walk = _Walk([os.path.realpath(root) for root in roots], links)

@@ -193,7 +193,7 @@ def _where(pictures: Sequence[Picture], roles: Roles) -> str:
     if folders == {(): None}:
         return ""
     if len(folders) <= _MOST_PLACES:
-        return " in " + listed("/".join(part.rstrip("/") for part in parts) + "/" for parts in folders)
+        return " in " + listed("/".join(part.rstrip("/") for part in parts or (".",)) + "/" for parts in folders)
     words = {roles.place(picture).word for picture in pictures}
     return f" in {len(folders):,} folders" + (f" {next(iter(words))}/" if len(words) == 1 and "" not in words else "")
 

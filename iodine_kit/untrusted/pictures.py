@@ -219,7 +219,7 @@ def _upper_bits(values: Array, bits: int, place: str) -> Bytes:
     if highest >> bits:
         least = highest.bit_length()
         problem = f"has values up to {highest}, which do not fit in layout.bits = {bits}"
-        raise SchemaError(f"{place}: {problem}; set layout.bits={least} or more")
+        raise SchemaError(f"{place}: {problem}; set layout.bits={least}{' or more' if least < 16 else ''}")
     return (values >> (bits - 8)).astype(np.uint8)
 
 

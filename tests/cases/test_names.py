@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 from support import Command, put, scene
 
 
@@ -327,3 +328,51 @@ def test_the_working_directory_has_a_name(iodine_kit: Command, tmp_path: Path) -
     for number in range(2):
         put(tmp_path / f"{number}.png", scene(number)[0])
     assert "reading 2 files in . (" in iodine_kit("prepare", "folder", "--source", ".").stderr
+
+
+def test_an_image_of_another_size_is_named_by_its_file(iodine_kit: Command, tmp_path: Path) -> None:
+    put(tmp_path / "in" / "0.png", scene()[0])
+    put(tmp_path / "in" / "1.png", scene(1)[0][:40])
+    refused = iodine_kit("prepare", "folder", "--source", "in", status=7).stderr
+    assert "in/1.png: its image is uint8 [40, 48, 3]" in refused
+    iodine_kit("prepare", "folder", "--source", "in", "--set", "preprocess.size=32")
+
+
+def test_a_file_is_no_folder_of_pictures(iodine_kit: Command, tmp_path: Path) -> None:
+    put(tmp_path / "in" / "0.png", scene()[0])
+    put(tmp_path / "in" / "1.png", scene(1)[0])
+    for source in ("in/0.png", "in/*.png"):
+        refused = iodine_kit("prepare", "folder", "--source", source, status=5).stderr
+        assert "in/0.png: is a file" in refused
+        assert "--source in\n" in refused
+    iodine_kit("prepare", "folder", "--source", "in")
+
+
+def test_many_arrays_are_not_all_listed(iodine_kit: Command, tmp_path: Path) -> None:
+    predict(tmp_path, exchanged=False)
+    iodine_kit("prepare", "folder", "--source", "in")
+    np.savez(tmp_path / "guess.npz", **{f"scene{number:03}": np.zeros((32, 40), int) for number in range(200)})
+    refused = iodine_kit("import-predictions", "guess.npz", status=7).stderr
+    assert "… (200 arrays)" in refused
+    assert "scene100" not in refused
+
+
+def test_predictions_in_another_format_are_converted(iodine_kit: Command, tmp_path: Path) -> None:
+    predict(tmp_path, exchanged=False)
+    iodine_kit("prepare", "folder", "--source", "in")
+    for number in range(3):
+        put(tmp_path / "guess" / f"{number}.tif", scene(number)[1][:32, :40])
+    refused = iodine_kit("import-predictions", "guess", status=5).stderr
+    assert "magick mogrify -format png '*.tif'" in refused
+    for file in sorted((tmp_path / "guess").glob("*.tif")):
+        Image.open(file).save(file.with_suffix(".png"))
+    iodine_kit("import-predictions", "guess")
+
+
+def test_one_missing_scene_is_singular(iodine_kit: Command, tmp_path: Path) -> None:
+    predict(tmp_path, exchanged=False)
+    iodine_kit("prepare", "folder", "--source", "in")
+    np.savez(tmp_path / "guess.npz", mask=np.zeros((2, 32, 40), int), key=np.array(["0", "1"]))
+    refused = iodine_kit("import-predictions", "guess.npz", status=7).stderr
+    assert "1 scene of split 'train'" in refused
+    assert "is missing, such as '2'" in refused

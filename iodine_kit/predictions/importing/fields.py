@@ -14,6 +14,7 @@ from iodine_kit.predictions.readers import Column
 from iodine_kit.records import Array, DatasetInfo
 
 _LATENTS = ("latent_loc", "latent_scale")
+_LISTED = 8  # arrays in a message: some programs write one for every scene
 _NATS = ("elbo", "nll", "kl")
 
 
@@ -84,7 +85,8 @@ def _names(place: str, columns: Mapping[str, Column], config: ImportConfig) -> d
     if names.get("mask") == names.get("soft_mask"):
         names.pop("mask" if planes or config.axes is None else "soft_mask", None)
     if not names.keys() & {"mask", "soft_mask"}:
-        known = ", ".join(sorted(columns))
+        more = f", … ({len(columns)} arrays)" if len(columns) > _LISTED else ""
+        known = ", ".join(sorted(columns)[:_LISTED]) + more
         raise SchemaError(
             f"{place}: has no array '{config.mask}' or '{config.soft_mask}', only {known}: set import.mask to the "
             "array with one label per pixel, or import.soft_mask to the array with one plane per slot"

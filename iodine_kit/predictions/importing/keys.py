@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iodine_kit.errors import CountError, SchemaError
+from iodine_kit.formatting import counted
 from iodine_kit.predictions.readers import Column
 from iodine_kit.progress import Reporter
 from iodine_kit.untrusted.folders import printable
@@ -51,9 +52,10 @@ def rows_by_key(
     missing = [number for number in range(len(known)) if number not in row]
     if missing:
         first = f", or set import.scenes = {len(keys)} for only the first {len(keys)}"
+        are_missing = "is missing" if len(missing) == 1 else "are missing"
         raise SchemaError(
-            f"{place}: {len(missing)} scenes of {where} are missing, such as '{known[missing[0]]}'; predict all"
-            f"{first if missing[0] == len(keys) else ''}"
+            f"{place}: {counted(len(missing), 'scene')} of {where} {are_missing}, such as '{known[missing[0]]}'; "
+            f"predict all{first if missing[0] == len(keys) else ''}"
         )
     _note_names(keys, known, scenes, place, reporter)
     rows = np.array([row[number] for number in range(len(known))], np.int64)

@@ -23,6 +23,8 @@ from iodine_kit.untrusted.masks import read_labels, stored_size
 from iodine_kit.untrusted.pictures import refuse_link_outside
 
 VERSION = 2
+_CONVERTIBLE = (".tif", ".tiff", ".bmp", ".gif", ".pgm", ".ppm")
+"""Suffixes of pictures without loss; JPEG mixes labels."""
 
 
 def recognises(path: Path, head: bytes) -> bool:
@@ -39,7 +41,10 @@ def files(path: Path) -> list[Path]:
     """
     found = files_in(path, "*.png") or list(walk(path, lambda name: name.lower().endswith(".png")))
     if not found:
-        raise SourceError(f"{path}: this folder has no .png files; give the folder that has them")
+        other = next(walk(path, lambda name: name.lower().endswith(_CONVERTIBLE)), None)
+        command = f"magick mogrify -format png '*{other.suffix}'" if other else ""
+        convert = f"; or convert its pictures to PNG, with ImageMagick: {command}" if command else ""
+        raise SourceError(f"{path}: this folder has no .png files; give the folder that has them{convert}")
     for file in found:
         refuse_link_outside(file, path)
     refuse_dangling_links(found)

@@ -111,13 +111,13 @@ class RecordProcessor:
             return RecordResult(record, item.split, dropped=len(scenes))
         columns = columns_of(kept[0])
         for scene in kept[1:]:
-            require_same_columns(columns, columns_of(scene), scene.key)
+            require_same_columns(columns, columns_of(scene), item.place)
         plugin = FORMATS.load(self.format)
         samples = tuple(Sample(scene.key, plugin.encode(scene, self.format_config)) for scene in kept)
         entities = max(map(_largest_index, kept)) + 1
         if 0 < self.expected.info.entities < entities:
             raise SchemaError(
-                f"{kept[0].key}: its mask contains index {entities - 1}, but the data set declares at most "
+                f"{item.place}: its mask contains index {entities - 1}, but the data set declares at most "
                 f"{self.expected.info.entities} entities, background included"
             )
         return RecordResult(
@@ -132,14 +132,14 @@ def _largest_index(scene: Scene) -> int:
     return int(scene.mask.max(initial=0, where=scene.mask != IGNORED) if scene.ignored else scene.mask.max())
 
 
-def require_same_columns(first: Columns, other: Columns, key: str) -> None:
+def require_same_columns(first: Columns, other: Columns, place: str) -> None:
     """Raise :class:`SchemaError` if a scene has other dtypes or shapes than the first scene of the data set."""
     if first == other:
         return
     name = next(name for name in {**first, **other} if first.get(name) != other.get(name))
     expected, given = (_column_text(columns, name) for columns in (first, other))
     advice = "; resize all scenes with --set preprocess.size=N" if name in ("image", "mask") else ""
-    raise SchemaError(f"{key}: its {name} is {given}, but that of the first scene is {expected}{advice}")
+    raise SchemaError(f"{place}: its {name} is {given}, but that of the first scene is {expected}{advice}")
 
 
 def _column_text(columns: Columns, name: str) -> str:

@@ -129,7 +129,7 @@ class ShardWriter:
             scenes = self._expected_records * len(result.samples)
             waiting = min(scenes, self._shard_size)  # in the journal, until they are in a shard
             require_free_space(self._directory, (scenes + waiting) * scene_bytes)
-        require_same_columns(self.state.columns, result.columns, result.samples[0].key)
+        require_same_columns(self.state.columns, result.columns, result.place or result.samples[0].key)
 
     def _write_shard(self, split: str) -> None:
         number = len(self.state.shards.get(split, ()))
