@@ -22,6 +22,9 @@ Array = NDArray[Any]
 IGNORED = 255
 """Mask index of the pixels to ignore, in data sets that have such pixels: nobody knows which entity they belong to."""
 
+IN_ALL = "in all records, "
+"""A remark that begins so is reported only if every scene has it: what an option had no effect on."""
+
 
 @dataclass(frozen=True, eq=False)
 class Scene:

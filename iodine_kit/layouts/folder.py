@@ -20,7 +20,7 @@ from iodine_kit.errors import SchemaError
 from iodine_kit.layouts import Expected, Item
 from iodine_kit.layouts._folder_survey import FolderSurvey
 from iodine_kit.layouts._folder_survey import survey as survey_of
-from iodine_kit.records import IGNORED, Scene
+from iodine_kit.records import IGNORED, IN_ALL, Scene
 from iodine_kit.untrusted.folders import any_below
 from iodine_kit.untrusted.mask_meaning import MaskOptions
 from iodine_kit.untrusted.mask_pixels import shared_palette
@@ -123,5 +123,9 @@ def _combined(masks: Sequence[Mask], paths: Sequence[Path]) -> Mask:
         overlap |= bool((whole[is_object] > 0).any())
         whole[is_object] = number
     whole[ignored & (whole == 0)] = IGNORED
-    remarks = tuple(dict.fromkeys(remark for mask in masks for remark in mask.remarks))
+    remarks = tuple(
+        remark
+        for remark in dict.fromkeys(remark for mask in masks for remark in mask.remarks)
+        if not remark.startswith(IN_ALL) or all(remark in mask.remarks for mask in masks)
+    )
     return Mask(whole, bool(ignored.any()), (*remarks, _OVERLAP) if overlap else remarks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iodine_kit.errors import SchemaError
-from iodine_kit.records import IGNORED, Bytes
+from iodine_kit.records import IGNORED, IN_ALL, Bytes
 from iodine_kit.untrusted.mask_meaning import (
     LARGEST,
     MaskOptions,
@@ -159,12 +160,21 @@ def _numbered(pixels: Pixels, options: MaskOptions, palette: Palette | None, pla
     remarks = [
         *meaning.remarks,
         *leftover,
+        *_without_effect(mask, meaning, options),
         *implausible(mask, entities, ignored, smooth, "#ffffff" if meaning.rgb else "255"),
         *_inverse(pixels, mask, entities, index),
     ]
     if by_index and np.count_nonzero(entities) > 1 and not np.array_equal(table[entities], mask.value[entities]):
         remarks.append("the mask has large values; its entities are numbered from 1, in the order of their values")
     return Mask(index, bool(ignored.any()), tuple(remarks))
+
+
+def _without_effect(mask: Numbered, meaning: Meaning, options: MaskOptions) -> Iterator[str]:
+    """The options that name no pixel of a mask, as remarks that matter if they name none in any mask."""
+    if options.ignored != (frozenset(), frozenset()) and not mask.among(meaning.ignored).any():
+        yield f"{IN_ALL}no pixel of a mask has layout.ignore={options.ignore}; check it"
+    if options.background not in ("none", "#000000", "0") and not mask.among(meaning.background).any():
+        yield f"{IN_ALL}no pixel of a mask has layout.background={options.background}; check it"
 
 
 def _without_small(

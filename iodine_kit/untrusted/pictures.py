@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iodine_kit.errors import CorruptDataError, IodineKitError, SchemaError, SourceError
-from iodine_kit.records import Array, Bytes
+from iodine_kit.records import IN_ALL, Array, Bytes
 from iodine_kit.system import refusal
 
 if TYPE_CHECKING:
@@ -228,8 +228,7 @@ def _remarks(decoded: Decoded, pixels: Bytes, bits: int) -> Iterator[str]:
     picture, info = decoded.image, decoded.image.info
     if decoded.orientation != 1:
         yield "the image was turned, as its EXIF orientation says"
-    if bits == 16 and (picture.mode.startswith("I") or decoded.cut):
-        yield from _dark(np.asarray(picture), decoded.cut)
+    yield from _about_bits(decoded, bits)
     if _is_transparent(picture):
         yield "the image has transparent pixels; transparency is dropped, and their hidden colours are used"
     if picture.mode == "CMYK":
@@ -240,6 +239,15 @@ def _remarks(decoded: Decoded, pixels: Bytes, bits: int) -> Iterator[str]:
         yield f"the image has a gamma other than 1/{1 / _GAMMA:.1f}, which is not applied"
     if (pixels[0] == pixels[0, 0]).all() and (pixels == pixels[0, 0]).all():
         yield "the image has the same colour in all pixels"
+
+
+def _about_bits(decoded: Decoded, bits: int) -> Iterator[str]:
+    """Whether a picture has other bits than were given."""
+    has_16 = decoded.image.mode.startswith("I") or decoded.cut
+    if bits == 16 and has_16:
+        yield from _dark(np.asarray(decoded.image), decoded.cut)
+    if bits != 16 and not has_16:
+        yield f"{IN_ALL}the image has 8 bits, so layout.bits={bits} has no effect"
 
 
 def _dark(values: Array, cut: bool) -> Iterator[str]:

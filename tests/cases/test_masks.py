@@ -261,3 +261,34 @@ def test_predicted_pictures_of_every_kind_score_as_their_labels(iodine_kit: Comm
         picture.save(put_at)
     done = iodine_kit("eval", "--predictions", "pred", "--dataset", data, "--metric", "ari")
     assert "1.0000" in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("option", ["layout.ignore=200", "layout.background=#050505", "layout.bits=12"])
+def test_an_option_without_effect_on_any_record_is_reported(iodine_kit: Command, tmp_path: Path, option: str) -> None:
+    for number, mask in enumerate(scenes(tmp_path / "in")):
+        put(tmp_path / f"in/masks/{number}.png", mask)
+        put(
+            tmp_path / f"used/masks/{number}.png",
+            np.where(mask == number, [200, 5, 200][number], mask).astype(np.uint8),
+        )
+    made = iodine_kit("prepare", "folder", "--source", "in", "--set", option)
+    (note,) = (line for line in made.stderr.splitlines() if option in line)
+    assert note.startswith("note: 3 records: ")
+    used = tmp_path / "used/images"
+    used.mkdir()
+    for number in range(3):
+        picture = np.asarray(Image.open(tmp_path / f"in/images/{number}.png"))
+        put(used / f"{number}.png", picture[..., 0].astype(np.uint16) * 10 if number == 1 else picture)
+    made = iodine_kit("prepare", "folder", "--source", "used", "--set", option)
+    assert option not in made.stderr  # it has an effect on one record
+    (stored,) = (facts(tmp_path, made).get("remarks", []),)
+    assert not any(option in remark["text"] for remark in stored)
+
+
+def test_the_remedy_for_more_than_the_given_bits_is_exact(iodine_kit: Command, tmp_path: Path) -> None:
+    for number, mask in enumerate(scenes(tmp_path / "in", count=1)):
+        put(tmp_path / f"in/masks/{number}.png", mask)
+        put(tmp_path / f"in/images/{number}.png", (mask.astype(np.uint16) + 1) * 15_000)
+    message = refused(iodine_kit, "in", "--set", "layout.bits=12")
+    assert message.endswith("set layout.bits=16")
+    iodine_kit("prepare", "folder", "--source", "in", "--set", "layout.bits=16")

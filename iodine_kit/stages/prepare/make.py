@@ -13,6 +13,7 @@ from iodine_kit.errors import CorruptDataError, CountError, ImageSizeError, Resu
 from iodine_kit.formatting import counted
 from iodine_kit.layouts import LAYOUTS, Item
 from iodine_kit.progress import Reporter
+from iodine_kit.records import IN_ALL
 from iodine_kit.runner import FactValues
 from iodine_kit.split_rules import SplitRule
 from iodine_kit.stages.prepare.describe import describe, write_contact_sheet, write_description
@@ -94,6 +95,7 @@ def _fill(plan: PreparePlan, journal: Journal, out: Path, reporter: Reporter) ->
                 break
     _check_bad(plan, state)
     require_complete(candidates.seen, plan.rule, state, plan.source, plan.origin.get("protocol", ""))
+    _keep_true_remarks(state)
     facts = describe(processor.expected.info, writer.finish(), processor.format, state)
     facts |= {"origin": {**plan.origin, "made_with": state.made_with}, "expected": dict(plan.expected)}
     _note_unexpected_counts(facts["splits"], plan, reporter)
@@ -157,6 +159,16 @@ def _check_bad(plan: PreparePlan, state: State, at_least: int = 0) -> None:
             f"{plan.source}: {bad} of {state.next_record} records are bad, more than the share of {plan.max_bad:g} "
             f"that prepare.max_bad allows; the first: {state.bad[0][1]}"
         )
+
+
+def _keep_true_remarks(state: State) -> None:
+    """Drop remarks about all records that are true only of some."""
+    records = sum(state.kept.values())
+    state.remarks = {
+        text: (count, first)
+        for text, (count, first) in state.remarks.items()
+        if count == records or not text.startswith(IN_ALL)
+    }
 
 
 def _note_remarks(state: State, reporter: Reporter) -> None:
