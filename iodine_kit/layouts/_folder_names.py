@@ -28,10 +28,13 @@ _SPLITS = {
 _SHORT = _set("tr ts")  # only together with a role: imagesTr, labelsTs
 _IMAGE_WORDS = _set("image img picture pic photo photograph rgb frame input color colour original orig raw")
 _MASK_WORDS = _set(
-    "mask label labelmap labelid instanceid seg segm segmentation segmap gt groundtruth matte annot anno annotation"
+    "mask label labelmap labelid instanceid seg segm segmentation segmap gt groundtruth matte annot anno annotation "
+    "maske masken masque"
 )
 _ALONE = _set("instance object target truth silhouette segmentationobject")
 """Words for masks, unless another word says what the pictures are: ``targets/``, but ``target_images/``."""
+_HINTS = _set("inst lbl labeled labelled segmented annotated semantic panoptic")
+"""Words that may mean masks; they alone decide nothing."""
 _NOT_FOLDERS = _set("instance object")  # the plural means masks: instances/
 _OTHER_WORDS = _set(
     "class classe semantic panoptic png jpeg jpg tif tiff bmp webp id index indice indexed binary full fine coarse "
@@ -111,6 +114,20 @@ def is_only_masks(name: str, images: str) -> bool:
     said, words = meaning(name), _words(name)
     plain = words <= _MASK_WORDS | _ALONE | _SPLITS.keys() and not any(map(str.isdigit, name))
     return plain and said.role == MASKS and said.split in ("", meaning(images).split)
+
+
+@lru_cache(4096)
+def mask_word(name: str) -> tuple[str, bool]:
+    """A word for masks in a name, with what separates it from the rest, and whether it is sure: ``_mask``, ``(gt)``."""
+    name, best = one_form(name), ("", False)
+    for match in _WORD.finditer(name):
+        word = _singular(match[0].lower())
+        if word in _MASK_WORDS | _ALONE | _HINTS and not best[1]:
+            start, end = len(name[: match.start()].rstrip("_-. ([")), match.end()
+            end = end if name[end:].strip(")] ") else len(name)
+            end += 0 if start else len(name[end:]) - len(name[end:].lstrip("_-. "))
+            best = name[start:end], word in _MASK_WORDS
+    return best
 
 
 def word_of(affix: str) -> str:

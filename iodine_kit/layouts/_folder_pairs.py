@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from string import ascii_letters
 
 from iodine_kit.errors import SchemaError
 from iodine_kit.layouts._folder_listing import Picture
-from iodine_kit.layouts._folder_names import MASKS, image_forms, mask_forms, numbered, same_name, word_of
+from iodine_kit.layouts._folder_names import (
+    IMAGES,
+    MASKS,
+    affix_forms,
+    image_forms,
+    mask_forms,
+    meaning,
+    numbered,
+    same_name,
+    word_of,
+)
 from iodine_kit.layouts._folder_roles import UNUSED, Chosen, Parts, Place, Roles
 from iodine_kit.untrusted.folders import one_form
 
@@ -81,11 +92,55 @@ def group(pictures: Sequence[Picture], roles: Roles, chosen: Chosen) -> Grouping
     for mask in grouping.masks:
         if not index.give(mask, roles.place(mask), chosen):
             grouping.spare.append(mask)
+    if grouping.spare and len(grouping.spare) == len(grouping.masks):
+        grouping.spare = _give_loosely(grouping, roles, chosen)
     for one in grouping.groups:
         lossless = [mask for mask in one.whole if mask[0].name.lower().endswith(_LOSSLESS)]
         one.whole = lossless or one.whole  # beside it, there may be a preview
         grouping.spare += [mask for mask, _ in one.parts if one.whole]
     return grouping
+
+
+def _give_loosely(grouping: Grouping, roles: Roles, chosen: Chosen) -> list[Picture]:
+    """Give masks to images whose names are a part of theirs, or the reverse: ``a_obj1`` to ``a``, ``a`` to ``a_0000``.
+
+    Only if every mask has one image in this way: otherwise all are returned.
+    """
+    whole: dict[tuple[Parts | None, str], list[Group]] = defaultdict(list)
+    longer: dict[tuple[Parts | None, str], list[Group]] = defaultdict(list)
+    for one in grouping.groups:
+        rest = roles.place(one.image).rest
+        for names, found in ((set(image_forms(one.image.name)), whole), (_bases(one.image.stem), longer)):
+            for name in names:
+                found[rest, name].append(one)
+                found[None, name].append(one)
+    given: list[tuple[Group, Picture, str]] = []
+    for mask in grouping.masks:
+        rest, stem = roles.place(mask).rest, one_form(mask.stem)
+        shorter = [*(base for base, _ in mask_forms(stem) if base), *_number(stem)]
+        tries = [(whole, name) for name in sorted([*_bases(stem), *shorter], key=len, reverse=True)]
+        tries += [(longer, name) for name in (stem, *shorter)]
+        hits = (found.get((place, name), ()) for found, name in tries for place in (rest, None))
+        hit = next((one[0] for one in hits if len(one) == 1), None)
+        if not hit:
+            return grouping.spare
+        base = next((name for name in image_forms(hit.image.name) if name and name in stem), stem)
+        given.append((hit, mask, word_of(stem.replace(base, "", 1))))
+    for one, mask, words in given:
+        place = roles.place(mask)
+        one.parts.append((mask, (place.word if place.role == MASKS else "", chosen.affix or words)))
+    return []
+
+
+def _bases(stem: str) -> set[str]:
+    """Beginnings and ends of a name, and the number of ``image3``."""
+    return {base for base, _ in affix_forms(one_form(stem))} | _number(stem)
+
+
+def _number(stem: str) -> set[str]:
+    """The number of ``image3`` or ``mask3``."""
+    number = stem.lstrip(ascii_letters)
+    return {number} if number.isdecimal() and meaning(stem).role in (IMAGES, MASKS) else set()
 
 
 def _is_used(place: Place, is_marked: bool, chosen: Chosen) -> bool:
@@ -125,7 +180,15 @@ def _forms(picture: Picture, chosen: Chosen) -> list[tuple[str, str]]:
         *whole,
         *((numbered(base), affix) for base, affix in whole if numbered(base)),
         *(_affixed(part, suffix, chosen) if part else ()),
+        *_inside(one_form(stem), one_form(chosen.affix)),
     ]
+
+
+def _inside(stem: str, affix: str) -> Iterator[tuple[str, str]]:
+    """With ``_mask``, ``a_mask_cat`` is one of several masks of ``a``."""
+    at = stem.lower().find(affix.lower()) if affix else 0
+    if at > 0 and stem[at + len(affix) :] and not stem[at + len(affix)].isalpha():
+        yield stem[:at], affix
 
 
 def _affixed(stem: str, suffix: str, chosen: Chosen) -> Iterator[tuple[str, str]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 from iodine_kit.errors import IodineKitError, SchemaError, SourceError
 from iodine_kit.formatting import counted
 from iodine_kit.layouts._folder_listing import Picture
-from iodine_kit.layouts._folder_names import IMAGES, MASKS, affix_forms, mask_forms, meaning
+from iodine_kit.layouts._folder_names import IMAGES, MASKS, affix_forms, mask_forms, mask_word, meaning
 from iodine_kit.layouts._folder_pairs import Group
 from iodine_kit.layouts._folder_roles import Chosen, Parts
 from iodine_kit.layouts._folder_sentences import Findings, listed
@@ -44,7 +45,6 @@ def refuse_unknown_masks(groups: Sequence[Group], in_splits: bool) -> None:
         SchemaError: it says how to say what they are.
     """
     images = [one.image for one in groups]
-    _refuse_likely_masks(images)
     for first, second, pairs in [*_paired_folders(images), *_paired_names(images), *_paired_suffixes(images)]:
         if in_splits and "/" in first and meaning(first[:-1]).split and meaning(second[:-1]).split:
             continue
@@ -61,18 +61,60 @@ def refuse_unknown_masks(groups: Sequence[Group], in_splits: bool) -> None:
         raise SchemaError(_question(first, second, pairs[0], len(pairs)))
 
 
-def _refuse_likely_masks(images: Sequence[Picture]) -> None:
-    """Refuse ``PedMasks/`` among the images if others are elsewhere, and if its pictures look otherwise."""
-    words = [next((part for part in image.parts if meaning(part).has_mask_word), "") for image in images]
-    likely = [image for image, word in zip(images, words, strict=True) if word]
-    others = [image for image, word in zip(images, words, strict=True) if not word]
-    if not likely or not others or not _differ(_look(likely[0].path), _look(others[0].path)):
-        return
-    word = next(filter(None, words))
-    raise SchemaError(
-        f"{likely[0].path}: {counted(len(likely), 'picture')} in {word}/ may be masks: if they are, add --set "
-        f"layout.masks={word}; if all are images, add --set layout.masks=none"
+def refuse_named_masks(findings: Findings, works: Callable[[str, bool], bool]) -> str:
+    """Refuse images without masks whose own names, or those of their folders, have a word for masks.
+
+    Pictures that look like photographs are not refused, and the result is a note about them.
+
+    Args:
+        findings: so far.
+        works: whether every mask has an image with a value of ``layout.masks``, if what has no counterpart is omitted.
+
+    Raises:
+        SchemaError: it names the options that work.
+    """
+    with_masks = {one.split for one in findings.grouping.groups if one.masks}
+    bare = [one.image for one in findings.grouping.groups if one.split not in with_masks]
+    words = {id(image): _word(image, findings) for image in bare}
+    likely = [image for image in bare if words[id(image)][0]]
+    if not likely:
+        return ""
+    is_sure = any(words[id(image)][1] for image in likely)
+    likely = [image for image in likely if words[id(image)][1] == is_sure]
+    looks = [_look(image.path) for image in likely[:_LOOKED_AT]]
+    others = [_look(image.path) for image in [one for one in bare if not words[id(one)][0]][:_LOOKED_AT]]
+    word = words[id(likely[0])][0].strip("_-. ()[]")
+    named = f"{counted(len(likely), 'picture')} with the word {word} in their names or folders"
+    if not is_sure and not any(_differ(looks[0], other) for other in others):
+        return ""
+    if max(looks) == 0:
+        return f"{named} look like photographs, and are images"
+    remedies = [
+        f"--set {shlex.quote(f'layout.masks={masks}')}" + " --set layout.unpaired=skip" * skip
+        for masks, skip in _working(likely[0], works)
+    ]
+    remedy = (
+        f"add {' or '.join(remedies)}" if remedies else "give each the name of its image and _mask: a.jpg, a_mask.png"
     )
+    raise SchemaError(
+        f"{likely[0].path}: {named} may be masks: if they are, {remedy}; if all are images, add --set layout.masks=none"
+    )
+
+
+def _word(image: Picture, findings: Findings) -> tuple[str, bool]:
+    """A word for masks in the name of a picture or its folders, and whether it is sure."""
+    parts = image.parts if findings.roles.place(image).role == "" else ()
+    return max((mask_word(name) for name in (image.stem, *parts)), key=lambda one: (one[1], bool(one[0])))
+
+
+def _working(image: Picture, works: Callable[[str, bool], bool]) -> Iterator[tuple[str, bool]]:
+    """Values of ``layout.masks`` with which a picture is a mask, and whether something must be omitted."""
+    names = [part for part in reversed(image.parts) if mask_word(part)[0]]
+    names += [word for word in [mask_word(image.stem)[0]] if word and word != one_form(image.stem)]
+    for name in names:
+        skip = next((skip for skip in (False, True) if works(name, skip)), None)
+        if skip is not None:
+            yield name, skip
 
 
 def refuse_unreadable_masks(findings: Findings) -> None:
@@ -108,7 +150,7 @@ def require_pairs(findings: Findings, skip: bool, chosen: Chosen) -> Findings:
     lacking = [one for one in grouping.groups if not one.masks and one.split in expected and not chosen.none]
     skips_images = skip or (findings.roles.is_voc and bool(with_masks))
     if lacking and not skips_images:
-        count = f"{len(lacking)} of {len(grouping.groups)} images have none"
+        count = f"{len(lacking)} of {len(grouping.groups)} images have none{_spare_text(findings)}"
         first = min(lacking, key=lambda one: natural_order(one.image.below)).image
         raise SourceError(
             f"{first.path}: has no mask; {count}: {_FIX}, omit what has no "
@@ -127,6 +169,15 @@ def require_pairs(findings: Findings, skip: bool, chosen: Chosen) -> Findings:
     if not kept:
         raise SourceError(f"{lacking[0].image.path}: no image has a mask, so that none is left: {_FIX}, or {_IGNORE}")
     return replace(findings, grouping=replace(grouping, groups=kept), unmasked=len(lacking))
+
+
+def _spare_text(findings: Findings) -> str:
+    """Names a mask if none has an image, so that it is clear what does not fit."""
+    spare = findings.grouping.spare
+    if not spare or len(spare) < len(findings.grouping.masks):
+        return ""
+    first = min(spare, key=lambda mask: natural_order(mask.below)).below
+    return f", and the names of all {counted(len(spare), 'mask')} fit no image, such as {first}"
 
 
 def _require_one_kind(one: Group, findings: Findings) -> None:

@@ -58,7 +58,7 @@ class Findings:
         unlisted: number of images that no list of a split names.
         unmasked: number of images that were omitted because they have no mask.
         lists: the lists of the splits.
-        notes: further sentences for people.
+    notes: further sentences for people.
     """
 
     root: Path

@@ -9,12 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from iodine_kit.errors import SourceError, StorageError
+from iodine_kit.errors import IodineKitError, SourceError, StorageError
 from iodine_kit.layouts import Survey
 from iodine_kit.layouts._folder_listing import Listing, Lists, Picture, find_lists, is_below, list_sources
 from iodine_kit.layouts._folder_names import MASKS, is_only_masks, meaning, same_name
 from iodine_kit.layouts._folder_pairs import Group, group
-from iodine_kit.layouts._folder_questions import refuse_unknown_masks, refuse_unreadable_masks, require_pairs
+from iodine_kit.layouts._folder_questions import (
+    refuse_named_masks,
+    refuse_unknown_masks,
+    refuse_unreadable_masks,
+    require_pairs,
+)
 from iodine_kit.layouts._folder_roles import Chosen, Options, Parts, Roles
 from iodine_kit.layouts._folder_sentences import Findings, facts, sentences
 from iodine_kit.untrusted.folders import natural_order, one_form, scene_keys
@@ -57,7 +62,44 @@ def survey(roots: Sequence[Path], options: Options) -> FolderSurvey:
         SchemaError: the names allow two readings; the message names the options.
         StorageError: the operating system refuses to list a folder.
     """
-    chosen, elsewhere = _chosen(roots, options.masks)
+    findings = _survey(roots, options, options.masks, options.unpaired == "skip")
+    ordered = sorted(findings.grouping.groups, key=lambda one: natural_order(one.image.below))
+    records = _records(ordered, findings.roles)
+    files = dict.fromkeys(path for record in records for path in (record.image, *record.masks))
+    listed = findings.lists
+    auxiliary = {*listed, *(mask for record in records for mask in record.masks)}
+    found = replace(findings, grouping=replace(findings.grouping, groups=ordered))
+    return FolderSurvey([*files, *listed], auxiliary, sentences(found), facts(found), records)
+
+
+def _survey(roots: Sequence[Path], options: Options, masks: str, skip: bool) -> Findings:
+    """The findings with a value of ``layout.masks``."""
+    chosen, findings = _paired(roots, options, masks)
+    _require_images(roots, findings)
+    if not chosen and not options.images:
+        note = refuse_named_masks(findings, lambda name, omit: _works(roots, options, name, omit))
+        findings = replace(findings, notes=(*findings.notes, *filter(None, [note])))
+        refuse_unknown_masks(findings.grouping.groups, bool(findings.roles.names))
+    if not chosen.none:
+        refuse_unreadable_masks(findings)
+    if options.splits == "auto" and not findings.roles.names:
+        lists = find_lists(roots, findings.listing, [one.image for one in findings.grouping.groups])
+        findings = _listed(findings, lists) if lists else findings
+    return require_pairs(findings, skip and not chosen.none, chosen)
+
+
+def _works(roots: Sequence[Path], options: Options, masks: str, skip: bool) -> bool:
+    """Whether masks are found with a value of ``layout.masks``, and none is left among the images."""
+    try:
+        groups = _survey(roots, options, masks, skip).grouping.groups
+    except IodineKitError:
+        return False
+    return all(one.masks for one in groups)
+
+
+def _paired(roots: Sequence[Path], options: Options, masks: str) -> tuple[Chosen, Findings]:
+    """What a value of ``layout.masks`` means, and the images with their masks."""
+    chosen, elsewhere = _chosen(roots, masks)
     findings = _find(roots, options, chosen, elsewhere)
     if chosen.name and not findings.roles.has_masks:  # the name of no folder, but perhaps the end of names: amask.png
         ends = Chosen(affix=chosen.name)
@@ -66,28 +108,13 @@ def survey(roots: Sequence[Path], options: Options) -> FolderSurvey:
     if not elsewhere and not findings.grouping.has_masks:
         findings = _beside(findings, roots, options, chosen)
     if chosen.name and not findings.roles.has_masks:
-        raise SourceError(f"{roots[0] / options.masks}: no such folder, and none with this name has pictures; check it")
+        raise SourceError(f"{roots[0] / masks}: no such folder, and none with this name has pictures; check it")
     if chosen.affix and not findings.grouping.masks:
         raise SourceError(
             f"{roots[0]}: no picture has a name that begins or ends with {chosen.affix}, as layout.masks says: correct "
             "it, omit it, or ignore masks with --set layout.masks=none"
         )
-    _require_images(roots, findings)
-    if not chosen and not options.images:
-        refuse_unknown_masks(findings.grouping.groups, bool(findings.roles.names))
-    if not chosen.none:
-        refuse_unreadable_masks(findings)
-    if options.splits == "auto" and not findings.roles.names:
-        lists = find_lists(roots, findings.listing, [one.image for one in findings.grouping.groups])
-        findings = _listed(findings, lists) if lists else findings
-    findings = require_pairs(findings, options.unpaired == "skip" and not chosen.none, chosen)
-    ordered = sorted(findings.grouping.groups, key=lambda one: natural_order(one.image.below))
-    records = _records(ordered, findings.roles)
-    files = dict.fromkeys(path for record in records for path in (record.image, *record.masks))
-    listed = findings.lists
-    auxiliary = {*listed, *(mask for record in records for mask in record.masks)}
-    found = replace(findings, grouping=replace(findings.grouping, groups=ordered))
-    return FolderSurvey([*files, *listed], auxiliary, sentences(found), facts(found), records)
+    return chosen, findings
 
 
 def _chosen(roots: Sequence[Path], masks: str) -> tuple[Chosen, dict[Parts, Path]]:

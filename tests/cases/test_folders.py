@@ -242,6 +242,81 @@ def test_an_end_of_names_in_other_spellings(iodine_kit: Command, tmp_path: Path,
     assert contents(iodine_kit, tmp_path, "in", "--set", f"layout.masks={option}") == {"train": (4, 4)}
 
 
+NAMED = {
+    "a class after the word": ("s{}.png", "s{}_mask_cat.png", "_mask"),
+    "a class before the word": ("s{}.png", "s{}_cat_mask.png", "_mask"),
+    "no separator": ("s{}.png", "s{}mask.png", "mask"),
+    "brackets": ("s{}.png", "s{}(mask).png", "(mask)"),
+    "other folders": ("ISIC_Data/I_{}.jpg", "ISIC_Part1_GroundTruth/I_{}_segmentation.png", "_segmentation"),
+    "a hint": ("Stills/{}.png", "LabeledApproved_full/{}_L.png", "LabeledApproved_full"),
+    "one instance": ("rgb/{}_rgb.png", "instance/{}_inst.png", "instance"),
+    "a point": ("color/frame-{}.color.png", "semantic/frame-{}.instance.png", "semantic"),
+    "two words": ("x/{}.png", "my cell masks/{}_bw.png", "my cell masks"),
+}
+
+
+@pytest.mark.parametrize("case", NAMED)
+def test_a_word_for_masks_is_never_silently_an_image(iodine_kit: Command, tmp_path: Path, case: str) -> None:
+    image, mask, option = NAMED[case]
+    pairs(tmp_path, f"in/{image}", f"in/{mask}")
+    _, said = prepare(iodine_kit, "in", status=7)
+    assert f"layout.masks={option}" in said and "--set layout.masks=none" in said
+    assert contents(iodine_kit, tmp_path, "in", "--set", f"layout.masks={option}") == {"train": (4, 4)}
+    assert contents(iodine_kit, tmp_path, "in", "--set", "layout.masks=none")["train"][1] == 0
+
+
+def test_only_masks_are_asked_for(iodine_kit: Command, tmp_path: Path) -> None:
+    for number in range(4):
+        put(tmp_path / f"in/{number}_mask.png", scene(number)[1])
+    _, said = prepare(iodine_kit, "in", status=7)
+    assert "4 pictures with the word mask" in said and "a.jpg, a_mask.png" in said
+    assert contents(iodine_kit, tmp_path, "in", "--set", "layout.masks=none") == {"train": (4, 0)}
+    for number in range(4):
+        put(tmp_path / f"in/{number}.jpg", scene(number)[0])
+    assert contents(iodine_kit, tmp_path, "in") == {"train": (4, 4)}
+
+
+def test_masks_of_some_images(iodine_kit: Command, tmp_path: Path) -> None:
+    pairs(tmp_path, "in/{}.png", "in/{}_lbl.png")
+    for number in range(4, 9):
+        put(tmp_path / f"in/{number}.png", scene(number)[0])
+    _, said = prepare(iodine_kit, "in", status=7)
+    option = "layout.masks=_lbl --set layout.unpaired=skip"
+    assert f"--set {option}" in said
+    assert contents(iodine_kit, tmp_path, "in", "--set", *option.split()) == {"train": (4, 4)}
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("images/{}.png", "masks/{}_obj1.png"),
+        ("images/{}.png", "masks/{}_cell1.png"),
+        ("imagesTr/p{}_0000.png", "labelsTr/p{}.png"),
+        ("images/image{}.png", "masks/mask{}.png"),
+        ("images/img_{}.png", "masks/{}.png"),
+        ("Bilder/{}.png", "Masken/{}_Maske.png"),
+    ],
+)
+def test_masks_with_a_longer_or_a_shorter_name(iodine_kit: Command, tmp_path: Path, image: str, mask: str) -> None:
+    pairs(tmp_path, f"in/{image}", f"in/{mask}")
+    assert contents(iodine_kit, tmp_path, "in") == {"train": (4, 4)}
+
+
+def test_masks_that_fit_no_image_are_named(iodine_kit: Command, tmp_path: Path) -> None:
+    pairs(tmp_path, "in/images/a{}.png", "in/masks/b{}.png")
+    _, said = prepare(iodine_kit, "in", status=5)
+    assert "the names of all 4 masks fit no image, such as masks/b0.png" in said
+    assert contents(iodine_kit, tmp_path, "in", "--set", "layout.masks=none") == {"train": (4, 0)}
+
+
+def test_photographs_of_masks_are_images_with_a_note(iodine_kit: Command, tmp_path: Path) -> None:
+    for number in range(6):
+        photo = np.random.default_rng(number).integers(0, 256, (40, 40, 3)).astype(np.uint8)
+        put(tmp_path / f"in/{'with_mask' if number % 2 else 'without_mask'}/{number}.png", photo)
+    _, said = prepare(iodine_kit, "in")
+    assert "6 images" in said and "note: 6 pictures with the word mask" in said
+
+
 # Links
 
 
