@@ -20,7 +20,7 @@ _SOME = (200, 100, 50, 20, 10, 5)
 """Numbers that remarks name: constant texts, so that equal ones can be counted."""
 _STEP = 4
 """Between numbers of pixels that remarks name, for the same reason."""
-_MOST = "the largest that a note names"
+_MOST = "if notes differ, the largest number"
 NO_BACKGROUND = "no pixel of the mask is background"
 _LOOKED_AT = 50_000
 """Number of pixels, at most, that show whether edges are smooth."""

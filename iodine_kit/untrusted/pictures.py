@@ -259,7 +259,7 @@ def _dark(values: Array, cut: bool) -> Iterator[str]:
     remedy = (
         "save it with 8 bits per channel"
         if cut
-        else f"if they have {bits} bits, add --set layout.bits={bits} (the largest that a note names)"
+        else f"if they have {bits} bits, add --set layout.bits={bits} (if notes differ, the largest number)"
     )
     yield f"the image has 16 bits, but its brightest value is below {1 << bits:,} of 65,536, so it is dark; {remedy}"
 

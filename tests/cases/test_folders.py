@@ -382,4 +382,25 @@ def test_inspect_what_nothing_recognises(iodine_kit: Command, tmp_path: Path) ->
     for number in range(3):
         (tmp_path / f"in/{number}.docx").write_text("words")
     said = iodine_kit("inspect", "in", status=5).stderr
-    assert "no layout recognises it; it has 3 files (3 .docx)" in said and "folder: a folder of your own images" in said
+    assert said == iodine_kit("prepare", "folder", "--source", "in", status=5).stderr.splitlines(keepends=True)[-1]
+    assert "in: this folder has no images" in said and "3 files skipped (3 .docx)" in said
+    (tmp_path / "a.docx").write_text("words")
+    said = iodine_kit("inspect", "a.docx", status=5).stderr
+    assert "a.docx: no layout recognises it" in said and "folder: a folder of your own images" in said
+
+
+def test_inspect_refuses_and_follows_links_as_prepare_does(iodine_kit: Command, tmp_path: Path) -> None:
+    for number in range(3):
+        image, mask = scene(number)
+        put(tmp_path / f"elsewhere/{number}.png", image)
+        put(tmp_path / f"truth/{number}.png", mask)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/images").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "in/masks").symlink_to(tmp_path / "truth")
+    said = iodine_kit("inspect", "in", status=5).stderr
+    assert said == iodine_kit("prepare", "folder", "--source", "in", status=5).stderr.splitlines(keepends=True)[-1]
+    remedy = ["--set", "layout.links=all"]
+    assert remedy[1] in said
+    lines = iodine_kit("inspect", "in", *remedy).stdout.splitlines()
+    prepared = iodine_kit("prepare", "folder", "--source", "in", *remedy).stderr.splitlines()
+    assert lines[2] == prepared[1] == "3 images in images/, 3 masks in masks/ (index, 8-bit); 2 links followed"

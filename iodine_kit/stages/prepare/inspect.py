@@ -19,9 +19,8 @@ from iodine_kit.layouts import LAYOUTS, Expected, LayoutPlugin, survey
 from iodine_kit.runner import Tables
 from iodine_kit.stages.prepare.config import PrepareConfig, PrepareExecution
 from iodine_kit.stages.prepare.plan import expected_of, recognised
-from iodine_kit.untrusted.folders import walk
 
-_MOST_KINDS = 6
+_PICTURES = "folder"
 Fit = tuple[Expected, Mapping[str, Any]]
 
 
@@ -53,7 +52,7 @@ def inspect(path: Path, tables: Tables) -> Inspection:
         raise SourceError(f"{path}: no such file or folder; check the path")
     refuse_artifact(path)
     values, _ = split_table({"dataset": "", **tables.get("prepare", {})}, [PrepareConfig, PrepareExecution], "prepare")
-    name = build(PrepareConfig, values, "prepare").layout or _recognised(path)
+    name = build(PrepareConfig, values, "prepare").layout or _recognised(path, tables.get("layout", {}))
     layout = LAYOUTS.load(name)
     config = build(layout.Config, tables.get("layout", {}), "layout")
     found = survey(layout, [path], config)
@@ -83,20 +82,16 @@ def inspect(path: Path, tables: Tables) -> Inspection:
     return Inspection(tuple(lines), facts)
 
 
-def _recognised(path: Path) -> str:
-    """The layout of a path."""
+def _recognised(path: Path, values: Mapping[str, Any]) -> str:
+    """The layout of a path; a folder that no layout recognises is read, or refused, as a folder of pictures."""
     if name := recognised(path, LAYOUTS.names()):
         return name
+    if path.is_dir():
+        pictures = LAYOUTS.load(_PICTURES)
+        survey(pictures, [path], build(pictures.Config, values, "layout"))  # refuses it as prepare folder does
+        return _PICTURES
     needed = "; ".join(f"{name}: {LAYOUTS.load(name).SUMMARY}" for name in LAYOUTS.names())
-    raise SourceError(f"{path}: no layout recognises it; it has {_inside(path)}; what can be read: {needed}")
-
-
-def _inside(path: Path) -> str:
-    if path.is_file():
-        return f"{byte_size(path.stat().st_size)} and the suffix {path.suffix or 'none'}"
-    kinds = Counter(file.suffix.lower() or "without suffix" for file in walk(path, lambda _: True))
-    shown = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common(_MOST_KINDS))
-    return f"{counted(kinds.total(), 'file')} ({shown})" if kinds else "no files to read"
+    raise SourceError(f"{path}: no layout recognises it; what can be read: {needed}")
 
 
 def _data_set(
