@@ -15,6 +15,7 @@ from iodine_kit.untrusted.folders import artifact_kind, is_data, one_form
 from iodine_kit.untrusted.pictures import SUFFIXES
 
 _LARGEST = 1 << 26  # bytes; a list of a million pictures has a third of this
+_ADVICE = "fix the list, or ignore lists with --set layout.splits=none"
 
 
 @dataclass(slots=True)
@@ -184,10 +185,10 @@ def find_lists(roots: Sequence[Path], listing: Listing, images: Sequence[Picture
     """The lists below the only source that name its images; ``None`` if there are none.
 
     Raises:
-        SchemaError: a list names some pictures that are here and some that are not, or two lists name the same one.
+        SchemaError: a list names pictures that are not here, or two lists name the same one.
         StorageError: the operating system refuses to read a list.
     """
-    folders = {parts: [name for name in names if list_split(name)] for parts, names in listing.others.items()}
+    folders = {parts: _list_names(names) for parts, names in listing.others.items()}
     found = sorted(
         (parts for parts, names in folders.items() if names),
         key=lambda parts: (not parts or parts[-1].lower() != "segmentation", len(parts), parts),
@@ -200,7 +201,17 @@ def find_lists(roots: Sequence[Path], listing: Listing, images: Sequence[Picture
         lists = _read(root, [root.joinpath(*parts, name) for name in sorted(folders[parts])], index)
         if lists:
             return lists
+    for file in (root.joinpath(*parts, name) for parts in found for name in sorted(folders[parts])):
+        if lines := _lines(file):
+            raise SchemaError(f"{file}: names {lines[0]!r}, and none of its {len(lines)} names is an image: {_ADVICE}")
     return None
+
+
+def _list_names(names: Sequence[str]) -> list[str]:
+    """The names that are those of lists; ``trainval.txt`` is the list of training if ``train.txt`` is not there."""
+    lists = [name for name in names if list_split(name)]
+    both = [name for name in names if name.lower().rpartition(".")[0] == "trainval" and list_split(name[:5] + name[8:])]
+    return lists if "train" in map(list_split, lists) else lists + both
 
 
 def _read(root: Path, files: Sequence[Path], index: dict[str, list[Picture]]) -> Lists | None:
@@ -212,16 +223,15 @@ def _read(root: Path, files: Sequence[Path], index: dict[str, list[Picture]]) ->
         if not any(hits):
             continue
         missing = [line for line, hit in zip(lines, hits, strict=True) if hit is None]
-        advice = "fix the list, or ignore lists with --set layout.splits=none"
         if missing:
             raise SchemaError(
                 f"{file}: names {missing[0]!r}, which is no image or more than one below {root}; {len(missing)} of "
-                f"{len(lines)} names are like this: {advice}"
+                f"{len(lines)} names are like this: {_ADVICE}"
             )
-        split = list_split(file.name)
+        split = list_split(file.name) or "train"  # trainval
         for hit in filter(None, hits):
             if splits.setdefault(id(hit), split) != split:
-                raise SchemaError(f"{file}: names {hit.path}, which is also in the list of another split: {advice}")
+                raise SchemaError(f"{file}: names {hit.path}, which is also in the list of another split: {_ADVICE}")
         used.append(file)
     return Lists(tuple(used), splits) if used else None
 

@@ -404,3 +404,25 @@ def test_inspect_refuses_and_follows_links_as_prepare_does(iodine_kit: Command, 
     lines = iodine_kit("inspect", "in", *remedy).stdout.splitlines()
     prepared = iodine_kit("prepare", "folder", "--source", "in", *remedy).stderr.splitlines()
     assert lines[2] == prepared[1] == "3 images in images/, 3 masks in masks/ (index, 8-bit); 2 links followed"
+
+
+def test_a_list_that_names_no_image_is_no_list_of_none(iodine_kit: Command, tmp_path: Path) -> None:
+    pairs(tmp_path, "in/images/{}.png", "in/masks/{}.png", 4)
+    (tmp_path / "in/train.txt").write_text("bear\nbmx\n")
+    (tmp_path / "in/val.txt").write_text("camel\n")
+    said = iodine_kit("prepare", "folder", "--source", "in", status=7).stderr
+    assert "train.txt: names 'bear', and none of its 2 names is an image" in said
+    assert "layout.splits=none" in said
+    iodine_kit("prepare", "folder", "--source", "in", "--set", "layout.splits=none")
+
+
+def test_a_list_for_training_and_validation_is_for_training_if_there_is_no_other(
+    iodine_kit: Command, tmp_path: Path
+) -> None:
+    pairs(tmp_path, "in/images/{}.png", "in/masks/{}.png", 5)
+    (tmp_path / "in/trainval.txt").write_text("0\n1\n2\n")
+    (tmp_path / "in/test.txt").write_text("3\n4\n")
+    assert "splits train 3, test 2" in iodine_kit("inspect", "in").stdout
+    (tmp_path / "in/train.txt").write_text("0\n1\n")
+    (tmp_path / "in/val.txt").write_text("2\n")
+    assert "splits train 2, val 1, test 2" in iodine_kit("inspect", "in").stdout
