@@ -66,9 +66,14 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
 class _Group(TyperGroup):
     """Turns errors that a user can cause and fix into one sentence and an exit status, without a traceback."""
 
+    has_succeeded = False
+    """Whether a command of this process did its work: what happens afterwards does not change the exit status."""
+
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            _Group.has_succeeded = True
+            return result
         except IodineKitError as error:
             _print(f"error: {error}")
             raise typer.Exit(error.exit_status) from None
@@ -81,9 +86,7 @@ class _Group(TyperGroup):
             _print(f"error: {refused}")
             raise typer.Exit(refused.exit_status) from None
         except KeyboardInterrupt as error:
-            ignore_signals()
-            _print(f"interrupted: {str(error) or 'no half-written artifact is left'}")
-            raise typer.Exit(INTERRUPTED) from None
+            raise typer.Exit(_interrupted(str(error))) from None
 
 
 app = typer.Typer(
@@ -103,6 +106,13 @@ def _print(sentence: str) -> None:
     from iodine_kit.cli.console import err
 
     err.print(sentence, markup=False, style="bold red")
+
+
+def _interrupted(progress: str = "") -> int:
+    """Print that the command was interrupted; returns the exit status."""
+    ignore_signals()
+    _print(f"interrupted: {progress or 'no half-written artifact is left'}")
+    return INTERRUPTED
 
 
 def _version(wanted: bool) -> None:
@@ -144,6 +154,9 @@ def main() -> None:
         app()
     except SystemExit as end:
         status = end.code
+    except KeyboardInterrupt:  # before or after the command
+        status = 0 if _Group.has_succeeded else _interrupted()
+    ignore_signals()
     try:
         sys.stdout.flush()
     except StorageError as error:

@@ -173,6 +173,9 @@ def test_a_signal_ends_a_stage_with_one_sentence_and_status_130(
     list(lines_until(process, "using "))
     os.killpg(process.pid, number)
     out, err = process.communicate(timeout=120)
+    if process.returncode == 0:  # on a busy machine, the work can end before the signal arrives
+        assert (store / out.strip()).is_dir()
+        return
     assert (process.returncode, out) == (130, "") and "Traceback" not in err
     assert err.splitlines()[-1] == "interrupted: no half-written artifact is left"
     after = {path for path in (store / "data").rglob("*") if ".locks" not in path.parts and path.is_dir()}

@@ -160,3 +160,22 @@ def test_the_python_interface_knows_home_folders(tmp_path: Path, monkeypatch: py
     assert made.path.is_relative_to(tmp_path)
     assert len(ik.load_dataset(f"~/store/dataset/{made.path.name}", "train")) == 4
     assert len(ik.load_dataset(Path("~/store/dataset") / made.path.name, "train")) == 4
+
+
+@pytest.mark.parametrize(("succeeded", "status"), [(True, 0), (False, 130)])
+def test_an_interruption_after_the_work_does_not_change_the_exit_status(succeeded: bool, status: int) -> None:
+    program = f"""
+import os, signal, sys
+import iodine_kit.cli.app as module
+
+def late():
+    sys.stdout.write("data/run/x")
+    os.kill(os.getpid(), signal.SIGINT)
+    raise SystemExit(0)
+
+module.app, module._Group.has_succeeded = late, {succeeded}
+module.main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (status, "data/run/x")
+    assert ("interrupted: " in done.stderr) != succeeded
