@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -43,3 +44,9 @@ def put(path: Path, pixels: NDArray[Any], **options: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path, **options)
     return path
+
+
+def score(folder: Path, printed: str) -> float:
+    """FG-ARI of the evaluation whose path a command printed."""
+    path = folder / printed.strip().splitlines()[-1] / "manifest.json"
+    return float(json.loads(path.read_text("utf-8"))["facts"]["metrics"]["ari"]["mean"])

@@ -11,11 +11,10 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from support import Command, put, scene
+from support import Command, put, scene, score
 
 APPLE = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        " + bytes(4000)
 
@@ -107,20 +106,6 @@ def test_a_link_to_a_file_that_was_never_fetched_is_named(iodine_kit: Command, t
     (tmp_path / "in/tetrominoes_train.tfrecords").symlink_to("../.git/annex/objects/x")
     error = iodine_kit("prepare", "tetrominoes", "--source", "in", "--store", "store", status=5).stderr
     assert "tetrominoes_train.tfrecords: is a link to a file that does not exist" in error
-
-
-@pytest.fixture
-def tiny(iodine_kit: Command, tmp_path: Path) -> tuple[str, dict[str, NDArray[Any]]]:
-    """A small data set, and predictions of its test split that are the true masks."""
-    counts = ("--generate", 10, "--split", "train=6", "--split", "test=4", "--set", "dataset.cell=2")
-    made = iodine_kit("prepare", "tetrominoes", *counts, "--store", "store").stdout.strip()
-    with h5py.File(tmp_path / made / "test.h5") as file:
-        return made, {"mask": file["mask"][:], "key": file["key"].asstr()[:].astype("U")}
-
-
-def score(folder: Path, printed: str) -> float:
-    facts = json.loads((folder / printed.strip().splitlines()[-1] / "manifest.json").read_text("utf-8"))["facts"]
-    return float(facts["metrics"]["ari"]["mean"])
 
 
 def test_an_archive_of_predictions_that_was_packed_on_a_mac(

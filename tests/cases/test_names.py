@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from support import Command, put, scene
+from support import Command, put, scene, score
 
 
 def described(folder: Path, printed: str) -> dict[str, Any]:
@@ -25,12 +25,6 @@ def keys(folder: Path, printed: str, split: str = "train") -> list[str]:
     """Scene keys of a split of a data set."""
     with h5py.File(folder / printed.strip() / f"{split}.h5") as file:
         return [key.decode() for key in file["key"]]
-
-
-def score(folder: Path, printed: str) -> float:
-    """FG-ARI of the evaluation whose path a command printed."""
-    path = folder / printed.strip().splitlines()[-1] / "manifest.json"
-    return float(json.loads(path.read_text("utf-8"))["facts"]["metrics"]["ari"]["mean"])
 
 
 def pictures(folder: Path, names: list[str], predictions: list[str] | None = None) -> None:
@@ -171,15 +165,6 @@ def test_sources_and_predictions_are_found_in_another_unicode_form(iodine_kit: C
 def test_folders_of_predictions_mirror_folders_of_pictures(iodine_kit: Command, tmp_path: Path) -> None:
     pictures(tmp_path, ["cats/2", "cats/10", "dogs/2", "dogs/10"])
     assert score(tmp_path, evaluated(iodine_kit, prepared(iodine_kit, 4)).stdout) == 1
-
-
-@pytest.fixture
-def tiny(iodine_kit: Command, tmp_path: Path) -> tuple[str, dict[str, NDArray[Any]]]:
-    """A small data set, and predictions of its test split that are the true masks."""
-    counts = ("--generate", 10, "--split", "train=6", "--split", "test=4", "--set", "dataset.cell=2")
-    made = iodine_kit("prepare", "tetrominoes", *counts, "--store", "store").stdout.strip()
-    with h5py.File(tmp_path / made / "test.h5") as file:
-        return made, {"mask": file["mask"][:], "key": file["key"].asstr()[:].astype("U")}
 
 
 LONG = "slot_attention_" + "lr4e-4_bs64_" * 9

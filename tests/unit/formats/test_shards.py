@@ -14,33 +14,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from unit.formats.stored_scenes import each_format, same, scenes, written
 
-from iodine_kit.datasets import tetrominoes
 from iodine_kit.errors import SourceError, StorageError
-from iodine_kit.formats import FORMATS, write_split
-from iodine_kit.records import Scene
+from iodine_kit.formats import FORMATS
 from iodine_kit.system import OpenFiles
-
-each_format = pytest.mark.parametrize("name", FORMATS.names())
-
-
-def scenes(count: int) -> list[Scene]:
-    config = tetrominoes.Config(cell=2)
-    return [tetrominoes.generate(config, np.random.default_rng(i), f"train-{i:08d}") for i in range(count)]
-
-
-def written(name: str, directory: Path, given: list[Scene], **options: object) -> Path:
-    plugin = FORMATS.load(name)
-    directory.mkdir(parents=True, exist_ok=True)
-    write_split(plugin, directory, "train", iter(given), plugin.Config(**options))
-    return directory
-
-
-def same(a: Scene, b: Scene) -> bool:
-    factors = a.factors.keys() == b.factors.keys() and all(
-        a.factors[n].dtype == b.factors[n].dtype and (a.factors[n] == b.factors[n]).all() for n in a.factors
-    )
-    return a.key == b.key and (a.image == b.image).all() and (a.mask == b.mask).all() and factors
 
 
 @each_format
@@ -178,14 +156,15 @@ def test_a_joined_file_is_read_from_every_working_directory(tmp_path: Path) -> N
 
 def test_joined_files_have_the_same_bytes_at_another_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = (
-        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[2]);"
-        "from tests.unit.formats.test_shards import joined; joined(Path(sys.argv[1]))"
+        "import sys; from pathlib import Path; sys.path[:0] = sys.argv[2:];"
+        "from unit.formats.test_shards import joined; joined(Path(sys.argv[1]))"
     )
     joined(tmp_path / "now")
     # Another process whose clock is a day ahead, as HDF5 sees it.
     later = ["faketime", "+1d"] if shutil.which("faketime") else []
-    root = str(Path(__file__).parents[3])
-    subprocess.run([*later, sys.executable, "-c", program, str(tmp_path / "later"), root], check=True, cwd=root)
+    root, tests = Path(__file__).parents[3], Path(__file__).parents[2]
+    command = [*later, sys.executable, "-c", program, str(tmp_path / "later"), str(root), str(tests)]
+    subprocess.run(command, check=True, cwd=root)
     for path in (tmp_path / "now").iterdir():
         assert path.read_bytes() == (tmp_path / "later" / path.name).read_bytes(), path.name
 

@@ -7,26 +7,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
+from unit.layouts.surveyed import MASK, save, survey
 
 from iodine_kit.errors import SchemaError, SourceError, StorageError
-from iodine_kit.layouts import folder
 from iodine_kit.layouts._folder_survey import FolderSurvey
-
-PICTURE = np.full((2, 3, 3), 9, np.uint8)
-MASK = np.array([[0, 2, 2], [1, 0, 7]], np.uint8)
-
-
-def save(path: Path, pixels: Any = PICTURE) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path)
-    return path
-
-
-def survey(*roots: Path, **config: Any) -> FolderSurvey:
-    return folder.survey(roots, folder.Config(**config))
 
 
 def masks(found: FolderSurvey) -> dict[Path, tuple[Path, ...]]:

@@ -10,25 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from unit.layouts.surveyed import MASK, save, survey
 
 from iodine_kit.errors import SchemaError, SourceError
-from iodine_kit.layouts import _folder_listing, folder
+from iodine_kit.layouts import _folder_listing
 from iodine_kit.layouts._folder_names import Meaning, image_forms, list_split, mask_forms, meaning, numbered
-from iodine_kit.layouts._folder_survey import FolderSurvey
-
-PICTURE = np.full((2, 3, 3), 9, np.uint8)
-MASK = np.array([[0, 2, 2], [1, 0, 7]], np.uint8)
-
-
-def save(path: Path, pixels: Any = PICTURE) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path)
-    return path
-
-
-def survey(*roots: Path, **config: Any) -> FolderSurvey:
-    return folder.survey(roots, folder.Config(**config))
 
 
 def keys(*roots: Path, **config: Any) -> list[tuple[str, str]]:
