@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import iodine_kit
 from iodine_kit.config import differences
+from iodine_kit.engines import IN_THIS_PROCESS, EngineConfig
 from iodine_kit.errors import ResumeError
 from iodine_kit.progress import Reporter, Silent
 from iodine_kit.store import Artifact, Identity, Store, input_contents
@@ -41,6 +42,7 @@ class Context:
         purpose: what the artifact is made for, such as ``study seeds``; recorded in its manifest. Commands never choose
             an artifact that has a purpose as the most recent one.
         world: the ranks of a distributed run.
+        engine: where the units of a stage are made.
     """
 
     store: Store
@@ -49,6 +51,7 @@ class Context:
     download: bool = True
     purpose: str = ""
     world: World = SINGLE_PROCESS
+    engine: EngineConfig = IN_THIS_PROCESS
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from iodine_kit.config import Values
+    from iodine_kit.engines import EngineConfig
     from iodine_kit.progress import Reporter
     from iodine_kit.store import Artifact, Store
 
@@ -102,6 +103,16 @@ SetOption = Annotated[
 PipelineOption = Annotated[
     str | None, typer.Option("--pipeline", metavar="FILE|NAME", help="Read the configuration from a pipeline file.")
 ]
+EngineOption = Annotated[
+    str, typer.Option("--engine", metavar="NAME", help="Where units of work run: local, dask, ray or slurm.")
+]
+AddressOption = Annotated[
+    str, typer.Option("--address", metavar="TEXT", help="Address of the engine's cluster.", show_default=False)
+]
+WorkersOption = Annotated[
+    int, typer.Option("--workers", min=1, metavar="N", help="Number of processes; the result does not depend on it.")
+]
+DEFAULT_ENGINE = "local"
 OutputOption = Annotated[
     Path | None,
     typer.Option("--output", metavar="FILE", parser=to_path, help="Also copy the page to this file."),
@@ -150,6 +161,15 @@ def tables_of(
 
     tables = load(pipeline)
     return override({name: tables.get(name, {}) for name in names}, given)
+
+
+def engine_of(name: str, address: str, workers: int) -> EngineConfig:
+    """The engine that the options describe; raises :class:`UnknownNameError` if there is none of this name."""
+    from iodine_kit.config import build
+    from iodine_kit.engines import ENGINES, EngineConfig
+
+    ENGINES.load(name)
+    return build(EngineConfig, {"name": name, "address": address, "workers": workers}, "engine")
 
 
 def store_at(path: Path) -> Store:

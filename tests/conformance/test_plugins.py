@@ -35,8 +35,8 @@ PLUGINS = [(registry, name) for registry in REGISTRIES for name in registry.buil
 each_registry = pytest.mark.parametrize("registry", REGISTRIES, ids=lambda registry: registry.family)
 
 
-def test_each_of_the_nine_families_has_one_registry() -> None:
-    families = ["datasets", "formats", "layouts", "metrics", "models", "predictions.readers", "protocols"]
+def test_each_of_the_ten_families_has_one_registry() -> None:
+    families = ["datasets", "engines", "formats", "layouts", "metrics", "models", "predictions.readers", "protocols"]
     families += ["reporting.sections", "studies"]
     assert [registry.package for registry in REGISTRIES] == [f"iodine_kit.{family}" for family in families]
 
@@ -45,7 +45,7 @@ def test_each_of_the_nine_families_has_one_registry() -> None:
 def test_a_registry_has_plugins_and_a_contract_from_the_package_of_its_family(registry: Registry[Any]) -> None:
     assert registry.built_in()
     assert registry.contract.__module__ == registry.package
-    assert len(required_members(registry.contract)) >= 3
+    assert len(required_members(registry.contract)) >= 2
 
 
 @pytest.mark.parametrize(("registry", "name"), PLUGINS, ids=[f"{one.family} {name}" for one, name in PLUGINS])
