@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := -m pip install --disable-pip-version-check --quiet
 INSTALL := $(BIN)/python $(PIP_INSTALL) --constraint constraints.txt
 LOWEST := .venv-lowest
-EXTRAS := blosc,fast,parquet,tensorboard,test
+EXTRAS := blosc,dask,fast,parquet,s3,slurm,tensorboard,test
 
 .PHONY: quickstart test test-lowest lint fast bench clean
 
