@@ -19,7 +19,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 import iodine_kit
 from iodine_kit.errors import ArtifactNotFoundError, SchemaError
-from iodine_kit.store.manifest import KEY_IN_NAME, Identity, Manifest, Reference, build_manifest, write_manifest
+from iodine_kit.store.manifest import (
+    KEY_IN_NAME,
+    WRITING,
+    Identity,
+    Manifest,
+    Reference,
+    build_manifest,
+    write_manifest,
+)
 from iodine_kit.system import readable
 
 PACKAGES = ("torch", "numpy", "h5py", "webdataset", "scikit-learn", "pandas")
@@ -67,6 +75,8 @@ def _run_git(folder: Path, *arguments: str) -> str:
 
 
 IDENTITY = "identity.json"
+REPLACED = ".replaced"
+"""End of the name of an artifact's directory, hidden, while a new one takes its place."""
 SHORTEST_KEY = 4
 """Fewest digits of a key that users must give."""
 
@@ -122,7 +132,8 @@ class Draft:
 
         The files that allow a draft to resume are deleted last; they are not part of the artifact.
         """
-        scratch = {self.path / IDENTITY, *self.path.glob("*.tmp"), *(self.path.glob(self.keep) if self.keep else ())}
+        scratch = {self.path / IDENTITY, *self.path.glob("*.tmp"), *self.path.glob(f"{WRITING}*")}
+        scratch |= {*self.path.glob(self.keep)} if self.keep else set()
         manifest = build_manifest(self.path, self.identity, facts, made, omit={path.name for path in scratch})
         write_manifest(self.path, manifest)
         _sync(self.path)
@@ -181,6 +192,11 @@ def matching_drafts(root: Path, place: str, kind: str = "*") -> list[Unfinished]
     return [draft for draft in find_drafts(root, kind) if _matches(draft, name)]
 
 
+def is_being_replaced(final: Path) -> bool:
+    """Whether a replacement of this artifact is in progress, or was interrupted by a crash."""
+    return _replaced(final).exists()
+
+
 def recover_replacement(final: Path) -> None:
     """Undo or finish a replacement that a crash interrupted: the old artifact counts until the new one is in place."""
     replaced = _replaced(final)
@@ -197,7 +213,7 @@ def _matches(draft: Unfinished, name: str) -> bool:
 
 
 def _replaced(final: Path) -> Path:
-    return final.with_name(f".{final.name}.replaced")
+    return final.with_name(f".{final.name}{REPLACED}")
 
 
 def _sync(directory: Path) -> None:

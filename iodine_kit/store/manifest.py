@@ -115,6 +115,8 @@ def file_sha256(path: Path) -> str:
 
 
 MANIFEST = "manifest.json"
+WRITING = f".{MANIFEST}-"
+"""Beginning of the name of a manifest that is being written; a process that is killed leaves it."""
 
 
 class FileRecord(Config):
@@ -178,8 +180,8 @@ def build_manifest(
 def write_manifest(directory: Path, manifest: Manifest) -> None:
     """Write ``manifest.json`` atomically: a reader sees the old one or the new one, never a part."""
     text = json.dumps(manifest.model_dump(mode="json", by_alias=True), indent=2, ensure_ascii=False, allow_nan=False)
-    # Beside the directory, because every file in it must be listed; of a unique name, because others may write it too.
-    temporary = directory.parent / f".{MANIFEST}-{token_hex(8)}"
+    # Hidden, because every other file in the directory must be listed; with a unique name: others may write it too.
+    temporary = directory / f"{WRITING}{token_hex(8)}"
     try:
         with temporary.open("xb") as file:
             file.write((text + "\n").encode())

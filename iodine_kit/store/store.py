@@ -13,11 +13,13 @@ from filelock import FileLock, Timeout
 from iodine_kit.errors import ArtifactCorruptError, ArtifactNotFoundError, ResumeError, StorageError
 from iodine_kit.store.artifact import (
     IDENTITY,
+    REPLACED,
     SHORTEST_KEY,
     Artifact,
     Draft,
     Unfinished,
     find_drafts,
+    is_being_replaced,
     matching_drafts,
     recover_replacement,
 )
@@ -227,9 +229,18 @@ class Store:
         return self.root / reference.kind / f"{reference.name}-{reference.key[:KEY_IN_NAME]}"
 
     def _finished(self, kind: str = "*") -> list[Path]:
+        for replaced in self.root.glob(f"{kind}/.*{REPLACED}"):
+            self._recover(replaced.with_name(replaced.name[1 : -len(REPLACED)]))
         return [path.parent for path in self.root.glob(f"{kind}/[!.]*/{MANIFEST}")]
 
+    def _recover(self, final: Path) -> None:
+        """Bring back an artifact whose replacement a crash interrupted, unless a process is replacing it now."""
+        with suppress(ResumeError, OSError), self._lock(final):
+            recover_replacement(final)
+
     def _load(self, path: Path) -> Artifact | None:
+        if is_being_replaced(path):
+            self._recover(path)
         return Artifact(path, read_manifest(path)) if (path / MANIFEST).is_file() else None
 
     def _is_called(self, path: Path, place: str) -> bool:

@@ -123,6 +123,29 @@ def test_an_interrupted_replacement_is_undone_or_finished(store: Store) -> None:
     assert (artifact.path / "deep" / "a.txt").read_text() == "new" and not replaced.exists()
 
 
+@pytest.mark.parametrize("look", ["artifacts", "find", "open"])
+def test_readers_see_an_artifact_whose_replacement_was_interrupted(look: str, store: Store) -> None:
+    artifact = make(store, identity(), "old")
+    artifact.path.rename(artifact.path.with_name(f".{artifact.path.name}.replaced"))
+    looks = {
+        "artifacts": lambda: store.artifacts("dataset")[0],
+        "find": lambda: store.find(identity()),
+        "open": lambda: store.open(artifact.path.name),
+    }
+    assert looks[look]() == artifact and (artifact.path / "deep" / "a.txt").read_text() == "old"
+
+
+def test_a_manifest_that_was_being_written_is_no_part_of_the_artifact(store: Store) -> None:
+    left = ".manifest.json-0123456789abcdef"
+    with store.draft(identity()) as draft:
+        (draft.path / left).write_text("{")
+        artifact = draft.commit({}, {})
+    assert [path.name for path in artifact.path.iterdir()] == [MANIFEST]
+    assert {path.name for path in artifact.path.parent.iterdir()} == {artifact.path.name}
+    (artifact.path / left).write_text("{")
+    assert store.verify(artifact) == []
+
+
 def test_an_artifact_that_another_process_is_making_is_not_listed_as_interrupted(store: Store) -> None:
     with store.draft(identity(), keep="*"):
         assert Store(store.root).interrupted() == []
