@@ -201,6 +201,20 @@ def test_a_failure_keeps_the_old_file_and_leaves_no_other(tmp_path: Path, compre
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("file", b"old")]
 
 
+def test_what_a_killed_writer_left_is_deleted_and_what_a_running_one_writes_is_not(tmp_path: Path) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    path = tmp_path / "a[1].tfrecords"
+    left, running, other = (
+        tmp_path / f".{name}.tmp" for name in (f"{path.name}.01", f"{path.name}.02", "b.tfrecords.03")
+    )
+    for temporary in (left, running, other):
+        temporary.write_bytes(b"half")
+    with running.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        write_records(path, PAYLOADS)
+    assert set(tmp_path.iterdir()) == {path, running, other}
+
+
 def test_a_write_that_the_system_refuses_is_a_storage_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"file: cannot be written \(No such file or directory\)"):
         write_records(tmp_path / "missing" / "file", PAYLOADS)
