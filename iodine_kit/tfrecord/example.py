@@ -76,7 +76,10 @@ def _name(payload: bytes, start: int, end: int) -> str:
 
 def _feature(payload: bytes, name: str, messages: list[Span]) -> Feature:
     """Read a Feature given in parts. As in protobuf, lists of one kind are merged; of several kinds the last counts."""
-    kind, lists = _lists(payload, messages)
+    return _values(payload, name, *_lists(payload, messages))
+
+
+def _values(payload: bytes, name: str, kind: Kind, lists: list[Span]) -> Feature:
     if kind == "float":
         return Feature(name, kind, _floats(payload, lists))
     if kind == "int64":
@@ -94,8 +97,9 @@ def _lists(payload: bytes, messages: list[Span]) -> tuple[Kind, list[Span]]:
     for message in messages:
         for number, wire, start, end in fields(payload, *message):
             if wire == LENGTH and number in _KINDS:
-                lists = lists if kind == _KINDS[number] else []
-                kind = _KINDS[number]
+                if kind != _KINDS[number]:
+                    _values(payload, "", kind, lists)  # they do not count, but must be well-formed, as in protobuf
+                    kind, lists = _KINDS[number], []
                 lists.append((start, end))
     return kind, lists
 

@@ -364,6 +364,15 @@ def has_unusual_entries(payload: bytes) -> bool:
     return any(found[:2] not in usual for entry in entries for found in wire.fields(payload, *entry))
 
 
+def test_a_malformed_list_is_refused_even_if_a_list_of_another_kind_counts() -> None:
+    floats, ints = b"\x12\x01\x01", b"\x1a\x00"  # the tag 1 has no field number
+    value = floats + ints
+    entry = b"\x0a\x01a\x12" + bytes([len(value)]) + value
+    feature = b"\x0a" + bytes([len(entry)]) + entry
+    with pytest.raises(WireError, match="field number 0"):
+        parse_example(b"\x0a" + bytes([len(feature)]) + feature)
+
+
 @settings(deadline=None)
 @given(examples.filter(bool), st.data())
 def test_protobuf_reads_altered_bytes_alike(features: dict[str, Array], data: st.DataObject) -> None:
