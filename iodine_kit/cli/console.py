@@ -35,7 +35,7 @@ class _StandardError(Console):
         return str(getattr(self.file, "encoding", None) or "utf-8").lower()
 
 
-err = _StandardError(stderr=True, highlight=False, soft_wrap=True)
+err = _StandardError(stderr=True, highlight=False, soft_wrap=True, emoji=False)  # a path may contain :b:
 
 
 def _redraws() -> bool:

@@ -24,6 +24,11 @@ def test_progress_is_drawn_for_a_terminal_and_is_quiet_otherwise(
     assert bool(text.strip()) is shown
 
 
+def test_a_path_with_the_name_of_an_emoji_stays_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    console.Terminal().note("data/:b:/train.h5: is missing")
+    assert capsys.readouterr().err == "data/:b:/train.h5: is missing\n"
+
+
 METRIC = {
     "title": "FG-ARI", "unit": "", "better": "higher", "convention": "…", "resolution": (2, 4), "mean": None,
     "interval": None, "std": None, "median": None, "n": 0, "undefined": 3, "degenerate": 0, "by_step": [],
