@@ -45,6 +45,7 @@ def show(place: ArtifactArgument, store: StoreOption = DEFAULT_STORE, as_json: J
     from iodine_kit.config import flatten
     from iodine_kit.formatting import byte_size
     from iodine_kit.store import Store
+    from iodine_kit.store.lineage import branches, drawn
 
     shelf = Store(store)
     artifact = shelf.open(place)
@@ -61,8 +62,9 @@ def show(place: ArtifactArgument, store: StoreOption = DEFAULT_STORE, as_json: J
     for path, record in manifest.files.items():
         print_text(f"  {record.sha256}  {byte_size(record.bytes):>9}  {path}")
     print_text("\nlineage")
-    for depth, line in shelf.lineage(artifact):
-        print_text("  " * (depth + 1) + line)
+    print_text(f"  {artifact.reference.directory}")
+    for line in drawn(branches(shelf, artifact)):
+        print_text(f"  {line}")
 
 
 def verify(place: ArtifactArgument, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:

@@ -8,12 +8,12 @@ import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from secrets import token_hex
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from iodine_kit.config import Config
-from iodine_kit.errors import ArtifactCorruptError
+from iodine_kit.errors import ArtifactCorruptError, IodineKitError
 from iodine_kit.system import readable, storage_errors
 from iodine_kit.untrusted.folders import is_data
 
@@ -25,12 +25,18 @@ DOWNLOAD = "download"
 """Kind of a downloaded file. Its bytes are identified as a source, so its address is not part of any key."""
 
 
+Kind = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
+"""A folder of the store. Never a path: manifests may come from elsewhere."""
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+"""The beginning of an artifact's directory."""
+
+
 class Reference(Config):
     """How an artifact refers to another; ``content`` is the hash of its files, "" if it is only planned."""
 
-    kind: str
-    name: str
-    key: str
+    kind: Kind
+    name: Name
+    key: str = Field(pattern=r"^[0-9a-f]+$")
     content: str = ""
 
     @property
@@ -65,8 +71,8 @@ class Identity(Config):
         sources: the files from outside the store that it is made from.
     """
 
-    kind: str
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    kind: Kind
+    name: Name
     stage: str
     version: int
     plugins: dict[str, int] = {}
@@ -117,6 +123,8 @@ def file_sha256(path: Path) -> str:
 MANIFEST = "manifest.json"
 WRITING = f".{MANIFEST}-"
 """Beginning of the name of a manifest that is being written; a process that is killed leaves it."""
+SCHEMA: Final = "iodine-kit/artifact/1"
+"""The schema that this code writes. Its version is raised if a field is added, removed, or means something else."""
 
 
 class FileRecord(Config):
@@ -129,7 +137,10 @@ class FileRecord(Config):
 class Manifest(Config):
     """The manifest of a finished artifact.
 
+    docs/artifacts.md describes the file, and docs/artifact.schema.json is its JSON Schema.
+
     Attributes:
+        schema_: name and version of the schema.
         identity: everything that shaped the artifact.
         key: key of the identity.
         content: hash over ``files``, without logs.
@@ -141,7 +152,7 @@ class Manifest(Config):
 
     model_config = ConfigDict(populate_by_name=True)
 
-    schema_: Literal["iodine-kit/artifact/1"] = Field(default="iodine-kit/artifact/1", alias="schema")
+    schema_: Literal["iodine-kit/artifact/1"] = Field(default=SCHEMA, alias="schema")
     key: str
     content: str
     identity: Identity
@@ -172,7 +183,7 @@ def build_manifest(
         identity=identity,
         files=files,
         facts=dict(facts),
-        facts_sha256=_facts_sha256(facts),
+        facts_sha256=facts_hash(facts),
         made=dict(made),
     )
 
@@ -197,21 +208,45 @@ def read_manifest(directory: Path) -> Manifest:
 
     Raises:
         ArtifactCorruptError: it is damaged, or its key does not match.
+        SchemaError: a newer version of iodine-kit wrote it.
         StorageError: the operating system refuses to read it.
     """
     path = directory / MANIFEST
     with storage_errors(path):
         data = path.read_bytes()
+    return parse_manifest(data, path)
+
+
+def parse_manifest(data: bytes, place: object, damaged: type[IodineKitError] = ArtifactCorruptError) -> Manifest:
+    """Read a manifest from its bytes.
+
+    Args:
+        place: where they come from; begins the message of an error.
+        damaged: what to raise if they are no manifest, or its key does not match.
+
+    Raises:
+        SchemaError: if a newer version of iodine-kit wrote the manifest.
+    """
     try:
-        manifest = Manifest.model_validate(json.loads(data.decode()))
-    except (ValueError, ValidationError) as error:
+        values = json.loads(data.decode())
+        json.dumps(values, ensure_ascii=False, allow_nan=False).encode()  # only what can be hashed and written again
+        manifest = Manifest.model_validate(_in_current_version(values, place))
+    except (ValueError, ValidationError, RecursionError) as error:
         reason = f"{error.error_count()} invalid fields" if isinstance(error, ValidationError) else error
-        raise ArtifactCorruptError(
-            f"{path}: not a manifest that this version can read ({reason}); delete the artifact and rebuild it"
+        raise damaged(
+            f"{place}: not a manifest that this version can read ({reason}); delete the artifact and rebuild it"
         ) from None
     if manifest.key != manifest.identity.key:
-        raise ArtifactCorruptError(f"{path}: the key does not match the identity: the manifest was altered")
+        raise damaged(f"{place}: the key does not match the identity: the manifest was altered")
     return manifest
+
+
+def _in_current_version(values: Any, place: object) -> Any:
+    if isinstance(values, dict) and values.get("schema") == SCHEMA:
+        return values
+    from iodine_kit.store.schema import migrated
+
+    return migrated(values, place)
 
 
 def find_problems(directory: Path, manifest: Manifest, hash_up_to: int | None = None) -> list[str]:
@@ -233,7 +268,7 @@ def find_problems(directory: Path, manifest: Manifest, hash_up_to: int | None = 
     content = content_hash({path: record.sha256 for path, record in manifest.files.items()})
     if content != manifest.content:
         problems.append("the list of files in the manifest was altered")
-    if _facts_sha256(manifest.facts) != manifest.facts_sha256:
+    if facts_hash(manifest.facts) != manifest.facts_sha256:
         problems.append("the facts in the manifest were altered")
     return problems
 
@@ -245,7 +280,7 @@ def _files_in(directory: Path) -> list[str]:
     return sorted(path for path in shown if path != MANIFEST)
 
 
-def _facts_sha256(facts: Mapping[str, Any]) -> str:
+def facts_hash(facts: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical_json(dict(facts))).hexdigest()
 
 

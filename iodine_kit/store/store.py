@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from iodine_kit.errors import ArtifactCorruptError, ArtifactNotFoundError, ResumeError, StorageError
+from iodine_kit.errors import (
+    ArtifactCorruptError,
+    ArtifactNotFoundError,
+    IodineKitError,
+    ResumeError,
+    SchemaError,
+    StorageError,
+)
 from iodine_kit.store.artifact import (
     IDENTITY,
     REPLACED,
@@ -23,7 +28,9 @@ from iodine_kit.store.artifact import (
     matching_drafts,
     recover_replacement,
 )
+from iodine_kit.store.locks import gate, is_locked, locked
 from iodine_kit.store.manifest import (
+    DOWNLOAD,
     KEY_IN_NAME,
     MANIFEST,
     Identity,
@@ -52,7 +59,7 @@ class Store:
 
     def find(self, identity: Identity) -> Artifact | None:
         """The finished artifact with this identity, if its inputs had the same content; else ``None``."""
-        artifact = self._load(self._final(identity.planned))
+        artifact = self.load(identity.planned)
         if artifact is None or artifact.manifest.key != identity.key:
             return None
         inputs = artifact.manifest.identity.inputs
@@ -65,7 +72,7 @@ class Store:
             ArtifactNotFoundError: if it is not in this store.
             ArtifactCorruptError: if it was rebuilt with different content, or its files were altered.
         """
-        artifact = self._load(self._final(reference))
+        artifact = self.load(reference)
         if artifact is None:
             raise ArtifactNotFoundError(f"{self.root / reference.directory}: this input is not in the store")
         if artifact.manifest.content != reference.content:
@@ -124,38 +131,32 @@ class Store:
         return self.usable(next(filter(fits, reversed(artifacts)), artifacts[-1]))
 
     def artifacts(self, kind: str = "*") -> list[Artifact]:
-        """All finished artifacts of a kind, the most recently used one last; omits those with a damaged manifest.
+        """All finished artifacts of a kind, the most recently used one last; omits those whose manifest is unreadable.
 
         Raises:
             StorageError: if the operating system refuses to read a manifest, but for those that others may read only.
         """
-        artifacts = []
-        for path in sorted(self._finished(kind), key=lambda path: (path / MANIFEST).stat().st_mtime_ns):
-            try:
-                artifacts.append(Artifact(path, read_manifest(path)))
-            except ArtifactCorruptError:
-                continue
-            except StorageError as error:
-                if not isinstance(error.__cause__, PermissionError):
-                    raise
-        return artifacts
+        return self.survey(kind)[0]
 
     def damaged(self) -> list[Path]:
         """Artifacts whose manifest cannot be read."""
-        readable = {artifact.path for artifact in self.artifacts()}
-        return sorted(set(self._finished()) - readable)
+        return list(self.survey()[1])
 
-    def lineage(self, artifact: Artifact, depth: int = 0) -> Iterator[tuple[int, str]]:
-        """List the artifact, its source files and its inputs, recursively, as lines of text with their depth."""
-        yield depth, artifact.reference.directory
-        for source in artifact.manifest.identity.sources:
-            yield depth + 1, f"{source.name}  {source.bytes} bytes  sha256 {source.sha256}"
-        for role, reference in artifact.manifest.identity.inputs.items():
-            made_from = self._load(self._final(reference))
-            if made_from is None:
-                yield depth + 1, f"{reference.directory} ({role}, not in this store)"
-            else:
-                yield from self.lineage(made_from, depth + 1)
+    def survey(self, kind: str = "*") -> tuple[list[Artifact], dict[Path, IodineKitError]]:
+        """All finished artifacts of a kind, as :meth:`artifacts`, and why the manifests of others cannot be read."""
+        artifacts: list[Artifact] = []
+        unreadable: dict[Path, IodineKitError] = {}
+        for path in self._finished(kind):
+            try:
+                artifacts.append(Artifact(path, read_manifest(path)))
+            except (ArtifactCorruptError, SchemaError) as error:
+                unreadable[path] = error
+            except StorageError as error:
+                if isinstance(error.__cause__, PermissionError):
+                    unreadable[path] = error
+                elif not isinstance(error.__cause__, FileNotFoundError):  # unless it was removed meanwhile
+                    raise
+        return artifacts, dict(sorted(unreadable.items()))
 
     def touch(self, artifact: Artifact, purpose: str = "") -> Artifact:
         """Make an artifact the most recent one of its kind; without a ``purpose``, its own purpose is removed."""
@@ -170,7 +171,7 @@ class Store:
     def interrupted(self, kind: str = "*") -> list[Unfinished]:
         """Drafts of a kind that no process is working on, the most recently started one last."""
         drafts = find_drafts(self.root, kind)
-        return [draft for draft in drafts if not self._is_locked(self._final(draft.identity.planned))]
+        return [draft for draft in drafts if not is_locked(self.place(draft.identity.planned))]
 
     @contextmanager
     def draft(self, identity: Identity, *, keep: str = "", fresh: bool = True) -> Iterator[Draft]:
@@ -182,18 +183,22 @@ class Store:
 
         Raises:
             ResumeError: if another process is making the same artifact.
+            ArtifactNotFoundError: if an input was removed since the work was planned.
             StorageError: if the operating system refuses to write.
         """
-        final = self._final(identity.planned)
+        final = self.place(identity.planned)
         partial = final.with_name(f".{final.name}.partial")
         try:
-            with self._lock(final):
-                recover_replacement(final)
-                if fresh:
-                    shutil.rmtree(partial, ignore_errors=True)
-                partial.mkdir(parents=True, exist_ok=True)
-                (partial / IDENTITY).write_text(identity.model_dump_json(), "utf-8")
+            with ExitStack() as held:
+                with gate(self.root):
+                    held.enter_context(locked(final))
+                    recover_replacement(final)
+                    if fresh:
+                        shutil.rmtree(partial, ignore_errors=True)
+                    partial.mkdir(parents=True, exist_ok=True)
+                    (partial / IDENTITY).write_text(identity.model_dump_json(), "utf-8")
                 try:
+                    self._require_inputs(identity)
                     yield Draft(partial, identity, final, keep)
                 finally:
                     if not keep or not any(partial.glob(keep)):
@@ -202,18 +207,37 @@ class Store:
             refused = storage_error(error, error.filename or partial, "read or written")
             raise type(refused)(f"{refused}; no incomplete artifact was left") from error
 
-    def verify(self, artifact: Artifact) -> list[str]:
-        """Hash the files of an artifact and its inputs; returns one sentence per difference from the manifests."""
+    def verify(self, artifact: Artifact, seen: Collection[Path] = ()) -> list[str]:
+        """Hash the files of an artifact and its inputs; returns one sentence per difference from the manifests.
+
+        A downloaded file may be missing, because its bytes are identified as a source. Each artifact is hashed once.
+        """
+        seen = seen if isinstance(seen, set) else set(seen)
+        seen.add(artifact.path)
         problems = find_problems(artifact.path, artifact.manifest)
         for role, reference in artifact.manifest.identity.inputs.items():
-            made_from = self._load(self._final(reference))
+            made_from = self.load(reference)
             if made_from is None:
-                problems.append(f"its {role} {reference.directory} is not in {self.root}")
+                problems += [f"its {role} {reference.directory} is not in {self.root}"] * (reference.kind != DOWNLOAD)
             elif made_from.manifest.content != reference.content:
                 problems.append(f"its {role} {reference.directory} was rebuilt with different content")
-            else:
-                problems += [f"its {role} {reference.directory}: {problem}" for problem in self.verify(made_from)]
+            elif made_from.path not in seen:
+                problems += [f"its {role} {reference.directory}: {one}" for one in self.verify(made_from, seen)]
         return list(dict.fromkeys(problems))
+
+    def load(self, reference: Reference) -> Artifact | None:
+        """The artifact in the directory that a reference names, whatever its content; ``None`` if there is none."""
+        return self._load(self.place(reference))
+
+    def place(self, reference: Reference) -> Path:
+        """The directory of an artifact, whether it exists or not."""
+        return self.root / reference.kind / f"{reference.name}-{reference.key[:KEY_IN_NAME]}"
+
+    def _require_inputs(self, identity: Identity) -> None:
+        """Check, after the draft named its inputs, that nobody has removed one."""
+        for role, one in identity.inputs.items():
+            if one.content and not (self.place(one) / MANIFEST).is_file():
+                raise ArtifactNotFoundError(f"{self.place(one)}: this {role} was removed meanwhile: make it again")
 
     def _why_missing(self, place: str) -> str:
         """Why no finished artifact is called ``place``: it may have been interrupted, or may still be made."""
@@ -221,21 +245,23 @@ class Store:
         if not drafts:
             return f"no such artifact in {self.root}; 'iodine-kit list' shows all"
         directory, identity = drafts[-1]
-        if self._is_locked(self._final(identity.planned)):
+        if is_locked(self.place(identity.planned)):
             return f"this {identity.kind} is not finished: another process is making it"
         return f"this {identity.kind} was interrupted: repeat the same command to resume, or delete {directory}"
 
-    def _final(self, reference: Reference) -> Path:
-        return self.root / reference.kind / f"{reference.name}-{reference.key[:KEY_IN_NAME]}"
-
     def _finished(self, kind: str = "*") -> list[Path]:
+        """Directories with a manifest, the most recently used one last."""
         for replaced in self.root.glob(f"{kind}/.*{REPLACED}"):
             self._recover(replaced.with_name(replaced.name[1 : -len(REPLACED)]))
-        return [path.parent for path in self.root.glob(f"{kind}/[!.]*/{MANIFEST}")]
+        used = []
+        for manifest in self.root.glob(f"{kind}/[!.]*/{MANIFEST}"):
+            with suppress(FileNotFoundError):  # it was removed meanwhile
+                used.append((manifest.stat().st_mtime_ns, manifest.parent))
+        return [path for _, path in sorted(used)]
 
     def _recover(self, final: Path) -> None:
         """Bring back an artifact whose replacement a crash interrupted, unless a process is replacing it now."""
-        with suppress(ResumeError, OSError), self._lock(final):
+        with suppress(ResumeError, OSError), locked(final):
             recover_replacement(final)
 
     def _load(self, path: Path) -> Artifact | None:
@@ -246,27 +272,10 @@ class Store:
     def _is_called(self, path: Path, place: str) -> bool:
         """Whether ``place`` is a directory name with enough digits of its key, with or without the kind before it."""
         kind, _, name = place.rpartition("/")
-        shortest = path.name.rindex("-") + 1 + SHORTEST_KEY
+        shortest = path.name.rfind("-") + 1 + SHORTEST_KEY
         return kind in ("", path.parent.name) and len(name) >= shortest and path.name.startswith(name)
 
     def _has_key(self, path: Path, beginning: str) -> bool:
         """Whether the key starts with these digits; the directory name contains only its first digits."""
         digits = path.name.rpartition("-")[2]
         return digits.startswith(beginning[:KEY_IN_NAME]) and read_manifest(path).key.startswith(beginning)
-
-    def _is_locked(self, final: Path) -> bool:
-        try:
-            with self._lock(final):
-                return False
-        except (ResumeError, OSError):
-            return True
-
-    @contextmanager
-    def _lock(self, final: Path) -> Iterator[None]:
-        folder = self.root / ".locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            with FileLock(folder / f"{final.parent.name}-{final.name}.lock", timeout=0):
-                yield
-        except Timeout:
-            raise ResumeError(f"{final}: another process is making this artifact; wait until it ends") from None

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from iodine_kit.errors import ArtifactCorruptError, ArtifactNotFoundError, ResumeError, StorageError
 from iodine_kit.store import Artifact, Identity, Reference, SourceFile, Store
+from iodine_kit.store.lineage import branches, drawn
 from iodine_kit.store.manifest import MANIFEST, canonical_json
 
 
@@ -263,7 +264,7 @@ def test_verify_detects_a_rebuilt_or_missing_input(store: Store) -> None:
     assert "is not in" in store.verify(child)[0]
 
 
-@pytest.mark.parametrize("damage", ["", "{", '{"schema": "iodine-kit/artifact/2"}', "[]"])
+@pytest.mark.parametrize("damage", ["", "{", '{"schema": "iodine-kit/artifact/1"}', "[]", '"NaN"', "NaN"])
 def test_a_damaged_manifest_is_refused(store: Store, damage: str) -> None:
     artifact = make(store, identity())
     (artifact.path / MANIFEST).write_text(damage)
@@ -295,11 +296,9 @@ def test_lineage_lists_inputs_and_source_files(store: Store) -> None:
     source = SourceFile(name="raw.tfrecords", sha256="5" * 64, bytes=3)
     parent = make(store, identity(sources=(source,)))
     child = make(store, identity("child", "run", inputs={"dataset": parent.reference}))
-    lines = list(store.lineage(child))
-    assert lines == [
-        (0, child.reference.directory),
-        (1, parent.reference.directory),
-        (2, f"raw.tfrecords  3 bytes  sha256 {'5' * 64}"),
+    assert list(drawn(branches(store, child))) == [
+        f"└── {parent.reference.directory}",
+        f"    └── raw.tfrecords  3 bytes  sha256 {'5' * 64}",
     ]
 
 

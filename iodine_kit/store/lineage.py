@@ -1,0 +1,180 @@
+"""What an artifact was made from, and what was made from it: inputs with their status, closures, users, files."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from iodine_kit.errors import ArtifactCorruptError, ArtifactNotFoundError, SchemaError, StorageError
+from iodine_kit.store.artifact import Artifact
+from iodine_kit.store.manifest import DOWNLOAD, MANIFEST, Reference, file_sha256
+from iodine_kit.store.store import Store
+
+Status = Literal["in the store", "rebuilt", "missing", "unreadable"]
+"""*rebuilt*: the store holds an artifact of this name and key, but with another content."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """An input of an artifact, as the store holds it now.
+
+    Attributes:
+        role: in the artifact that it is an input of: ``dataset``, ``run``, …
+        reference: how that artifact names it.
+        status: whether it can be used.
+        artifact: ``None`` if it is missing or unreadable.
+    """
+
+    role: str
+    reference: Reference
+    status: Status
+    artifact: Artifact | None
+
+
+def inputs_of(store: Store, artifact: Artifact) -> list[Input]:
+    """The direct inputs of an artifact, with their status."""
+    return [_input(store, role, one) for role, one in artifact.manifest.identity.inputs.items()]
+
+
+def _input(store: Store, role: str, reference: Reference) -> Input:
+    try:
+        artifact = store.load(reference)
+    except (ArtifactCorruptError, SchemaError, StorageError):
+        return Input(role, reference, "unreadable", None)
+    if artifact is None:
+        return Input(role, reference, "missing", None)
+    same = artifact.manifest.content == reference.content
+    return Input(role, reference, "in the store" if same else "rebuilt", artifact)
+
+
+def closure(store: Store, artifacts: Iterable[Artifact], *, downloads: bool = False) -> list[Artifact]:
+    """Artifacts and everything that they were made from: inputs first, each artifact once, in a fixed order.
+
+    Args:
+        downloads: also the downloaded files that data sets were made from. Their bytes are identified as sources, so
+            that everything is valid without them.
+
+    Raises:
+        ArtifactNotFoundError: if an input is not in the store.
+        ArtifactCorruptError: if an input was rebuilt with different content, or its manifest cannot be read.
+    """
+    done: dict[Path, Artifact] = {}
+    for root in artifacts:
+        waiting = [(root, False)]
+        while waiting:
+            artifact, inputs_are_done = waiting.pop()
+            if inputs_are_done:
+                done.setdefault(artifact.path, artifact)
+            elif artifact.path not in done:
+                inputs = _required(store, artifact, downloads)
+                waiting.append((artifact, True))
+                waiting.extend((one, False) for one in reversed(inputs) if one.path != artifact.path)
+    return list(done.values())
+
+
+def _required(store: Store, artifact: Artifact, downloads: bool) -> list[Artifact]:
+    inputs = []
+    for role, reference in artifact.manifest.identity.inputs.items():
+        if reference.kind == DOWNLOAD and not downloads:
+            continue
+        made_from = store.load(reference)
+        if made_from is None:
+            raise ArtifactNotFoundError(
+                f"{artifact.path}: its {role} {reference.directory} is not in {store.root}; make it again, or work "
+                "without the inputs"
+            )
+        if made_from.manifest.content != reference.content:
+            raise ArtifactCorruptError(
+                f"{artifact.path}: its {role} {reference.directory} was rebuilt with different content; rebuild the "
+                "artifacts that depend on it"
+            )
+        inputs.append(made_from)
+    return inputs
+
+
+def users(artifacts: Iterable[Artifact]) -> dict[str, list[Artifact]]:
+    """For every directory that an artifact names as an input, ``kind/name-key12``: the artifacts that name it."""
+    found: dict[str, list[Artifact]] = defaultdict(list)
+    for artifact in artifacts:
+        for directory in dict.fromkeys(one.directory for one in artifact.manifest.identity.inputs.values()):
+            found[directory].append(artifact)
+    return found
+
+
+class StoredFile(NamedTuple):
+    """A file of an artifact: its name in it, with ``/`` between parts; where it is; size in bytes; sha256."""
+
+    name: str
+    path: Path
+    bytes: int
+    sha256: str
+
+
+def stored_files(artifact: Artifact) -> Iterator[StoredFile]:
+    """All files of an artifact, the manifest first, then the files that it lists, by name. Only the manifest is read.
+
+    The size and hash of a listed file are those in the manifest: who copies the file compares them.
+    """
+    manifest = artifact.path / MANIFEST
+    yield StoredFile(MANIFEST, manifest, manifest.stat().st_size, file_sha256(manifest))
+    for name, record in sorted(artifact.manifest.files.items()):
+        yield StoredFile(name, artifact.path / name, record.bytes, record.sha256)
+
+
+_NOTES: dict[Status, str] = {
+    "in the store": "",
+    "rebuilt": "rebuilt with different content since",
+    "missing": "not in this store",
+    "unreadable": "its manifest cannot be read",
+}
+
+
+class Branch(NamedTuple):
+    """One line of a lineage.
+
+    Attributes:
+        text: the artifact or source file.
+        status: of an input; "" for a source file.
+        below: what it was made from. Empty for an artifact whose lineage is shown further above.
+        note: what there is to say about it.
+    """
+
+    text: str
+    status: Status | Literal[""]
+    below: list[Branch]
+    note: str = ""
+
+
+def branches(store: Store, artifact: Artifact) -> list[Branch]:
+    """What an artifact was made from, as a tree: its source files, its inputs, and what those were made from."""
+    return _branches(store, artifact, {artifact.path})
+
+
+def _branches(store: Store, artifact: Artifact, seen: set[Path]) -> list[Branch]:
+    found = []
+    for source in artifact.manifest.identity.sources:
+        found.append(Branch(f"{source.name}  {source.bytes} bytes  sha256 {source.sha256}", "", []))
+    for one in inputs_of(store, artifact):
+        role = "" if one.role == one.reference.kind else f"{one.role}: "
+        text, note, below = role + one.reference.directory, _NOTES[one.status], []
+        if one.artifact is not None:
+            if one.artifact.path not in seen:
+                seen.add(one.artifact.path)
+                below = _branches(store, one.artifact, seen)
+            elif one.artifact.manifest.identity.inputs or one.artifact.manifest.identity.sources:
+                note = note or "as above"
+        found.append(Branch(text, one.status, below, note))
+    return found
+
+
+def drawn(tree: Iterable[Branch], before: str = "") -> Iterator[str]:
+    """The lines of a tree."""
+    tree = list(tree)
+    for number, branch in enumerate(tree, 1):
+        last = number == len(tree)
+        note = f"  ({branch.note})" if branch.note else ""
+        yield f"{before}{'└── ' if last else '├── '}{branch.text}{note}"
+        yield from drawn(branch.below, before + ("    " if last else "│   "))
