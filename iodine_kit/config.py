@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
@@ -124,7 +124,7 @@ def parse_overrides(settings: Iterable[str], tables: Iterable[str]) -> dict[str,
             raise ConfigError(f"--set {setting}: write TABLE.KEY=VALUE, for example {tables[0]}.KEY=VALUE")
         if keys[0] not in result:
             raise ConfigError(f"--set {setting}: unknown table '{keys[0]}'{did_you_mean(keys[0], tables)}")
-        merge(result, _nest(keys, _parse_value(text.strip())))
+        merge(result, nest(keys, parse_value(text.strip())))
     return result
 
 
@@ -167,14 +167,16 @@ def _show(values: Mapping[str, Any], name: str) -> str:
     return json.dumps(values[name]) if name in values else "absent"
 
 
-def _nest(keys: list[str], value: object) -> Values:
+def nest(keys: Sequence[str], value: object) -> Values:
+    """A value below its keys: ``["a", "b"]`` and 1 become ``{"a": {"b": 1}}``."""
     for key in reversed(keys):
         value = {key: value}
     assert isinstance(value, dict)
     return value
 
 
-def _parse_value(text: str) -> object:
+def parse_value(text: str) -> object:
+    """The value that a text spells in TOML; a text that is not valid TOML is a string."""
     try:
         parsed = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:

@@ -199,6 +199,7 @@ def run(
     given = to_tables(settings, [table for table in pipelines.TABLES if table != "pipeline"])
     with argument("pipeline"):
         tables = pipelines.load(str(pipeline))
+        pipelines.refuse_matrix(tables, "run it with 'iodine-kit run', or use a file without this table")
     tables = pipelines.override(tables, given)
     with argument():
         pipelines.check(tables)

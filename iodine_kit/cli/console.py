@@ -84,7 +84,7 @@ def show_metrics(facts: EvaluationFacts) -> None:
     from iodine_kit.evaluation.tables import empty_columns, ignored_note, summary_tables
 
     none = empty_columns(facts.metrics.values())
-    _show(summary_tables(facts)[0].without("median", *none))
+    show_table(summary_tables(facts)[0].without("median", *none))
     if facts.ignored_share is not None:
         err.print(f"pixels to ignore: {ignored_note(facts.ignored_share)}", markup=False)
     if none:
@@ -96,7 +96,7 @@ def show_comparison(facts: ComparisonFacts) -> None:
     from iodine_kit.evaluation.comparison_tables import model_table, pair_tables
 
     for table in (model_table(facts), *pair_tables(facts)):
-        _show(table)
+        show_table(table)
     _show_omitted(facts.left_out)
 
 
@@ -104,9 +104,9 @@ def show_probe(facts: ProbeFacts) -> None:
     """Show the prediction of factors and the use of slots as tables, and DCI in a line."""
     from iodine_kit.evaluation.probing.tables import brief_table, dci_line, slot_table
 
-    _show(brief_table(facts))
+    show_table(brief_table(facts))
     err.print(dci_line(facts), markup=False)
-    _show(slot_table(facts))
+    show_table(slot_table(facts))
     _show_omitted(facts.left_out)
 
 
@@ -120,7 +120,7 @@ def _show_omitted(reasons: Mapping[str, str]) -> None:
         err.print(shown, markup=False, style="dim")
 
 
-def _show(table: tables.Table) -> None:
+def show_table(table: tables.Table) -> None:
     """Print a table to standard error, below its caption; only columns of words may break their lines."""
     from iodine_kit.tables import is_text, shown
 

@@ -1,8 +1,8 @@
-"""The command that runs a whole pipeline."""
+"""The command that runs a whole pipeline: one chain of stages, or the members of a matrix."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,12 +18,42 @@ from iodine_kit.cli.options import (
     hand_over,
     store_at,
 )
-from iodine_kit.process import print_text
+from iodine_kit.process import print_json, print_path, print_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from iodine_kit.pipeline import Planned, Result, Selection
+    from iodine_kit.runner import Context
+
+_STAGES = ("prepare", "train", "infer", "eval", "probe", "traverse", "report")
 
 
 def run(
     pipeline: Annotated[str, typer.Argument(metavar="FILE|NAME", help="Pipeline file, or its name in pipelines/.")],
     settings: SetOption = None,
+    matrix: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TABLE.KEY=VALUE,VALUE",
+            help="Run the pipeline for each value, for example train.seed=1,2,3 (repeatable: every combination).",
+        ),
+    ] = None,
+    member: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Run only this member of the matrix, for example seed=1 (repeatable)."),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="STAGE", help="Last stage to run: prepare, train, infer, eval, …")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="STAGE", help="Run only this stage; its inputs must be up to date (repeatable)."),
+    ] = None,
+    force: Annotated[
+        list[str] | None,
+        typer.Option(metavar="STAGE", help="Make the artifact of this stage again if it is up to date (repeatable)."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print which stages would run, and why.")] = False,
     output: OutputOption = None,
     store: StoreOption = DEFAULT_STORE,
@@ -35,29 +65,96 @@ def run(
     --dry-run prints a status per stage: fresh is reused, interrupted resumes, missing is made, stale is made again
     because settings, inputs or code changed, and waiting depends on an earlier stage that is not fresh.
 
-    'iodine-kit config STAGE' lists all keys for --set.
+    With a table [matrix] in the file, or --matrix, the pipeline has one member for each combination of values. Stages
+    that members share run once. At the end there is one table, one comparison and one report of all members.
+
+    'iodine-kit config STAGE' lists all keys for --set and --matrix.
     """
     from iodine_kit import pipeline as pipelines
-    from iodine_kit.cli.console import Terminal, emit, show_metrics
+    from iodine_kit.cli.console import Terminal
     from iodine_kit.runner import Context
 
     check_output(output)
-    check_settings(settings or [], ("prepare", "train", "infer", "eval", "probe", "traverse", "report"))
+    check_settings(settings or [], _STAGES)
     tables = pipelines.load(pipeline, settings or [])
+    members = pipelines.expand(tables, matrix or [], settings or [], member or [])
+    nodes = pipelines.build_graph(members)
+    selection = pipelines.select(members[0].tables, until, force or [], only or [])
+    _check_report(output, selection)
     context = Context(store_at(store), Terminal(), overwrite)
     if dry_run:
-        for planned in pipelines.plan(tables, context):
-            print_text(f"{planned.status:8} {planned.stage:12} {planned.because}")
+        _print_plan(pipelines.plan_graph(nodes, context, selection), as_json)
         return
+    made, failed = pipelines.run_members(nodes, context, selection)
+    results = pipelines.collect(members, nodes, made, failed)
+    if members[0].name:
+        _finish_matrix(results, selection, context, output, as_json)
+    else:
+        _finish(results[0], selection, output, as_json)
+
+
+def _check_report(output: Path | None, selection: Selection) -> None:
+    if output is not None and "report" not in selection.roles:
+        raise typer.BadParameter("this run makes no report: omit --output, or include the stage report")
+
+
+def _print_plan(planned: list[Planned], as_json: bool) -> None:
+    if as_json:
+        print_json([stage.as_json() for stage in planned])
+        return
+    every = {name for stage in planned for name in stage.members}
+    shown = [_members(stage, len(every)) for stage in planned]
+    width = max(map(len, shown))
+    for stage, members in zip(planned, shown, strict=True):
+        print_text(f"{stage.status:8} {stage.stage:12} {members:{width}}{'  ' if width else ''}{stage.because}")
+
+
+def _members(stage: Planned, every: int) -> str:
+    names = stage.members
+    return f"all {every} members" if every == len(names) > 1 else ", ".join(names)
+
+
+def _finish(result: Result, selection: Selection, output: Path | None, as_json: bool) -> None:
+    """Print the result of a pipeline without a matrix."""
     from iodine_kit.artifacts.evaluations import evaluation_facts
+    from iodine_kit.cli.console import emit, show_metrics
     from iodine_kit.stages.report import PAGE
 
-    chain = pipelines.run(tables, context)
-    evaluation = evaluation_facts(chain["evaluation"])
-    show_metrics(evaluation)
-    facts: dict[str, Any] = {
-        "artifacts": {role: str(artifact.path) for role, artifact in chain.items()},
-        "metrics": {name: metric.as_json() for name, metric in evaluation.metrics.items()},
-        "page": hand_over(chain["report"].path / PAGE, output),
-    }
-    emit(chain["report"], as_json, **facts)
+    if result.error:
+        raise result.error
+    made = {role: result.artifacts[role] for role in selection.roles}
+    facts: dict[str, Any] = {"artifacts": {role: str(one.path) for role, one in result.artifacts.items()}}
+    if "evaluation" in made:
+        show_metrics(evaluation_facts(made["evaluation"]))
+        facts["metrics"] = {name: metric.as_json() for name, metric in result.metrics.items()}
+    if "report" in made:
+        facts["page"] = hand_over(made["report"].path / PAGE, output)
+    emit(made[selection.roles[-1]], as_json, **facts)
+
+
+def _finish_matrix(
+    results: list[Result], selection: Selection, context: Context, output: Path | None, as_json: bool
+) -> None:
+    """Compare the members and print their results; raises an error if a member failed."""
+    from iodine_kit import pipeline as pipelines
+    from iodine_kit.cli.console import show_table
+    from iodine_kit.stages.report import PAGE
+
+    comparison, report = pipelines.compare_members(results, selection, context)
+    table = pipelines.summary_table(results)
+    if table.rows:
+        show_table(table)
+    facts: dict[str, Any] = {}
+    if comparison:
+        facts["comparison"] = str(comparison.path)
+    if report:
+        facts |= {"report": str(report.path), "page": hand_over(report.path / PAGE, output)}
+    if as_json:
+        spreads = [one.as_json() for one in pipelines.spreads(results)]
+        print_json({"members": [one.as_json() for one in results], "summary": spreads, **facts})
+    else:
+        last = [one.artifacts[selection.roles[-1]] for one in results if not one.error]
+        shown = [report or comparison] if report or comparison else last
+        for path in dict.fromkeys(artifact.path for artifact in shown if artifact):
+            print_path(path)
+    pipelines.raise_failed(results)

@@ -1,0 +1,118 @@
+"""The status of each stage of a pipeline: what a run would make, and why. Makes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from iodine_kit.config import Values, differences
+from iodine_kit.errors import SourceError
+from iodine_kit.pipeline.file import COMMANDS, STAGES, check
+from iodine_kit.pipeline.graph import Node, Selection, build_graph, select
+from iodine_kit.pipeline.matrix import Member
+from iodine_kit.runner import FEW_SETTINGS, Context, Job, find_interrupted
+from iodine_kit.store import Artifact
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A stage of a plan.
+
+    Attributes:
+        stage: the role that it makes.
+        status: ``fresh``, ``interrupted``, ``missing``, ``stale`` or ``waiting``.
+        because: the reason.
+        members: names of the members of a matrix that share it; empty without a matrix.
+        artifact: the path of the artifact, whether it is made or not; "" if it depends on inputs that are not made.
+        key: the artifact key; "" as for ``artifact``.
+        job: what makes the artifact; ``None`` as for ``artifact``.
+    """
+
+    stage: str
+    status: str
+    because: str
+    members: tuple[str, ...] = ()
+    artifact: str = ""
+    key: str = ""
+    job: Job | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The facts in JSON types; without empty ones."""
+        facts = {
+            "members": list(self.members), "stage": COMMANDS[self.stage], "role": self.stage, "status": self.status,
+            "because": self.because, "artifact": self.artifact, "key": self.key,
+        }  # fmt: skip
+        return {name: value for name, value in facts.items() if value}
+
+
+def plan(tables: Mapping[str, Values], context: Context) -> list[Planned]:
+    """List every stage of a pipeline without a matrix, whether it would run, and why. Runs nothing."""
+    check(tables)
+    nodes = build_graph([Member("", {}, dict(tables))])
+    return plan_graph(nodes, context, select(tables))
+
+
+def plan_graph(nodes: Sequence[Node], context: Context, selection: Selection) -> list[Planned]:
+    """List the selected stages of all members, each shared one once, whether it would run, and why. Runs nothing."""
+    context = replace(context, download=False)
+    fresh: dict[Node, Artifact] = {}
+    blocked: dict[Node, Node] = {}
+    planned: list[Planned] = []
+    for node in (one for one in nodes if one.role in selection.needed):
+        blocker = next((blocked[one] for one in node.inputs.values() if one in blocked), None)
+        if blocker:
+            blocked[node] = blocker
+            planned.append(Planned(node.role, "waiting", f"for {blocker.role}", node.names))
+            continue
+        stage, artifact = _plan_node(node, fresh, context, selection)
+        planned.append(stage)
+        if artifact is not None and stage.status == "fresh":
+            fresh[node] = artifact
+        else:
+            blocked[node] = node
+    return planned
+
+
+def plan_job(node: Node, made: Mapping[Node, Artifact], context: Context) -> Job:
+    """The job of a stage whose inputs are made."""
+    return STAGES[node.role].plan(node.tables, {role: made[one] for role, one in node.inputs.items()}, context)
+
+
+def _plan_node(
+    node: Node, made: Mapping[Node, Artifact], context: Context, selection: Selection
+) -> tuple[Planned, Artifact | None]:
+    try:
+        job = plan_job(node, made, replace(context, overwrite=False))
+    except SourceError as error:
+        return Planned(node.role, "missing", str(error), node.names), None
+    artifact = context.store.find(job.identity)
+    overwrite = node.role in selection.roles and (context.overwrite or node.role in selection.force)
+    status, because = _status(node.role, job, artifact, replace(context, overwrite=overwrite))
+    path = context.store.root / job.identity.planned.directory
+    return Planned(node.role, status, because, node.names, str(path), job.identity.key, job), artifact
+
+
+def _status(role: str, job: Job, artifact: Artifact | None, context: Context) -> tuple[str, str]:
+    if find_interrupted(job, context):
+        return "interrupted", "resumes from its last checkpoint"
+    if artifact is not None and context.overwrite:
+        return "stale", "it is to be overwritten"
+    if artifact is not None:
+        return "fresh", str(artifact.path)
+    older = [a for a in context.store.artifacts(job.identity.kind) if a.manifest.identity.name == job.identity.name]
+    if not older:
+        return "missing", "not made yet"
+    return _compared(role, job, min(reversed(older), key=lambda one: len(differences(one.config, job.identity.config))))
+
+
+def _compared(role: str, job: Job, nearest: Artifact) -> tuple[str, str]:
+    """The status beside the most similar artifact of the same name, which may have nothing to do with the pipeline."""
+    changed = differences(nearest.config, job.identity.config)
+    if not changed:
+        return "stale", "its inputs or its code changed"
+    if role != "dataset" and len(changed) <= FEW_SETTINGS:
+        return "stale", "; ".join(changed)
+    more = len(changed) - FEW_SETTINGS
+    shown = "; ".join(changed[:FEW_SETTINGS]) + (f"; and {more} more" if more > 0 else "")
+    return "missing", f"not made yet; the nearest is {nearest.path} ({shown})"

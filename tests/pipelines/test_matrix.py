@@ -1,0 +1,132 @@
+"""A matrix on real files: what is shared, what is made again, how it ends if a member fails."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from iodine_kit.cli.app import app
+
+FILE = """
+[prepare]
+dataset = "tetrominoes"
+generate = 24
+split = { train = 16, val = 4, test = 4 }
+[dataset]
+cell = 1
+[train]
+steps = 1
+batch_size = 4
+[model]
+preset = "release-tetrominoes"
+steps = 1
+latent = 2
+decoder = { kernel = 3, channels = [4] }
+refinement = { channels = [4], mlp = [4] }
+gradient_reduction = "per-image"
+[eval]
+metrics = ["ari", "mse"]
+[report]
+scenes = 1
+[matrix]
+seeds = [1, 2]
+"""
+
+
+def call(store: Path, *options: object, status: int = 0) -> Result:
+    file = store.parent / "p.toml"
+    if not file.exists():
+        file.write_text(FILE)
+    environment = {"COLUMNS": "200", "IODINE_KIT_STORE": str(store)}
+    done = CliRunner().invoke(app, ["run", str(file), *map(str, options)], env=environment)
+    assert done.exit_code == status, (done.exit_code, done.stderr, done.exception)
+    return done
+
+
+def printed(store: Path, *options: object, status: int = 0) -> Any:
+    return json.loads(call(store, *options, "--json", status=status).stdout)
+
+
+def plan(store: Path, *options: object) -> list[tuple[str, str, int]]:
+    planned = printed(store, "--dry-run", *options)
+    return [(one["stage"], one["status"], len(one["members"])) for one in planned]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """The store of a finished matrix, which no test may change, and what the command printed."""
+    store = tmp_path_factory.mktemp("matrix") / "data"
+    assert plan(store)[:2] == [("prepare", "missing", 2), ("train", "waiting", 1)]
+    return store, printed(store)
+
+
+@pytest.fixture
+def store(finished: tuple[Path, Any], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished[0], tmp_path / "data"))
+
+
+def test_members_share_the_data_set_and_end_in_one_comparison(finished: tuple[Path, Any]) -> None:
+    store, result = finished
+    first, second = result["members"]
+    assert (first["name"], second["settings"]) == ("seed=1", {"train.seed": 2})
+    assert first["artifacts"]["dataset"] == second["artifacts"]["dataset"]
+    assert all(first["artifacts"][role] != second["artifacts"][role] for role in ("run", "evaluation", "report"))
+    (spread,) = result["summary"]
+    means = [one["metrics"]["ari"]["mean"] for one in (first, second)]
+    assert spread["seeds"] == [1, 2] and spread["metrics"]["ari"]["mean"] == pytest.approx(sum(means) / 2)
+    compared = json.loads((Path(result["comparison"]) / "summary.json").read_text("utf-8"))
+    assert [model["seeds"] for model in compared["models"]] == [[1, 2]]
+    assert Path(result["page"]).read_text("utf-8").count("2 seeds")
+    assert {status for _, status, _ in plan(store)} == {"fresh"}
+
+
+def test_a_sweep_of_the_evaluation_shares_the_predictions(store: Path) -> None:
+    options = ("--matrix", "seeds=1", "--matrix", "eval.convention=exclude,deepmind", "--until", "eval")
+    shared = [("prepare", "fresh", 2), ("train", "fresh", 2), ("infer", "fresh", 2)]
+    assert plan(store, *options) == [*shared, ("eval", "fresh", 1), ("eval", "stale", 1)]
+    done = call(store, *options)
+    assert "note: no comparison of the members:" in done.stderr and len(done.stdout.splitlines()) == 2
+
+
+def test_force_makes_one_stage_again_and_the_others_follow_only_if_its_content_changed(store: Path) -> None:
+    options = ("--member", "seed=1", "--force", "infer")
+    assert [status for _, status, _ in plan(store, *options)] == ["fresh", "fresh", "stale", "waiting", "waiting"]
+    before = {path.parent: path.read_bytes() for path in store.glob("*/*/manifest.json")}
+    call(store, *options)
+    changed = {path.parent.name for path, old in before.items() if (path / "manifest.json").read_bytes() != old}
+    assert changed == {"predictions"}
+
+
+def test_only_needs_inputs_that_are_up_to_date(store: Path) -> None:
+    assert len(printed(store, "--only", "eval", "--member", "seed=2")["members"]) == 1
+    (predictions,) = {
+        one["artifact"] for one in printed(store, "--dry-run", "--member", "seed=2") if one["stage"] == "infer"
+    }
+    shutil.rmtree(predictions)
+    done = call(store, "--only", "eval", "--member", "seed=2", status=10)
+    assert "this input is missing or out of date: make it with --until infer, or add --only infer" in done.stderr
+    assert printed(store, "--only", "eval", "--only", "infer", "--member", "seed=2")["members"][0]["metrics"]
+
+
+def test_one_member_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
+    options = ("--matrix", "train.batch_size=5,4", "--set", "train.accumulate=2", "--until", "eval", "--member")
+    done = call(tmp_path / "data", *options, "seed=1,batch_size=5", "--member", "seed=1,batch_size=4", status=3)
+    sentence = "5 images do not divide into 2 equal parts"
+    assert f"seed=1,batch_size=5: error: train.accumulate: {sentence}" in done.stderr
+    assert done.stderr.splitlines()[-1] == (
+        "error: 1 of 2 members failed, and the others are complete: seed=1,batch_size=5: train.accumulate: " + sentence
+    )
+    assert done.stdout.startswith(str(tmp_path / "data" / "evaluation"))
+
+
+def test_until_ends_early_and_needs_no_report_for_the_output(tmp_path: Path) -> None:
+    store = tmp_path / "data"
+    result = printed(store, "--until", "prepare")
+    assert set(result["members"][0]["artifacts"]) == {"dataset"} and "comparison" not in result
+    call(store, "--until", "prepare", "--output", tmp_path / "page.html", status=2)
