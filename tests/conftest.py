@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from support import Command
+from warm import AVAILABLE, WarmProcess
 
 DATA = Path(__file__).parent / "data"
 
@@ -23,6 +24,9 @@ def mini() -> Path:
     return DATA / "tetrominoes_mini.tfrecords"
 
 
+WARM = WarmProcess()
+
+
 @pytest.fixture
 def iodine_kit(tmp_path: Path) -> Command:
     """Run the command line in ``tmp_path``, with its store there."""
@@ -30,9 +34,12 @@ def iodine_kit(tmp_path: Path) -> Command:
     def run(*arguments: object, status: int = 0, **options: object) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
         command = [sys.executable, "-m", "iodine_kit", *map(str, arguments)]
-        done = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
-        )
+        if AVAILABLE and not options.pop("cold", False):
+            done = WARM.run(command[3:], tmp_path, environment)
+        else:
+            done = subprocess.run(
+                command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
+            )
         assert done.returncode == status, f"{command} ended in {done.returncode}:\n{done.stdout}\n{done.stderr}"
         return done
 

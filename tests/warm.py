@@ -1,0 +1,113 @@
+"""Run the command line in forks of one process that has imported everything: importing takes most of a test's time.
+
+A fork is a process of its own: it has its own folder, streams and exit status, and ends like any other. A command that
+depends on the environment at import, on signals, or on what is imported has to be started by a test itself.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import json
+import os
+import runpy
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+AVAILABLE = hasattr(os, "fork") and sys.platform != "darwin"
+IMPORTED = ("torch", "h5py", "pandas", "scipy.optimize", "webdataset", "iodine_kit.cli.app", "iodine_kit.pipeline")
+"""What takes the time. ``iodine_kit.pipeline`` imports every stage."""
+
+
+class WarmProcess:
+    """The process that forks; started when it is first used, and again if it was killed."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+
+    def run(
+        self, command: Sequence[str], folder: Path, environment: Mapping[str, str]
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command in a folder, as ``subprocess.run`` would with ``capture_output`` and ``text``."""
+        if self._process is None or self._process.poll() is not None:
+            self._process = subprocess.Popen(
+                [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+            atexit.register(self._end, self._process)
+        process = self._process
+        assert process.stdin and process.stdout
+        with tempfile.TemporaryDirectory() as scratch:
+            streams = [Path(scratch, name) for name in ("out", "err")]
+            request = {
+                "command": list(command), "folder": str(folder), "environment": dict(environment),
+                "streams": list(map(str, streams)),
+            }  # fmt: skip
+            process.stdin.write(json.dumps(request) + "\n")
+            process.stdin.flush()
+            status = int(process.stdout.readline())
+            out, err = (stream.read_bytes().decode() for stream in streams)
+        return subprocess.CompletedProcess(["iodine-kit", *command], status, out, err)
+
+    def _end(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdin
+        process.stdin.close()  # ends the loop over its requests
+        process.wait()
+
+
+def serve() -> None:
+    """Fork for every request on standard input; returns only in forks, which are to run the command."""
+    for name in IMPORTED:
+        __import__(name)
+    gc.freeze()  # no collection in a fork touches, and so copies, the memory of what was imported
+    for line in sys.stdin:
+        request = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            become(request)
+            return
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        sys.stdout.write(f"{status}\n")
+        sys.stdout.flush()
+    sys.exit()
+
+
+def become(request: dict[str, object]) -> None:
+    """Make this fork the process that was asked for."""
+    os.chdir(str(request["folder"]))
+    os.environ.clear()
+    os.environ.update(request["environment"])  # type: ignore[call-overload]
+    sys.argv = ["iodine-kit", *request["command"]]  # type: ignore[misc]
+    flags = os.O_WRONLY | os.O_CREAT
+    for descriptor, path in enumerate([os.devnull, *request["streams"]]):  # type: ignore[misc]
+        opened = os.open(path, flags if descriptor else os.O_RDONLY, 0o600)
+        os.dup2(opened, descriptor)
+        os.close(opened)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115 - what was read ahead belongs to the parent
+
+
+def end(status: int) -> None:
+    """End this process as Python does, but without taking down every imported module, which takes a second."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    serve()
+    try:
+        runpy.run_module("iodine_kit", run_name="__main__", alter_sys=True)
+    except SystemExit as error:
+        if isinstance(error.code, str):
+            sys.stderr.write(error.code + "\n")
+        end(error.code if isinstance(error.code, int) else int(error.code is not None))
+    except BaseException:
+        traceback.print_exc()
+        end(1)
+    end(0)
