@@ -109,8 +109,30 @@ class Model(Protocol):
         """Decode the latents of slots: soft masks ``[B, K, H, W]`` and RGB means ``[B, K, 3, H, W]``."""
 
 
+@dataclass(frozen=True)
+class Arithmetic:
+    """What a model computes and keeps for one image, found out without building it.
+
+    Attributes:
+        parameters: number of learned parameters.
+        training_flops, inference_flops: floating point operations in matrix products and convolutions, of a training
+            step (forward and backward) and of an inference.
+        training_bytes, inference_bytes: of the tensors in float32 at the moment of the largest memory, without weights.
+    """
+
+    parameters: int
+    training_flops: float
+    inference_flops: float
+    training_bytes: float
+    inference_bytes: float
+
+
 class ModelPlugin(Protocol):
-    """What a module of this folder provides."""
+    """What a module of this folder provides.
+
+    ``arithmetic(config, height, width)`` is optional: it returns the :class:`Arithmetic` of images of this size without
+    loading PyTorch. ``iodine-kit check`` needs it to estimate a pipeline.
+    """
 
     VERSION: int
     """To be increased whenever the same configuration and data would train another model."""

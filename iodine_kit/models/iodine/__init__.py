@@ -9,12 +9,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from iodine_kit.errors import ImageSizeError
+from iodine_kit.models.iodine.arithmetic import arithmetic
 from iodine_kit.models.iodine.config import DEFAULT_PRESETS, PRESETS, IodineConfig
 
 if TYPE_CHECKING:
     from iodine_kit.models.iodine.model import Iodine
 
-__all__ = ["DEFAULT_PRESETS", "PRESETS", "VERSION", "Config", "build", "check_image", "test_time_options"]
+__all__ = [
+    "DEFAULT_PRESETS", "PRESETS", "VERSION", "Config", "arithmetic", "build", "check_image", "test_time_options",
+]  # fmt: skip
 
 VERSION = 2
 Config = IodineConfig
