@@ -23,7 +23,8 @@ from _shapes import PLAIN, SHAPES
 from _steps import count_flops, timed
 
 from iodine_kit.system import keep_freed_memory
-from iodine_kit.training.resources import peak_bytes, resident_bytes
+from iodine_kit.training.memory import resident_bytes
+from iodine_kit.training.resources import peak_bytes
 
 
 def main() -> None:

@@ -111,6 +111,17 @@ def duration(seconds: float | None) -> str:
     return str(timedelta(seconds=round(seconds)))
 
 
+def duration_range(ends: Sequence[float] | None) -> str:
+    """A range of time in one unit: ``"20 to 70 s"``, ``"3 to 9 min"``, ``"2 to 6 h"``; a dash if it is unknown."""
+    if ends is None or not all(math.isfinite(end) for end in ends):
+        return DASH
+    units = (("days", 86400), ("h", 3600), ("min", 60), ("s", 1))
+    unit, seconds = next(((unit, seconds) for unit, seconds in units if ends[1] >= 2 * seconds), units[-1])
+    texts = [f"{end / seconds:.1f}" if end < 9.95 * seconds else f"{end / seconds:,.0f}" for end in ends]
+    shown = [text.removesuffix(".0") for text in texts]
+    return f"{shown[0]} {unit}" if shown[0] == shown[1] else f"{shown[0]} to {shown[1]} {unit}"
+
+
 def setting(value: Any) -> str:
     """A configuration value on one line: text as it is, anything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

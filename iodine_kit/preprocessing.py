@@ -111,6 +111,14 @@ def preprocess(scene: Scene, config: PreprocessConfig) -> Scene:
     return replace(scene, image=np.ascontiguousarray(image), mask=np.ascontiguousarray(mask))
 
 
+def preprocessed_size(size: Size, config: PreprocessConfig) -> Size:
+    """Height and width that :func:`preprocess` gives to images of this size; raises what it raises."""
+    if config.size is not None:
+        return config.size, config.size
+    top, bottom, left, right = _box(config.crop, *size, "preprocess.crop")
+    return bottom - top, right - left
+
+
 def resize_bilinear(image: Bytes, size: int) -> Bytes:
     """Resize ``uint8[H, W, 3]`` to a square as ``tf.compat.v1.image.resize_bilinear`` does, rounded to 8 bits.
 

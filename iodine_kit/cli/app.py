@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 import iodine_kit
 from iodine_kit.cli import (
     artifacts,
+    check,
     config_command,
     data,
     evaluation,
@@ -37,6 +38,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "eval": evaluation.evaluate,
         "report": reports.report,
         "run": run.run,
+        "check": check.check,
     },
     "Analysis": {
         "compare": evaluation.compare,

@@ -23,8 +23,8 @@ Generate = Callable[[Any, "np.random.Generator", str], Scene]
 class DatasetPlugin(Protocol):
     """What a module of this folder defines. How published bytes are read is the task of ``iodine_kit.layouts``.
 
-    A plug-in can also define two optional functions: ``made_with(config)``, see :func:`external_versions`, and
-    ``repair(config, scene)``, see :func:`repair_scene`.
+    A plug-in can also define three optional functions: ``made_with(config)``, see :func:`external_versions`,
+    ``repair(config, scene)``, see :func:`repair_scene`, and ``require(config)``, see :func:`require_external`.
     """
 
     VERSION: int
@@ -68,6 +68,19 @@ def external_versions(plugin: DatasetPlugin, config: Any) -> Mapping[str, str]:
     """Versions of the external programs that generate the scenes: ``made_with(config)`` of the plug-in, else empty."""
     made_with = getattr(plugin, "made_with", None)
     return made_with(config) if made_with else {}
+
+
+def require_external(plugin: DatasetPlugin, config: Any) -> tuple[int, int] | None:
+    """Check that the external program which generates the scenes is here: ``require(config)`` of the plug-in.
+
+    Returns:
+        height and width of the images that the program would make; ``None`` if no external program is needed.
+
+    Raises:
+        iodine_kit.errors.SourceError: the program is missing. It is not started.
+    """
+    require: Callable[[Any], tuple[int, int]] | None = getattr(plugin, "require", None)
+    return require(config) if require else None
 
 
 def repair_scene(plugin: DatasetPlugin, config: Any, scene: Scene) -> Scene:

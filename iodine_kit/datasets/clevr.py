@@ -119,6 +119,12 @@ def generate(config: Config, rng: np.random.Generator, key: str) -> Scene:
     return Scene(key, arrays.pop("image"), arrays.pop("mask"), arrays)
 
 
+def require(config: Config) -> tuple[int, int]:
+    """Height and width of rendered images; raises :class:`iodine_kit.errors.SourceError` if there is no Blender."""
+    find_python()
+    return (config.size, config.size) if config.view == "crop" else (240, 320)
+
+
 def made_with(config: Config) -> dict[str, str]:
     """The version of Blender: images of different versions differ slightly (PSNR 44 to 48 dB between 4.2 and 5.0)."""
     with Renderer(find_python()) as renderer:

@@ -111,7 +111,7 @@ def choose_metrics(names: Iterable[str], stored: set[str], place: str, lacking: 
         if metric.NEEDS is not None and metric.NEEDS not in stored:
             raise SchemaError(
                 f"{place}: metric '{name}' needs '{metric.NEEDS}', which was not stored: rerun inference with "
-                f"'{_stored_as(metric.NEEDS)}' in infer.store, import it too, or omit the metric"
+                f"'{stored_as(metric.NEEDS)}' in infer.store, import it too, or omit the metric"
             )
         chosen[name] = metric
     return chosen
@@ -293,6 +293,6 @@ def _scorable(stored: set[str]) -> Metrics:
     return dict(sorted(plugins.items(), key=lambda one: (one[0] != FIRST, one[1].NEEDS or "", one[0])))
 
 
-def _stored_as(field: str) -> str:
+def stored_as(field: str) -> str:
     """The name by which ``infer.store`` selects a field of the predictions."""
     return {"nll": "elbo", "kl": "elbo", "latent_loc": "latents", "latent_scale": "latents"}.get(field, field)

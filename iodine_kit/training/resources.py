@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,6 +16,7 @@ from iodine_kit.formatting import byte_size
 from iodine_kit.system import emulates_bfloat16, has_bfloat16_matrix_units, keep_freed_memory
 from iodine_kit.tensors import tf32
 from iodine_kit.training.config import TrainConfig, TrainExecution
+from iodine_kit.training.memory import available_bytes, process_bytes
 
 if TYPE_CHECKING:
     from iodine_kit.training.estimate import Estimate
@@ -94,41 +92,7 @@ def peak_bytes(device: torch.device) -> int:
     """The largest memory so far: of all tensors on a GPU, or of this process on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    return _process_bytes("VmHWM")
-
-
-def resident_bytes() -> int:
-    """The memory of this process now, libraries included; outside Linux, the largest so far."""
-    return _process_bytes("VmRSS")
-
-
-def _process_bytes(name: str) -> int:
-    """An entry of Linux's status of the process; elsewhere its largest memory so far, and 0 on Windows.
-
-    Linux's ``ru_maxrss`` is no substitute: it starts with the memory of the parent process.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        lines = status.read_text("ascii", "replace").splitlines()
-        return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:")), 0)
-    if importlib.util.find_spec("resource") is None:
-        return 0
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def available_bytes() -> int | None:
-    """Memory that this process can still allocate, by Linux and its control group; ``None`` if unknown."""
-    limits = []
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        lines = (line.split() for line in meminfo.read_text("ascii", "replace").splitlines())
-        limits += [int(words[1]) * 1024 for words in lines if words and words[0] == "MemAvailable:"]
-    limit, used = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
-    with suppress(OSError, ValueError):  # no control group, or no limit
-        limits.append(int(limit.read_text()) - int(used.read_text()))
-    return min(limits, default=None)
+    return process_bytes("VmHWM")
 
 
 def refuse_too_large(pixels: int, device: str, estimate: Callable[[], Estimate]) -> None:

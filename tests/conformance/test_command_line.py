@@ -22,6 +22,7 @@ COMMANDS = {
     "eval": "--predictions --dataset --metric --fail-under --format --set --pipeline --store --overwrite --json",
     "report": "--evaluation --probe --traversal --output --open --set --pipeline --store --overwrite --json",
     "run": "PIPELINE --set --matrix --member --until --only --force --dry-run --output --store --overwrite --json",
+    "check": "PIPELINE --set --matrix --store --json",
     "compare": "EVALUATIONS --name --metric --format --set --store --overwrite --json",
     "probe": "--predictions --set --pipeline --store --overwrite --json",
     "traverse": "--predictions --set --pipeline --store --overwrite --json",
@@ -143,6 +144,7 @@ SLOW = ("torch", "pandas", "scipy", "sklearn", "h5py", "PIL", "jinja2")
         (["protocols"], ()),
         (["config", "eval"], ("h5py", "PIL")),
         (["run", QUICKSTART, "--dry-run"], ("h5py", "PIL")),
+        (["check", QUICKSTART], ("h5py", "PIL")),
         (["train", "--pipeline", QUICKSTART], ("h5py", "PIL")),
     ],
 )

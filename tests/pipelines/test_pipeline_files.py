@@ -13,6 +13,7 @@ from iodine_kit import pipeline as pipelines
 from iodine_kit.config import build, split_table
 from iodine_kit.errors import ConfigError, IodineKitError
 from iodine_kit.models import iodine
+from iodine_kit.pipeline_check import PipelineCheck, check_pipeline
 from iodine_kit.runner import Context, run_stage
 from iodine_kit.stages import prepare
 from iodine_kit.stages.evaluate import EvalConfig
@@ -98,13 +99,26 @@ def test_nothing_is_made_twice_and_a_plan_says_what_is_stale_and_why(iodine_kit:
     assert [row[:2] for row in plan()] == [["missing", "dataset"]] + [
         ["waiting", stage] for stage in ("run", "predictions", "evaluation", "report")
     ]
+    expected = check_pipeline(pipelines.load(str(small)), Context(Store(small.parent / "data")))
     first = iodine_kit("run", small)
+    _compare_with_made(expected, Store(small.parent / "data"))
     second = iodine_kit("run", small)
     assert second.stdout == first.stdout and second.stderr.count("up to date") == 5
     assert {row[0] for row in plan()} == {"fresh"}
     changed = plan("--set", "train.steps=3")
     assert changed[0][0] == "fresh" and changed[1] == ["stale", "run", "train.steps: 2 -> 3"]
     assert changed[2] == ["waiting", "predictions", "for run"]
+
+
+def _compare_with_made(expected: PipelineCheck, store: Store) -> None:
+    """docs/pipelines.md: a stage takes at least a quarter of the lower end, and at most four times the upper end."""
+    assert not expected.problems
+    for stage in expected.stages:
+        (artifact,) = store.artifacts(stage.stage)
+        assert stage.estimate and stage.estimate.seconds
+        low, high = stage.estimate.seconds
+        assert low / 4 <= artifact.manifest.made["seconds"] <= 4 * high, stage
+        assert sum(file.bytes for file in artifact.manifest.files.values()) <= 4 * stage.estimate.disk, stage
 
 
 def test_a_plan_does_not_call_an_unrelated_data_set_stale(small: Path, tmp_path: Path) -> None:

@@ -21,8 +21,9 @@ from iodine_kit.stages.prepare.config import TABLES, PrepareConfig, PrepareExecu
 from iodine_kit.stages.prepare.inspect import Inspection, inspect
 from iodine_kit.stages.prepare.plan import INPUTS, VERSION, plan
 from iodine_kit.stages.prepare.resolve import ResolvedConfig, configure
+from iodine_kit.stages.prepare.trial import Trial, source_bytes, try_scenes
 
 __all__ = [
-    "INPUTS", "TABLES", "VERSION", "Inspection", "PrepareConfig", "PrepareExecution", "ResolvedConfig", "configure",
-    "inspect", "plan",
+    "INPUTS", "TABLES", "VERSION", "Inspection", "PrepareConfig", "PrepareExecution", "ResolvedConfig", "Trial",
+    "configure", "inspect", "plan", "source_bytes", "try_scenes",
 ]  # fmt: skip

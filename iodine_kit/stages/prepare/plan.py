@@ -58,7 +58,7 @@ def _plan_generated(resolved: ResolvedConfig, context: Context) -> Job:
 
 
 def _plan_published(resolved: ResolvedConfig, fetched: Fetched, context: Context) -> Job:
-    name = resolved.config.layout or _detect_layout(fetched, resolved.config.dataset)
+    name = resolved.config.layout or layout_of(fetched, resolved.config.dataset)
     layout = LAYOUTS.load(name)
     context.reporter.note(f"layout: {name} ({layout.SUMMARY})")
     layout_config = build(layout.Config, resolved.layout_values, "layout")
@@ -87,7 +87,7 @@ def _plan_published(resolved: ResolvedConfig, fetched: Fetched, context: Context
     return _job(identity, prepare_plan, context.reporter)
 
 
-def _detect_layout(fetched: Fetched, dataset: str) -> str:
+def layout_of(fetched: Fetched, dataset: str) -> str:
     """The layout of the first path, among those in which the data set was published."""
     third_party = dataset not in DATASETS.built_in()  # no built-in layout can name a third-party data set
     names = [name for name in LAYOUTS.names() if third_party or dataset in (LAYOUTS.load(name).DATASETS or (dataset,))]

@@ -62,7 +62,7 @@ class RunEstimate:
 
 def estimate_run(tables: Tables, inputs: Inputs, context: Context) -> RunEstimate:
     """Predict what training with these tables on this data set would take, or refuse what training would refuse."""
-    from iodine_kit.training.resources import resident_bytes
+    from iodine_kit.training.memory import resident_bytes
 
     identity = train.plan(tables, inputs, context).identity
     values: dict[str, Any] = dict(identity.config["model"])

@@ -124,7 +124,8 @@ STEP = """
 import json, sys
 import torch
 from iodine_kit.models import Computation, iodine
-from iodine_kit.training.resources import peak_bytes, resident_bytes
+from iodine_kit.training.memory import resident_bytes
+from iodine_kit.training.resources import peak_bytes
 torch.set_num_threads(1)
 config, batch, size = json.loads(sys.argv[1])
 def train(config, batch, size):
