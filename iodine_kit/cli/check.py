@@ -8,10 +8,10 @@ import typer
 
 from iodine_kit.cli.options import DEFAULT_STORE, JsonOption, SetOption, StoreOption, check_settings, store_at
 from iodine_kit.formatting import DASH, byte_size, duration_range
-from iodine_kit.process import print_json
+from iodine_kit.process import print_json, print_text
 
 if TYPE_CHECKING:
-    from iodine_kit.pipeline_check import PipelineCheck
+    from iodine_kit.pipeline_check import PipelineCheck, StageCheck
 
 TABLES = ("prepare", "train", "infer", "eval", "probe", "traverse", "report")
 
@@ -19,14 +19,18 @@ TABLES = ("prepare", "train", "infer", "eval", "probe", "traverse", "report")
 def check(
     pipeline: Annotated[str, typer.Argument(metavar="FILE|NAME", help="Pipeline file, or its name in pipelines/.")],
     settings: SetOption = None,
+    matrix: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TABLE.KEY=VALUE,VALUE", help="Check the pipeline for each value (repeatable)."),
+    ] = None,
     store: StoreOption = DEFAULT_STORE,
     as_json: JsonOption = False,
 ) -> None:
     """Check a pipeline before it runs: settings, sources, sizes, and about how much time, disk and memory it takes.
 
     Nothing is made. Estimates rest on earlier artifacts of the store, if this machine made comparable ones; otherwise
-    on a few scenes that are made now and on rates of another CPU. Each problem is one sentence; the exit status is
-    that of the first problem.
+    on a few scenes that are made now and on rates of another CPU. Stages that members of a matrix share count once.
+    Each problem is one sentence; the exit status is that of the first problem.
     """
     from iodine_kit import pipeline as pipelines
     from iodine_kit.cli.console import Terminal, err
@@ -34,7 +38,8 @@ def check(
     from iodine_kit.runner import Context
 
     check_settings(settings or [], TABLES)
-    found = check_pipeline(pipelines.load(pipeline, settings or []), Context(store_at(store), Terminal()))
+    tables, context = pipelines.load(pipeline, settings or []), Context(store_at(store), Terminal())
+    found = check_pipeline(tables, context, matrix or [], settings or [])
     if as_json:
         print_json(found.facts())
     else:
@@ -48,30 +53,30 @@ def check(
 def _show(found: PipelineCheck) -> None:
     """Print the stages as a table, and what the machine has."""
     from iodine_kit.cli.console import Terminal
-    from iodine_kit.process import print_text
 
-    rows = [("stage", "status", "time", "disk", "memory", "basis")]
-    for stage in found.stages:
-        known = stage.estimate
-        rows.append(
-            (
-                stage.stage,
-                stage.status,
-                duration_range(known.seconds) if known else DASH,
-                byte_size(known.disk) if known else DASH,
-                byte_size(known.memory) if known else DASH,
-                known.basis if known else "nothing to do" if stage.status == "fresh" else "not known yet",
-            )
-        )
+    every = {name for stage in found.stages for name in stage.members}
+    rows = [["stage", "status", "members", "time", "disk", "memory", "basis"]]
+    rows += [_row(stage, len(every)) for stage in found.stages]
     unknown = any(stage.estimate is None and stage.status != "fresh" for stage in found.stages)
-    total = (duration_range(found.seconds), byte_size(found.disk), byte_size(found.memory))
-    rows.append(("total", "", *total, "without the stages that are not known yet" if unknown else ""))
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
-    for row in rows:
-        print_text("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[5]]).rstrip())
+    total = [duration_range(found.seconds), byte_size(found.disk), byte_size(found.memory)]
+    rows.append(["total", "", "", *total, "without the stages that are not known yet" if unknown else ""])
+    columns = [column for column in zip(*rows, strict=True) if every or column[0] != "members"]
+    widths = [max(map(len, column)) for column in columns]
+    for row in zip(*columns, strict=True):
+        print_text("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     memory = "" if found.available_bytes is None else f", {byte_size(found.available_bytes)} of memory are available"
     print_text(f"{byte_size(found.free_bytes)} of disk are free{memory}")
     for note in found.notes:
         Terminal().note(note)
     if not found.problems:
         Terminal().note("nothing prevents this pipeline from running")
+
+
+def _row(stage: StageCheck, every: int) -> list[str]:
+    members = f"all {every}" if every == len(stage.members) > 1 else ", ".join(stage.members)
+    known = stage.estimate
+    if known is None:
+        basis = "nothing to do" if stage.status == "fresh" else "not known yet"
+        return [stage.stage, stage.status, members, DASH, DASH, DASH, basis]
+    sizes = [byte_size(known.disk), byte_size(known.memory)]
+    return [stage.stage, stage.status, members, duration_range(known.seconds), *sizes, known.basis]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from iodine_kit.artifacts.dataset import DatasetFacts
 from iodine_kit.config import Values
 from iodine_kit.errors import IodineKitError, MemoryLimitError, StorageError
 from iodine_kit.formatting import byte_size
+from iodine_kit.pipeline import Member, Node, build_graph, expand
+from iodine_kit.pipeline.file import MATRIX
 from iodine_kit.pipeline_check.rates import Estimate, History, estimate
 from iodine_kit.pipeline_check.walk import Step, Walk
 from iodine_kit.pipeline_check.work import Situation
@@ -26,18 +28,24 @@ _LOWER = {
 
 @dataclass(frozen=True)
 class StageCheck:
-    """A stage: what it makes, its status (``fresh``, ``interrupted`` or ``missing``), and what it takes.
+    """A stage.
 
-    ``estimate`` is ``None`` if nothing has to be made, or if it cannot be foreseen.
+    Attributes:
+        stage: what it makes.
+        status: ``fresh``, ``interrupted`` or ``missing``.
+        estimate: what it takes; ``None`` if nothing has to be made, or if it cannot be foreseen.
+        members: names of the members of a matrix that share it; empty without a matrix.
     """
 
     stage: str
     status: str
     estimate: Estimate | None
+    members: tuple[str, ...] = ()
 
     def facts(self) -> dict[str, Any]:
         """The same in JSON's types; without what is not known."""
-        facts: dict[str, Any] = {"stage": self.stage, "status": self.status}
+        members = {"members": list(self.members)} if self.members else {}
+        facts: dict[str, Any] = {**members, "stage": self.stage, "status": self.status}
         if self.estimate:
             seconds = self.estimate.seconds
             facts |= {"seconds": [round(end, 1) for end in seconds]} if seconds else {}
@@ -96,18 +104,50 @@ class PipelineCheck:
         }  # fmt: skip
 
 
-def check_pipeline(tables: Mapping[str, Values], context: Context) -> PipelineCheck:
+def check_pipeline(
+    tables: Mapping[str, Values], context: Context, matrix: Sequence[str] = (), settings: Sequence[str] = ()
+) -> PipelineCheck:
     """Check the tables of a pipeline; nothing is made, downloaded or changed.
 
     Estimates rest on earlier artifacts of the store where there are some of this machine, else on scenes that are made
     now, else on rates of a reference machine (:mod:`iodine_kit.pipeline_check.work`).
+
+    Args:
+        matrix, settings: as :func:`iodine_kit.pipeline.expand` takes them.
+
+    Raises:
+        ConfigError: if the matrix is wrong, or a member of it.
     """
-    walk, history = Walk(tables, context), History(context.store)
-    stages = tuple(_checked(step, walk, history) for step in walk.steps.values())
+    history = History(context.store)
+    if matrix or MATRIX in tables:
+        walks, stages = _walk_members(tables, matrix, settings, history, context)
+    else:
+        walks = [Walk(tables, context)]
+        stages = [_checked(step, walks[0], history) for step in walks[0].steps.values()]
     free = shutil.disk_usage(_existing(context.store.root)).free
-    found = PipelineCheck(stages, (), tuple(walk.notes), free, available_bytes())
-    problems = [*walk.problems, *_too_large(found, context.store.root)]
-    return PipelineCheck(stages, tuple(problems), found.notes, found.free_bytes, found.available_bytes)
+    notes = dict.fromkeys(note for walk in walks for note in walk.notes)
+    found = PipelineCheck(tuple(stages), (), tuple(notes), free, available_bytes())
+    problems = {str(one): one for walk in walks for one in walk.problems}
+    return replace(found, problems=(*problems.values(), *_too_large(found, context.store.root)))
+
+
+def _walk_members(
+    tables: Mapping[str, Values], matrix: Sequence[str], settings: Sequence[str], history: History, context: Context
+) -> tuple[list[Walk], list[StageCheck]]:
+    """Walk through the members of a matrix; a stage that several of them share counts once."""
+    members = expand(dict(tables), list(matrix), list(settings), [])
+    nodes = build_graph(members)
+    walks: dict[Member, Walk] = {}
+    prepared: dict[Node, Walk] = {}
+    for member in members:
+        node = next(one for one in nodes if one.role == "dataset" and member in one.members)
+        walks[member] = Walk(member.tables, context, prepared.get(node))
+        prepared.setdefault(node, walks[member])
+    checked = []
+    for node in nodes:
+        walk = walks[node.members[0]]
+        checked.append(replace(_checked(walk.steps[node.role], walk, history), members=node.names))
+    return list(walks.values()), checked
 
 
 def _checked(step: Step, walk: Walk, history: History) -> StageCheck:

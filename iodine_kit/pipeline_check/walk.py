@@ -49,7 +49,8 @@ class Walk:
         trial: what is known of the data before it is prepared; ``None`` if it is prepared.
     """
 
-    def __init__(self, tables: Tables, context: Context) -> None:
+    def __init__(self, tables: Tables, context: Context, same_data: Walk | None = None) -> None:
+        """Walk; ``same_data`` is a walk through a pipeline with the same data set."""
         self.steps: dict[str, Step] = {}
         self.problems: list[IodineKitError] = []
         self.trial: prepare.Trial | None = None
@@ -62,7 +63,9 @@ class Walk:
         }  # fmt: skip
         for role, is_valid in valid.items():
             self.steps[role] = step = Step(role)
-            if is_valid:
+            if same_data is not None and role == "dataset":
+                self.steps[role], self.trial = same_data.steps[role], same_data.trial
+            elif is_valid:
                 self._try(planners[role], step)
 
     @property

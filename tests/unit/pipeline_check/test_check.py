@@ -119,6 +119,19 @@ def test_an_earlier_run_of_this_machine_is_the_basis(tmp_path: Path) -> None:
     assert after.seconds[0] < 4200 * 2.0 < after.seconds[1] and after.seconds[0] > before.seconds[1]
 
 
+def test_stages_that_members_of_a_matrix_share_count_once(tmp_path: Path) -> None:
+    tables = pipelines.load(str(FOLDER / "quickstart.toml"))
+    one = check_pipeline(tables, Context(Store(tmp_path)))
+    three = check_pipeline(tables, Context(Store(tmp_path)), ["train.seed=1,2,3"])
+    counted = [stage.stage for stage in three.stages]
+    assert counted.count("dataset") == 1 and counted.count("run") == counted.count("report") == 3
+    shared = one.stages[0].estimate
+    assert shared and three.disk == pytest.approx(3 * one.disk - 2 * shared.disk)
+    assert len(three.stages[0].members) == 3 and three.facts()["stages"][1]["members"] == ["seed=1"]
+    with pytest.raises(IodineKitError, match=r"member .*: infer.split"):
+        check_pipeline(tables, Context(Store(tmp_path)), ["infer.split=test,tset"])
+
+
 def test_errors_of_a_broken_file_are_those_of_run(tmp_path: Path) -> None:
     path = tmp_path / "p.toml"
     path.write_text("[trian]\nsteps = 3\n")
