@@ -6,30 +6,34 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from iodine_kit.engines import EngineConfig, Running
-from iodine_kit.errors import ConfigError
+from iodine_kit.errors import ConfigError, StorageError
 
 SUMMARY = "processes of this machine (--workers N)"
+ADDRESS = ""
 TASKS_AHEAD = 2
 """Tasks per worker that are submitted."""
 THREADS = "IODINE_KIT_THREADS"
 """Environment variable of a worker: the number of threads that it may use."""
 _OF_TERMINALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name))
 """Signals that a terminal sends to all processes in it; Windows has no SIGHUP."""
+_SIGNAL_SECONDS = 0.5
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 @contextmanager
-def open(config: EngineConfig) -> Iterator[Running]:
-    """Start processes when the first task arrives; ``address`` has to be empty."""
+def open(config: EngineConfig, directory: Path) -> Iterator[Running]:
+    """Start a process when a task needs it; ``address`` has to be empty."""
     if config.address:
         raise ConfigError(f"--address {config.address}: the engine 'local' has no address; choose another --engine")
     if config.workers == 1:
@@ -61,41 +65,68 @@ class ThisProcess(Executor):
 
 
 class Pool(Executor):
-    """Spawned processes, which are started anew when one of them was killed.
+    """Spawned processes. When one is killed, only its task fails, and another process takes its place.
 
-    A killed process breaks the whole pool of the standard library: its tasks fail, and no other one is accepted.
+    In a pool of the standard library, a killed process ends all others. So each process here has a pool of its own, and
+    a thread that waits for it.
     """
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
-        self._pool: ProcessPoolExecutor | None = None
-        self._stop: Connection | None = None
+        self._threads = ThreadPoolExecutor(workers)
+        self._of_thread = threading.local()
+        self._stops: set[Connection] = set()
+        self._ended = False
+        self._lock = threading.Lock()
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Submit a task; starts the processes if there are none."""
-        with delayed_interrupts():
-            if self._pool is not None:
-                try:
-                    return self._pool.submit(fn, *args, **kwargs)
-                except BrokenProcessPool:
-                    self.shutdown()
-            self._start()
-            assert self._pool is not None
-            return self._pool.submit(fn, *args, **kwargs)
+        """Submit a task to the first process that is free; starts it if necessary."""
+        with delayed_interrupts():  # threads inherit the block, and processes inherit it from them
+            return self._threads.submit(self._run, fn, *args, **kwargs)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End all processes, also in the middle of a task."""
-        if self._stop is not None:
-            self._stop.close()
-        if self._pool is not None:
-            self._pool.shutdown(wait, cancel_futures=cancel_futures)
-        self._pool = self._stop = None
+        """End the processes; with ``cancel_futures``, also in the middle of a task."""
+        if cancel_futures:
+            with self._lock:
+                self._ended = True
+                for stop in self._stops:
+                    stop.close()
+        self._threads.shutdown(wait, cancel_futures=cancel_futures)
+        with self._lock:
+            for stop in self._stops:
+                stop.close()
 
-    def _start(self) -> None:
+    def _run(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a task in the process of this thread."""
+        pool: ProcessPoolExecutor | None = getattr(self._of_thread, "pool", None)
+        if pool is None:
+            pool = self._of_thread.pool = self._start()
+        try:
+            return pool.submit(fn, *args, **kwargs).result()
+        except BrokenProcessPool:
+            self._of_thread.pool = None
+            raise
+
+    def _start(self) -> ProcessPoolExecutor:
         # Spawned, not forked: a fork would copy the locks of the threads that display progress.
         context = multiprocessing.get_context("spawn")
-        listening, self._stop = context.Pipe(duplex=False)
-        self._pool = ProcessPoolExecutor(self._workers, context, start_worker, (self._workers, listening))
+        listening, stop = context.Pipe(duplex=False)
+        with self._lock:
+            if self._ended:
+                raise BrokenProcessPool("the pool was shut down")
+            self._stops.add(stop)
+        pool = ProcessPoolExecutor(1, context, start_worker, (self._workers, listening))
+        try:
+            pool.submit(os.getpid).result()
+        except BrokenProcessPool:
+            time.sleep(_SIGNAL_SECONDS)  # a signal to the whole group may end it before it interrupts this process
+            if self._ended:
+                raise
+            raise StorageError(
+                'the worker processes cannot start: guard the calling script with if __name__ == "__main__", or use '
+                "--workers 1"
+            ) from None
+        return pool
 
 
 @contextmanager

@@ -1,0 +1,117 @@
+"""What runs in a worker: it checks that its code and its files are those of whoever gave the order, and makes units."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import socket
+import time
+import traceback
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import iodine_kit
+from iodine_kit.errors import ConfigError, IodineKitError, StorageError
+from iodine_kit.system import storage_error
+from iodine_kit.units.files import Work, find_unit, make_unit
+
+SECONDS_TO_SEE = 10.0
+"""How long a file may take to appear on another machine: network file systems remember what a folder contained."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to make and where.
+
+    Attributes:
+        token: a file that exists as long as the result is wanted; only for workers on other machines.
+        versions: of the code that gave the order; empty for workers that certainly have the same.
+    """
+
+    work: Work
+    directory: Path
+    stem: str
+    token: Path | None = None
+    versions: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The names of the files that were made, and the error that ended the task early."""
+
+    names: list[str] = field(default_factory=list)
+    error: Exception | None = None
+
+
+def make(order: Order, numbers: list[int], again: bool) -> Outcome:
+    """Make units in the process that gave the order. ``again``: an earlier worker may have finished some."""
+    names: list[str] = []
+    try:
+        names += (_make_one(order, number, again) for number in numbers)
+    except Exception as error:
+        return Outcome(names, error)
+    return Outcome(names)
+
+
+def make_elsewhere(order: Order, numbers: list[int], again: bool) -> Outcome:
+    """As :func:`make`, in another process, maybe on another machine."""
+    try:
+        if order.versions:
+            _check_versions(order.versions)
+        if order.token is not None:
+            _check_files(order, SECONDS_TO_SEE)
+    except IodineKitError as error:
+        return Outcome([], error)
+    outcome = make(order, numbers, again)
+    return outcome if outcome.error is None else Outcome(outcome.names, _portable(outcome.error, order))
+
+
+@cache
+def versions() -> str:
+    """Version of this code, with a hash of its files: two checkouts may have the same version."""
+    digest, package = hashlib.sha256(), Path(iodine_kit.__file__).parent
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
+    python = ".".join(platform.python_version_tuple()[:2])
+    return f"iodine-kit {iodine_kit.__version__} (code {digest.hexdigest()[:8]}) on Python {python}"
+
+
+def _make_one(order: Order, number: int, again: bool) -> str:
+    _check_files(order)
+    made = find_unit(order.directory, order.stem, number) if again else ""
+    return made or make_unit(order.work, order.directory, order.stem, number, lambda: _check_files(order))
+
+
+def _check_versions(expected: str) -> None:
+    if versions() != expected:
+        raise ConfigError(
+            f"a worker on {socket.gethostname()} has {versions()}, but this process has {expected}: install the same "
+            "version on all machines, and start the workers again"
+        )
+
+
+def _check_files(order: Order, seconds: float = 0) -> None:
+    """Check that this machine sees the files of the store, and that the result is still wanted."""
+    deadline = time.monotonic() + seconds
+    while order.token is not None and not os.path.exists(order.token):  # noqa: PTH110 - False if permission is denied
+        if time.monotonic() >= deadline:
+            raise StorageError(
+                f"{order.directory}: a worker on {socket.gethostname()} cannot see this folder: choose a store "
+                "(--store) on a file system that all machines share under the same path"
+            )
+        time.sleep(0.1)
+
+
+def _portable(error: Exception, order: Order) -> Exception:
+    """An error that survives pickling and says on which machine it happened."""
+    where = f" (on {socket.gethostname()})" if order.token is not None else ""
+    if isinstance(error, OSError | MemoryError) and where:
+        error = storage_error(error, getattr(error, "filename", None) or order.directory, "read or written")
+    if isinstance(error, IodineKitError):
+        error.args = (f"{error}{where}",)
+    elif not isinstance(error, OSError | MemoryError):
+        text = "".join(traceback.format_exception(error))
+        return RuntimeError(f"in a worker process{where}:\n{text}")
+    return error

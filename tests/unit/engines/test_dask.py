@@ -1,0 +1,95 @@
+"""A real Dask cluster with two workers: one of them is killed, and everything is as with local processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from units_of_work import work_in
+
+from iodine_kit.engines import EngineConfig
+from iodine_kit.errors import ConfigError, CountError, SourceError, StorageError
+from iodine_kit.units import finished_units, make_units
+
+distributed = pytest.importorskip("distributed")
+from iodine_kit.engines import dask  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Two worker processes with a nanny each, which starts a killed one again."""
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def address(cluster: Any) -> str:
+    return str(cluster.scheduler_address)
+
+
+def engine(address: str) -> EngineConfig:
+    return EngineConfig(name="dask", address=address)
+
+
+def test_only_the_unit_of_a_killed_worker_is_made_again(address: str, tmp_path: Path) -> None:
+    work, out = work_in(tmp_path, deadly=((1, 1),))
+    paths = list(make_units(work, out, "part", range(6), engine(address)))
+    assert [path.read_text() for path in paths] == [f"unit {number}" for number in range(6)]
+    assert [work.begun(number) for number in range(6)] == [1, 2, 1, 1, 1, 1]
+    assert sorted(out.iterdir()) == paths
+
+
+def test_an_error_names_the_machine_and_the_rest_is_cancelled(address: str, tmp_path: Path) -> None:
+    work, out = work_in(tmp_path, refused=(1,))
+    with pytest.raises(CountError, match=r"^unit 1 is refused \(on .+\)$"):
+        list(make_units(work, out, "part", range(100), engine(address)))
+    assert 0 in finished_units(out, "part") and work.begun(99) == 0
+
+
+def test_a_unit_that_kills_its_workers_is_one_sentence(
+    cluster: Any, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster.scheduler, "allowed_failures", 0)
+    work, out = work_in(tmp_path, deadly=((0, 99),))
+    with pytest.raises(StorageError, match=r"^the worker of unit 0 was lost too often, possibly because its memory"):
+        list(make_units(work, out, "part", [0], engine(address)))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "sentence"),
+    [
+        ("", ConfigError, r"--engine dask needs --address of a running scheduler: start one with 'dask scheduler'"),
+        ("host", ConfigError, r"--address host: missing port number in address 'host': expected tcp://HOST:PORT"),
+        ("http://host:1", ConfigError, r"unknown address scheme 'http' .*: expected tcp://HOST:PORT"),
+        ("tls://host:1", ConfigError, r"TLS expects"),
+        ("no.json", SourceError, r"this scheduler file does not exist"),
+        ("tcp://127.0.0.1:9", SourceError, r"no Dask scheduler answers within 1 s: check the address"),
+    ],
+)
+def test_a_wrong_address_is_one_sentence(
+    wrong: str, error: type[Exception], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dask, "SECONDS_TO_CONNECT", 1)
+    with pytest.raises(error, match=sentence):
+        list(make_units(work_in(tmp_path)[0], tmp_path, "part", [0], engine(wrong)))
+
+
+def test_a_cluster_without_workers_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dask, "SECONDS_TO_CONNECT", 1)
+    with (
+        distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=":0", protocol="tcp") as cluster,
+        pytest.raises(SourceError, match="has no workers: start some with 'dask worker tcp://"),
+    ):
+        list(make_units(work_in(tmp_path)[0], tmp_path, "part", [0], engine(cluster.scheduler_address)))
+
+
+def test_without_the_extra_a_sentence_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    for name in ("distributed", "ray", "submitit"):
+        monkeypatch.setitem(sys.modules, name, None)
+    for name in ("dask",):
+        with pytest.raises(ConfigError, match=rf"--engine {name} needs the extra '{name}' .*\[{name}\]"):
+            list(make_units(work_in(tmp_path / name)[0], tmp_path, "part", [0], EngineConfig(name=name)))

@@ -1,0 +1,51 @@
+"""Work of units for tests, in a module that worker processes can import."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+from iodine_kit.errors import CountError
+
+
+@dataclass(frozen=True)
+class Work:
+    """Writes the number into the file of a unit, and an empty file into ``marks`` whenever it begins a unit.
+
+    Attributes:
+        marks: folder that counts how often each unit was begun.
+        deadly: number of times that a unit kills its process, by unit.
+        refused: units that end in an error.
+        impossible: units that end in an error of third-party code.
+    """
+
+    marks: Path
+    deadly: tuple[tuple[int, int], ...] = ()
+    refused: tuple[int, ...] = ()
+    impossible: tuple[int, ...] = ()
+
+    def __call__(self, number: int, path: Path) -> None:
+        begun = self.begun(number)
+        (self.marks / f"{number}-{begun}").touch()
+        path.write_text(f"half of {number}")
+        if begun < dict(self.deadly).get(number, 0):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if number in self.refused:
+            raise CountError(f"unit {number} is refused")
+        if number in self.impossible:
+            raise ZeroDivisionError(number)
+        path.write_text(f"unit {number}")
+
+    def begun(self, number: int) -> int:
+        """How often a unit was begun."""
+        return len(list(self.marks.glob(f"{number}-*")))
+
+
+def work_in(folder: Path, **trouble: object) -> tuple[Work, Path]:
+    """Work, and the folder of its units, below ``folder`` as in a store."""
+    out = folder / "kind" / ".draft.partial"
+    out.mkdir(parents=True)
+    (folder / "marks").mkdir()
+    return Work(folder / "marks", **trouble), out  # type: ignore[arg-type]
