@@ -29,6 +29,11 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def count_gpus() -> int:
+    """Number of GPUs that PyTorch can use."""
+    return torch.cuda.device_count()
+
+
 def images_to(device: torch.device, image_BHWC: Bytes) -> Tensor:
     """Convert ``uint8[B, H, W, 3]`` to ``float32[B, 3, H, W]`` in [0, 1] on a device, channels last in memory."""
     return send(torch.from_numpy(image_BHWC), device).permute(0, 3, 1, 2).float() / 255

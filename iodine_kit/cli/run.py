@@ -21,9 +21,10 @@ from iodine_kit.cli.options import (
 from iodine_kit.process import print_json, print_path, print_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
-    from iodine_kit.pipeline import Planned, Result, Selection
+    from iodine_kit.pipeline import Planned, Result, Segment, Selection
     from iodine_kit.runner import Context
 
 _STAGES = ("prepare", "train", "infer", "eval", "probe", "traverse", "report")
@@ -43,6 +44,7 @@ def run(
         list[str] | None,
         typer.Option(metavar="NAME", help="Run only this member of the matrix, for example seed=1 (repeatable)."),
     ] = None,
+    jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Members of the matrix to run side by side.")] = 1,
     until: Annotated[
         str | None, typer.Option(metavar="STAGE", help="Last stage to run: prepare, train, infer, eval, …")
     ] = None,
@@ -85,12 +87,41 @@ def run(
     if dry_run:
         _print_plan(pipelines.plan_graph(nodes, context, selection), as_json)
         return
-    made, failed = pipelines.run_members(nodes, context, selection)
+    if jobs > 1 and len(members) > 1:
+        options = _repeated("--set", settings) + _repeated("--matrix", matrix)
+
+        def arguments(segment: Segment) -> list[str]:
+            return ["run", pipeline, *options, *_for_segment(segment, selection, context)]
+
+        command = pipelines.Command(pipeline, tables, arguments)
+        made, failed = pipelines.SideBySide(nodes, context, selection, jobs, command).run()
+    else:
+        made, failed = pipelines.run_members(nodes, context, selection)
     results = pipelines.collect(members, nodes, made, failed)
     if members[0].name:
         _finish_matrix(results, selection, context, output, as_json)
     else:
         _finish(results[0], selection, output, as_json)
+
+
+def _repeated(option: str, values: Iterable[str] | None) -> list[str]:
+    return [part for value in values or () for part in (option, value)]
+
+
+def _for_segment(segment: Segment, selection: Selection, context: Context) -> list[str]:
+    """The options that make one segment of a matrix, and print the result as JSON."""
+    from iodine_kit.pipeline import COMMANDS
+
+    force = [role for role in segment.roles if role in selection.force]
+    return [
+        *_repeated("--member", (member.name for member in segment.members)),
+        *_repeated("--only", (COMMANDS[role] for role in segment.roles)),
+        *_repeated("--force", (COMMANDS[role] for role in force)),
+        *(["--overwrite"] if context.overwrite else []),
+        "--store",
+        str(context.store.root),
+        "--json",
+    ]
 
 
 def _check_report(output: Path | None, selection: Selection) -> None:
@@ -104,9 +135,9 @@ def _print_plan(planned: list[Planned], as_json: bool) -> None:
         return
     every = {name for stage in planned for name in stage.members}
     shown = [_members(stage, len(every)) for stage in planned]
-    width = max(map(len, shown))
+    width, longest = max(map(len, shown)), max(8, *(len(stage.status) for stage in planned))
     for stage, members in zip(planned, shown, strict=True):
-        print_text(f"{stage.status:8} {stage.stage:12} {members:{width}}{'  ' if width else ''}{stage.because}")
+        print_text(f"{stage.status:{longest}} {stage.stage:12} {members:{width}}{'  ' if width else ''}{stage.because}")
 
 
 def _members(stage: Planned, every: int) -> str:
@@ -141,9 +172,8 @@ def _finish_matrix(
     from iodine_kit.stages.report import PAGE
 
     comparison, report = pipelines.compare_members(results, selection, context)
-    table = pipelines.summary_table(results)
-    if table.rows:
-        show_table(table)
+    if any(one.metrics for one in results) and not as_json:
+        show_table(pipelines.summary_table(results))
     facts: dict[str, Any] = {}
     if comparison:
         facts["comparison"] = str(comparison.path)

@@ -25,6 +25,8 @@ COMMANDS: Mapping[str, str] = {
 TABLES = ("pipeline", *(table for stage in STAGES.values() for table in stage.TABLES))
 MATRIX = "matrix"
 """The table that makes several members of a file; see :mod:`iodine_kit.pipeline.matrix`."""
+snapshots: dict[str, dict[str, Values]] = {}
+"""Tables of files that another process has read for this one, by the place as the user named it."""
 OPTIONAL = {"probe": "probe", "traversal": "traverse"}
 """Roles that are made only if the file has their table, which may be empty."""
 
@@ -44,7 +46,7 @@ def load(place: str, settings: Sequence[str] = ()) -> dict[str, Values]:
     Raises:
         ConfigError: if the file is missing or malformed, or has an unknown table.
     """
-    tables = read_toml(_locate(place))
+    tables = merge({}, snapshots[place]) if place in snapshots else read_toml(_locate(place))
     known = (*TABLES, MATRIX)
     for name, table in tables.items():
         if name not in known:

@@ -65,7 +65,7 @@ def plan_graph(nodes: Sequence[Node], context: Context, selection: Selection) ->
             blocked[node] = blocker
             planned.append(Planned(node.role, "waiting", f"for {blocker.role}", node.names))
             continue
-        stage, artifact = _plan_node(node, fresh, context, selection)
+        stage, artifact = plan_node(node, fresh, context, selection)
         planned.append(stage)
         if artifact is not None and stage.status == "fresh":
             fresh[node] = artifact
@@ -79,9 +79,10 @@ def plan_job(node: Node, made: Mapping[Node, Artifact], context: Context) -> Job
     return STAGES[node.role].plan(node.tables, {role: made[one] for role, one in node.inputs.items()}, context)
 
 
-def _plan_node(
+def plan_node(
     node: Node, made: Mapping[Node, Artifact], context: Context, selection: Selection
 ) -> tuple[Planned, Artifact | None]:
+    """The status of a stage whose inputs are made, and its artifact if there is one."""
     try:
         job = plan_job(node, made, replace(context, overwrite=False))
     except SourceError as error:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -130,3 +133,56 @@ def test_until_ends_early_and_needs_no_report_for_the_output(tmp_path: Path) -> 
     result = printed(store, "--until", "prepare")
     assert set(result["members"][0]["artifacts"]) == {"dataset"} and "comparison" not in result
     call(store, "--until", "prepare", "--output", tmp_path / "page.html", status=2)
+    call(store, "--jobs", "0", status=2)
+
+
+def start(folder: Path, *options: str) -> subprocess.Popen[str]:
+    """Run members side by side in processes, up to the data sets; the store is ``data`` in the folder."""
+    (folder / "p.toml").write_text(FILE)
+    command = [sys.executable, "-m", "iodine_kit", "run", "p.toml", *UNTIL_DATA, "--jobs", "2", *options]
+    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=folder, **pipes)
+
+
+UNTIL_DATA = ("--until", "prepare", "--matrix", "seeds=1")
+
+
+@pytest.mark.slow
+def test_members_side_by_side_make_the_same_and_one_that_fails_stops_no_other(tmp_path: Path) -> None:
+    options = (*UNTIL_DATA, "--matrix", "dataset.cell=1,2,3")
+    _, broken, _ = printed(tmp_path / "data", "--dry-run", *options)
+    for store in ("data", "other"):
+        place = tmp_path / store / "dataset" / f".{Path(broken['artifact']).name}.partial"
+        place.parent.mkdir(parents=True)
+        place.touch()  # a file where the folder of a draft should be
+    process = start(tmp_path, *options[len(UNTIL_DATA) :])
+    out, err = process.communicate(timeout=120)
+    call(tmp_path / "other", *options, status=process.returncode)
+    made, other = (
+        {
+            path.parent.name: json.loads(path.read_text("utf-8"))["content"]
+            for path in tmp_path.glob(f"{store}/*/*/m*.json")
+        }
+        for store in ("data", "other")
+    )
+    assert made == other and len(made) == 2 == len(out.splitlines())
+    assert "seed=1,cell=1 | prepare" in err and "seed=1,cell=2 | error: " in err
+    assert "error: 1 of 3 members failed, and the others are complete: seed=1,cell=2: " in err.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_an_interruption_stops_all_members_and_their_work_resumes(tmp_path: Path) -> None:
+    options = ["--set=prepare.generate=100000008", "--set=prepare.split={train=100000000}", "--matrix=prepare.seed=1,2"]
+    options += ["--set=format.scenes_per_shard=8"]
+    process = start(tmp_path, *options)
+    assert process.stderr is not None
+    working: set[str] = set()
+    for line in process.stderr:
+        working |= {line.split(" | ")[0]} if "shard 0" in line else set()
+        if len(working) == 2:
+            process.send_signal(signal.SIGTERM)
+            break
+    rest = process.stderr.read()
+    assert process.wait(timeout=60) == 130
+    assert rest.splitlines()[-1] == "interrupted: all members stopped; repeat the command to resume"
+    assert [status for _, status, _ in plan(tmp_path / "data", *UNTIL_DATA, *options)] == ["interrupted"] * 2
