@@ -9,7 +9,10 @@ import typer
 
 from iodine_kit.cli.options import (
     ARTIFACT_HELP,
+    DEFAULT_ENGINE,
     DEFAULT_STORE,
+    AddressOption,
+    EngineOption,
     JsonOption,
     OutputOption,
     OverwriteOption,
@@ -17,6 +20,7 @@ from iodine_kit.cli.options import (
     SetOption,
     StoreOption,
     check_output,
+    engine_of,
     hand_over,
     input_artifact,
     store_at,
@@ -57,6 +61,8 @@ def prepare(
     workers: Annotated[
         int | None, typer.Option(metavar="N", help="Number of processes; the result does not depend on it.")
     ] = None,
+    engine: EngineOption = DEFAULT_ENGINE,
+    address: AddressOption = "",
     settings: SetOption = None,
     pipeline: PipelineOption = None,
     store: StoreOption = DEFAULT_STORE,
@@ -85,7 +91,8 @@ def prepare(
         tables["prepare"]["split"] = _splits(split)
     if "dataset" not in tables["prepare"]:
         raise typer.BadParameter(f"name a data set: {', '.join(DATASETS.names())}", param_hint="DATASET")
-    artifact = run_stage(stage, tables, {}, Context(store_at(store), Terminal(), overwrite))
+    context = Context(store_at(store), Terminal(), overwrite, engine=engine_of(engine, address, workers or 1))
+    artifact = run_stage(stage, tables, {}, context)
     emit(artifact, as_json, splits=DatasetFacts.of(artifact).splits)
 
 

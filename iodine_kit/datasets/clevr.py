@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import lru_cache
+import threading
 from typing import Annotated, Literal
 
 import numpy as np
@@ -131,7 +131,12 @@ def made_with(config: Config) -> dict[str, str]:
         return renderer.versions()
 
 
-@lru_cache(maxsize=1)
+_kept = threading.local()
+
+
 def _renderer() -> Renderer:
-    """One renderer per process, because starting Blender takes as long as rendering a scene."""
-    return Renderer(find_python())
+    """One renderer per thread, because starting Blender takes as long as rendering a scene."""
+    if not hasattr(_kept, "renderer"):
+        _kept.renderer = Renderer(find_python())
+    renderer: Renderer = _kept.renderer
+    return renderer

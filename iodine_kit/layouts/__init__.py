@@ -73,7 +73,8 @@ class Survey:
 class LayoutPlugin(Protocol):
     """What a module of this folder offers.
 
-    ``READS_NAMES = True`` is optional: ``items`` reads only names and headers, so that counting the records is fast.
+    Optional are ``READS_NAMES = True``: ``items`` reads only names and headers, so that counting the records is fast;
+    and functions of the names and with the arguments of :func:`survey` and :func:`numbered_items`, without ``layout``.
     """
 
     VERSION: int
@@ -132,6 +133,31 @@ def survey(layout: LayoutPlugin, paths: Sequence[Path], config: Any) -> Survey:
     """
     own: Callable[[Sequence[Path], Any], Survey] | None = getattr(layout, "survey", None)
     return own(paths, config) if own else Survey(layout.files(paths, config))
+
+
+Wanted = Callable[[int, "Item | None"], bool]
+"""Whether the record of a number is wanted; called for every record in order, with the item if it is known already."""
+
+
+_NumberedItems = Callable[[Sequence[Path], Expected, Any, Wanted], Iterator[tuple[int, Item]]]
+
+
+def numbered_items(
+    layout: LayoutPlugin, paths: Sequence[Path], expected: Expected, config: Any, wanted: Wanted
+) -> Iterator[tuple[int, Item]]:
+    """The records of ``items`` that are wanted, with their numbers from 0.
+
+    A layout that can pass over a record at less cost than reading it offers a function ``numbered_items(paths,
+    expected, config, wanted)``.
+
+    Raises:
+        iodine_kit.errors.IodineKitError: what ``items`` and ``wanted`` raise.
+    """
+    own: _NumberedItems | None = getattr(layout, "numbered_items", None)
+    if own:
+        return own(paths, expected, config, wanted)
+    records = enumerate(layout.items(paths, expected, config))
+    return ((number, item) for number, item in records if wanted(number, item))
 
 
 LAYOUTS: Registry[LayoutPlugin] = Registry("layout", "iodine_kit.layouts", LayoutPlugin)

@@ -9,7 +9,7 @@ import numpy as np
 
 from iodine_kit import config as configuration
 from iodine_kit.errors import CorruptDataError, SchemaError
-from iodine_kit.layouts import Expected, Item
+from iodine_kit.layouts import Expected, Item, Wanted
 from iodine_kit.layouts._arrays import exclusive_index, other_dataset, wrong_file
 from iodine_kit.records import Array, Bytes, Scene
 from iodine_kit.tfrecord import (
@@ -54,9 +54,25 @@ def files(paths: Sequence[Path], config: Config) -> list[Path]:
 
 def items(paths: Sequence[Path], expected: Expected, config: Config) -> Iterator[Item]:
     """The records of each file in turn."""
+    return (item for _, item in numbered_items(paths, expected, config, lambda number, item: True))
+
+
+def numbered_items(
+    paths: Sequence[Path], expected: Expected, config: Config, wanted: Wanted
+) -> Iterator[tuple[int, Item]]:
+    """The records of each file in turn that are wanted; of plain files, the others are not read."""
+    first = 0
     for path in files(paths, config):
-        for index, offset, payload, checksum in read_frames(path):
-            yield Item(f"{path}: record {index}", (path, index, offset, payload, checksum))
+        passed = 0
+
+        def counted(index: int, first: int = first) -> bool:
+            nonlocal passed
+            passed = index + 1
+            return wanted(first + index, None)
+
+        for index, offset, payload, checksum in read_frames(path, counted):
+            yield first + index, Item(f"{path}: record {index}", (path, index, offset, payload, checksum))
+        first += passed
 
 
 def scenes(item: Item, key: str, expected: Expected, config: Config) -> list[Scene]:

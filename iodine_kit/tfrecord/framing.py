@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -43,10 +43,17 @@ def verify(path: Path, index: int, offset: int, payload: bytes, checksum: int) -
         raise corrupt_record(path, index, offset, _mismatch("data", computed, checksum))
 
 
-def read_frames(path: Path) -> Iterator[tuple[int, int, bytes, int]]:
+def read_frames(
+    path: Path, wanted: Callable[[int], bool] = lambda index: True
+) -> Iterator[tuple[int, int, bytes, int]]:
     """Yield the records of a TFRecord file (GZIP, ZLIB or plain) after verifying only their lengths.
 
     So a caller can omit a record whose payload is altered and read the next one.
+
+    Args:
+        path: the file.
+        wanted: whether to yield the record of a number, called for each record in order. Of the others, a plain file is
+            read only at their headers, and a compressed one is inflated.
 
     Yields:
         The record's number from 0, the byte of the decompressed stream at which it begins, its payload, and the
@@ -63,27 +70,29 @@ def read_frames(path: Path) -> Iterator[tuple[int, int, bytes, int]]:
         index = offset = 0
         while True:
             try:
-                record = _read_record(stream)
+                length = _read_length(stream)
+                if length is None:
+                    return
+                is_wanted = wanted(index)
+                payload, checksum = _read_body(stream, length, is_wanted)
             except InflateError as error:
                 raise corrupt_record(path, index, offset, error.problem) from error
             except _FramingError as error:
                 raise corrupt_record(path, index, offset, str(error)) from error
             except (OSError, MemoryError) as error:
                 raise storage_error(error, path) from error
-            if record is None:
-                return
-            payload, checksum = record
-            yield index, offset, payload, checksum
+            if is_wanted:
+                yield index, offset, payload, checksum
             index += 1
-            offset += HEADER_BYTES + len(payload) + _FOOTER_BYTES
+            offset += HEADER_BYTES + length + _FOOTER_BYTES
 
 
 class _FramingError(Exception):
     """A fault of a record, without its place."""
 
 
-def _read_record(stream: io.BufferedReader) -> tuple[bytes, int] | None:
-    """Return the next payload and its checksum, or None at the end of the stream."""
+def _read_length(stream: io.BufferedReader) -> int | None:
+    """Return the length of the next payload, or None at the end of the stream."""
     header = stream.read(HEADER_BYTES)
     if not header:
         return None
@@ -94,6 +103,17 @@ def _read_record(stream: io.BufferedReader) -> tuple[bytes, int] | None:
     (length,) = struct.unpack_from("<Q", header)
     if length > MAX_PAYLOAD_BYTES:
         raise _FramingError(f"its length of {length} bytes is above the limit of {MAX_PAYLOAD_BYTES}")
+    return int(length)
+
+
+def _read_body(stream: io.BufferedReader, length: int, is_wanted: bool) -> tuple[bytes, int]:
+    """Return the payload and its checksum; of a record that is not wanted, anything."""
+    if not is_wanted and stream.seekable():
+        start = stream.tell()
+        stream.seek(start + length + _FOOTER_BYTES - 1)
+        if stream.read(1):
+            return b"", 0
+        stream.seek(start)  # it is truncated: where, is found by reading
     payload = stream.read(length)
     _check_complete(payload, length, "payload")
     footer = stream.read(_FOOTER_BYTES)

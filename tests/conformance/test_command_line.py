@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from iodine_kit.cli.app import app
 
 COMMANDS = {
-    "prepare": "[DATASET] --generate --source --protocol --split --seed --format --workers"
+    "prepare": "[DATASET] --generate --source --protocol --split --seed --format --workers --engine --address"
     " --set --pipeline --store --overwrite --json",
     "train": "--dataset --model --from --estimate --set --pipeline --store --overwrite --json",
     "infer": "--run --checkpoint --model --dataset --set --pipeline --store --overwrite --json",

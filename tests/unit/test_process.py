@@ -114,9 +114,9 @@ def test_work_in_several_processes_needs_no_signals_of_unix() -> None:
     program = """
 import signal
 del signal.SIGHUP, signal.pthread_sigmask
-from iodine_kit.stages.prepare import workers
-with workers._delay_interrupts():
-    print([number.name for number in workers._OF_TERMINALS])
+from iodine_kit.engines import local
+with local.delayed_interrupts():
+    print([number.name for number in local._OF_TERMINALS])
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.stdout == "['SIGINT']\n", done.stderr

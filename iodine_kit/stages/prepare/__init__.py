@@ -6,12 +6,13 @@ The work has three phases:
    rule that it names.
 2. :mod:`plan <iodine_kit.stages.prepare.plan>` reads the source's file list and hashes and returns a job.
 3. :mod:`make <iodine_kit.stages.prepare.make>` executes the job. ``process_record`` turns one record into encoded
-   scenes, and ``workers`` does this in parallel. ``shard_writer`` assigns the scenes to splits and writes shards.
-   ``journal`` saves the progress so that an interrupted run can resume. ``describe`` writes the description and a
-   contact sheet.
+   scenes. ``results`` does this for all records in order: in this process, or in ``blocks`` that the workers of an
+   engine process. Every worker reads its own part of the ``source``, and ``schedule`` says which. ``shard_writer``
+   assigns the scenes to splits and writes shards. ``journal`` saves the progress so that an interrupted run can
+   resume. ``describe`` writes the description and a contact sheet.
 
-With more than one worker, the processes are spawned. A Python script that calls this stage must therefore guard its
-entry point, or every worker would run the script again::
+With several workers on this machine, the processes are spawned. A Python script that calls this stage must therefore
+guard its entry point, or every worker would run the script again::
 
     if __name__ == "__main__":
         main()

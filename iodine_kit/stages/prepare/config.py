@@ -54,10 +54,10 @@ class PrepareExecution(Config):
     """How to execute the work; these settings never change the result.
 
     Attributes:
-        workers: number of processes that decode, render, resize and encode. A script that uses more than one must be
-            guarded by ``if __name__ == "__main__"``.
+        workers: number of processes that decode, render, resize and encode, if the command names no larger one. A
+            script that uses more than one must be guarded by ``if __name__ == "__main__"``.
         max_bad: largest share of damaged records, 0…1, that ``skip_bad`` accepts.
     """
 
-    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    workers: Annotated[int, Field(ge=1, le=4096)] = 1
     max_bad: Annotated[float, Field(ge=0, le=1)] = 0.01

@@ -9,16 +9,17 @@ from typing import Any
 from iodine_kit.artifacts.published_sources import Fetched, fetch, identify, names_hash
 from iodine_kit.config import Config, build, named
 from iodine_kit.datasets import DATASETS
+from iodine_kit.engines import EngineConfig
 from iodine_kit.errors import SourceError, StorageError
 from iodine_kit.layouts import LAYOUTS, Expected, survey
 from iodine_kit.preprocessing import PreprocessConfig
 from iodine_kit.progress import Reporter
 from iodine_kit.runner import Context, Inputs, Job, Tables
 from iodine_kit.split_rules import Counts
-from iodine_kit.stages.prepare.journal import NAME as JOURNAL
-from iodine_kit.stages.prepare.make import PreparePlan, make
+from iodine_kit.stages.prepare.make import STATE, PreparePlan, make
 from iodine_kit.stages.prepare.process_record import RecordProcessor
 from iodine_kit.stages.prepare.resolve import ResolvedConfig, configure
+from iodine_kit.stages.prepare.source import SourcePlan
 from iodine_kit.store import Identity
 
 VERSION = 2
@@ -40,11 +41,13 @@ def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
 def _plan_generated(resolved: ResolvedConfig, context: Context) -> Job:
     preprocess = build(PreprocessConfig, resolved.preprocess, "preprocess")
     prepare_plan = PreparePlan(
-        processor=_processor(resolved, "", Config(), preprocess),
-        rule=Counts(tuple(resolved.counts.items())),
+        SourcePlan(
+            _processor(resolved, "", Config(), preprocess),
+            rule=Counts(tuple(resolved.counts.items())),
+            generated=resolved.counts,
+        ),
         source=f"{resolved.config.dataset}, generated",
-        generated=resolved.counts,
-        workers=resolved.execution.workers,
+        engine=_engine(resolved, context),
         origin={"kind": "generated", "seed": resolved.config.seed},
     )
     files = _generator_files(resolved.dataset_config)
@@ -63,12 +66,14 @@ def _plan_published(resolved: ResolvedConfig, fetched: Fetched, context: Context
     context.reporter.note(f"layout: {name} ({layout.SUMMARY})")
     layout_config = build(layout.Config, resolved.layout_values, "layout")
     prepare_plan = PreparePlan(
-        processor=_processor(resolved, name, layout_config, resolved.preprocessing(layout)),
-        rule=resolved.rule(layout),
+        SourcePlan(
+            _processor(resolved, name, layout_config, resolved.preprocessing(layout)),
+            rule=resolved.rule(layout),
+            paths=fetched.paths,
+        ),
         source=", ".join(fetched.locations[:3]),
-        paths=fetched.paths,
         max_bad=resolved.execution.max_bad,
-        workers=resolved.execution.workers,
+        engine=_engine(resolved, context),
         origin={"kind": "published", "layout": name, "protocol": resolved.config.protocol},
         expected=resolved.protocol.expected if resolved.protocol else {},
     )
@@ -85,6 +90,12 @@ def _plan_published(resolved: ResolvedConfig, fetched: Fetched, context: Context
     identity = _identity(resolved, prepare_plan, config, versions)
     identity = identity.model_copy(update={"sources": sources, "inputs": fetched.downloads})
     return _job(identity, prepare_plan, context.reporter)
+
+
+def _engine(resolved: ResolvedConfig, context: Context) -> EngineConfig:
+    """The engine of the command, with as many workers as it or ``prepare.workers`` names."""
+    workers = max(resolved.execution.workers, context.engine.workers)
+    return context.engine.model_copy(update={"workers": workers})
 
 
 def layout_of(fetched: Fetched, dataset: str) -> str:
@@ -150,14 +161,14 @@ def _identity(
 ) -> Identity:
     dataset, format_name = resolved.config.dataset, resolved.config.format
     # Options of the generator do not change published scenes; a file counts by its bytes, not by its path.
-    keys = set(resolved.dataset.PUBLISHED_KEYS) if prepare_plan.paths else None
+    keys = set(resolved.dataset.PUBLISHED_KEYS) if prepare_plan.records.paths else None
     files = set(_generator_files(resolved.dataset_config))
     options = resolved.dataset_config.model_dump(mode="json", include=keys, exclude=files)
     resolved_values: dict[str, Any] = {
         "dataset": {"name": dataset, **options},
         "format": named(format_name, resolved.format_config),
-        "preprocess": prepare_plan.processor.preprocess.model_dump(mode="json"),
-        "split": prepare_plan.rule.describe(),
+        "preprocess": prepare_plan.records.processor.preprocess.model_dump(mode="json"),
+        "split": prepare_plan.records.rule.describe(),
         "origin": prepare_plan.origin["kind"],
         **config,
     }
@@ -178,4 +189,4 @@ def _generator_files(config: Config) -> dict[str, Path]:
 
 
 def _job(identity: Identity, prepare_plan: PreparePlan, reporter: Reporter) -> Job:
-    return Job(identity, lambda out: make(prepare_plan, out, reporter), state=JOURNAL)
+    return Job(identity, lambda out: make(prepare_plan, out, reporter), state=STATE)

@@ -1,0 +1,106 @@
+"""The results of all records, in order: made in this process, by the workers of an engine, or by an interrupted run.
+
+Whoever makes them, they are the same. So a run resumes with any engine and any number of workers.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Generator
+from contextlib import closing
+from pathlib import Path
+from uuid import uuid4
+
+from iodine_kit.engines import EngineConfig
+from iodine_kit.progress import Reporter
+from iodine_kit.stages.prepare.blocks import (
+    STEM,
+    BlockEnd,
+    ProcessBlock,
+    is_usable,
+    raise_again,
+    read_block,
+    unit_number,
+)
+from iodine_kit.stages.prepare.journal import State
+from iodine_kit.stages.prepare.process_record import RecordResult
+from iodine_kit.stages.prepare.schedule import Schedule
+from iodine_kit.stages.prepare.source import Source, SourcePlan
+from iodine_kit.units import finished_units, make_units
+
+
+class OrderedResults:
+    """Makes or finds the results of records.
+
+    Attributes:
+        seen: number of records of the source that are known to exist.
+    """
+
+    def __init__(
+        self, plan: SourcePlan, state: State, directory: Path, engine: EngineConfig, reporter: Reporter
+    ) -> None:
+        """``directory`` is for the files of blocks; whoever uses the results updates ``state``, the progress."""
+        self._plan, self._state, self._directory = plan, state, directory
+        self._engine, self._reporter = engine, reporter
+        self._finished = finished_units(directory, STEM)
+        for number in [number for number, path in self._finished.items() if not is_usable(path)]:
+            self._finished.pop(number).unlink()
+        self.seen = state.next_record
+
+    def make(self, keep: Callable[[], None]) -> Generator[RecordResult, None, None]:
+        """Yield the result of every record that is not in the state yet.
+
+        Args:
+            keep: called before the file of a block is deleted: stores the results that were yielded.
+
+        Raises:
+            IodineKitError: the first error of a record, see :meth:`RecordProcessor.process`; or what engines raise.
+        """
+        if self._plan.rule.complete(self._state.next_record, self._state.kept):
+            return
+        here = self._engine.name == "local" and self._engine.workers == 1
+        yield from self._make_here(keep) if here else self._make_elsewhere(keep)
+
+    def discard(self) -> None:
+        """Delete the files of all blocks. A worker that is late then has no place for its file."""
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _make_here(self, keep: Callable[[], None]) -> Generator[RecordResult, None, None]:
+        source, position = Source(self._plan), self._state.next_record
+        schedule = Schedule(self._plan, position, self._finished, 1)
+        while position < schedule.end and not source.ended:
+            block = schedule.finished_at(position)
+            if block:
+                end = yield from self._read(self._finished[unit_number(block.start, len(block))], keep)
+                position = schedule.end if end.ended else block.stop
+                continue
+            stop = schedule.next_finished(position)
+            for record, item in source.candidates(position, stop):
+                yield self._plan.processor.process(record, item)
+            self.seen, position = max(self.seen, source.seen), stop
+
+    def _make_elsewhere(self, keep: Callable[[], None]) -> Generator[RecordResult, None, None]:
+        self._directory.mkdir(exist_ok=True)
+        schedule = Schedule(self._plan, self._state.next_record, self._finished, self._engine.workers)
+        work = ProcessBlock(self._plan, self._state.made_with, uuid4().hex)
+        units = make_units(work, self._directory, STEM, schedule, self._engine, self._reporter)
+        with closing(units):  # type: ignore[type-var] # it is a generator, so that it can be closed
+            for path in units:
+                end = yield from self._read(path, keep)
+                schedule.learn(end)
+                if end.ended:
+                    return
+
+    def _read(self, path: Path, keep: Callable[[], None]) -> Generator[RecordResult, None, BlockEnd]:
+        """Yield the results of a finished block and delete its file; returns the end."""
+        end = BlockEnd()
+        for one in read_block(path, self._state.made_with):
+            if isinstance(one, BlockEnd):
+                end = one
+            elif one.record >= self._state.next_record:
+                yield one
+        keep()
+        path.unlink()
+        raise_again(end)
+        self.seen = max(self.seen, end.seen)
+        return end
