@@ -90,6 +90,6 @@ def test_without_the_extra_a_sentence_names_it(tmp_path: Path, monkeypatch: pyte
 
     for name in ("distributed", "ray", "submitit"):
         monkeypatch.setitem(sys.modules, name, None)
-    for name in ("dask",):
+    for name in ("dask", "ray", "slurm"):
         with pytest.raises(ConfigError, match=rf"--engine {name} needs the extra '{name}' .*\[{name}\]"):
             list(make_units(work_in(tmp_path / name)[0], tmp_path, "part", [0], EngineConfig(name=name)))
