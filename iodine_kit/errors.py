@@ -111,6 +111,12 @@ class BelowThresholdError(IodineKitError):
     exit_status = 17
 
 
+class RemoteError(IodineKitError):
+    """A remote, to which artifacts are pushed, cannot be reached, or refuses access."""
+
+    exit_status = 18
+
+
 class TimeLimitReached(IodineKitError):  # noqa: N818 - not a mistake: the run stopped at the limit that the user set
     """A run stopped at its time limit and saved its state."""
 

@@ -22,6 +22,7 @@ from iodine_kit.cli import (
     pretrained,
     reports,
     run,
+    sharing,
     studies,
     training,
 )
@@ -50,6 +51,10 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "import-predictions": imports.import_predictions,
         "import-checkpoint": imports.import_checkpoint,
         "export": data.export,
+    },
+    "Sharing": {
+        "push": sharing.push,
+        "pull": sharing.pull,
     },
     "Information": {
         "inspect": data.inspect,

@@ -1,0 +1,127 @@
+"""The commands that share artifacts: push, pull."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from iodine_kit.cli.options import ARTIFACT_HELP, DEFAULT_STORE, StoreOption, store_at
+from iodine_kit.process import print_json, print_path, print_text
+
+_ADDRESS = "a folder, s3://BUCKET/PREFIX, gs://…, az://… or sftp://…"
+_VARIABLE = "IODINE_KIT_REMOTE"
+InputsOption = Annotated[
+    bool, typer.Option("--without-inputs", help="Omit the artifacts that these were made from.", show_default=False)
+]
+JobsOption = Annotated[int, typer.Option("--jobs", metavar="N", min=1, max=64, help="Most files at the same time.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def push(
+    artifacts: Annotated[list[str], typer.Argument(metavar="ARTIFACT", help=ARTIFACT_HELP)],
+    to: Annotated[str, typer.Option("--to", metavar="ADDRESS", envvar=_VARIABLE, help=f"The remote: {_ADDRESS}.")],
+    without_inputs: InputsOption = False,
+    jobs: JobsOption = 8,
+    store: StoreOption = DEFAULT_STORE,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Send everything again; this repairs a damaged remote.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Send artifacts, and everything they were made from, to a remote: a folder, a bucket, a server.
+
+    What is there is not sent again, so an interrupted command resumes when it is repeated.
+    """
+    from iodine_kit.cli.console import Terminal
+    from iodine_kit.remote.address import parse_address
+
+    address = parse_address(to)
+    shelf = store_at(store)
+    chosen = [shelf.usable(shelf.open(place)) for place in artifacts]
+    from iodine_kit.remote import Remote
+    from iodine_kit.remote import push as send
+
+    reporter = Terminal()
+    result = send(
+        shelf, chosen, Remote(address), reporter, inputs=not without_inputs, jobs=jobs, overwrite=overwrite
+    )  # fmt: skip
+    reporter.note(f"{result.sentence('sent')}: {address.shown}")
+    if as_json:
+        print_json({"remote": address.shown, **result.as_json()})
+        return
+    for artifact in chosen:
+        print_text(artifact.reference.directory)
+
+
+def pull(
+    artifacts: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="ARTIFACT",
+            help="KIND/NAME-KEY, or the first letters of the key. Defaults to a list of what the remote has.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    origin: Annotated[
+        str,
+        typer.Option("--from", metavar="ADDRESS", envvar=_VARIABLE, help=f"The remote: {_ADDRESS}, https://…."),
+    ],
+    without_inputs: InputsOption = False,
+    jobs: JobsOption = 8,
+    store: StoreOption = DEFAULT_STORE,
+    as_json: JsonOption = False,
+) -> None:
+    """Fetch artifacts, and everything they were made from, from a remote; without ARTIFACT, list what the remote has.
+
+    Every file is checked by its sha256. An interrupted command resumes when it is repeated.
+    """
+    from iodine_kit.remote.address import parse_address
+
+    address = parse_address(origin)
+    if not artifacts:
+        _list(origin, jobs, as_json)
+        return
+    from iodine_kit.cli.console import Terminal
+    from iodine_kit.remote import Remote
+    from iodine_kit.remote import pull as fetch
+
+    reporter = Terminal()
+    fetched, result = fetch(
+        store_at(store), artifacts, Remote(address), reporter, inputs=not without_inputs, jobs=jobs
+    )  # fmt: skip
+    reporter.note(f"{result.sentence('fetched')}: {address.shown}")
+    paths = [artifact.path for artifact in fetched]
+    if as_json:
+        print_json({"remote": address.shown, "paths": [str(path) for path in paths], **result.as_json()})
+        return
+    for path in paths:
+        print_path(Path(path))
+
+
+def _list(origin: str, jobs: int, as_json: bool) -> None:
+    """Print what a remote has."""
+    from iodine_kit.cli.console import Terminal
+    from iodine_kit.formatting import byte_size
+    from iodine_kit.remote import Remote, contents, parse_address
+
+    address = parse_address(origin)
+    rows = [
+        {
+            "artifact": entry.directory,
+            "key": manifest.key,
+            "content": manifest.content,
+            "finished": str(manifest.made.get("finished", "?")),
+            "bytes": sum(record.bytes for record in manifest.files.values()),
+        }
+        for entry, manifest in contents(Remote(address), jobs)
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    if not rows:
+        Terminal().note(f"no artifacts at {address.shown}")
+    for row in rows:
+        print_text(f"{row['finished']}  {byte_size(float(str(row['bytes']))):>9}  {row['artifact']}")
