@@ -8,7 +8,7 @@ Meanings as in :class:`iodine_kit.records.PredictionBatch`.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
@@ -30,7 +30,8 @@ OPTIONAL = tuple(field.name for field in fields(PredictionBatch) if field.name n
 class PredictionWriter:
     """Appends batches to a new file of ``count`` scenes; the first batch decides which fields the file has."""
 
-    def __init__(self, path: Path, count: int) -> None:
+    def __init__(self, path: Path, count: int, room_for: int = 0) -> None:
+        """``room_for`` is the number of scenes for which the disk must have space; it defaults to ``count``."""
         import h5py  # here, because many commands name predictions, and few read them
 
         self._stack = ExitStack()
@@ -39,13 +40,14 @@ class PredictionWriter:
         # Kept open, because HDF5 may write when a data set is closed, and crashes later if it fails then.
         self._columns = {"key": self._file.create_dataset("key", (count,), h5py.string_dtype())}
         self._path, self._count, self._row = path, count, 0
+        self._room_for = room_for or count
 
     def append(self, batch: PredictionBatch) -> None:
         """Write the next scenes; raises :class:`iodine_kit.errors.StorageError` if the disk is too small for all."""
         if self._row == 0:
             given = (getattr(batch, name) for name in ("mask", *OPTIONAL))
             row = sum(value.nbytes for value in given if value is not None) // len(batch.keys)
-            require_free_space(self._path.parent, row * self._count)
+            require_free_space(self._path.parent, row * self._room_for)
         rows = slice(self._row, self._row + len(batch.keys))
         self._columns["key"][rows] = list(batch.keys)
         for name in ("mask", *OPTIONAL):
@@ -55,6 +57,11 @@ class PredictionWriter:
                     self._columns[name] = self._file.create_dataset(name, (self._count, *value.shape[1:]), value.dtype)
                 self._columns[name][rows] = value
         self._row = rows.stop
+
+    def append_keys(self, keys: Sequence[str]) -> None:
+        """Write only the keys of the next scenes; their other values stay undefined until somebody fills them in."""
+        self._columns["key"][self._row : self._row + len(keys)] = list(keys)
+        self._row += len(keys)
 
     def __enter__(self) -> PredictionWriter:
         return self
@@ -99,6 +106,10 @@ class PredictionReader:
     def fields(self) -> set[str]:
         """Names of the stored fields."""
         return set(self._columns)
+
+    def places(self) -> dict[str, int]:
+        """The offset in the file, in bytes, of the first row of every field; rows follow each other without gaps."""
+        return {name: int(column.id.get_offset()) for name, column in self._columns.items()}
 
     def column(self, name: str) -> Any:
         """All rows of one field, or ``None`` if it was not stored."""
