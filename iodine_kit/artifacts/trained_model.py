@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, cast
 
 from iodine_kit import pretrained
 from iodine_kit.artifacts.run import RunFacts
@@ -22,6 +25,31 @@ from iodine_kit.training.schedule import configured_beta, kl_weight
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+@dataclass(frozen=True)
+class PortableModel:
+    """A model that another process can build. It can be pickled, and equal ones are the same model.
+
+    Attributes:
+        plugin: module of the plug-in.
+        config: the model's configuration as JSON.
+        weights: absolute path of the file of the weights.
+        content: hash of what the weights come from.
+        title: for messages.
+    """
+
+    plugin: str
+    config: str
+    weights: Path
+    content: str
+    title: str
+
+    def load(self) -> Any:
+        """As :meth:`TrainedModel.load`."""
+        plugin = cast(ModelPlugin, import_module(self.plugin))
+        config = build(plugin.Config, json.loads(self.config), "model")
+        return _filled(plugin, config, _read(self.weights), self.title)
 
 
 @dataclass(frozen=True)
@@ -41,6 +69,7 @@ class TrainedModel:
             is for.
         defaults: values of the table ``infer`` that apply unless the user gives others.
         images: statistics of the images that it was trained on, where they are known.
+        weights: the file of the weights in the store; ``None`` if no artifact holds them.
     """
 
     name: str
@@ -57,6 +86,7 @@ class TrainedModel:
     dataset: str = ""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     images: ImageStatistics | None = None
+    weights: Path | None = None
 
     def load(self) -> Any:
         """Build the model with its weights, on the CPU, for inference only.
@@ -64,11 +94,14 @@ class TrainedModel:
         Raises:
             SchemaError: if the weights belong to another network.
         """
-        from iodine_kit.training.checkpoint import fill
+        return _filled(self.plugin, self.config, self.tensors(), self.title or self.name)
 
-        model = self.plugin.build(self.config, seed=0)
-        fill(model, self.tensors(), self.title or self.name)
-        return model.eval().requires_grad_(False)
+    def portable(self, out: Path) -> PortableModel:
+        """The model for other processes; ``out`` is the directory into which :meth:`keep` copied its weights."""
+        content = "".join(one.content for one in self.inputs.values()) + "".join(one.sha256 for one in self.sources)
+        config = json.dumps(self.config.model_dump(mode="json"))
+        weights, module = (self.weights or out / WEIGHTS).absolute(), cast(ModuleType, self.plugin)
+        return PortableModel(module.__name__, config, weights, content, self.title or self.name)
 
     def keep(self, out: Path) -> Values:
         """Write a copy of weights that no run in the store holds into ``out``; return facts about them."""
@@ -78,6 +111,15 @@ class TrainedModel:
             return {}
         save_weights(out / WEIGHTS, self.tensors())
         return {"model": self.title, "weights": self.facts}
+
+
+def _filled(plugin: ModelPlugin, config: Config, tensors: Mapping[str, Tensor], title: str) -> Any:
+    """A model with these weights, on the CPU, for inference only."""
+    from iodine_kit.training.checkpoint import fill
+
+    model = plugin.build(config, seed=0)
+    fill(model, tensors, title)
+    return model.eval().requires_grad_(False)
 
 
 def model_of(run: Artifact) -> tuple[ModelPlugin, Config]:
@@ -101,10 +143,11 @@ def of_run(run: Artifact) -> TrainedModel:
         run.manifest.identity.name,
         plugin,
         config if step is None else with_beta(config, run.config.get("train", {}), step),
-        partial(_stored, run),
+        partial(_read, run.path / WEIGHTS),
         inputs={"run": run.reference},
         trained_on=run.manifest.identity.inputs.get("dataset"),
         dataset=facts.dataset,
+        weights=run.path / WEIGHTS,
     )
 
 
@@ -127,15 +170,14 @@ def behind(predictions: Artifact, store: Store) -> TrainedModel:
             f"{predictions.path}: these predictions were imported, so no model is here to decode other latents"
         )
     return TrainedModel(
-        predictions.manifest.identity.name, *configured(settings["model"]), partial(_stored, predictions)
+        predictions.manifest.identity.name, *configured(settings["model"]), partial(_read, predictions.path / WEIGHTS)
     )
 
 
-def _stored(artifact: Artifact) -> Mapping[str, Tensor]:
-    """The weights that an artifact holds."""
+def _read(path: Path) -> Mapping[str, Tensor]:
+    """The weights in a file of the store."""
     from iodine_kit.training.checkpoint import read_weights
 
-    path = artifact.path / WEIGHTS
     with storage_errors(path):
         data = path.read_bytes()
     return read_weights(data, path).tensors

@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from iodine_kit.cli.options import (
+    DEFAULT_ENGINE,
     DEFAULT_STORE,
+    AddressOption,
+    EngineOption,
     JsonOption,
     OverwriteOption,
     PipelineOption,
     PredictionsOption,
     SetOption,
     StoreOption,
+    WorkersOption,
+    engine_of,
     has_latents,
     input_artifact,
     parent,
@@ -46,26 +51,38 @@ def infer(
     ] = None,
     settings: SetOption = None,
     pipeline: PipelineOption = None,
+    engine: EngineOption = DEFAULT_ENGINE,
+    address: AddressOption = "",
+    workers: WorkersOption = 1,
     store: StoreOption = DEFAULT_STORE,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Segment the images of a split with a trained model.
+    """Segment the images of a split with a trained model. An interrupted command keeps finished scenes: repeat it.
 
     'iodine-kit config infer' lists all keys for --set.
+
+    To use several GPUs, start it with torchrun: torchrun --standalone --nproc-per-node=8 -m iodine_kit infer
     """
     from iodine_kit.cli.console import Terminal, emit
-    from iodine_kit.runner import Context, obtain
+    from iodine_kit.progress import Silent
+    from iodine_kit.runner import Context, agree, obtain_distributed
+    from iodine_kit.training.distributed import init_distributed
 
-    tables = tables_of(pipeline, settings, "infer")
-    place, reporter = store_at(store), Terminal()
-    trained = _model(place, run, checkpoint, model, reporter)
-    data = _dataset(place, dataset, trained, tables["infer"].get("split"), reporter)
-    from iodine_kit.stages import infer as stage
+    with init_distributed() as world:
+        tables = tables_of(pipeline, settings, "infer")
+        place, reporter = store_at(store), Terminal() if world.first else Silent()
+        trained = _model(place, run, checkpoint, model, reporter)
+        data = _dataset(place, dataset, trained, tables["infer"].get("split"), reporter)
+        from iodine_kit.stages import infer as stage
 
-    context = Context(place, reporter, overwrite)
-    artifact = obtain(stage.plan(tables, {"dataset": data}, context, trained), context)
-    emit(artifact, as_json, **artifact.facts)
+        running = engine_of(engine, address, workers)
+        context = Context(place, reporter, overwrite, world=world, engine=running)
+        job = stage.plan(tables, {"dataset": data}, context, trained)
+        agree(world, job, stage.configure(tables)[1].model_dump(mode="json"))
+        artifact = obtain_distributed(job, context)
+        if artifact:
+            emit(artifact, as_json, **artifact.facts)
 
 
 def _model(
@@ -82,7 +99,7 @@ def _model(
         from iodine_kit.errors import ArtifactNotFoundError
 
         try:
-            artifact = input_artifact(store, run, "run", "iodine-kit train")
+            artifact = input_artifact(store, run, "run", "iodine-kit train", reporter=reporter)
         except ArtifactNotFoundError as error:
             hint = "" if run else ", or use a pretrained model: --model pretrained:tetrominoes"
             raise ArtifactNotFoundError(f"{error}{hint}") from None

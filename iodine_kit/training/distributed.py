@@ -32,8 +32,8 @@ class World:
         """Whether this is the rank that writes files and prints messages."""
         return self.rank == 0
 
-    def device_for(self, name: str, threads: int = 0) -> device:
-        """Return the device that ``train.device`` means on this rank, and set the CPU ``threads`` unless 0.
+    def device_for(self, name: str, threads: int = 0, key: str = "train.device") -> device:
+        """Return the device that the value ``name`` of a key means on this rank, and set the CPU ``threads`` unless 0.
 
         Raises:
             ConfigError: if the device cannot be used, or the ranks have devices of different kinds.

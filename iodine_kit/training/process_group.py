@@ -46,14 +46,14 @@ class ProcessGroup(World):
     def __init__(self) -> None:
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
 
-    def device_for(self, name: str, threads: int = 0) -> torch.device:
+    def device_for(self, name: str, threads: int = 0, key: str = "train.device") -> torch.device:
         local, neighbours = _environment_int("LOCAL_RANK", 0), _environment_int("LOCAL_WORLD_SIZE", 1)
         if name.startswith("cuda:"):
-            raise ConfigError(f"train.device is {name}, a single GPU for all ranks: use auto or cuda")
+            raise ConfigError(f"{key} is {name}, a single GPU for all ranks: use auto or cuda")
         if name == "cuda" or (name == "auto" and torch.cuda.is_available()):
             name = f"cuda:{local}"
         device = pick_device(name)
-        self.agree("kind of device", {"train.device": device.type})
+        self.agree("kind of device", {key: device.type})
         if device.type == "cuda":
             torch.cuda.set_device(device)  # NCCL uses the current one
         # torchrun sets one thread unless the user chose a number; PyTorch by itself would use all cores on every rank.
@@ -134,7 +134,7 @@ def join_process_group() -> Iterator[ProcessGroup]:
         if lost:
             raise RankLostError(
                 f"rank {world.rank} lost its connection to another rank, which ended or cannot be reached; "
-                "run the same command again to resume from the last checkpoint"
+                "run the same command again to resume"
             ) from None
         raise
     dist.destroy_process_group()

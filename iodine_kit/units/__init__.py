@@ -7,7 +7,7 @@ The files are in the directory of the draft, which all workers have to reach.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from itertools import chain
 from operator import length_hint
 from pathlib import Path
@@ -28,7 +28,7 @@ def make_units(
     numbers: Iterable[int],
     engine: EngineConfig,
     reporter: Reporter | None = None,
-) -> Iterator[Path]:
+) -> Generator[Path, None, None]:
     """Yield the file of every unit in the order of ``numbers``; those that are not finished are made.
 
     The caller may delete a file as soon as it has it. Closing the iterator cancels what is not finished.

@@ -18,7 +18,8 @@ COMMANDS = {
     "prepare": "[DATASET] --generate --source --protocol --split --seed --format --workers --engine --address"
     " --set --pipeline --store --overwrite --json",
     "train": "--dataset --model --from --estimate --set --pipeline --store --overwrite --json",
-    "infer": "--run --checkpoint --model --dataset --set --pipeline --store --overwrite --json",
+    "infer": "--run --checkpoint --model --dataset --set --pipeline --engine --address --workers"
+    " --store --overwrite --json",
     "eval": "--predictions --dataset --metric --fail-under --format --set --pipeline --store --overwrite --json",
     "report": "--evaluation --probe --traversal --output --open --set --pipeline --store --overwrite --json",
     "run": "PIPELINE --set --matrix --member --jobs --until --only --force --dry-run --output --store --overwrite"

@@ -2,75 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
-
-from pydantic import Field
+from functools import partial
+from typing import Any
 
 from iodine_kit.artifacts.dataset import DatasetFacts, check_split, dataset_info, open_split
 from iodine_kit.artifacts.trained_model import TrainedModel, of_run
-from iodine_kit.config import Config, build, split_table
-from iodine_kit.errors import CountError
-from iodine_kit.inference import (
-    ALL_FIELDS,
-    InferenceOptions,
-    StoredField,
-    check_finite,
-    infer_batch,
-    to_device,
-    to_prediction,
-)
-from iodine_kit.loader import in_order
-from iodine_kit.predictions.file import PREDICTIONS, PredictionWriter
+from iodine_kit.config import build, split_table
+from iodine_kit.engines import IN_THIS_PROCESS
+from iodine_kit.errors import ConfigError, CountError
 from iodine_kit.pretrained.image_profile import ImageStatistics, difference, measure
-from iodine_kit.progress import Reporter
-from iodine_kit.runner import Context, FactValues, Inputs, Job, Tables
+from iodine_kit.runner import Context, Inputs, Job, Tables
+from iodine_kit.stages.infer.config import InferConfig, InferExecution
+from iodine_kit.stages.infer.make import STATE, make
 from iodine_kit.store import Artifact, Identity
+
+__all__ = ["COMPARED_IMAGES", "INPUTS", "TABLES", "VERSION", "InferConfig", "InferExecution", "configure", "plan"]
 
 VERSION = 2
 TABLES = ("infer",)
 INPUTS = ("run", "dataset")
 COMPARED_IMAGES = 64
 """Number of images by which a split is compared with the images that a model was trained on."""
-Positive = Annotated[int, Field(ge=1)]
-
-
-class InferConfig(Config):
-    """What to infer.
-
-    Attributes:
-        split: split of the data set to segment.
-        scenes: number of scenes, from the start of the split. Defaults to all.
-        slots: K, number of slots. Defaults to that of training.
-        steps: T, number of refinement steps. Defaults to that of training.
-        restarts: independent inferences per scene. The one with the lowest final loss is kept: NLL + β·KL, with the β
-            of the model (for β = 1, the highest ELBO). The posterior has several modes (section 4.4 of the paper), and
-            refinement can end in a poor one. No true masks are used.
-        store: fields to store beside the hard masks.
-        batch_size: images per batch. It is part of the key, because it decides which noise a scene gets.
-        seed: seed of the posterior samples.
-    """
-
-    split: str = "test"
-    scenes: Positive | None = None
-    slots: Annotated[int, Field(ge=1, le=255)] | None = None
-    steps: Annotated[int, Field(ge=0)] | None = None
-    restarts: Annotated[int, Field(ge=1, le=100)] = 1
-    store: tuple[StoredField, ...] = ALL_FIELDS
-    batch_size: Positive = 32
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-
-
-class InferExecution(Config):
-    """How inference is executed; not part of the key.
-
-    Attributes:
-        device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ``cuda:1``, …
-        threads: CPU threads; 0 means PyTorch's default.
-    """
-
-    device: str = "auto"
-    threads: Annotated[int, Field(ge=0)] = 0
 
 
 def plan(tables: Tables, inputs: Inputs, context: Context, model: TrainedModel | None = None) -> Job:
@@ -78,6 +30,11 @@ def plan(tables: Tables, inputs: Inputs, context: Context, model: TrainedModel |
 
     ``model`` has weights that no run in the store holds; by default it is the model of the input ``run``.
     """
+    if context.world.size > 1 and context.engine != IN_THIS_PROCESS:
+        raise ConfigError(
+            f"torchrun started {context.world.size} processes, which share the work: omit --engine, --address and "
+            "--workers"
+        )
     model, dataset, reporter = model or of_run(inputs["run"]), inputs["dataset"], context.reporter
     only = _only_split(model, dataset)
     given = {**model.defaults, **only, **tables.get("infer", {})}
@@ -111,7 +68,7 @@ def plan(tables: Tables, inputs: Inputs, context: Context, model: TrainedModel |
         sources=model.sources,
     )
     resolved_config = InferConfig.model_validate(resolved)
-    return Job(identity, lambda out: _make(resolved_config, execution, model, dataset, out, reporter))
+    return Job(identity, partial(make, resolved_config, execution, model, dataset, context), state=STATE)
 
 
 def _only_split(model: TrainedModel, dataset: Artifact) -> dict[str, str]:
@@ -129,26 +86,3 @@ def configure(tables: Tables) -> tuple[InferConfig, InferExecution]:
     """Validate the tables."""
     values, execution_values = split_table(tables.get("infer", {}), [InferConfig, InferExecution], "infer")
     return build(InferConfig, values, "infer"), build(InferExecution, execution_values, "infer")
-
-
-def _make(
-    config: InferConfig,
-    execution: InferExecution,
-    trained: TrainedModel,
-    dataset: Artifact,
-    out: Path,
-    reporter: Reporter,
-) -> FactValues:
-    model = to_device(trained.load(), execution.device, execution.threads)
-    options = InferenceOptions(config.seed, config.slots, config.steps, config.restarts)
-    reader = open_split(dataset, config.split)
-    assert config.scenes is not None
-    writing, tracking = PredictionWriter(out / PREDICTIONS, config.scenes), reporter.track("infer", config.scenes)
-    with writing as writer, tracking as advance:
-        for number, batch in enumerate(in_order(reader, config.batch_size, config.scenes)):
-            inference = infer_batch(model, batch.image, number, options)
-            check_finite(batch.keys, inference)
-            writer.append(to_prediction(batch.keys, inference, config.store))
-            advance(len(batch))
-    facts = config.model_dump(include={"scenes", "split", "slots", "steps", "restarts"})
-    return facts | trained.keep(out)
