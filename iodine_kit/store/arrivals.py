@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -31,8 +31,9 @@ from iodine_kit.untrusted.folders import one_form, printable
 
 ARRIVALS = ".arrivals"
 """Folder of the store in which artifacts arrive."""
-LARGEST_MANIFEST = 128 << 20
-"""Bytes; a manifest is the only file that is read into memory."""
+LARGEST_MANIFESTS = 32 << 20
+"""Bytes of all manifests that arrive together; they are the only files that are read into memory."""
+TOO_LARGE = f"more than {LARGEST_MANIFESTS >> 20} MiB of manifests; copy fewer artifacts at once"
 
 
 def is_safe_path(name: str) -> bool:
@@ -77,7 +78,7 @@ class Arrivals:
         self._store, self._folder = store, folder
         self._announced: dict[str, tuple[Manifest, bytes]] = {}
         self._complete: set[tuple[str, str]] = set()
-        self._needed = 0
+        self._needed = self._manifest_bytes = 0
 
     def announce(self, data: bytes, place: object) -> Manifest:
         """Check the manifest of an artifact that will arrive.
@@ -92,6 +93,9 @@ class Arrivals:
             StorageError: if the disk has too little space.
         """
         manifest = check_manifest(data, place)
+        self._manifest_bytes += len(data)
+        if self._manifest_bytes > LARGEST_MANIFESTS:
+            raise CorruptDataError(f"{place}: {TOO_LARGE}")
         self._announced[manifest.reference.directory] = manifest, data
         self._needed += sum(manifest.files[name].bytes for name in self.missing(manifest))
         self._store.root.mkdir(parents=True, exist_ok=True)
@@ -100,7 +104,7 @@ class Arrivals:
 
     def missing(self, manifest: Manifest) -> list[str]:
         """The files that still have to arrive, by name: none if the store holds the artifact with the same content."""
-        if self._is_there(manifest):
+        if self.is_there(manifest):
             return []
         directory = manifest.reference.directory
         for name, record in manifest.files.items():
@@ -127,7 +131,8 @@ class Arrivals:
             final.parent.mkdir(parents=True, exist_ok=True)
         try:
             with storage_errors(final, "written"), temporary.open("wb") as file:
-                checked_copy(chunks, record, place, file.write)
+                for chunk in checked(chunks, record, place):
+                    file.write(chunk)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(final)
@@ -143,11 +148,10 @@ class Arrivals:
             ResumeError: if another process makes one of them at this moment, or made it with different content.
         """
         manifests = [manifest for manifest, _ in self._announced.values()]
-        with ExitStack() as held:
+        with gate(self._store.root), ExitStack() as held:
             for manifest in manifests:
                 held.enter_context(locked(self._store.place(manifest.reference)))
                 recover_replacement(self._store.place(manifest.reference))
-            held.enter_context(gate(self._store.root))
             for manifest in manifests:
                 if absent := self.missing(manifest):
                     raise CorruptDataError(
@@ -155,7 +159,7 @@ class Arrivals:
                         "the artifact again"
                     )
             for manifest in _inputs_first(manifests):
-                if not self._is_there(manifest):
+                if not self.is_there(manifest):
                     self._publish(manifest)
         return [Artifact(self._store.place(one.reference), one) for one in manifests]
 
@@ -169,7 +173,7 @@ class Arrivals:
             sync_to_disk(folder / MANIFEST)
             folder.rename(final)
 
-    def _is_there(self, manifest: Manifest) -> bool:
+    def is_there(self, manifest: Manifest) -> bool:
         """Whether the store holds the artifact; raises :class:`ResumeError` if it does with different content."""
         final = self._store.place(manifest.reference)
         if not os.path.lexists(final):
@@ -201,7 +205,7 @@ def arriving(store: Store, name: str, *, keep: bool = False) -> Iterator[Arrival
     folder = store.root / ARRIVALS / name
     done = False
     with ExitStack() as held:
-        with storage_errors(store.root, "written"):
+        with storage_errors(store.root, "written"), gate(store.root):
             held.enter_context(locked(folder, "receiving these artifacts"))
         try:
             yield Arrivals(store, folder)
@@ -211,11 +215,15 @@ def arriving(store: Store, name: str, *, keep: bool = False) -> Iterator[Arrival
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def checked_copy(chunks: Iterable[bytes], record: FileRecord, place: object, write: Callable[[bytes], object]) -> None:
-    """Write the bytes of a file, and compare their number and sha256 with the manifest.
+def checked(chunks: Iterable[bytes], record: FileRecord, place: object) -> Iterator[bytes]:
+    """The bytes of a file, compared with the manifest: their number on the way, and their sha256 at the end.
+
+    Args:
+        chunks: the bytes, in order.
+        place: where they come from; begins the message of an error.
 
     Raises:
-        CorruptDataError: if they differ. No more bytes than the manifest lists are written.
+        CorruptDataError: if they differ; never more bytes are yielded than the manifest lists.
     """
     digest, count = hashlib.sha256(), 0
     for chunk in chunks:
@@ -223,7 +231,7 @@ def checked_copy(chunks: Iterable[bytes], record: FileRecord, place: object, wri
         if count > record.bytes:
             raise CorruptDataError(f"{place}: is longer than the {record.bytes} bytes in the manifest: it was altered")
         digest.update(chunk)
-        write(chunk)
+        yield chunk
     if count < record.bytes:
         raise CorruptDataError(f"{place}: has {count} of {record.bytes} bytes: it is incomplete; copy it again")
     if digest.hexdigest() != record.sha256:

@@ -75,6 +75,8 @@ def _run_git(folder: Path, *arguments: str) -> str:
 
 
 IDENTITY = "identity.json"
+PARTIAL = ".partial"
+"""End of the name of an unfinished artifact's directory, hidden."""
 REPLACED = ".replaced"
 """End of the name of an artifact's directory, hidden, while a new one takes its place."""
 SHORTEST_KEY = 4
@@ -157,7 +159,7 @@ class Unfinished(NamedTuple):
 def find_drafts(root: Path, kind: str = "*") -> list[Unfinished]:
     """All drafts of a kind in the store at ``root``, the most recently started one last. Takes no lock."""
     drafts: list[tuple[int, Path, Identity]] = []
-    for path in root.glob(f"{kind}/.*.partial/{IDENTITY}"):
+    for path in root.glob(f"{kind}/.*{PARTIAL}/{IDENTITY}"):
         with suppress(FileNotFoundError):  # it was finished in the meantime
             identity = draft_identity(path.parent)
             if identity is not None:

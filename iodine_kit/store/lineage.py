@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from iodine_kit.errors import ArtifactCorruptError, ArtifactNotFoundError, SchemaError, StorageError
 from iodine_kit.store.artifact import Artifact
-from iodine_kit.store.manifest import DOWNLOAD, MANIFEST, Reference, file_sha256
+from iodine_kit.store.manifest import DOWNLOAD, MANIFEST, Reference, file_sha256, find_problems
 from iodine_kit.store.store import Store
 
 Status = Literal["in the store", "rebuilt", "missing", "unreadable"]
@@ -36,10 +36,11 @@ class Input:
 
 def inputs_of(store: Store, artifact: Artifact) -> list[Input]:
     """The direct inputs of an artifact, with their status."""
-    return [_input(store, role, one) for role, one in artifact.manifest.identity.inputs.items()]
+    return [input_of(store, role, one) for role, one in artifact.manifest.identity.inputs.items()]
 
 
-def _input(store: Store, role: str, reference: Reference) -> Input:
+def input_of(store: Store, role: str, reference: Reference) -> Input:
+    """What a reference names, with its status."""
     try:
         artifact = store.load(reference)
     except (ArtifactCorruptError, SchemaError, StorageError):
@@ -83,8 +84,8 @@ def _required(store: Store, artifact: Artifact, downloads: bool) -> list[Artifac
         made_from = store.load(reference)
         if made_from is None:
             raise ArtifactNotFoundError(
-                f"{artifact.path}: its {role} {reference.directory} is not in {store.root}; make it again, or work "
-                "without the inputs"
+                f"{artifact.path}: its {role} {reference.directory} is not in {store.root}; make it again, or add "
+                "--without-inputs"
             )
         if made_from.manifest.content != reference.content:
             raise ArtifactCorruptError(
@@ -178,3 +179,28 @@ def drawn(tree: Iterable[Branch], before: str = "") -> Iterator[str]:
         note = f"  ({branch.note})" if branch.note else ""
         yield f"{before}{'└── ' if last else '├── '}{branch.text}{note}"
         yield from drawn(branch.below, before + ("    " if last else "│   "))
+
+
+def verify(store: Store, artifact: Artifact) -> list[str]:
+    """Hash the files of an artifact and of everything that it was made from, each once.
+
+    Returns:
+        one sentence per difference from the manifests. A downloaded file may be missing, because its bytes are
+        identified as a source.
+    """
+    return list(dict.fromkeys(_verify(store, artifact, {artifact.path})))
+
+
+def _verify(store: Store, artifact: Artifact, seen: set[Path]) -> Iterator[str]:
+    yield from find_problems(artifact.path, artifact.manifest)
+    for one in inputs_of(store, artifact):
+        name = f"its {one.role} {one.reference.directory}"
+        if one.status == "missing" and one.reference.kind != DOWNLOAD:
+            yield f"{name} is not in {store.root}"
+        elif one.status == "rebuilt":
+            yield f"{name} was rebuilt with different content"
+        elif one.status == "unreadable":
+            yield f"{name} has a manifest that cannot be read"
+        elif one.artifact is not None and one.artifact.path not in seen:
+            seen.add(one.artifact.path)
+            yield from (f"{name}: {problem}" for problem in _verify(store, one.artifact, seen))

@@ -12,6 +12,7 @@ from iodine_kit.errors import ResumeError
 
 LOCKS = ".locks"
 """Folder of the files that are locked, in the store."""
+STORE_LOCK = "store.lock"
 LONGEST_WAIT = 60.0
 """Seconds to wait for a lock that other processes hold for a moment only."""
 
@@ -38,6 +39,8 @@ def locked(directory: Path, doing: str = "making this artifact") -> Iterator[Non
 
 def is_locked(directory: Path) -> bool:
     """Whether another process is making an artifact; also true if the system refuses to answer."""
+    if not (directory.parents[1] / LOCKS / lock_name(directory)).exists():
+        return False  # also in a store that cannot be written
     try:
         with locked(directory):
             return False
@@ -55,7 +58,7 @@ def gate(root: Path) -> Iterator[None]:
     Raises:
         ResumeError: if others hold it for too long.
     """
-    with _hold(root, "store.lock", LONGEST_WAIT, f"{root}: another process is removing artifacts"):
+    with _hold(root, STORE_LOCK, LONGEST_WAIT, f"{root}: another process is removing artifacts"):
         yield
 
 

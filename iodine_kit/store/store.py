@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from iodine_kit.errors import (
 )
 from iodine_kit.store.artifact import (
     IDENTITY,
+    PARTIAL,
     REPLACED,
     SHORTEST_KEY,
     Artifact,
@@ -30,7 +31,6 @@ from iodine_kit.store.artifact import (
 )
 from iodine_kit.store.locks import gate, is_locked, locked
 from iodine_kit.store.manifest import (
-    DOWNLOAD,
     KEY_IN_NAME,
     MANIFEST,
     Identity,
@@ -90,14 +90,32 @@ class Store:
         problems = find_problems(artifact.path, artifact.manifest, hash_up_to=HASHED_ON_USE)
         if problems:
             raise ArtifactCorruptError(f"{artifact.path}: {'; '.join(problems)}; rebuild it with --overwrite")
+        with suppress(OSError):  # its directory has the time of the last use as an input; a store may be read-only
+            os.utime(artifact.path)
         return artifact
 
     def open(self, place: str, kind: str | None = None) -> Artifact:
-        """Open an artifact by path, ``kind/name-key``, directory name, or the first digits of its key.
+        """Open an artifact by path, ``kind/name-key``, directory name, first digits of its key, or ``tag:NAME``.
 
         Raises:
             ArtifactNotFoundError: if no artifact matches, several do, or it is not of the given ``kind``.
+            ArtifactCorruptError: if it was rebuilt with different content since it got the tag.
         """
+        artifact = self._tagged(place) or self._named(place)
+        if kind not in (None, artifact.reference.kind):
+            raise ArtifactNotFoundError(
+                f"{artifact.path} has kind '{artifact.reference.kind}', but '{kind}' is required"
+            )
+        return artifact
+
+    def _tagged(self, place: str) -> Artifact | None:
+        if not place.startswith("tag:"):
+            return None
+        from iodine_kit.store.tags import tagged
+
+        return tagged(self, place.removeprefix("tag:"))
+
+    def _named(self, place: str) -> Artifact:
         paths = [path for path in (to_path(place), self.root / place) if (path / MANIFEST).is_file()][:1]
         if not paths and len(place) >= SHORTEST_KEY:
             paths = [p for p in self._finished() if self._is_called(p, place) or self._has_key(p, place)]
@@ -109,8 +127,6 @@ class Store:
         # realpath, because Path.resolve raises a RuntimeError for a link that leads back to itself
         if not Path(os.path.realpath(artifact.path)).is_relative_to(os.path.realpath(self.root)):
             raise ArtifactNotFoundError(f"{place} is outside the store {self.root}: select its store with --store")
-        if kind not in (None, artifact.reference.kind):
-            raise ArtifactNotFoundError(f"{paths[0]} has kind '{artifact.reference.kind}', but '{kind}' is required")
         return artifact
 
     def newest(self, kind: str, command: str, fits: Callable[[Artifact], bool] = lambda artifact: True) -> Artifact:
@@ -187,7 +203,7 @@ class Store:
             StorageError: if the operating system refuses to write.
         """
         final = self.place(identity.planned)
-        partial = final.with_name(f".{final.name}.partial")
+        partial = final.with_name(f".{final.name}{PARTIAL}")
         try:
             with ExitStack() as held:
                 with gate(self.root):
@@ -207,24 +223,6 @@ class Store:
             refused = storage_error(error, error.filename or partial, "read or written")
             raise type(refused)(f"{refused}; no incomplete artifact was left") from error
 
-    def verify(self, artifact: Artifact, seen: Collection[Path] = ()) -> list[str]:
-        """Hash the files of an artifact and its inputs; returns one sentence per difference from the manifests.
-
-        A downloaded file may be missing, because its bytes are identified as a source. Each artifact is hashed once.
-        """
-        seen = seen if isinstance(seen, set) else set(seen)
-        seen.add(artifact.path)
-        problems = find_problems(artifact.path, artifact.manifest)
-        for role, reference in artifact.manifest.identity.inputs.items():
-            made_from = self.load(reference)
-            if made_from is None:
-                problems += [f"its {role} {reference.directory} is not in {self.root}"] * (reference.kind != DOWNLOAD)
-            elif made_from.manifest.content != reference.content:
-                problems.append(f"its {role} {reference.directory} was rebuilt with different content")
-            elif made_from.path not in seen:
-                problems += [f"its {role} {reference.directory}: {one}" for one in self.verify(made_from, seen)]
-        return list(dict.fromkeys(problems))
-
     def load(self, reference: Reference) -> Artifact | None:
         """The artifact in the directory that a reference names, whatever its content; ``None`` if there is none."""
         return self._load(self.place(reference))
@@ -242,6 +240,8 @@ class Store:
     def _why_missing(self, place: str) -> str:
         """Why no finished artifact is called ``place``: it may have been interrupted, or may still be made."""
         drafts = matching_drafts(self.root, place)
+        if not drafts and (self.root / ".tags" / f"{place}.json").is_file():
+            return f"no such artifact in {self.root}; did you mean the tag, tag:{place}?"
         if not drafts:
             return f"no such artifact in {self.root}; 'iodine-kit list' shows all"
         directory, identity = drafts[-1]
