@@ -122,6 +122,14 @@ def duration_range(ends: Sequence[float] | None) -> str:
     return f"{shown[0]} {unit}" if shown[0] == shown[1] else f"{shown[0]} to {shown[1]} {unit}"
 
 
+def age(seconds: float) -> str:
+    """How long ago, in the largest unit that fits: ``"12 days"``, ``"3 h"``, ``"5 min"``."""
+    minutes = max(0, int(seconds // 60)) if math.isfinite(seconds) else 0
+    if minutes >= 48 * 60:
+        return f"{minutes // (24 * 60):,} days"
+    return f"{minutes // 60} h" if minutes >= 120 else f"{minutes} min"
+
+
 def setting(value: Any) -> str:
     """A configuration value on one line: text as it is, anything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -1,0 +1,249 @@
+"""What can be removed from a store: artifacts that nothing needs, stale drafts, and what killed processes left.
+
+Whatever remains keeps everything that it was made from. Remaining are: artifacts with a tag, reports and studies, runs
+and downloads (they take hours to make again), all that was used a short time ago, and drafts that may resume.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from iodine_kit.formatting import age
+from iodine_kit.store.arrivals import ARRIVALS
+from iodine_kit.store.artifact import PARTIAL, Artifact, draft_identity
+from iodine_kit.store.locks import LOCKS, STORE_LOCK, is_locked, lock_name
+from iodine_kit.store.manifest import MANIFEST, WRITING, Identity
+from iodine_kit.store.store import Store
+from iodine_kit.store.tags import FOLDER, all_tags, names_by_artifact
+
+DAY = 86_400.0
+OLDER_THAN = 30 * DAY
+"""Seconds since the last use after which an artifact that nothing needs is removed."""
+LEFTOVER_AGE = 1 * DAY
+"""Seconds after which a temporary file belongs to a process that was killed."""
+PRECIOUS = frozenset({"run", "download", "report", "study"})
+"""Kinds that are removed only if the user names them: they take long to make again, or people read them."""
+REMOVED = ".removed"
+"""End of the name, hidden, of what is about to be deleted."""
+
+
+class Removal(NamedTuple):
+    """Something to remove: its directory or file, what it is, its size in bytes, and why."""
+
+    path: Path
+    what: str
+    size: int
+    why: str
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What may be removed.
+
+    Attributes:
+        older_than: seconds since the last use.
+        kinds: of artifacts; empty for all but the ``PRECIOUS`` ones.
+        all_kinds: all, the ``PRECIOUS`` ones included.
+    """
+
+    older_than: float = OLDER_THAN
+    kinds: frozenset[str] = frozenset()
+    all_kinds: bool = False
+
+    def allows(self, kind: str) -> bool:
+        """Whether artifacts of this kind may be removed."""
+        return self.all_kinds or (kind in self.kinds if self.kinds else kind not in PRECIOUS)
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A ``.partial`` directory: what it will become, if that is known; when it last changed; whether it is in use."""
+
+    path: Path
+    identity: Identity | None
+    changed: float
+    in_use: bool
+
+    @property
+    def final(self) -> Path:
+        """The directory that it will become."""
+        return final_of(self.path)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What is in a store.
+
+    Attributes:
+        artifacts: the finished ones.
+        unreadable: finished ones whose manifest cannot be read.
+        inputs: what each artifact and draft was made from, by directory ``kind/name-key12``.
+        unknown: artifacts and tags whose files are so damaged that what they need is unknown.
+        drafts: unfinished artifacts.
+        tags: artifacts with a tag, and the names of their tags.
+    """
+
+    artifacts: list[Artifact]
+    unreadable: list[Path]
+    inputs: dict[str, set[str]]
+    unknown: list[Path]
+    drafts: list[Unfinished]
+    tags: dict[str, list[str]]
+
+
+def final_of(path: Path) -> Path:
+    """The directory that a ``.partial`` directory will become; any other path is unchanged."""
+    return path.with_name(path.name[1 : -len(PARTIAL)]) if path.name.endswith(PARTIAL) else path
+
+
+def directory(path: Path) -> str:
+    """``kind/name-key12``, as references name it."""
+    return f"{path.parent.name}/{path.name}"
+
+
+def contents(store: Store) -> Contents:
+    """Read all manifests, drafts and tags of a store."""
+    artifacts, unreadable = store.survey()
+    tags, damaged = all_tags(store)
+    inputs = {directory(one.path): _directories(one.manifest.identity) for one in artifacts}
+    unknown = list(damaged)
+    for path in unreadable:
+        found = _inputs_of_damaged(path)
+        inputs[directory(path)] = found or set()
+        unknown += [path] * (found is None)
+    drafts = [_draft(path) for path in sorted(store.root.glob(f"*/.*{PARTIAL}"))]
+    for draft in drafts:
+        if draft.identity is not None:
+            inputs[directory(draft.path)] = _directories(draft.identity)
+    return Contents(artifacts, list(unreadable), inputs, unknown, drafts, names_by_artifact(tags))
+
+
+def _directories(identity: Identity) -> set[str]:
+    return {one.directory for one in identity.inputs.values()}
+
+
+def _inputs_of_damaged(path: Path) -> set[str] | None:
+    """The inputs of an artifact whose manifest cannot be used; ``None`` if they are unknown."""
+    try:
+        listed = json.loads((path / MANIFEST).read_bytes())["identity"]["inputs"].values()
+        return {f"{one['kind']}/{one['name']}-{one['key'][:12]}" for one in listed}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def _draft(path: Path) -> Unfinished:
+    in_use = is_locked(final_of(path))
+    return Unfinished(path, draft_identity(path), _newest_change(path), in_use)
+
+
+def _newest_change(path: Path) -> float:
+    newest = 0.0
+    for one in (path, *path.rglob("*")):
+        with suppress(OSError):
+            newest = max(newest, one.lstat().st_mtime)
+    return newest
+
+
+def last_use(path: Path) -> float:
+    """When an artifact was made, found up to date, or read as an input for the last time, in seconds since 1970."""
+    with suppress(OSError):
+        return max(path.stat().st_mtime, (path / MANIFEST).stat().st_mtime)
+    return time.time()
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files in a directory."""
+    total = 0
+    for one in (path, *path.rglob("*")) if path.is_dir() else (path,):
+        with suppress(OSError):
+            total += one.lstat().st_size if not one.is_dir() else 0
+    return total
+
+
+def removable(store: Store, rules: Rules, now: float | None = None) -> list[Removal]:
+    """What the rules allow to remove, users before their inputs; nothing of it is needed by what remains.
+
+    If the manifest of an artifact is so damaged that nobody knows what it needs, no artifact is removed.
+
+    Args:
+        now: in seconds since 1970; defaults to the clock of this machine.
+    """
+    now = time.time() if now is None else now
+    there = contents(store)
+    stale = [one for one in there.drafts if _is_stale(one, rules, now)]
+    remaining = there.inputs.keys() - {directory(one.path) for one in stale}
+    unused: dict[str, Artifact] = {}
+    if not there.unknown:
+        unused = {
+            directory(one.path): one
+            for one in there.artifacts
+            if rules.allows(one.reference.kind) and now - last_use(one.path) > rules.older_than
+            and directory(one.path) not in there.tags and not is_locked(one.path)
+        }  # fmt: skip
+        needed = needed_by(remaining - unused.keys(), there.inputs)
+        unused = {name: one for name, one in unused.items() if name not in needed}
+    found = [
+        Removal(one.path, one.reference.kind, size_of(one.path), f"not used for {age(now - last_use(one.path))}")
+        for one in users_first(unused, there.inputs)
+    ]
+    active = needed_by([directory(one.path) for one in there.drafts if one.in_use], there.inputs)
+    for one in stale:
+        if directory(one.final) not in active:
+            kind = f"interrupted {one.path.parent.name}"
+            found.append(Removal(one.path, kind, size_of(one.path), f"not continued for {age(now - one.changed)}"))
+    return found + list(_leftovers(store, there, now))
+
+
+def _is_stale(draft: Unfinished, rules: Rules, now: float) -> bool:
+    allowed = draft.identity is None or rules.allows(draft.identity.kind)
+    return allowed and not draft.in_use and now - draft.changed > rules.older_than
+
+
+def needed_by(names: Iterable[str], inputs: dict[str, set[str]]) -> set[str]:
+    """Everything that some artifacts were made from, at any distance, given the direct inputs of each."""
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        new = inputs.get(waiting.pop(), set()) - found
+        found |= new
+        waiting += new
+    return found
+
+
+def users_first(chosen: dict[str, Artifact], inputs: dict[str, set[str]]) -> list[Artifact]:
+    """Artifacts in an order in which none follows one that was made from it: removing may stop anywhere."""
+    done: dict[str, Artifact] = {}
+    waiting = [(name, False) for name in chosen]
+    while waiting:
+        name, inputs_are_done = waiting.pop()
+        if inputs_are_done:
+            done.setdefault(name, chosen[name])
+        elif name not in done:
+            waiting.append((name, True))
+            waiting += [
+                (one, False) for one in inputs.get(name, ()) if one in chosen and one not in done and one != name
+            ]
+    return list(reversed(done.values()))
+
+
+def _leftovers(store: Store, there: Contents, now: float) -> Iterator[Removal]:
+    """What killed processes left: temporary manifests and tags, arrivals, half removals, and locks of nothing."""
+    root, known = store.root, {STORE_LOCK, *(lock_name(path) for path in _all_places(there))}
+    patterns = (f"*/*/{WRITING}*", f"*/{WRITING}*", f"{FOLDER}/.*.tmp", f"{ARRIVALS}/*", f"*/.*{REMOVED}", f"{LOCKS}/*")
+    for path in sorted({path for pattern in patterns for path in root.glob(pattern)}):
+        if path.parent.name == LOCKS and path.name in known:
+            continue
+        if path.parent.name == ARRIVALS and is_locked(path):
+            continue
+        if now - _newest_change(path) > LEFTOVER_AGE or path.name.endswith(REMOVED):
+            yield Removal(path, "leftover", size_of(path), "left by a process that was killed")
+
+
+def _all_places(there: Contents) -> Collection[Path]:
+    return {*(one.path for one in there.artifacts), *there.unreadable, *(one.final for one in there.drafts)}
