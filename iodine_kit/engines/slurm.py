@@ -38,7 +38,8 @@ def open(config: EngineConfig, directory: Path) -> Iterator[Running]:
     is_local = config.address == "local"
     options = {"time": MINUTES, **({} if is_local else address_options(config.address, OPTIONS))}
     units = options.pop("units", UNITS_PER_JOB)
-    folder = directory.parents[1] / ".jobs" / f"{directory.name.strip('.')}-{token_hex(4)}"
+    draft = next((path for path in (directory, *directory.parents) if path.suffix == ".partial"), directory)
+    folder = draft.parents[1] / ".jobs" / f"{draft.stem.strip('.')}-{token_hex(4)}"
     jobs = Jobs(_executor(submitit, folder, is_local, options), seconds_per_look=0.2 if is_local else 2.0)
     try:
         yield Running(
