@@ -12,11 +12,14 @@ from typer.core import TyperGroup
 
 import iodine_kit
 from iodine_kit.cli import (
+    archives,
+    artifact_diff,
     artifacts,
     check,
     config_command,
     data,
     evaluation,
+    housekeeping,
     imports,
     inference,
     pretrained,
@@ -56,15 +59,22 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "push": sharing.push,
         "pull": sharing.pull,
     },
+    "Store": {
+        "list": artifacts.list_artifacts,
+        "show": artifacts.show,
+        "diff": artifact_diff.diff,
+        "verify": artifacts.verify,
+        "tag": housekeeping.tag,
+        "gc": housekeeping.gc,
+        "pack": archives.pack,
+        "unpack": archives.unpack,
+    },
     "Information": {
         "inspect": data.inspect,
         "datasets": data.datasets,
         "protocols": data.protocols,
         "models": pretrained.models,
         "config": config_command.config,
-        "list": artifacts.list_artifacts,
-        "show": artifacts.show,
-        "verify": artifacts.verify,
     },
 }
 """Title of a part of the help → command → function."""

@@ -1,80 +1,213 @@
-"""The commands that look at artifacts: list, show, verify."""
+"""The commands that look at artifacts: list, show, diff, verify."""
 
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from iodine_kit.cli.options import ARTIFACT_HELP, DEFAULT_STORE, JsonOption, StoreOption
 from iodine_kit.process import print_json, print_text
 
+if TYPE_CHECKING:
+    from iodine_kit.errors import IodineKitError
+    from iodine_kit.store import Artifact, Store
+    from iodine_kit.store.artifact import Unfinished
+    from iodine_kit.store.queries import Row
+
+Order = Literal["used", "size", "name"]
 ArtifactArgument = Annotated[str, typer.Argument(metavar="ARTIFACT", help=ARTIFACT_HELP)]
 JsonListOption = Annotated[bool, typer.Option("--json", help="Print a JSON list of the finished artifacts.")]
+KindOption = Annotated[
+    list[str] | None, typer.Option("--kind", metavar="KIND", help="Only of this kind, such as run (repeatable).")
+]
+_DAY = 86_400.0
 
 
-def list_artifacts(store: StoreOption = DEFAULT_STORE, as_json: JsonListOption = False) -> None:
-    """List all artifacts, the most recently used last, then damaged and interrupted ones."""
+def list_artifacts(
+    text: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="TEXT",
+            help="Only artifacts whose name, purpose, tags, command or configuration contain this text.",
+            show_default=False,
+        ),
+    ] = None,
+    kind: KindOption = None,
+    name: Annotated[
+        str, typer.Option("--name", metavar="PATTERN", help="Only artifacts with this name, such as 'iodine-*'.")
+    ] = "",
+    unused: Annotated[
+        bool, typer.Option("--unused", help="Only artifacts without a tag that no other artifact was made from.")
+    ] = False,
+    older_than: Annotated[
+        float, typer.Option("--older-than", metavar="DAYS", min=0, help="Only artifacts not used for this long.")
+    ] = 0.0,
+    tag: Annotated[
+        str, typer.Option("--tag", metavar="PATTERN", help="Only artifacts with such a tag; '*' for any tag.")
+    ] = "",
+    sort: Annotated[Order, typer.Option(help="Order: the most recently used or largest artifact is last.")] = "used",
+    store: StoreOption = DEFAULT_STORE,
+    as_json: JsonListOption = False,
+) -> None:
+    """List artifacts, the most recently used last, then damaged and interrupted ones.
+
+    A line has the time since the last use, the size, the number of artifacts that were made from it, the path, tags and
+    the purpose.
+    """
     from iodine_kit.cli.console import Terminal
-    from iodine_kit.formatting import byte_size
     from iodine_kit.store import Store
+    from iodine_kit.store.queries import Filter, rows, sorted_rows
+    from iodine_kit.store.tags import all_tags, names_by_artifact
 
     place = Store(store)
-    artifacts = place.artifacts()
+    artifacts, unreadable = place.survey()
+    tags, damaged_tags = all_tags(place)
+    wanted = Filter(kind or (), name, unused, older_than * _DAY, tag, text or "")
+    now = time.time()
+    found = [row for row in rows(artifacts, names_by_artifact(tags)) if wanted.accepts(row, now)]
+    found = sorted_rows(found, sort)
     if as_json:
-        rows = [
-            {"artifact": str(a.path), "key": a.manifest.key, "finished": a.manifest.made.get("finished", "?")}
-            for a in artifacts
-        ]
-        print_json(rows)
+        print_json([_as_json(row) for row in found])
         return
-    if not (artifacts or place.damaged() or place.interrupted()):
+    _print_rows(found, now)
+    interrupted = place.interrupted()
+    if wanted == Filter():
+        _print_unfinished(unreadable, damaged_tags, interrupted)
+    if not (artifacts or unreadable or interrupted):
         Terminal().note(f"no artifacts in {store}")
-    for artifact in artifacts:
-        size = sum(record.bytes for record in artifact.manifest.files.values())
-        print_text(f"{artifact.manifest.made['finished']}  {byte_size(size):>9}  {artifact.path}")
-    for path in place.damaged():
-        print_text(f"{'damaged':36}  {path}  (its manifest cannot be read: rebuild it with --overwrite)")
-    for path, identity in place.interrupted():
-        print_text(f"{'interrupted':36}  {path}  ({identity.stage}: repeat the command to resume)")
+    elif not found and artifacts:
+        Terminal().note(f"none of {len(artifacts)} artifacts in {store} fits")
+
+
+def _as_json(row: Row) -> dict[str, Any]:
+    from datetime import UTC, datetime
+
+    artifact = row.artifact
+    optional = {"used_by": list(row.users), "tags": list(row.tags), "purpose": artifact.purpose}
+    return {
+        "artifact": str(artifact.path),
+        "key": artifact.manifest.key,
+        "finished": artifact.manifest.made.get("finished", "?"),
+        "kind": artifact.reference.kind,
+        "bytes": row.size,
+        "used": datetime.fromtimestamp(row.used, UTC).isoformat(timespec="seconds"),
+        **{name: value for name, value in optional.items() if value},
+    }
+
+
+def _print_rows(found: list[Row], now: float) -> None:
+    from iodine_kit.formatting import age, byte_size
+
+    paths = [str(row.artifact.path) for row in found]
+    width = min(max(map(len, paths), default=0), 80)
+    if found and sys.stdout.isatty():  # a script gets artifacts only
+        print_text(f"{'age':>8}  {'size':>9}  {'used by':>7}  {'artifact':<{width}}  tags, purpose")
+    for row, path in zip(found, paths, strict=True):
+        words = [f"tag:{name}" for name in row.tags] + [f"({row.artifact.purpose})"] * bool(row.artifact.purpose)
+        line = f"{age(now - row.used):>8}  {byte_size(row.size):>9}  {len(row.users):>7}  {path:<{width}}"
+        print_text(f"{line}  {' '.join(words)}".rstrip())
+
+
+def _print_unfinished(
+    unreadable: dict[Path, IodineKitError], damaged_tags: list[Path], interrupted: list[Unfinished]
+) -> None:
+    from iodine_kit.errors import SchemaError
+
+    for path, error in unreadable.items():
+        newer = "a newer iodine-kit made it: 'iodine-kit show' names the version"
+        remedy = newer if isinstance(error, SchemaError) else "its manifest cannot be read: rebuild it with --overwrite"
+        print_text(f"{'newer' if isinstance(error, SchemaError) else 'damaged':<26}  {path}  ({remedy})")
+    for path in damaged_tags:
+        print_text(f"{'damaged':<26}  {path}  (delete it with 'iodine-kit tag --delete {path.stem}')")
+    for path, identity in interrupted:
+        print_text(f"{'interrupted':<26}  {path}  ({identity.stage}: repeat the command to resume)")
 
 
 def show(place: ArtifactArgument, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
-    """Show an artifact: its facts, its configuration, its files, and everything it was made from."""
-    from iodine_kit.config import flatten
-    from iodine_kit.formatting import byte_size
+    """Show an artifact: its facts, configuration, files and tags, everything it was made from, and what uses it."""
     from iodine_kit.store import Store
-    from iodine_kit.store.lineage import branches, drawn
 
     shelf = Store(store)
     artifact = shelf.open(place)
-    manifest = artifact.manifest
+    tags, used_by = _names_of(shelf, artifact)
     if as_json:
-        print_json(manifest.model_dump(mode="json", by_alias=True))
+        optional = {"tags": tags, "used_by": used_by, "lineage": _lineage_as_json(shelf, artifact)}
+        shown = {name: value for name, value in optional.items() if value}
+        print_json({**artifact.manifest.model_dump(mode="json", by_alias=True), **shown})
         return
-    print_text(f"{artifact.path}\nkey      {manifest.key}\nfinished {manifest.made['finished']}")
-    for title, values in {"facts": manifest.facts, "config": manifest.identity.config}.items():
+    print_text(f"{artifact.path}\nkey      {artifact.manifest.key}")
+    heads = {
+        "finished": artifact.manifest.made.get("finished", "?"), "tags": ", ".join(tags), "purpose": artifact.purpose
+    }  # fmt: skip
+    for title, value in heads.items():
+        if value:
+            print_text(f"{title:<8} {value}")
+    _print_manifest(artifact)
+    _print_lineage(shelf, artifact, used_by)
+
+
+def _print_manifest(artifact: Artifact) -> None:
+    from iodine_kit.config import flatten
+    from iodine_kit.formatting import byte_size
+
+    for title, values in {"facts": artifact.facts, "config": artifact.config}.items():
         print_text(f"\n{title}")
         for name, value in flatten(values).items():
             print_text(f"  {name} = {_short(value)}")
     print_text("\nfiles")
-    for path, record in manifest.files.items():
+    for path, record in artifact.manifest.files.items():
         print_text(f"  {record.sha256}  {byte_size(record.bytes):>9}  {path}")
-    print_text("\nlineage")
-    print_text(f"  {artifact.reference.directory}")
-    for line in drawn(branches(shelf, artifact)):
+
+
+def _print_lineage(store: Store, artifact: Artifact, used_by: list[str]) -> None:
+    from iodine_kit.store.lineage import branches, drawn
+
+    print_text(f"\nlineage\n  {artifact.reference.directory}")
+    for line in drawn(branches(store, artifact)):
         print_text(f"  {line}")
+    print_text("\nused by")
+    for user in used_by or ["no other artifact"]:
+        print_text(f"  {user}")
+
+
+def _names_of(store: Store, artifact: Artifact) -> tuple[list[str], list[str]]:
+    """The tags of an artifact, and the artifacts that name it as an input."""
+    from iodine_kit.store.lineage import users
+    from iodine_kit.store.tags import all_tags, names_by_artifact
+
+    own = artifact.reference.directory
+    used_by = users(store.artifacts()).get(own, [])
+    return names_by_artifact(all_tags(store)[0]).get(own, []), [user.reference.directory for user in used_by]
+
+
+def _lineage_as_json(store: Store, artifact: Artifact) -> list[dict[str, str]]:
+    """The inputs of an artifact and of its inputs, each once, with their status."""
+    from iodine_kit.store.lineage import inputs_of
+
+    found: dict[str, dict[str, str]] = {}
+    waiting = [artifact]
+    while waiting:
+        for one in inputs_of(store, waiting.pop(0)):
+            if one.reference.directory not in found:
+                found[one.reference.directory] = {"artifact": one.reference.directory, "status": one.status}
+                waiting += [one.artifact] if one.artifact else []
+    return list(found.values())
 
 
 def verify(place: ArtifactArgument, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
     """Check the hashes of an artifact's files, and of its inputs' files, against the manifests."""
     from iodine_kit.errors import ArtifactCorruptError
     from iodine_kit.store import Store
+    from iodine_kit.store.lineage import verify as find_differences
 
     shelf = Store(store)
     artifact = shelf.open(place)
-    problems = shelf.verify(artifact)
+    problems = find_differences(shelf, artifact)
     if as_json:
         print_json({"artifact": str(artifact.path), "problems": problems})
     if problems:

@@ -123,7 +123,7 @@ PredictionsOption = Annotated[
         "--predictions", metavar="ARTIFACT", help="Predictions. Defaults to the most recent.", show_default=False
     ),
 ]
-ARTIFACT_HELP = "Path of the artifact, KIND/NAME-KEY, or the first letters of its key."
+ARTIFACT_HELP = "Path of the artifact, KIND/NAME-KEY, the first letters of its key, or tag:NAME."
 
 
 def check_output(output: Path | None) -> None:

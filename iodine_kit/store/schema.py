@@ -8,7 +8,7 @@ from typing import Any
 
 import iodine_kit
 from iodine_kit.errors import SchemaError
-from iodine_kit.store.manifest import SCHEMA
+from iodine_kit.store.manifest import SCHEMA, Manifest
 
 PREFIX, VERSION = "iodine-kit/artifact/", int(SCHEMA.rpartition("/")[2])
 """``SCHEMA`` is the beginning and the number."""
@@ -34,6 +34,23 @@ def migrated(data: Any, place: object) -> Any:
     for step in range(number, VERSION):
         data = {**MIGRATIONS[step](dict(data)), "schema": f"{PREFIX}{step + 1}"}
     return data
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of the manifest, as ``docs/artifact.schema.json`` publishes it."""
+    schema = _plain(Manifest.model_json_schema(by_alias=True))
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Manifest of an artifact", **schema}
+
+
+def _plain(value: Any) -> Any:
+    """Omit titles and docstrings, and what only some versions of pydantic write and what changes no meaning."""
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    omitted = {"title", "description"} | ({"enum"} if "const" in value else set())
+    omitted |= {"additionalProperties"} if value.get("additionalProperties") is True else set()
+    return {key: _plain(one) for key, one in value.items() if key not in omitted}
 
 
 def _number(data: Any) -> int | None:

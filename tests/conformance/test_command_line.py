@@ -40,9 +40,14 @@ COMMANDS = {
     "protocols": "[NAME] --json",
     "models": "[NAME] --json",
     "config": "[WHAT] [NAME] --json",
-    "list": "--store --json",
+    "list": "[TEXT] --kind --name --unused --older-than --tag --sort --store --json",
     "show": "PLACE --store --json",
+    "diff": "FIRST SECOND --store --json",
     "verify": "PLACE --store --json",
+    "tag": "[NAME] [PLACE] --delete --store --json",
+    "gc": "[PLACES] --older-than --kind --all --yes --store --json",
+    "pack": "PLACES --output --without-inputs --with-downloads --store --overwrite --json",
+    "unpack": "ARCHIVE --store --json",
     "package-model": "NAME EVALUATIONS --remake --summary --licence --to --store --overwrite",
 }
 STUDIES = {"counts", "holdout", "inputs", "multistability", "recipe", "seeds", "slots", "steps"}
