@@ -203,11 +203,10 @@ def verify(place: ArtifactArgument, store: StoreOption = DEFAULT_STORE, as_json:
     """Check the hashes of an artifact's files, and of its inputs' files, against the manifests."""
     from iodine_kit.errors import ArtifactCorruptError
     from iodine_kit.store import Store
-    from iodine_kit.store.lineage import verify as find_differences
 
     shelf = Store(store)
     artifact = shelf.open(place)
-    problems = find_differences(shelf, artifact)
+    problems = shelf.verify(artifact)
     if as_json:
         print_json({"artifact": str(artifact.path), "problems": problems})
     if problems:

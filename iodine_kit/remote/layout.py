@@ -23,7 +23,7 @@ from iodine_kit.errors import ArtifactCorruptError, CorruptDataError, RemoteErro
 from iodine_kit.remote.address import Address
 from iodine_kit.remote.failures import remote_errors
 from iodine_kit.store import Manifest, file_sha256
-from iodine_kit.store.arrivals import LARGEST_MANIFEST, check_manifest
+from iodine_kit.store.arrivals import LARGEST_MANIFESTS, check_manifest
 
 MARKER = "iodine-kit-remote.json"
 SCHEMA = "iodine-kit/remote/1"
@@ -139,10 +139,10 @@ class Remote:
         """
         place = f"{self.address.shown}/{entry.manifest}"
         try:
-            data = self._read(entry.manifest, LARGEST_MANIFEST)
+            data = self._read(entry.manifest, LARGEST_MANIFESTS)
         except FileNotFoundError:
             raise CorruptDataError(f"{place}: is missing; push the artifact again") from None
-        if len(data) > LARGEST_MANIFEST:
+        if len(data) > LARGEST_MANIFESTS:
             raise CorruptDataError(f"{place}: is no manifest, because it is too long; push the artifact again")
         manifest = check_manifest(data, place)
         if Entry(manifest.reference.directory, manifest.content) != entry:

@@ -223,6 +223,12 @@ class Store:
             refused = storage_error(error, error.filename or partial, "read or written")
             raise type(refused)(f"{refused}; no incomplete artifact was left") from error
 
+    def verify(self, artifact: Artifact) -> list[str]:
+        """Hash an artifact and everything that it was made from; see :func:`iodine_kit.store.lineage.verify`."""
+        from iodine_kit.store.lineage import verify
+
+        return verify(self, artifact)
+
     def load(self, reference: Reference) -> Artifact | None:
         """The artifact in the directory that a reference names, whatever its content; ``None`` if there is none."""
         return self._load(self.place(reference))

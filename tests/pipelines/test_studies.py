@@ -18,7 +18,6 @@ from iodine_kit.registry import required_members
 from iodine_kit.runner import Context, run_stage
 from iodine_kit.stages import infer, prepare, train
 from iodine_kit.store import Store
-from iodine_kit.store.lineage import verify
 from iodine_kit.studies import STUDIES, study
 
 BASE = """
@@ -92,7 +91,7 @@ def test_every_study_writes_its_files_and_reuses_its_artifacts(name: str, place:
     assert len(rows) == len(content["tables"][0]["rows"]) == ROWS.get(name, len(rows)) > 0
     assert content["seen"] == artifact.facts["seen"] and all(content["seen"])
     assert all((store.root / directory / "manifest.json").exists() for directory in content["inputs"].values())
-    assert verify(store, artifact) == []
+    assert store.verify(artifact) == []
     made = {path: path.stat().st_mtime_ns for path in store.root.glob("*/*/summary.json")}
     again = study(name, store, Silent(), pipeline=str(place / "base.toml"), settings=settings)
     assert again.path == artifact.path

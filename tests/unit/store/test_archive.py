@@ -19,7 +19,7 @@ from iodine_kit.progress import Silent
 from iodine_kit.store import Artifact, Identity, Store
 from iodine_kit.store.archive import pack, unpack
 from iodine_kit.store.arrivals import arriving, is_safe_path
-from iodine_kit.store.lineage import closure, stored_files, verify
+from iodine_kit.store.lineage import closure, stored_files
 from iodine_kit.store.manifest import MANIFEST
 
 LONG = "deep/" + "x" * 120 + ".txt"
@@ -94,7 +94,7 @@ def test_an_archive_has_the_files_of_the_store_and_gives_the_same_store(original
     store = Store(tmp_path / "other")
     assert [one.reference for one in unpacked(original.data, store)] == [one.reference for one in original.artifacts]
     assert files_in(store.root) == original.members
-    assert all(verify(store, one) == [] for one in store.artifacts())
+    assert all(store.verify(one) == [] for one in store.artifacts())
     assert store.newest("run", "").reference == original.run.reference
     again = unpack(io.BytesIO(original.data), store, Silent(), "a.tar")
     assert again.there == {one.reference.directory for one in original.artifacts}

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from iodine_kit.errors import ArtifactNotFoundError, ResumeError, StorageError
 from iodine_kit.store import Artifact, Identity, Store
 from iodine_kit.store.garbage import DAY, PRECIOUS, Removal, Rules, directory, last_use, removable
-from iodine_kit.store.lineage import verify
 from iodine_kit.store.manifest import MANIFEST
 from iodine_kit.store.removal import named, remove
 from iodine_kit.store.tags import add_tag
@@ -90,7 +89,7 @@ def test_nothing_needed_is_removed_and_everything_else_is(
         assert gone == {one.path for number, one in enumerate(made) if number not in kept}
         remaining = store.artifacts()
         assert {one.path for one in remaining} == {made[number].path for number in kept}
-        assert all(verify(store, one) == [] for one in remaining)
+        assert all(store.verify(one) == [] for one in remaining)
         assert not list(store.root.glob("*/.*.removed"))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from iodine_kit.errors import ArtifactCorruptError, ArtifactNotFoundError, SchemaError
 from iodine_kit.store import Artifact, Identity, Reference, Store
-from iodine_kit.store.lineage import branches, closure, drawn, inputs_of, stored_files, users, verify
+from iodine_kit.store.lineage import branches, closure, drawn, inputs_of, stored_files, users
 from iodine_kit.store.manifest import MANIFEST, file_sha256
 from iodine_kit.store.schema import MIGRATIONS
 
@@ -84,7 +84,7 @@ def test_a_lost_download_is_no_problem_of_its_data_set(store: Store) -> None:
     raw = make(store, "raw", "download")
     data = make(store, "data", "dataset", download=raw)
     (raw.path / MANIFEST).unlink()
-    assert verify(store, data) == [] and closure(store, [data]) == [data]
+    assert store.verify(data) == [] and closure(store, [data]) == [data]
 
 
 def test_work_on_an_input_that_was_removed_meanwhile_does_not_begin(store: Store) -> None:

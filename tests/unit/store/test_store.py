@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from iodine_kit.errors import ArtifactCorruptError, ArtifactNotFoundError, ResumeError, StorageError
 from iodine_kit.store import Artifact, Identity, Reference, SourceFile, Store
-from iodine_kit.store.lineage import branches, drawn, verify
+from iodine_kit.store.lineage import branches, drawn
 from iodine_kit.store.manifest import MANIFEST, canonical_json
 
 
@@ -144,7 +144,7 @@ def test_a_manifest_that_was_being_written_is_no_part_of_the_artifact(store: Sto
     assert [path.name for path in artifact.path.iterdir()] == [MANIFEST]
     assert {path.name for path in artifact.path.parent.iterdir()} == {artifact.path.name}
     (artifact.path / left).write_text("{")
-    assert verify(store, artifact) == []
+    assert store.verify(artifact) == []
 
 
 def test_an_artifact_that_another_process_is_making_is_not_listed_as_interrupted(store: Store) -> None:
@@ -176,7 +176,7 @@ def test_verify_detects_edited_facts(store: Store) -> None:
     artifact = make(store, identity())
     path = artifact.path / MANIFEST
     path.write_text(path.read_text().replace('"count": 1', '"count": 2'))
-    assert verify(store, store.open(str(artifact.path))) == ["the facts in the manifest were altered"]
+    assert store.verify(store.open(str(artifact.path))) == ["the facts in the manifest were altered"]
 
 
 def test_a_downloaded_source_and_a_local_one_with_the_same_bytes_give_the_same_key() -> None:
@@ -250,18 +250,18 @@ def test_an_artifact_is_opened_by_path_directory_name_or_first_digits_of_its_key
 )
 def test_verify_names_the_altered_file(store: Store, damage: object, problem: str) -> None:
     artifact = make(store, identity())
-    assert verify(store, artifact) == []
+    assert store.verify(artifact) == []
     damage(artifact.path)  # type: ignore[operator]
-    assert len(verify(store, artifact)) == 1 and problem in verify(store, artifact)[0]
+    assert len(store.verify(artifact)) == 1 and problem in store.verify(artifact)[0]
 
 
 def test_verify_detects_a_rebuilt_or_missing_input(store: Store) -> None:
     parent = make(store, identity())
     child = make(store, identity("child", "run", inputs={"dataset": parent.reference}))
     make(store, identity(), "other bytes")
-    assert "was rebuilt with different content" in verify(store, child)[0]
+    assert "was rebuilt with different content" in store.verify(child)[0]
     (store.root / parent.reference.directory / MANIFEST).unlink()
-    assert "is not in" in verify(store, child)[0]
+    assert "is not in" in store.verify(child)[0]
 
 
 @pytest.mark.parametrize("damage", ["", "{", '{"schema": "iodine-kit/artifact/1"}', "[]", '"NaN"', "NaN"])
@@ -324,6 +324,6 @@ def test_what_systems_leave_in_an_artifact_is_no_damage(store: Store) -> None:
     assert set(artifact.manifest.files) == {"data.txt"}
     for name in (".DS_Store", "._data.txt", "Thumbs.db", "data.txt~"):
         (artifact.path / name).write_text("left")
-    assert verify(store, artifact) == []
+    assert store.verify(artifact) == []
     (artifact.path / "more.txt").write_text("more")
-    assert verify(store, artifact) == ["more.txt is not listed in the manifest"]
+    assert store.verify(artifact) == ["more.txt is not listed in the manifest"]
