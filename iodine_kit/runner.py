@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from iodine_kit.config import differences
 from iodine_kit.engines import IN_THIS_PROCESS, EngineConfig
 from iodine_kit.errors import ResumeError
 from iodine_kit.progress import Reporter, Silent
+from iodine_kit.source_code import PACKAGE, changed_files, code_of
 from iodine_kit.store import Artifact, Identity, Store, input_contents
 from iodine_kit.store.artifact import provenance
 from iodine_kit.training.distributed import SINGLE_PROCESS, World
@@ -26,6 +28,8 @@ Tables = Mapping[str, Mapping[str, Any]]
 Inputs = Mapping[str, Artifact]
 """The artifacts that a stage works on, by role: ``dataset``, ``run``, ``predictions``, …"""
 _MAKE, _KEEP = b"make", b"keep"
+FEW_FILES = 3
+"""Names of files in a message; a longer list is cut."""
 FEW_SETTINGS = 3
 """An artifact that differs in more settings is not an earlier version of the one to make."""
 
@@ -39,6 +43,7 @@ class Context:
         reporter: receives notes and progress.
         overwrite: rebuild the artifact even if it is up to date, and discard an interrupted run.
         download: allow downloads while a job is planned.
+        again: the option that makes an artifact again, for messages.
         purpose: what the artifact is made for, such as ``study seeds``; recorded in its manifest. Commands never choose
             an artifact that has a purpose as the most recent one.
         world: the ranks of a distributed run.
@@ -49,6 +54,7 @@ class Context:
     reporter: Reporter = field(default_factory=Silent)
     overwrite: bool = False
     download: bool = True
+    again: str = "--overwrite"
     purpose: str = ""
     world: World = SINGLE_PROCESS
     engine: EngineConfig = IN_THIS_PROCESS
@@ -58,12 +64,19 @@ class Context:
 class Job:
     """An artifact that could be made: its identity, and the function that fills its directory and returns its facts.
 
-    A job that can resume after an interruption names, as a pattern, the files that keep its ``state``.
+    A job that can resume after an interruption names, as a pattern, the files that keep its ``state``. ``module`` is
+    the full name of the module whose code makes the artifact; it defaults to that of ``make``.
     """
 
     identity: Identity
     make: Callable[[Path], FactValues]
     state: str = ""
+    module: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.module:
+            make = self.make.func if isinstance(self.make, partial) else self.make
+            object.__setattr__(self, "module", make.__module__)
 
 
 class Stage(Protocol):
@@ -106,6 +119,9 @@ def obtain(job: Job, context: Context) -> Artifact:
     existing = None if context.overwrite or pending else store.find(job.identity)
     if existing is not None:
         note(f"up to date: {existing.path}", routine=True)
+        remark = other_code(job, existing, context.again)
+        if remark:
+            note(f"note: {existing.path} was {remark}", routine=True)
         return store.usable(store.touch(existing, context.purpose))
     if pending:
         note(f"resuming the interrupted {job.identity.planned.directory} (--overwrite starts it again)")
@@ -114,7 +130,8 @@ def obtain(job: Job, context: Context) -> Artifact:
     started = datetime.now(UTC)
     with store.draft(job.identity, keep=job.state, fresh=pending is None) as draft:
         facts = job.make(draft.path)
-        return draft.commit(facts, provenance(started, context.purpose))
+        code = code_of(job.module, job.identity.plugins)
+        return draft.commit(facts, {**provenance(started, context.purpose), "code": code})
 
 
 def obtain_distributed(job: Job, context: Context) -> Artifact | None:
@@ -176,6 +193,16 @@ def find_interrupted(job: Job, context: Context) -> Identity | None:
             "--overwrite to start it again"
         )
     return pending
+
+
+def other_code(job: Job, artifact: Artifact, again: str) -> str:
+    """Whether other code than today's made an artifact, as the end of a sentence that names the remedy ``again``."""
+    changed = changed_files(artifact.manifest.made, job.module, job.identity.plugins)
+    if not changed:
+        return ""
+    shown = ", ".join(name.removeprefix(f"{PACKAGE}.") for name in changed[:FEW_FILES])
+    more = f" and {len(changed) - FEW_FILES} more" if len(changed) > FEW_FILES else ""
+    return f"made by other code: {shown}{more} changed since; {again} makes it again"
 
 
 def _note_similar_draft(job: Job, context: Context) -> None:

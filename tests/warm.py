@@ -63,6 +63,7 @@ def serve() -> None:
     """Fork for every request on standard input; returns only in forks, which are to run the command."""
     for name in IMPORTED:
         __import__(name)
+    hash_code()
     gc.freeze()  # no collection in a fork touches, and so copies, the memory of what was imported
     for line in sys.stdin:
         request = json.loads(line)
@@ -74,6 +75,17 @@ def serve() -> None:
         sys.stdout.write(f"{status}\n")
         sys.stdout.flush()
     sys.exit()
+
+
+def hash_code() -> None:
+    """Examine the code of all stages, which every command does that makes an artifact; forks inherit the result."""
+    from iodine_kit.metrics import METRICS
+    from iodine_kit.pipeline import STAGES
+    from iodine_kit.source_code import code_of
+
+    plugins = ["model/iodine", "dataset/tetrominoes", "format/hdf5", *(f"metric/{name}" for name in METRICS.names())]
+    for stage in STAGES.values():
+        code_of(stage.plan.__module__, plugins)
 
 
 def become(request: dict[str, object]) -> None:

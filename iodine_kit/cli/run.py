@@ -137,7 +137,10 @@ def _print_plan(planned: list[Planned], as_json: bool) -> None:
     shown = [_members(stage, len(every)) for stage in planned]
     width, longest = max(map(len, shown)), max(8, *(len(stage.status) for stage in planned))
     for stage, members in zip(planned, shown, strict=True):
-        print_text(f"{stage.status:{longest}} {stage.stage:12} {members:{width}}{'  ' if width else ''}{stage.because}")
+        remark = f" ({stage.made_by})" if stage.made_by else ""
+        print_text(
+            f"{stage.status:{longest}} {stage.stage:12} {members:{width}}{'  ' if width else ''}{stage.because}{remark}"
+        )
 
 
 def _members(stage: Planned, every: int) -> str:

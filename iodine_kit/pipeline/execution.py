@@ -80,7 +80,8 @@ def obtain_node(
     with planning():
         job = plan_job(node, made, replace(context, overwrite=overwrite))
     if selected:
-        artifact = obtain(job, replace(context, overwrite=overwrite))
+        again = f"--force {COMMANDS[node.role]}"
+        artifact = obtain(job, replace(context, overwrite=overwrite, again=again))
     else:
         found = context.store.find(job.identity)
         if found is None:

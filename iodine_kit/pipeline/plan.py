@@ -11,7 +11,7 @@ from iodine_kit.errors import SourceError
 from iodine_kit.pipeline.file import COMMANDS, STAGES, check
 from iodine_kit.pipeline.graph import Node, Selection, build_graph, select
 from iodine_kit.pipeline.matrix import Member
-from iodine_kit.runner import FEW_SETTINGS, Context, Job, find_interrupted
+from iodine_kit.runner import FEW_SETTINGS, Context, Job, find_interrupted, other_code
 from iodine_kit.store import Artifact
 
 
@@ -26,6 +26,7 @@ class Planned:
         members: names of the members of a matrix that share it; empty without a matrix.
         artifact: the path of the artifact, whether it is made or not; "" if it depends on inputs that are not made.
         key: the artifact key; "" as for ``artifact``.
+        made_by: that other code than today's made the artifact, what changed, and the way out; "" if it is the same.
         job: what makes the artifact; ``None`` as for ``artifact``.
     """
 
@@ -35,13 +36,14 @@ class Planned:
     members: tuple[str, ...] = ()
     artifact: str = ""
     key: str = ""
+    made_by: str = ""
     job: Job | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The facts in JSON types; without empty ones."""
         facts = {
             "members": list(self.members), "stage": COMMANDS[self.stage], "role": self.stage, "status": self.status,
-            "because": self.because, "artifact": self.artifact, "key": self.key,
+            "because": self.because, "artifact": self.artifact, "key": self.key, "made_by": self.made_by,
         }  # fmt: skip
         return {name: value for name, value in facts.items() if value}
 
@@ -90,8 +92,9 @@ def plan_node(
     artifact = context.store.find(job.identity)
     overwrite = node.role in selection.roles and (context.overwrite or node.role in selection.force)
     status, because = _status(node.role, job, artifact, replace(context, overwrite=overwrite))
-    path = context.store.root / job.identity.planned.directory
-    return Planned(node.role, status, because, node.names, str(path), job.identity.key, job), artifact
+    path = str(context.store.root / job.identity.planned.directory)
+    made_by = other_code(job, artifact, f"--force {COMMANDS[node.role]}") if artifact and status == "fresh" else ""
+    return Planned(node.role, status, because, node.names, path, job.identity.key, made_by, job), artifact
 
 
 def _status(role: str, job: Job, artifact: Artifact | None, context: Context) -> tuple[str, str]:

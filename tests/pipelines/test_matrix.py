@@ -136,6 +136,21 @@ def test_until_ends_early_and_needs_no_report_for_the_output(tmp_path: Path) -> 
     call(store, "--jobs", "0", status=2)
 
 
+def test_an_artifact_of_other_code_is_named_with_the_way_out(store: Path) -> None:
+    (evaluation, *_) = store.glob("evaluation/*/manifest.json")
+    manifest = json.loads(evaluation.read_text("utf-8"))
+    manifest["made"]["code"] |= {"sha256": ""}
+    manifest["made"]["code"]["files"]["iodine_kit.metrics.ari"] = "another"
+    evaluation.write_text(json.dumps(manifest))
+    planned = printed(store, "--dry-run")
+    (member,) = (one["members"][0] for one in planned if one["artifact"] == str(evaluation.parent))
+    remark = "made by other code: metrics.ari changed since; --force eval makes it again"
+    assert remark in call(store, "--dry-run", "--member", member).stdout
+    assert f"note: {evaluation.parent} was {remark}" in call(store, "--until", "eval", "--member", member).stderr
+    call(store, "--until", "eval", "--member", member, "--force", "eval")
+    assert "other code" not in call(store, "--dry-run", "--member", member).stdout
+
+
 def start(folder: Path, *options: str) -> subprocess.Popen[str]:
     """Run members side by side in processes, up to the data sets; the store is ``data`` in the folder."""
     (folder / "p.toml").write_text(FILE)
