@@ -168,26 +168,57 @@ def export(
     split: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Split to export (repeatable). Defaults to all splits.")
     ] = None,
-    compression: Annotated[Literal["gzip", "zlib", "none"], typer.Option(help="Compression of the files.")] = "gzip",
+    compression: Annotated[
+        Literal["gzip", "zlib", "none"] | None,
+        typer.Option(help="Compression of TFRecord files. Defaults to gzip.", show_default=False),
+    ] = None,
+    croissant: Annotated[
+        bool, typer.Option("--croissant", help="Write croissant.json and copies of the stored files instead.")
+    ] = False,
+    url: Annotated[
+        str,
+        typer.Option(metavar="ADDRESS", help="Where the files are published: croissant.json alone is written."),
+    ] = "",
     store: StoreOption = DEFAULT_STORE,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the files' paths.")] = False,
 ) -> None:
-    """Write a data set as TFRecord files in the layout of DeepMind's multi_object_datasets, one file per split."""
+    """Write a data set as TFRecord files in the layout of DeepMind's multi_object_datasets, one file per split.
+
+    With --croissant, describe it for catalogues and search engines: JSON-LD with files, sha256, licence and fields.
+    """
     from iodine_kit.cli.console import Terminal
 
+    _check_export(croissant, compression is not None, url)
     data = input_artifact(store_at(store), dataset, "dataset", _EXAMPLE)
-    from iodine_kit.stages import export as stage
+    written: dict[Path, int | None]
+    if croissant:
+        from iodine_kit.stages.croissant import export_croissant
 
-    written = stage.export(
-        data, output, Terminal(), splits=split or (), compression=compression, overwrite=overwrite
-    )  # fmt: skip
+        paths = export_croissant(data, output, Terminal(), splits=split or (), url=url, overwrite=overwrite)
+        written = dict.fromkeys(paths)
+    else:
+        from iodine_kit.stages import export as stage
+
+        written = dict(
+            stage.export(
+                data, output, Terminal(), splits=split or (), compression=compression or "gzip", overwrite=overwrite
+            )
+        )
     if as_json:
         files = {str(path): count for path, count in written.items()}
-        print_json({"dataset": str(data.path), "files": files})
+        print_json({"dataset": str(data.path), "files": list(files) if croissant else files})
         return
     for path in written:
         print_path(path)
+
+
+def _check_export(croissant: bool, compressed: bool, url: str) -> None:
+    """Refuse options that do not belong together."""
+    if croissant and compressed:
+        raise typer.BadParameter("is for TFRecord files: omit it with --croissant", param_hint="--compression")
+    if url and not croissant:
+        raise typer.BadParameter("needs --croissant", param_hint="--url")
 
 
 def datasets(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:

@@ -32,7 +32,7 @@ COMMANDS = {
     "study NAME": "--pipeline --run --output --set --store --overwrite --json",
     "import-predictions": "SOURCE --dataset --split --model --mapping --set --store --overwrite --json",
     "import-checkpoint": "CHECKPOINT --source --set --store --overwrite --json",
-    "export": "DATASET OUTPUT --split --compression --store --overwrite --json",
+    "export": "DATASET OUTPUT --split --compression --croissant --url --store --overwrite --json",
     "push": "ARTIFACTS --to --without-inputs --jobs --store --overwrite --json",
     "pull": "[ARTIFACTS] --from --without-inputs --jobs --store --json",
     "inspect": "PATH --set --json",
