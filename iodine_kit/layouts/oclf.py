@@ -1,7 +1,7 @@
 """OCLF (object-centric-learning-framework): shards ``SPLIT/shard-000000.tar`` with ``INDEX.FEATURE.npy.gz``.
 
-The features are those of DeepMind's TFRecord files; the members of a sample are consecutive. Shards are read as
-streams, and nothing is extracted to disk.
+The features are those of DeepMind's TFRecord files; the members of a sample are consecutive. Nothing is extracted
+to disk.
 """
 
 from __future__ import annotations
@@ -10,15 +10,19 @@ import io
 import re
 import tarfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 import numpy as np
 
 from iodine_kit import config as configuration
 from iodine_kit.errors import CorruptDataError, SchemaError
-from iodine_kit.layouts import Expected, Item
+from iodine_kit.layouts import Expected, Item, Wanted
 from iodine_kit.layouts._arrays import as_image, as_mask, check_fields, check_size, largest_record
 from iodine_kit.records import Array, Scene
 from iodine_kit.split_rules import split_name
@@ -55,10 +59,22 @@ def files(paths: Sequence[Path], config: Config) -> list[Path]:
 
 def items(paths: Sequence[Path], expected: Expected, config: Config) -> Iterator[Item]:
     """The samples of each shard in turn, still compressed; the shard's folder is the split."""
-    largest = largest_record(expected) + _SLACK
+    return (item for _, item in numbered_items(paths, expected, config, lambda number, item: True))
+
+
+def numbered_items(
+    paths: Sequence[Path], expected: Expected, config: Config, wanted: Wanted
+) -> Iterator[tuple[int, Item]]:
+    """The samples of each shard in turn that are wanted; of the others, only the headers are read."""
+    largest, number = largest_record(expected) + _SLACK, 0
     for path in files(paths, config):
-        for key, features in _samples(path, largest):
-            yield Item(f"{path}: sample {key}", features, split_name(path.parent.name))
+        split = split_name(path.parent.name)
+        for key, members in groupby(_members(path, largest), lambda member: member.key):
+            item = Item(f"{path}: sample {key}", features := dict[str, bytes](), split)
+            if wanted(number, item):
+                features.update(_features(key, members, path, largest))
+                yield number, item
+            number += 1
 
 
 def scenes(item: Item, key: str, expected: Expected, config: Config) -> list[Scene]:
@@ -79,25 +95,30 @@ def _begins_with_a_feature(path: Path) -> bool:
     return first is not None and _MEMBER.fullmatch(PurePosixPath(first.name).name) is not None
 
 
-def _samples(path: Path, largest: int) -> Iterator[tuple[str, dict[str, bytes]]]:
-    """Consecutive members that share a key; no sample takes more than ``largest`` bytes."""
-    key, features, size = "", dict[str, bytes](), 0
-    for name, content in _members(path, largest):
-        own, feature = _split(name, path)
-        if own != key and features:
-            yield key, features
-            features, size = {}, 0
-        key, size = own, size + tarfile.BLOCKSIZE + len(content)
-        if feature in features or size > largest:
-            problem = f"has {feature} twice" if feature in features else f"takes more than {largest} bytes"
+@dataclass(frozen=True)
+class _Member:
+    """A file of a shard; ``read`` returns its bytes, unless the next member was requested."""
+
+    key: str
+    feature: str
+    read: Callable[[], bytes]
+
+
+def _features(key: str, members: Iterable[_Member], path: Path, largest: int) -> Iterator[tuple[str, bytes]]:
+    """The members of a sample, by feature; together they take at most ``largest`` bytes."""
+    found, size = set[str](), 0
+    for member in members:
+        feature, content = member.feature, member.read()
+        size += tarfile.BLOCKSIZE + len(content)
+        if feature in found or size > largest:
+            problem = f"has {feature} twice" if feature in found else f"takes more than {largest} bytes"
             raise SchemaError(f"{path}: sample {key} {problem}, as no published sample does; replace the shard")
-        features[feature] = content
-    if features:
-        yield key, features
+        found.add(feature)
+        yield feature, content
 
 
-def _members(path: Path, largest: int) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of a shard's files, in constant memory."""
+def _members(path: Path, largest: int) -> Iterator[_Member]:
+    """The files of a shard, in constant memory."""
     with _shard(path) as tar:
         while (member := tar.next()) is not None:
             tar.members.clear()  # type: ignore[attr-defined] # otherwise tarfile keeps every header
@@ -106,7 +127,7 @@ def _members(path: Path, largest: int) -> Iterator[tuple[str, bytes]]:
                 _check(member, path, largest)
                 content = tar.extractfile(member)
             if content is not None:  # it is None for a folder
-                yield PurePosixPath(member.name).name, content.read()
+                yield _Member(*_split(PurePosixPath(member.name).name, path), partial(_read, content, path))
         end = tar.offset
     # tarfile takes a damaged header for the end of the archive; the samples after it would be lost silently.
     with storage_errors(path), path.open("rb") as file:
@@ -118,9 +139,19 @@ def _members(path: Path, largest: int) -> Iterator[tuple[str, bytes]]:
 
 @contextmanager
 def _shard(path: Path) -> Iterator[tarfile.TarFile]:
+    with _tar_errors(path), tarfile.open(path, "r:", bufsize=1 << 16) as tar:
+        yield tar
+
+
+def _read(content: IO[bytes], path: Path) -> bytes:
+    with _tar_errors(path):
+        return content.read()
+
+
+@contextmanager
+def _tar_errors(path: Path) -> Iterator[None]:
     try:
-        with tarfile.open(path, "r|", bufsize=1 << 16) as tar:
-            yield tar
+        yield
     except (tarfile.TarError, OSError, EOFError, ValueError, MemoryError) as error:
         problem = f"{path}: cannot be read as a tar archive ({error}); download it again"
         raise refusal(error, path) or CorruptDataError(problem) from error

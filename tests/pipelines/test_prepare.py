@@ -354,6 +354,32 @@ def test_an_error_of_a_plugin_in_a_worker_is_reported_unchanged(tmp_path: Path) 
     assert done.returncode == 1 and "lamp: broken" in done.stderr and "memory" not in done.stderr
 
 
+MORTAL = """
+import os
+from pathlib import Path
+from discs import *
+from discs import generate as draw
+
+
+def generate(config, rng, key):
+    mark = Path("killed")
+    if key == "train-00000130" and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), 9)
+    return draw(config, rng, key)
+"""
+
+
+def test_only_the_block_of_a_killed_worker_is_processed_again(iodine_kit: Command, tmp_path: Path) -> None:
+    (tmp_path / "discs.py").write_text(PLUGIN)
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "mortal.py").write_text(MORTAL)
+    command = ["prepare", "plugins.mortal", "--generate", 400, "--set", "format.scenes_per_shard=90"]
+    assert "a worker was lost" in iodine_kit(*command, "--workers", 2).stderr
+    iodine_kit(*command, "--store", "whole")
+    assert digests(only(tmp_path / "whole")) == digests(only(tmp_path / "data"))
+
+
 def test_a_third_party_data_set_can_be_read_from_a_folder_of_images(iodine_kit: Command, tmp_path: Path) -> None:
     (tmp_path / "birds").mkdir()
     (tmp_path / "birds" / "garden.py").write_text(PLUGIN)

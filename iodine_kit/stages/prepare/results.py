@@ -84,7 +84,7 @@ class OrderedResults:
         schedule = Schedule(self._plan, self._state.next_record, self._finished, self._engine.workers)
         work = ProcessBlock(self._plan, self._state.made_with, uuid4().hex)
         units = make_units(work, self._directory, STEM, schedule, self._engine, self._reporter)
-        with closing(units):  # type: ignore[type-var] # it is a generator, so that it can be closed
+        with closing(units):
             for path in units:
                 end = yield from self._read(path, keep)
                 schedule.learn(end)
