@@ -9,6 +9,7 @@ is in the last frame, so that it is raised after the records before it are store
 from __future__ import annotations
 
 import json
+import os
 import socket
 import threading
 from collections.abc import Iterator, Mapping
@@ -72,11 +73,13 @@ class ProcessBlock:
     Attributes:
         source: which records there are.
         made_with: external programs that have to generate the scenes, and their versions.
+        folder: the working directory of the command, which relative paths begin at.
         run: a name of this run of the stage. A worker keeps a source open from one block of a run to the next.
     """
 
     source: SourcePlan
     made_with: Mapping[str, str]
+    folder: Path
     run: str
 
     def __call__(self, number: int, path: Path) -> None:
@@ -102,10 +105,25 @@ class ProcessBlock:
         """The source that this thread opened for an earlier block, or a new one."""
         if getattr(_kept, "run", None) != self.run:
             _kept.run, _kept.source = "", Source(self.source)
+            self._enter_folder()
             self._check_versions()
             _kept.run = self.run
         source: Source = _kept.source
         return source
+
+    def _enter_folder(self) -> None:
+        """Change to the working directory of the command, so that paths and messages are the same as there."""
+        if Path.cwd() == self.folder:
+            return
+        try:
+            os.chdir(self.folder)
+        except OSError as error:
+            relative = [path for path in self.source.files() if not path.is_absolute()]
+            if relative:
+                raise StorageError(
+                    f"{relative[0]}: a worker on {socket.gethostname()} has no folder {self.folder} that this path"
+                    f" could begin at ({error.strerror}): give the whole path, of a file system that all machines share"
+                ) from None
 
     def _check_versions(self) -> None:
         if not self.made_with:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Generator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -42,9 +42,7 @@ class OrderedResults:
         """``directory`` is for the files of blocks; whoever uses the results updates ``state``, the progress."""
         self._plan, self._state, self._directory = plan, state, directory
         self._engine, self._reporter = engine, reporter
-        self._finished = finished_units(directory, STEM)
-        for number in [number for number, path in self._finished.items() if not is_usable(path)]:
-            self._finished.pop(number).unlink()
+        self._finished = self._usable()
         self.seen = state.next_record
 
     def make(self, keep: Callable[[], None]) -> Generator[RecordResult, None, None]:
@@ -65,6 +63,13 @@ class OrderedResults:
         """Delete the files of all blocks. A worker that is late then has no place for its file."""
         shutil.rmtree(self._directory, ignore_errors=True)
 
+    def _usable(self) -> dict[int, Path]:
+        """The finished blocks by number; those with an error are deleted."""
+        finished = finished_units(self._directory, STEM)
+        for number in [number for number, path in finished.items() if not is_usable(path)]:
+            finished.pop(number).unlink()
+        return finished
+
     def _make_here(self, keep: Callable[[], None]) -> Generator[RecordResult, None, None]:
         source, position = Source(self._plan), self._state.next_record
         schedule = Schedule(self._plan, position, self._finished, 1)
@@ -82,24 +87,36 @@ class OrderedResults:
     def _make_elsewhere(self, keep: Callable[[], None]) -> Generator[RecordResult, None, None]:
         self._directory.mkdir(exist_ok=True)
         schedule = Schedule(self._plan, self._state.next_record, self._finished, self._engine.workers)
-        work = ProcessBlock(self._plan, self._state.made_with, uuid4().hex)
+        work = ProcessBlock(self._plan, self._state.made_with, Path.cwd(), uuid4().hex)
         units = make_units(work, self._directory, STEM, schedule, self._engine, self._reporter)
-        with closing(units):
-            for path in units:
-                end = yield from self._read(path, keep)
-                schedule.learn(end)
-                if end.ended:
-                    return
+        try:
+            with closing(units):
+                for path in units:
+                    end = yield from self._read(path, keep)
+                    schedule.learn(end)
+                    if end.ended:
+                        return
+        finally:
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Delete what workers left that were ended, blocks with an error, and the folder if nothing else is in it."""
+        self._usable()
+        for abandoned in self._directory.glob(".*.tmp"):
+            abandoned.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._directory.rmdir()
 
     def _read(self, path: Path, keep: Callable[[], None]) -> Generator[RecordResult, None, BlockEnd]:
         """Yield the results of a finished block and delete its file; returns the end."""
-        end = BlockEnd()
+        end, before = BlockEnd(), self._state.next_record
         for one in read_block(path, self._state.made_with):
             if isinstance(one, BlockEnd):
                 end = one
             elif one.record >= self._state.next_record:
                 yield one
-        keep()
+        if self._state.next_record > before:
+            keep()
         path.unlink()
         raise_again(end)
         self.seen = max(self.seen, end.seen)

@@ -37,6 +37,10 @@ class SourcePlan:
     generated: Mapping[str, int] = field(default_factory=dict)
     paths: tuple[Path, ...] = ()
 
+    def files(self) -> list[Path]:
+        """The files and folders that are read, by the layout or by a generator."""
+        return [*self.paths, *(value for _, value in self.processor.dataset_config if isinstance(value, Path))]
+
 
 class Source:
     """Reads records; for one thread.

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,15 +19,18 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from iodine_kit.engines import EngineConfig, Running, local
-from iodine_kit.errors import CorruptDataError, IodineKitError, SchemaError, SourceError, StorageError
+from iodine_kit.errors import CorruptDataError, IodineKitError, ResumeError, SchemaError, SourceError, StorageError
 from iodine_kit.runner import Context, run_stage
 from iodine_kit.stages import prepare
 from iodine_kit.stages.prepare import schedule
-from iodine_kit.stages.prepare.blocks import records_of, unit_number
+from iodine_kit.stages.prepare.blocks import BlockEnd, ProcessBlock, read_block, records_of, unit_number
+from iodine_kit.stages.prepare.process_record import RecordResult
 from iodine_kit.stages.prepare.shard_writer import ShardWriter
+from iodine_kit.stages.prepare.source import SourcePlan
 from iodine_kit.store import Store
 from iodine_kit.tfrecord import read_records
 
+planning = importlib.import_module("iodine_kit.stages.prepare.plan")
 MIXED = """
 from iodine_kit.protocols import Rule
 from iodine_kit.split_rules import Range, Ranges, Shuffled
@@ -240,3 +243,59 @@ def test_a_block_that_is_damaged_after_it_was_written_is_an_error(
         kind, message = error_of(one, 3)
     assert kind is StorageError and "was damaged after it was written" in message
     assert one.made(one.folder / "w3", 3) == one.whole
+
+
+def plan_of(one: Case, **changed: Any) -> SourcePlan:
+    tables = {**one.tables, "prepare": {**one.tables["prepare"], **changed}}
+    jobs: list[SourcePlan] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planning, "make", lambda plan, out, reporter: jobs.append(plan.records))
+        prepare.plan(tables, {}, Context(Store(one.folder))).make(one.folder)
+    return jobs[0]
+
+
+def test_a_worker_in_another_folder_reads_relative_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = case(tmp_path / "c", "multi_object_datasets", scenes=4)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "c")
+    name = Path(one.tables["prepare"]["source"]).name
+    work = ProcessBlock(plan_of(one, source=name), {}, Path.cwd(), "first")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    work(unit_number(0, 4), tmp_path / "block")
+    *results, end = read_block(tmp_path / "block", {})
+    assert [result.place for result in results if isinstance(result, RecordResult)] == [
+        f"{name}: record {record}" for record in range(4)
+    ]
+    assert isinstance(end, BlockEnd) and end.records == 4 and not end.error
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    replace(work, folder=tmp_path / "none", run="second")(unit_number(0, 4), tmp_path / "block")
+    (end,) = read_block(tmp_path / "block", {})
+    assert isinstance(end, BlockEnd) and end.error
+    assert end.error[0] == "StorageError" and "none that this path could begin at" in end.error[1]
+
+
+def test_a_worker_with_another_renderer_makes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from iodine_kit.datasets import tetrominoes
+
+    one = case(tmp_path / "c", prepare={"dataset": "tetrominoes", "generate": 40}, dataset={"cell": 2})
+    monkeypatch.setattr(tetrominoes, "made_with", lambda config: {"blender": "4.2"}, raising=False)
+    work = ProcessBlock(plan_of(one), {"blender": "5.0"}, Path.cwd(), "third")
+    for _ in range(2):
+        work(unit_number(0, 4), tmp_path / "block")
+        (end,) = read_block(tmp_path / "block", {"blender": "5.0"})
+        assert isinstance(end, BlockEnd) and end.error
+        assert end.error[0] == "ConfigError" and 'blender: "5.0" -> "4.2"' in end.error[1]
+    with pytest.raises(ResumeError, match=r'blender: "5.0" -> "5.1"'):
+        list(read_block(tmp_path / "block", {"blender": "5.1"}))
+
+
+def test_an_error_at_the_first_record_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from iodine_kit.datasets import tetrominoes
+
+    def broken(config: Any, rng: Any, key: str) -> Any:
+        raise SourceError("no renderer")
+
+    monkeypatch.setattr(tetrominoes, "generate", broken)
+    one = case(tmp_path / "c", prepare={"dataset": "tetrominoes", "generate": 2}, dataset={"cell": 2})
+    assert error_of(one, 3) == (SourceError, "no renderer")
+    assert not [path for path in one.folder.rglob("*") if path.is_file() and ".locks" not in path.parts]
