@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from iodine_kit.cli.options import (
+    DEFAULT_ENGINE,
     DEFAULT_STORE,
+    AddressOption,
+    EngineOption,
     JsonOption,
     OutputOption,
     OverwriteOption,
     SetOption,
     StoreOption,
+    WorkersOption,
     check_output,
     check_settings,
+    engine_of,
     hand_over,
     store_at,
 )
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from iodine_kit.engines import EngineConfig
     from iodine_kit.pipeline import Planned, Result, Segment, Selection
     from iodine_kit.runner import Context
 
@@ -58,6 +64,9 @@ def run(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print which stages would run, and why.")] = False,
     output: OutputOption = None,
+    engine: EngineOption = DEFAULT_ENGINE,
+    address: AddressOption = "",
+    workers: WorkersOption = 1,
     store: StoreOption = DEFAULT_STORE,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
@@ -83,7 +92,7 @@ def run(
     nodes = pipelines.build_graph(members)
     selection = pipelines.select(members[0].tables, until, force or [], only or [])
     _check_report(output, selection)
-    context = Context(store_at(store), Terminal(), overwrite)
+    context = Context(store_at(store), Terminal(), overwrite, engine=engine_of(engine, address, workers))
     if dry_run:
         _print_plan(pipelines.plan_graph(nodes, context, selection), as_json)
         return
@@ -110,6 +119,7 @@ def _repeated(option: str, values: Iterable[str] | None) -> list[str]:
 
 def _for_segment(segment: Segment, selection: Selection, context: Context) -> list[str]:
     """The options that make one segment of a matrix, and print the result as JSON."""
+    from iodine_kit.engines import IN_THIS_PROCESS
     from iodine_kit.pipeline import COMMANDS
 
     force = [role for role in segment.roles if role in selection.force]
@@ -118,10 +128,16 @@ def _for_segment(segment: Segment, selection: Selection, context: Context) -> li
         *_repeated("--only", (COMMANDS[role] for role in segment.roles)),
         *_repeated("--force", (COMMANDS[role] for role in force)),
         *(["--overwrite"] if context.overwrite else []),
+        *(_engine_options(context.engine) if context.engine != IN_THIS_PROCESS else []),
         "--store",
         str(context.store.root),
         "--json",
     ]
+
+
+def _engine_options(engine: EngineConfig) -> list[str]:
+    address = ["--address", engine.address] if engine.address else []
+    return ["--engine", engine.name, *address, "--workers", str(engine.workers)]
 
 
 def _check_report(output: Path | None, selection: Selection) -> None:

@@ -22,8 +22,8 @@ COMMANDS = {
     " --store --overwrite --json",
     "eval": "--predictions --dataset --metric --fail-under --format --set --pipeline --store --overwrite --json",
     "report": "--evaluation --probe --traversal --output --open --set --pipeline --store --overwrite --json",
-    "run": "PIPELINE --set --matrix --member --jobs --until --only --force --dry-run --output --store --overwrite"
-    " --json",
+    "run": "PIPELINE --set --matrix --member --jobs --until --only --force --dry-run --output --engine --address"
+    " --workers --store --overwrite --json",
     "check": "PIPELINE --set --matrix --store --json",
     "compare": "EVALUATIONS --name --metric --format --set --store --overwrite --json",
     "probe": "--predictions --set --pipeline --store --overwrite --json",

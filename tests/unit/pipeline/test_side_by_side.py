@@ -7,11 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
+from iodine_kit.cli.app import app
+from iodine_kit.cli.run import _for_segment
+from iodine_kit.engines import EngineConfig
 from iodine_kit.errors import RankLostError
 from iodine_kit.pipeline import build_graph, expand, file, load, select, side_by_side
 from iodine_kit.pipeline.child import Child
 from iodine_kit.pipeline.side_by_side import environments, segments
+from iodine_kit.runner import Context
+from iodine_kit.store import Store
 
 TABLES: dict[str, Any] = {"prepare": {"dataset": "tetrominoes", "generate": 20}, "train": {"steps": 2}, "probe": {}}
 
@@ -26,6 +32,21 @@ def test_segments_hold_what_the_same_members_share_and_nothing_twice() -> None:
     for one in found:
         owners = [other for node in one.inputs() for other in found if node in other.nodes]
         assert all(set(one.members) < set(other.members) for other in owners)
+
+
+def test_a_process_gets_its_stages_and_the_options_of_the_command() -> None:
+    nodes, selection = build_graph(expand(TABLES, ["seeds=1,2"])), select(TABLES, force=["train"])
+    engine = EngineConfig(name="dask", address="tcp://host:8786", workers=3)
+    context = Context(Store(Path("s")), overwrite=True, engine=engine)
+    run: Any = typer.main.get_command(app).commands["run"]  # type: ignore[attr-defined]
+    first, second, _ = ([*_for_segment(one, selection, context)] for one in segments(nodes, selection))
+    given = run.make_context("run", ["p.toml", *second]).params
+    assert {key: given[key] for key in ("member", "only", "force", "engine", "address", "workers", "overwrite")} == {
+        "member": ["seed=1"], "only": ["train", "infer", "eval", "probe", "report"], "force": ["train"],
+        "engine": "dask", "address": "tcp://host:8786", "workers": 3, "overwrite": True,
+    }  # fmt: skip
+    assert "--engine" in first and "--force" not in first
+    assert "--engine" not in _for_segment(segments(nodes, selection)[0], selection, Context(Store(Path("s"))))
 
 
 def test_processes_share_the_cores_and_take_turns_on_several_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
