@@ -145,12 +145,12 @@ def _root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    if ctx.invoked_subcommand != "train" and is_one_of_several():
+    if ctx.invoked_subcommand not in ("train", "infer") and is_one_of_several():
         if os.environ["RANK"] != "0":
             raise typer.Exit(ConfigError.exit_status)
         raise ConfigError(
             f"{ctx.invoked_subcommand} does not run on several ranks: start it without torchrun; "
-            "torchrun starts only 'train' (for a pipeline file, 'train --pipeline FILE')"
+            "torchrun starts only 'train' and 'infer' (for a pipeline file, 'train --pipeline FILE')"
         )
 
 

@@ -1,4 +1,4 @@
-"""Training on two ranks as users start it: ``torchrun … -m iodine_kit train``, against one process."""
+"""Training and inference on two ranks as users start them, ``torchrun … -m iodine_kit``, against one process."""
 
 from __future__ import annotations
 
@@ -32,6 +32,19 @@ def read_and_end(batches, step):
         os.kill(os.getpid(), signal.SIGTERM)
     return read(batches, step)
 ShuffledBatches.batch = read_and_end
+main()
+"""
+# Every unit of inference is one batch, and the rank that is to segment batch number LOST is killed.
+LOST = """
+import os, signal
+from iodine_kit.cli import main
+from iodine_kit.stages.infer import segment
+segment.WORK_OF_A_UNIT, infer_batch = 1, segment.infer_batch
+def infer_or_die(model, images, number, options):
+    if os.environ.get("LOST") == str(number):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return infer_batch(model, images, number, options)
+segment.infer_batch = infer_or_die
 main()
 """
 # Rank 1 is started with more arguments than rank 0.
@@ -136,3 +149,28 @@ def test_a_warm_start_gives_every_rank_the_same_weights(
     done = torchrun(*TRAIN, "--from", first)
     assert done.returncode == 0 and done.stdout == f"{path}\n", done.stderr
     is_close(tmp_path / path, tmp_path / "alone")
+
+
+@pytest.mark.slow
+def test_two_ranks_share_the_units_of_inference_and_resume_after_one_was_lost(
+    iodine_kit: Command, torchrun: Torchrun, tmp_path: Path
+) -> None:
+    iodine_kit("prepare", "tetrominoes", "--generate", 30, "--set", "dataset.cell=2")
+    iodine_kit(*TRAIN)
+    infer = ["infer", "--set", "infer.split=train", "--set", "infer.batch_size=2"]
+    path = iodine_kit(*infer).stdout.strip()
+    expected = (tmp_path / path / "predictions.h5").read_bytes()
+    (tmp_path / path).rename(tmp_path / "alone")
+
+    lost = torchrun(*infer, program=LOST, LOST="5")  # rank 1 makes the units 1, 3 and 5
+    assert lost.returncode != 0 and lost.stdout == "" and not (tmp_path / path).exists()
+    (sentence,) = said(lost)
+    assert sentence.endswith("; run the same command again to resume")
+    (line,) = [line for line in iodine_kit("list").stdout.splitlines() if line.startswith("interrupted")]
+    assert "data/predictions/" in line and "infer: repeat the command to resume" in line
+
+    done = torchrun(*infer, program=LOST)
+    assert done.returncode == 0 and done.stdout == f"{path}\n", done.stderr
+    assert done.stderr.count("resuming the interrupted predictions/") == 1
+    assert (tmp_path / path / "predictions.h5").read_bytes() == expected
+    assert sorted(file.name for file in (tmp_path / path).iterdir()) == ["manifest.json", "predictions.h5"]

@@ -1,4 +1,4 @@
-"""All commands but train refuse to run on several ranks."""
+"""All commands but train and infer refuse to run on several ranks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from iodine_kit.cli.app import app
 
 
 @pytest.mark.parametrize(("rank", "message"), [("0", "error: list does not run on several ranks"), ("1", "")])
-def test_only_training_runs_on_several_ranks(monkeypatch: pytest.MonkeyPatch, rank: str, message: str) -> None:
+def test_other_commands_do_not_run_on_several_ranks(monkeypatch: pytest.MonkeyPatch, rank: str, message: str) -> None:
     for name, value in {"RANK": rank, "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}.items():
         monkeypatch.setenv(name, value)
     result = CliRunner().invoke(app, ["list"])

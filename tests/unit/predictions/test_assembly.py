@@ -51,7 +51,7 @@ def written(path: Path, batch: PredictionBatch, size: int, start: int = 0, stop:
     return path
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(
     keys=st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1), min_size=1, max_size=40),
     names=st.sets(st.sampled_from(OPTIONAL)),
