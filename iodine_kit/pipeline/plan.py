@@ -99,7 +99,7 @@ def plan_node(
 
 def _status(role: str, job: Job, artifact: Artifact | None, context: Context) -> tuple[str, str]:
     if find_interrupted(job, context):
-        return "interrupted", "resumes from its last checkpoint"
+        return "interrupted", "resumes where it stopped"
     if artifact is not None and context.overwrite:
         return "stale", "it is to be overwritten"
     if artifact is not None:
