@@ -1,10 +1,13 @@
 """Artifacts as one tar archive: ``kind/name-key12/…``, inputs first, and in each artifact the manifest first.
 
 The archive has the folders of a store, so that any program can unpack it; ``unpack`` checks every byte on the way in.
+Manifests have the sha256 of all other files. The first file of the archive has those of the manifests.
 """
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,16 +16,19 @@ from typing import BinaryIO, NamedTuple
 
 from iodine_kit.errors import ArtifactCorruptError, CorruptDataError, StorageError
 from iodine_kit.progress import Advance, Reporter
-from iodine_kit.store.arrivals import LARGEST_MANIFESTS, TOO_LARGE, Arrivals, arriving, checked, is_safe_path
+from iodine_kit.store.arrivals import LARGEST_MANIFESTS, TOO_LARGE, UNPACKING, Arrivals, arriving, checked, is_safe_path
 from iodine_kit.store.artifact import Artifact
 from iodine_kit.store.lineage import StoredFile, stored_files
-from iodine_kit.store.manifest import MANIFEST, FileRecord, Manifest
+from iodine_kit.store.manifest import MANIFEST, FileRecord, Manifest, file_sha256
 from iodine_kit.store.store import Store
 from iodine_kit.store.tar_stream import CHUNK, EXPECTED, LONGEST_NAME, Member, read_members, write_end, write_member
 from iodine_kit.system import storage_errors, sync_to_disk
 from iodine_kit.untrusted.folders import printable
 
 MEGABYTE = 1_000_000
+INDEX = "manifests.sha256"
+"""The first file of an archive: one line for each manifest, as the program ``sha256sum`` writes and checks them."""
+_LINE = re.compile(rf"([0-9a-f]{{64}})  ([^/\n]+/[^/\n]+)/{re.escape(MANIFEST)}")
 
 
 def pack(artifacts: Sequence[Artifact], stream: BinaryIO, reporter: Reporter) -> int:
@@ -42,6 +48,8 @@ def pack(artifacts: Sequence[Artifact], stream: BinaryIO, reporter: Reporter) ->
     written, total = 0, sum(record.bytes for one in artifacts for record in one.manifest.files.values())
     if sum((one.path / MANIFEST).stat().st_size for one in artifacts) > LARGEST_MANIFESTS:
         raise StorageError(f"{artifacts[0].path}: {TOO_LARGE}")
+    index = "".join(f"{file_sha256(one.path / MANIFEST)}  {one.reference.directory}/{MANIFEST}\n" for one in artifacts)
+    write_member(stream, INDEX, len(index.encode()), [index.encode()])
     with tracked(reporter, "pack", total) as advance:
         for artifact in artifacts:
             for file in stored_files(artifact):
@@ -117,7 +125,7 @@ def unpack(stream: BinaryIO, store: Store, reporter: Reporter, place: object, si
         ResumeError: if the store holds one of the artifacts with different content.
         StorageError: if the disk has too little space, or cannot be written.
     """
-    with arriving(store, f"unpack-{token_hex(8)}") as arrivals, tracked(reporter, "unpack", size) as advance:
+    with arriving(store, f"{UNPACKING}{token_hex(8)}") as arrivals, tracked(reporter, "unpack", size) as advance:
         reading = _Reading(arrivals, place, advance)
         for member in read_members(stream, place):
             reading.take(member)
@@ -130,27 +138,45 @@ class _Reading:
 
     def __init__(self, arrivals: Arrivals, place: object, advance: Advance) -> None:
         self._arrivals, self._place, self._advance = arrivals, place, advance
+        self._index: dict[str, str] | None = None
         self._manifests: dict[str, Manifest] = {}
         self._missing: dict[str, set[str]] = {}
         self.there: set[str] = set()
 
     def take(self, member: Member) -> None:
         """Read a member."""
+        if self._index is None:
+            self._index = self._read_index(member)
+            return
         parts = member.name.split("/", 2)
         if len(parts) < 3 or not is_safe_path(member.name):
             raise CorruptDataError(f"{self._place}: {printable(member.name)!r} is no file of an artifact; {EXPECTED}")
         directory, name = f"{parts[0]}/{parts[1]}", parts[2]
         if name == MANIFEST and directory not in self._manifests:
-            self._announce(directory, member)
+            self._announce(directory, self._index.get(directory, ""), member)
         else:
             self._receive(directory, name, member)
         self._advance(member.size)
 
-    def _announce(self, directory: str, member: Member) -> None:
+    def _read_index(self, member: Member) -> dict[str, str]:
+        """The sha256 of each manifest, by the directory of its artifact."""
+        if member.name != INDEX or member.size > LARGEST_MANIFESTS:
+            raise CorruptDataError(f"{self._place}: does not begin with the file {INDEX}; {EXPECTED}")
+        lines = b"".join(member.chunks).decode("utf-8", "replace").splitlines()
+        found = [_LINE.fullmatch(line) for line in lines]
+        index = {line[2]: line[1] for line in found if line}
+        if len(index) < len(lines):
+            raise CorruptDataError(f"{self._place}: {INDEX} is damaged: it was altered; {EXPECTED}")
+        return index
+
+    def _announce(self, directory: str, sha256: str, member: Member) -> None:
         place = f"{self._place}: {printable(member.name)}"
         if member.size > LARGEST_MANIFESTS:
             raise CorruptDataError(f"{place}: {TOO_LARGE}")
-        manifest = self._arrivals.announce(b"".join(member.chunks), place)
+        data = b"".join(member.chunks)
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise CorruptDataError(f"{place}: its sha256 differs from the one in {INDEX}: it was altered")
+        manifest = self._arrivals.announce(data, place)
         if manifest.reference.directory != directory:
             raise CorruptDataError(f"{place}: belongs to {manifest.reference.directory}: the archive was altered")
         if self._arrivals.is_there(manifest):
@@ -179,5 +205,7 @@ class _Reading:
         for directory, names in self._missing.items():
             if names:
                 raise CorruptDataError(f"{self._place}: {directory}/{min(names)} is missing; copy the archive again")
+        if absent := (self._index or {}).keys() - self._manifests.keys():
+            raise CorruptDataError(f"{self._place}: {min(absent)} is missing; copy the archive again")
         if not self._manifests:
             raise CorruptDataError(f"{self._place}: contains no artifact; {EXPECTED}")

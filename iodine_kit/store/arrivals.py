@@ -31,6 +31,8 @@ from iodine_kit.untrusted.folders import one_form, printable
 
 ARRIVALS = ".arrivals"
 """Folder of the store in which artifacts arrive."""
+UNPACKING = "unpack-"
+"""Beginning of the name of a transfer that cannot resume."""
 LARGEST_MANIFESTS = 32 << 20
 """Bytes of all manifests that arrive together; they are the only files that are read into memory."""
 TOO_LARGE = f"more than {LARGEST_MANIFESTS >> 20} MiB of manifests; copy fewer artifacts at once"

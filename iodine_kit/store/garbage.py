@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from iodine_kit.formatting import age
-from iodine_kit.store.arrivals import ARRIVALS
+from iodine_kit.store.arrivals import ARRIVALS, UNPACKING
 from iodine_kit.store.artifact import PARTIAL, Artifact, draft_identity
 from iodine_kit.store.locks import LOCKS, STORE_LOCK, is_locked, lock_name
 from iodine_kit.store.manifest import MANIFEST, WRITING, Identity
@@ -26,7 +26,7 @@ DAY = 86_400.0
 OLDER_THAN = 30 * DAY
 """Seconds since the last use after which an artifact that nothing needs is removed."""
 LEFTOVER_AGE = 1 * DAY
-"""Seconds after which a temporary file belongs to a process that was killed."""
+"""Seconds after which a temporary file belongs to a process that was killed. Transfers that can resume stay longer."""
 PRECIOUS = frozenset({"run", "download", "report", "study"})
 """Kinds that are removed only if the user names them: they take long to make again, or people read them."""
 REMOVED = ".removed"
@@ -197,7 +197,7 @@ def removable(store: Store, rules: Rules, now: float | None = None) -> list[Remo
         if directory(one.final) not in active:
             kind = f"interrupted {one.path.parent.name}"
             found.append(Removal(one.path, kind, size_of(one.path), f"not continued for {age(now - one.changed)}"))
-    return found + list(_leftovers(store, there, now))
+    return found + list(_leftovers(store, there, rules, now))
 
 
 def _is_stale(draft: Unfinished, rules: Rules, now: float) -> bool:
@@ -232,7 +232,7 @@ def users_first(chosen: dict[str, Artifact], inputs: dict[str, set[str]]) -> lis
     return list(reversed(done.values()))
 
 
-def _leftovers(store: Store, there: Contents, now: float) -> Iterator[Removal]:
+def _leftovers(store: Store, there: Contents, rules: Rules, now: float) -> Iterator[Removal]:
     """What killed processes left: temporary manifests and tags, arrivals, half removals, and locks of nothing."""
     root, known = store.root, {STORE_LOCK, *(lock_name(path) for path in _all_places(there))}
     patterns = (f"*/*/{WRITING}*", f"*/{WRITING}*", f"{FOLDER}/.*.tmp", f"{ARRIVALS}/*", f"*/.*{REMOVED}", f"{LOCKS}/*")
@@ -241,7 +241,9 @@ def _leftovers(store: Store, there: Contents, now: float) -> Iterator[Removal]:
             continue
         if path.parent.name == ARRIVALS and is_locked(path):
             continue
-        if now - _newest_change(path) > LEFTOVER_AGE or path.name.endswith(REMOVED):
+        resumes = path.parent.name == ARRIVALS and not path.name.startswith(UNPACKING)
+        oldest = rules.older_than if resumes else LEFTOVER_AGE
+        if now - _newest_change(path) > oldest or path.name.endswith(REMOVED):
             yield Removal(path, "leftover", size_of(path), "left by a process that was killed")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import tarfile
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from iodine_kit.errors import ArtifactCorruptError, CorruptDataError, IodineKitError, ResumeError, SchemaError
 from iodine_kit.progress import Silent
 from iodine_kit.store import Artifact, Identity, Store
-from iodine_kit.store.archive import pack, unpack
+from iodine_kit.store.archive import INDEX, pack, unpack
 from iodine_kit.store.arrivals import arriving, is_safe_path
 from iodine_kit.store.lineage import closure, stored_files
 from iodine_kit.store.manifest import MANIFEST
@@ -58,21 +59,26 @@ class Packed:
         self.run = make(self.store, "r", "run", {"w": bytes(range(256)) * 4}, dataset=data)
         self.artifacts = closure(self.store, [self.run])
         self.data = packed(self.artifacts)
-        self.members = {}
+        self.members: dict[str, bytes] = {}
         with tarfile.open(fileobj=io.BytesIO(self.data)) as archive:
             for member in archive:
                 file = archive.extractfile(member)
                 assert file is not None
                 self.members[member.name] = file.read()
+        self.files = {name: data for name, data in self.members.items() if name != INDEX}
 
     def tar(self, change: Callable[[list[tuple[tarfile.TarInfo, bytes]]], object]) -> bytes:
-        """The archive with other members, written by Python's tarfile."""
+        """The archive with other members, and the hashes of their manifests, written by Python's tarfile."""
         members = []
         for name, data in self.members.items():
             info = tarfile.TarInfo(name)
             info.size = len(data)
             members.append((info, data))
         change(members)
+        sums = "".join(f"{hashlib.sha256(data).hexdigest()}  {info.name}\n" for info, data in members
+                       if info.name.endswith(MANIFEST))  # fmt: skip
+        if members and members[0][0].name == INDEX:
+            members[0] = (members[0][0], sums.encode())
         stream = io.BytesIO()
         with tarfile.open(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT) as archive:
             for info, data in members:
@@ -87,13 +93,13 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Packed:
 
 def test_an_archive_has_the_files_of_the_store_and_gives_the_same_store(original: Packed, tmp_path: Path) -> None:
     assert packed(original.artifacts) == original.data
-    assert original.members == files_in(original.store.root)
+    assert next(iter(original.members)) == INDEX and original.files == files_in(original.store.root)
     assert [name for name in original.members if name.endswith(MANIFEST)] == [
         f"{one.reference.directory}/{MANIFEST}" for one in original.artifacts
     ]
     store = Store(tmp_path / "other")
     assert [one.reference for one in unpacked(original.data, store)] == [one.reference for one in original.artifacts]
-    assert files_in(store.root) == original.members
+    assert files_in(store.root) == original.files
     assert all(store.verify(one) == [] for one in store.artifacts())
     assert store.newest("run", "").reference == original.run.reference
     again = unpack(io.BytesIO(original.data), store, Silent(), "a.tar")
@@ -123,7 +129,7 @@ def test_no_damaged_archive_changes_a_store(original: Packed, data: st.DataObjec
             assert files_in(store.root) == {}
         else:
             found = files_in(store.root)
-            assert found == {name: original.members[name] for name in found}
+            assert found in (original.files, {})
 
 
 def edited(name: str, change: Callable[[dict[str, Any]], object]) -> Callable[[list[Any]], None]:
@@ -163,9 +169,11 @@ RUN = "run/r-"
         (added("run/x", tarfile.DIRTYPE), "is a folder"),
         (added("run/x/a", tarfile.FIFOTYPE), "is a pipe"),
         (added("run/x/a", b"Z"), "of another kind than a file"),
-        (added("run/x/a", at=0), "before the manifest"),
+        (added("run/x/a", at=1), "before the manifest"),
+        (added("run/x/a", at=0), "does not begin with the file manifests.sha256"),
         (lambda members: members.append(members[-1]), "is there twice"),
-        (lambda members: members.append(members[0]), "is in no manifest"),
+        (lambda members: members.append(members[1]), "is in no manifest"),
+        (lambda members: members.append(members[0]), "no file of an artifact"),
         (lambda members: members.pop(), "is missing"),
         (lambda members: members.clear(), "contains no artifact"),
         (edited(RUN, lambda one: one["files"].update({"../x": {"sha256": "0", "bytes": 1}})), "names a file that no"),
@@ -194,6 +202,10 @@ def test_an_archive_of_another_kind_or_of_a_newer_version_is_refused(original: P
     for data in (b"", b"PK\3\4" + bytes(600), b"\x1f\x8b" + bytes(600), b"x" * 511):
         with pytest.raises(CorruptDataError, match=r"a\.tar: (no tar archive|is incomplete)"):
             unpacked(data, Store(tmp_path))
+    flipped = original.data.replace(b'"made": {}', b'"made":{ }')  # what no hash of the manifest covers
+    with pytest.raises(CorruptDataError, match=r"its sha256 differs from the one in manifests\.sha256"):
+        unpacked(flipped, Store(tmp_path))
+    assert len(original.artifacts) == 2 and len(flipped) == len(original.data)
     newer = original.tar(edited(RUN, lambda one: one.update(schema="iodine-kit/artifact/99")))
     with pytest.raises(SchemaError, match="version 99 of its schema"):
         unpacked(newer, Store(tmp_path / "s"))

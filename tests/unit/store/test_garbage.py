@@ -126,6 +126,9 @@ def test_stale_drafts_and_leftovers_go_and_runs_stay(store: Store) -> None:
     (store.root / ".tags").mkdir()
     (store.root / ".tags" / ".x.json-0.tmp").touch()
     (store.root / ".arrivals" / "unpack-1").mkdir(parents=True)
+    resuming = store.root / ".arrivals" / "pull-1"
+    resuming.mkdir()
+    age(resuming, 2 * DAY)
     (store.root / ".locks" / "run-gone-000000000000.lock").touch()
     leftovers = [*store.root.glob(f"*/.{MANIFEST}-*"), artifact.path / f".{MANIFEST}-0123",
                  *store.root.glob(".tags/.x*"), store.root / ".arrivals" / "unpack-1"]  # fmt: skip
@@ -134,7 +137,7 @@ def test_stale_drafts_and_leftovers_go_and_runs_stay(store: Store) -> None:
         age(path)
     gone = collect(store)
     assert gone == {stale, *leftovers, store.root / ".locks" / "run-gone-000000000000.lock"}
-    assert fresh.is_dir() and run.is_dir() and store.artifacts() == [artifact]
+    assert fresh.is_dir() and run.is_dir() and resuming.is_dir() and store.artifacts() == [artifact]
     assert collect(store, Rules(kinds=frozenset({"run"}))) == {run}
 
 
