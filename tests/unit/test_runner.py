@@ -18,6 +18,15 @@ class StoppedError(Exception):
     """Raised in the middle of the work."""
 
 
+@pytest.fixture(autouse=True)
+def inputs(tmp_path: Path) -> None:
+    """The data sets that the jobs name, as far as a store looks for them."""
+    for digit in "01":
+        manifest = tmp_path / "dataset" / f"d-{digit * 12}" / "manifest.json"
+        manifest.parent.mkdir(parents=True)
+        manifest.touch()
+
+
 def job(content: str = "a", stop: bool = False) -> Job:
     """A job that counts up in ``state-1``; it stops before its end if asked to."""
     dataset = Reference(kind="dataset", name="d", key="0" * 64, content=content)
