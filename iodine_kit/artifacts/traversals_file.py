@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from iodine_kit.records import Bytes, Floats
 from iodine_kit.untrusted import hdf5
+from iodine_kit.untrusted.hdf5_heaps import check_heaps_of
 
 TRAVERSALS = "traversals.h5"
 SCHEMA = "iodine-kit/traversals/1"
@@ -65,5 +66,6 @@ def read_traversals(directory: Path) -> Traversals:
 
     path = directory / TRAVERSALS
     with hdf5.reading(str(path)), h5py.File(path) as file:
+        check_heaps_of(file["key"], path)
         keys = [key.decode() for key in file["key"][:]]
         return Traversals(keys, **{name: file[name][:] for name in _COLUMNS})

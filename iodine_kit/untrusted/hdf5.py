@@ -7,18 +7,19 @@ Open every file with :func:`open_file`, every group with :func:`open_group` and 
 from __future__ import annotations
 
 import importlib
-import mmap
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import numpy as np
 
 from iodine_kit.errors import CorruptDataError, SchemaError, SourceError
 from iodine_kit.system import missing_filter, refusal, storage_errors
 from iodine_kit.untrusted import check_row_size
+from iodine_kit.untrusted.hdf5_heaps import check_all_heaps
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 JOINED = "shards"
@@ -28,9 +29,6 @@ VIEW = "joined"
 
 # What h5py raises for a damaged file; AttributeError for a name that is not text.
 _ERRORS = (OSError, LookupError, AttributeError, RuntimeError, TypeError, ValueError)
-_HEAP = b"GCOL\x01\x00\x00\x00"
-_HEAP_HEADER = 16
-_HEAP_OBJECT = struct.Struct("<HHIQ")
 # Types of messages in an object header, and the most bytes of a header, far above those of any published file.
 _LAYOUT, _CONTINUED = 8, 16
 _LARGEST_HEADER = 1 << 24
@@ -63,11 +61,13 @@ def open_file(path: Path, **options: int) -> Any:
 def create_file(path: Path) -> Iterator[Any]:
     """A new file, which is closed in any case; raises :class:`StorageError` if the system refuses to write.
 
-    HDF5 crashes if it cannot write when it closes a file. So after a failure, the rest of the file goes nowhere.
+    HDF5 crashes if it cannot write when it closes a file. So after a failure, the rest of the file goes nowhere. And it
+    ignores a failure when it closes a data set. So all that ``file.create_dataset`` makes stay open until the end.
     """
     import h5py
 
     with storage_errors(path, "written"), h5py.File(path, "w", libver=("v108", "v108")) as file:
+        file.create_dataset = _keep_open(file.create_dataset)
         try:
             yield file
             file.flush()
@@ -76,6 +76,23 @@ def create_file(path: Path) -> Iterator[Any]:
                 os.dup2(nowhere.fileno(), file.id.get_vfd_handle())
                 file.close()
             raise
+
+
+def _keep_open(create: Callable[..., Any]) -> Callable[..., Any]:
+    """``create_dataset`` of a file, except that a data set is written when it is kept already."""
+    kept: list[Any] = []
+
+    def create_dataset(name: str, shape: Any = None, dtype: Any = None, data: Any = None, **options: Any) -> Any:
+        values = None if data is None else np.asarray(data)
+        known = {} if values is None else {"shape": values.shape, "dtype": values.dtype}
+        given = {"shape": shape, "dtype": dtype}
+        wanted = known | {option: value for option, value in given.items() if value is not None}
+        kept.append(create(name, **wanted, **options))
+        if values is not None:
+            kept[-1][...] = values
+        return kept[-1]
+
+    return create_dataset
 
 
 def open_group(file: Any, group: str, path: Path) -> Any:
@@ -106,7 +123,7 @@ def joined_shards(file: Any, path: Path) -> list[Path]:
     """
     if JOINED not in file.attrs or "schema" not in file.attrs:
         return []
-    _check_heaps_once(path)  # attributes are texts of variable length
+    check_all_heaps(path)  # attributes are texts of variable length
     with reading(str(path)):
         if not str(file.attrs["schema"]).startswith("iodine-kit/hdf5/"):
             return []
@@ -162,10 +179,10 @@ def open_member(group: Any, name: str | bytes, path: Path, *, check_heaps: bool 
     if is_link(group, name, path):
         raise _refused_link(str(name), path)
     if check_heaps and may_be_virtual(group, str(name), path):
-        _check_heaps_once(path)
+        check_all_heaps(path)
     member = group[name]
     if check_heaps and isinstance(member, h5py.Dataset) and member.dtype.hasobject:
-        _check_heaps_once(path)
+        check_all_heaps(path)
     return member
 
 
@@ -257,43 +274,3 @@ def _messages(file: BinaryIO, base: int, address: int) -> Iterator[tuple[int, by
             if kind == _CONTINUED:
                 offset, extent = struct.unpack("<QQ", body[:16])
                 blocks.append((base + offset + around[0], extent - sum(around)))
-
-
-def _check_heaps_once(path: Path) -> None:
-    status = path.stat()
-    _check_heaps(path, status.st_mtime_ns, status.st_size)
-
-
-@lru_cache(maxsize=16)
-def _check_heaps(path: Path, modified: int, size: int) -> None:
-    """Raise :class:`CorruptDataError` if an object of a global heap reaches beyond the heap, or is empty.
-
-    Source: "Disk Format: Level 1E - Global Heap" of the HDF5 File Format Specification.
-    """
-    if not size:
-        return  # cannot be mapped; h5py refuses it
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        start = content.find(_HEAP)
-        while start >= 0:
-            _check_heap(content, start, path)
-            start = content.find(_HEAP, start + 1)
-
-
-def _check_heap(content: mmap.mmap, start: int, path: Path) -> None:
-    if start + _HEAP_HEADER > len(content):
-        raise _damaged_heap(path)
-    end = start + struct.unpack_from("<Q", content, start + 8)[0]
-    at = start + _HEAP_HEADER
-    if not at <= end <= len(content):
-        raise _damaged_heap(path)
-    while at + _HEAP_OBJECT.size <= end:
-        index, _, _, size = _HEAP_OBJECT.unpack_from(content, at)
-        # Object 0 is free space, and its size includes its header; all others are padded to 8 bytes.
-        step = size if index == 0 else _HEAP_OBJECT.size + -(-size // 8) * 8
-        if not _HEAP_OBJECT.size <= step <= end - at:
-            raise _damaged_heap(path)
-        at += step
-
-
-def _damaged_heap(path: Path) -> CorruptDataError:
-    return CorruptDataError(f"{path}: truncated or altered: its global heap is damaged; replace the file")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import signal
 import struct
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import h5py
@@ -12,10 +14,13 @@ import numpy as np
 import pytest
 from fakes._reading import in_child
 
+from iodine_kit.artifacts.traversals_file import Traversals, read_traversals, write_traversals
 from iodine_kit.errors import CorruptDataError, IodineKitError, SchemaError
+from iodine_kit.formats import FORMATS, write_split
 from iodine_kit.layouts import Expected, addtt, efficient_morl
+from iodine_kit.predictions.file import PredictionReader, PredictionWriter
 from iodine_kit.predictions.readers import READERS
-from iodine_kit.records import DatasetInfo
+from iodine_kit.records import DatasetInfo, PredictionBatch, Scene
 from iodine_kit.untrusted import hdf5
 
 N, K, H, W = 3, 4, 6, 8
@@ -140,6 +145,65 @@ def test_every_user_refuses_a_damaged_heap(user: str, kind: str, tmp_path: Path)
     assert in_child([kind], lambda _: _problem(path, user)) == []
 
 
+def own_split(path: Path) -> None:
+    stored = [Scene(f"s{i}", np.zeros((6, 8, 3), np.uint8), np.zeros((6, 8), np.uint8)) for i in range(N)]
+    write_split(FORMATS.load("hdf5"), path.parent, path.stem, iter(stored), FORMATS.load("hdf5").Config())
+
+
+def own_predictions(path: Path) -> None:
+    with PredictionWriter(path, N) as writer:
+        writer.append(PredictionBatch(("a", "b", "c"), np.zeros((N, H, W), np.uint8)))
+
+
+def own_traversals(path: Path) -> None:
+    columns = {field.name: np.zeros(N, np.uint8) for field in fields(Traversals) if field.name != "keys"}
+    write_traversals(path.parent, Traversals(["a", "b", "c"], **columns))
+
+
+OWN = {
+    "split.h5": (own_split, lambda path: FORMATS.load("hdf5").open_split(path.parent, path.stem)),
+    "predictions.h5": (own_predictions, PredictionReader),
+    "traversals.h5": (own_traversals, lambda path: read_traversals(path.parent)),
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_our_own_files_with_a_damaged_heap_are_refused(name: str, tmp_path: Path) -> None:
+    write, read = OWN[name]
+    write(tmp_path / name)
+    read(tmp_path / name)
+    damage_heap(tmp_path / name)
+
+    def problem(_: str) -> str:
+        try:
+            read(tmp_path / name)
+        except CorruptDataError as error:
+            return "" if "its global heap is damaged" in str(error) else str(error)
+        return "was read"
+
+    assert in_child([name], problem) == []
+
+
+def test_values_whose_first_write_is_refused_are_not_lost(tmp_path: Path) -> None:
+    """HDF5 writes small data sets when it closes them, and ignores an error then: the file would hold zeros."""
+    resource = pytest.importorskip("resource")
+
+    def problem(_: str) -> str:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        with hdf5.create_file(tmp_path / "a.h5") as file:
+            file.create_dataset("a", data=np.arange(5))
+            dataset = file.create_dataset("b", (5,), np.int64)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+            dataset[:] = np.arange(5)
+            del dataset
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        with h5py.File(tmp_path / "a.h5") as file:
+            return "" if file["a"][:].tolist() == file["b"][:].tolist() == list(range(5)) else str(file["b"][:])
+
+    assert in_child(["a"], problem) == []
+
+
 def _problem(path: Path, user: str) -> str:
     try:
         read(path, user)
@@ -205,7 +269,7 @@ def test_the_whole_file_is_read_only_for_members_that_need_its_heaps(
         for number in range(attributes):  # many of them continue the header in other blocks
             file["one"].attrs[f"attribute {number}"] = np.arange(number + 3)
     checked: list[Path] = []
-    monkeypatch.setattr(hdf5, "_check_heaps", lambda path, *_: checked.append(path))
+    monkeypatch.setattr(hdf5, "check_all_heaps", checked.append)
     with hdf5.open_file(path) as file:
         hdf5.open_member(file, "one", path)
     assert checked == [path] * needed
