@@ -30,15 +30,15 @@ def kill(stages: StageCommands, one: StageCommand, draw: random.Random, scratch:
             break
         kills += 1
         losses.tried += 1
-        _look(stages, one, folder, before, f"{place}, killed at operation {fault.at}{' torn' * fault.torn}", losses)
+        look(stages, one, folder, before, f"{place}, killed at operation {fault.at}{' torn' * fault.torn}", losses)
         if replaces:
             finished = contents(folder, one.made) == one.content
             losses.require(finished, f"{place}, killed at operation {fault.at}: the finished artifact is gone")
-    _repeat(stages, one, folder, options, f"{place} after {kills} kills", losses)
+    repeat(stages, one, folder, options, f"{place} after {kills} kills", losses)
     return kills
 
 
-def _look(
+def look(
     stages: StageCommands, one: StageCommand, folder: Path, before: dict[str, str], place: str, losses: Losses
 ) -> None:
     """Check what a killed command left."""
@@ -51,7 +51,7 @@ def _look(
     losses.require(not changed, f"{place}: it changed {sorted(changed)}")
 
 
-def _repeat(
+def repeat(
     stages: StageCommands, one: StageCommand, folder: Path, options: list[str], place: str, losses: Losses
 ) -> None:
     """Run the command until its end, which must make what an undisturbed one makes."""
