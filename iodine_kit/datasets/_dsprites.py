@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 from iodine_kit.errors import CorruptDataError, SchemaError, SourceError
 from iodine_kit.records import Array, Bytes
 from iodine_kit.system import refusal
+from iodine_kit.untrusted import ZIP_ERRORS
 
 Lit = NDArray[np.bool_]
 Outline = tuple[slice, slice, Lit]
@@ -156,7 +156,7 @@ def load_sprites(path: str) -> Sprites:
             return Sprites(axes, _read_images(archive, path, math.prod(map(len, axes.values()))))
     except FileNotFoundError:
         raise SourceError(f"{path}: no such file; dataset.sprites must be the npz file of dSprites") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, MemoryError) as error:
+    except ZIP_ERRORS as error:
         problem = f"{path}: damaged, or not an npz file ({error}); download it again"
         raise refusal(error, path) or CorruptDataError(problem) from error
 

@@ -18,7 +18,6 @@ from pathlib import Path
 from threading import Lock
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +27,7 @@ from iodine_kit.errors import CorruptDataError
 from iodine_kit.formats import Columns, Reader, Sample, ShardedConfig
 from iodine_kit.records import Array, Bytes, Scene, SceneBatch
 from iodine_kit.system import OpenFiles, refusal, storage_errors
+from iodine_kit.untrusted import ZIP_ERRORS
 
 VERSION = 2
 MASK, META = "mask.png", "meta.json"
@@ -102,7 +102,7 @@ class ShardReader(Reader):
                 self._keys, self._shard, self._place = index["key"].tolist(), index["shard"], index["place"]
             if not len(self._keys) == len(self._shard) == len(self._place):
                 raise ValueError("its columns have different lengths")
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile, MemoryError) as error:
+        except ZIP_ERRORS as error:
             problem = f"{path}: not an index of WebDataset shards: {error}"
             raise refusal(error, path) or CorruptDataError(problem) from None
         self._maps = OpenFiles(self._map, mmap.mmap.close)

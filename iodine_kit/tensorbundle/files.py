@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 import zipfile
-import zlib
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from iodine_kit.errors import CorruptDataError, SourceError
 from iodine_kit.system import refusal, storage_error, storage_errors
+from iodine_kit.untrusted import ZIP_ERRORS
 from iodine_kit.untrusted.folders import is_data
 
 INDEX = ".index"
@@ -125,10 +125,9 @@ class ZipFolder:
                 return [info for info in archive.infolist() if not info.is_dir() and _is_data(info.filename)]
         except FileNotFoundError:
             raise SourceError(f"{self._archive}: no such file; check the path given as --source") from None
-        except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-            raise CorruptDataError(f"{self._archive}: no readable zip archive ({error}); download it again") from None
-        except OSError as error:
-            raise storage_error(error, self._archive) from error
+        except ZIP_ERRORS as error:
+            problem = f"{self._archive}: no readable zip archive ({error}); download it again"
+            raise refusal(error, self._archive) or CorruptDataError(problem) from error
 
     def _inflate(self, info: zipfile.ZipInfo) -> bytes:
         place = f"{self._archive}: {info.filename}"
@@ -137,7 +136,7 @@ class ZipFolder:
         try:
             with zipfile.ZipFile(self._archive) as archive, archive.open(info) as file:
                 return file.read(info.file_size)
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, MemoryError) as error:
+        except ZIP_ERRORS as error:
             reason = f"cannot be decompressed ({error}); download the archive again"  # RuntimeError: it is encrypted
             raise refusal(error, place) or CorruptDataError(f"{place}: {reason}") from None
 

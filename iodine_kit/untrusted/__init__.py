@@ -7,12 +7,28 @@ or allocates memory because a header says so.
 from __future__ import annotations
 
 import math
+import struct
+import zlib
 from collections.abc import Sequence
+from zipfile import BadZipFile
 
 from iodine_kit.errors import SchemaError
 
 LARGEST_ROW = 1 << 30
 """Bytes of one row (one scene) at most, far above those of any published file."""
+
+ZIP_ERRORS = (
+    BadZipFile,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""What :mod:`zipfile` raises for an archive that is damaged, encrypted, or compressed in an unknown way."""
 
 
 def check_row_size(shape: Sequence[int], item_bytes: int, place: str, chunk: Sequence[int] = ()) -> None:

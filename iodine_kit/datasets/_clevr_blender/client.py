@@ -12,7 +12,6 @@ import sys
 import tempfile
 import threading
 import weakref
-import zipfile
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +22,8 @@ import numpy as np
 
 from iodine_kit.errors import SourceError
 from iodine_kit.records import Array
-from iodine_kit.system import expand_home, storage_error
+from iodine_kit.system import expand_home, refusal
+from iodine_kit.untrusted import ZIP_ERRORS
 
 BPY = "5.0.1"
 VARIABLE = "IODINE_KIT_BLENDER"
@@ -190,10 +190,11 @@ def _load(path: Path) -> dict[str, Array]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    except (FileNotFoundError, ValueError, zipfile.BadZipFile) as error:
+    except FileNotFoundError as error:
         raise SourceError(f"Blender's process wrote no readable scene: {error}") from error
-    except OSError as error:
-        raise storage_error(error, path) from error
+    except ZIP_ERRORS as error:
+        problem = f"Blender's process wrote no readable scene: {error}"
+        raise refusal(error, path) or SourceError(problem) from error
 
 
 def _stop(process: subprocess.Popen[str]) -> None:

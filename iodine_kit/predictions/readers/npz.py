@@ -8,22 +8,21 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 from iodine_kit.errors import CorruptDataError, SchemaError
 from iodine_kit.predictions.readers import ArrayColumn, Column
 from iodine_kit.system import refusal, require_free_space, storage_errors
+from iodine_kit.untrusted import ZIP_ERRORS
 from iodine_kit.untrusted.folders import is_data
 from iodine_kit.untrusted.npy import map_array
 
 VERSION = 1
 _HEADS = (b"PK\x03\x04", b"PK\x05\x06")
 _SUFFIX = ".npy"
-_BROKEN = (BadZipFile, zlib.error, EOFError, OSError, MemoryError, RuntimeError, LookupError, ValueError)
 
 
 def recognises(path: Path, head: bytes) -> bool:
@@ -47,7 +46,7 @@ def columns(path: Path) -> Mapping[str, Column]:
     try:
         with ZipFile(path) as archive:
             members = [name for name in archive.namelist() if name.endswith(_SUFFIX) and is_data(name)]
-    except _BROKEN as error:
+    except ZIP_ERRORS as error:
         problem = f"{path}: this archive is truncated or altered ({error}); write it again"
         raise refusal(error, path) or CorruptDataError(problem) from error
     if not members:
@@ -85,7 +84,7 @@ class _Members(Mapping[str, Column]):
                 require_free_space(self._folder, archive.getinfo(member).file_size)
                 with archive.open(member) as packed, place.open("wb") as file:
                     _copy(packed, file, place)
-        except _BROKEN as error:
+        except ZIP_ERRORS as error:
             reason = " ".join(str(error).split())
             problem = f"{self._path}: {member!r} is truncated or altered ({reason}); write it again"
             raise refusal(error, self._path) or CorruptDataError(problem) from error
