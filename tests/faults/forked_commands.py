@@ -107,7 +107,7 @@ class Commands:
 
     def run(
         self, *arguments: object, folder: Path, fault: Fault | None = None, seconds: float = SECONDS, memory: int = 0,
-        user: int = 0,
+        user: int = 0, large: bool = False,
     ) -> Ended:  # fmt: skip
         """Run one command in a folder.
 
@@ -115,10 +115,11 @@ class Commands:
             seconds: afterwards SIGALRM ends it.
             memory: most bytes that it may allocate in addition to what the process has loaded; 0 for any number.
             user: number of the user that it runs as; 0 for the present one.
+            large: treat every file as one that is too large to be hashed whenever it is used.
         """
         request = {
             "arguments": list(map(str, arguments)), "folder": str(folder), "fault": asdict(fault) if fault else None,
-            "seconds": seconds, "memory": memory, "user": user,
+            "seconds": seconds, "memory": memory, "user": user, "large": large,
         }  # fmt: skip
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(json.dumps(request) + "\n")
@@ -193,7 +194,7 @@ def _command(request: dict[str, Any], out: Path, err: Path, events: Path) -> int
     counted = os.open(events, os.O_WRONLY)
     _limit(request)
     with _fault(request) as count:
-        status = _main(request["arguments"])
+        status = _main(request["arguments"], request["large"])
     os.write(counted, str(count()).encode())
     return status
 
@@ -211,8 +212,12 @@ def _limit(request: dict[str, Any]) -> None:
         os.setuid(request["user"])
 
 
-def _main(arguments: list[str]) -> int:
+def _main(arguments: list[str], large: bool) -> int:
     from iodine_kit.cli import main
+    from iodine_kit.store import store
+
+    if large:
+        store.HASHED_ON_USE = -1
 
     sys.argv = ["iodine-kit", *arguments]
     try:

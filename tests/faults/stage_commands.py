@@ -81,8 +81,12 @@ class StageCommands:
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(self.base, folder)
         for made in without.made if without else ():
-            shutil.rmtree(folder / made)
+            self.remove(folder, made)
         return folder
+
+    def remove(self, folder: Path, made: str) -> None:
+        """Delete an artifact, or files outside the store, from a copy."""
+        shutil.rmtree(folder / made, ignore_errors=True)
 
     def _write_sources(self) -> None:
         shutil.copy(MINI, self.base / "t.tfrecords")
