@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from iodine_kit.records import Bytes, Floats
 from iodine_kit.untrusted import hdf5
-from iodine_kit.untrusted.hdf5_heaps import check_heaps_of
+from iodine_kit.untrusted.hdf5_heaps import read_texts
 
 TRAVERSALS = "traversals.h5"
 SCHEMA = "iodine-kit/traversals/1"
@@ -66,6 +66,5 @@ def read_traversals(directory: Path) -> Traversals:
 
     path = directory / TRAVERSALS
     with hdf5.reading(str(path)), h5py.File(path) as file:
-        check_heaps_of(file["key"], path)
-        keys = [key.decode() for key in file["key"][:]]
+        keys = read_texts(file["key"], path)
         return Traversals(keys, **{name: file[name][:] for name in _COLUMNS})

@@ -28,8 +28,8 @@ from iodine_kit.formats import Columns, Reader, Sample, ShardedConfig, arrays_of
 from iodine_kit.formats._joined_hdf5 import join
 from iodine_kit.records import Array, Scene, SceneBatch
 from iodine_kit.system import OpenFiles, refusal, require_free_space
-from iodine_kit.untrusted.hdf5 import JOINED, create_file, joined_shards, open_file, require_filters
-from iodine_kit.untrusted.hdf5_heaps import check_heaps_of
+from iodine_kit.untrusted.hdf5 import JOINED, create_file, joined_shards, require_filters
+from iodine_kit.untrusted.hdf5_heaps import read_texts
 
 VERSION = 2
 SCHEMA = "iodine-kit/hdf5/2"
@@ -199,11 +199,12 @@ class _OpenShard:
 
 def _survey(path: Path) -> tuple[_Shard, list[str]]:
     """What a file contains, and the keys of its scenes; the file is closed again."""
-    with open_file(path) as file, _reading(path):
+    import h5py
+
+    with _reading(path), h5py.File(path, "r") as file:
         factors = {f"factors/{name}": member for name, member in file.get("factors", {}).items()}
         columns: dict[str, Any] = {**{name: file[name] for name in PIXELS}, **factors}
-        check_heaps_of(names := file["key"], path)
-        keys = [key.decode() for key in names[:]]
+        keys = read_texts(file["key"], path)
         for name, column in columns.items():
             if column.shape[:1] != (len(keys),):
                 raise KeyError(f"{name} and key have different numbers of rows")

@@ -21,7 +21,7 @@ from iodine_kit.errors import CorruptDataError
 from iodine_kit.records import PredictionBatch
 from iodine_kit.system import refusal, require_free_space
 from iodine_kit.untrusted.hdf5 import create_file
-from iodine_kit.untrusted.hdf5_heaps import check_heaps_of
+from iodine_kit.untrusted.hdf5_heaps import read_texts
 
 PREDICTIONS = "predictions.h5"
 SCHEMA = "iodine-kit/predictions/1"
@@ -87,8 +87,7 @@ class PredictionReader:
         self._path = path
         try:
             self._file = h5py.File(path, "r")
-            check_heaps_of(self._file["key"], path)
-            self.keys = [key.decode() for key in self._file["key"][:]]
+            self.keys = read_texts(self._file["key"], path)
             optional = {name: self._file[name] for name in OPTIONAL if name in self._file}
             self._columns: dict[str, Any] = {"mask": self._file["mask"], **optional}
             for name, column in self._columns.items():

@@ -43,12 +43,19 @@ def _check_heaps(path: Path, modified: int, size: int) -> None:
             start = content.find(_HEAP, start + 1)
 
 
-def check_heaps_of(dataset: Any, path: Path) -> None:
-    """Check only the global heaps that hold the texts of a data set; those of the whole file where that is unknown.
+def read_texts(dataset: Any, path: Path) -> list[str]:
+    """The texts of an open data set, after a check of the heaps that hold them.
 
     Raises:
-        CorruptDataError: as :func:`check_all_heaps`, or the data set leads to no heap.
+        CorruptDataError: a heap is damaged, or the data set leads to no heap.
+        Exception: what h5py raises for other damage.
     """
+    _check_heaps_of(dataset, path)
+    return [text.decode() for text in dataset[:]]
+
+
+def _check_heaps_of(dataset: Any, path: Path) -> None:
+    """Check only the heaps that hold these texts; those of the whole file where that is unknown."""
     sizes = dataset.file.id.get_create_plist().get_sizes()
     offset, count = dataset.id.get_offset(), dataset.size
     if not count or not dataset.dtype.hasobject:
