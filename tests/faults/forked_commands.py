@@ -107,19 +107,19 @@ class Commands:
 
     def run(
         self, *arguments: object, folder: Path, fault: Fault | None = None, seconds: float = SECONDS, memory: int = 0,
-        user: int = 0, large: bool = False,
+        powerless: bool = False, large: bool = False,
     ) -> Ended:  # fmt: skip
         """Run one command in a folder.
 
         Args:
             seconds: afterwards SIGALRM ends it.
             memory: most bytes that it may allocate in addition to what the process has loaded; 0 for any number.
-            user: number of the user that it runs as; 0 for the present one.
+            powerless: permissions hold for this command also if it runs as root.
             large: treat every file as one that is too large to be hashed whenever it is used.
         """
         request = {
             "arguments": list(map(str, arguments)), "folder": str(folder), "fault": asdict(fault) if fault else None,
-            "seconds": seconds, "memory": memory, "user": user, "large": large,
+            "seconds": seconds, "memory": memory, "powerless": powerless, "large": large,
         }  # fmt: skip
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(json.dumps(request) + "\n")
@@ -206,10 +206,9 @@ def _limit(request: dict[str, Any]) -> None:
         pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
         limit = pages * resource.getpagesize() + request["memory"]
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    if request["user"]:
-        os.setgroups([])
-        os.setgid(request["user"])
-        os.setuid(request["user"])
+    if request["powerless"] and os.geteuid() == 0:
+        version, no_capabilities = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+        assert ctypes.CDLL(None).capset(version, no_capabilities) == 0
 
 
 def _main(arguments: list[str], large: bool) -> int:
