@@ -20,8 +20,8 @@ TINY = ["train.steps=1", "train.batch_size=2", "train.threads=1", "model.slots=2
 @pytest.mark.parametrize(
     ("target", "command", "most"),
     [
-        ("adam", ["train", *(part for value in TINY for part in ("--set", value))], 37),
-        ("ari", ["eval", "--metric", "ari", "--overwrite"], 23),
+        ("adam", ["train", *(part for value in TINY for part in ("--set", value))], 38),
+        ("ari", ["eval", "--metric", "ari", "--overwrite"], 24),
     ],
 )
 def test_a_command_reaches_its_core_within_few_files(
