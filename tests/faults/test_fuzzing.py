@@ -1,11 +1,10 @@
-"""Readers of files end damaged input with one of our errors: nothing else, and no wrong data where a checksum exists."""
+"""Readers end damaged files with one of our errors: nothing else, and no wrong data where a checksum exists."""
 
 from __future__ import annotations
 
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 from fakes import save_bomb
 from faults.fuzzing import Reading, mutated
