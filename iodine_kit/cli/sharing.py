@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from iodine_kit.cli.options import ARTIFACT_HELP, DEFAULT_STORE, StoreOption, store_at
 from iodine_kit.process import print_json, print_path, print_text
+
+if TYPE_CHECKING:
+    from iodine_kit.store import Manifest
 
 _ADDRESS = "a folder, s3://BUCKET/PREFIX, gs://…, az://… or sftp://…"
 _VARIABLE = "IODINE_KIT_REMOTE"
@@ -42,10 +45,13 @@ def push(
     chosen = [shelf.usable(shelf.open(place)) for place in artifacts]
     from iodine_kit.remote import Remote
     from iodine_kit.remote import push as send
+    from iodine_kit.store.tags import PREFIX, find_tag
 
+    tags = [find_tag(shelf, place.removeprefix(PREFIX)) for place in artifacts if place.startswith(PREFIX)]
     reporter = Terminal()
     result = send(
-        shelf, chosen, Remote(address), reporter, inputs=not without_inputs, jobs=jobs, overwrite=overwrite
+        shelf, chosen, Remote(address), reporter, inputs=not without_inputs, jobs=jobs, overwrite=overwrite,
+        tags=tags,
     )  # fmt: skip
     reporter.note(f"{result.sentence('sent')}: {address.shown}")
     if as_json:
@@ -60,7 +66,7 @@ def pull(
         list[str] | None,
         typer.Argument(
             metavar="ARTIFACT",
-            help="KIND/NAME-KEY, or the first letters of the key. Defaults to a list of what the remote has.",
+            help="KIND/NAME-KEY, the first letters of the key, or tag:NAME. Defaults to a list of what the remote has.",
             show_default=False,
         ),
     ] = None,
@@ -105,18 +111,16 @@ def _list(origin: str, jobs: int, as_json: bool) -> None:
     """Print what a remote has."""
     from iodine_kit.cli.console import Terminal
     from iodine_kit.formatting import byte_size
-    from iodine_kit.remote import Remote, contents, parse_address
+    from iodine_kit.remote import Remote, contents, parse_address, tags
 
     address = parse_address(origin)
+    remote = Remote(address)
+    found = contents(remote, jobs)
+    names: dict[tuple[str, str], list[str]] = {}
+    for tag in tags(remote):
+        names.setdefault((tag.artifact.directory, tag.artifact.content), []).append(tag.name)
     rows = [
-        {
-            "artifact": entry.directory,
-            "key": manifest.key,
-            "content": manifest.content,
-            "finished": str(manifest.made.get("finished", "?")),
-            "bytes": sum(record.bytes for record in manifest.files.values()),
-        }
-        for entry, manifest in contents(Remote(address), jobs)
+        _row(entry.directory, manifest, names.get((entry.directory, entry.content), [])) for entry, manifest in found
     ]
     if as_json:
         print_json(rows)
@@ -124,4 +128,16 @@ def _list(origin: str, jobs: int, as_json: bool) -> None:
     if not rows:
         Terminal().note(f"no artifacts at {address.shown}")
     for row in rows:
-        print_text(f"{row['finished']}  {byte_size(float(str(row['bytes']))):>9}  {row['artifact']}")
+        shown = "".join(f"  tag:{name}" for name in row.get("tags", []))
+        print_text(f"{row['finished']}  {byte_size(row['bytes']):>9}  {row['artifact']}{shown}")
+
+
+def _row(directory: str, manifest: Manifest, names: list[str]) -> dict[str, Any]:
+    row = {
+        "artifact": directory,
+        "key": manifest.key,
+        "content": manifest.content,
+        "finished": str(manifest.made.get("finished", "?")),
+        "bytes": sum(record.bytes for record in manifest.files.values()),
+    }
+    return {**row, "tags": names} if names else row

@@ -27,6 +27,8 @@ from iodine_kit.store.arrivals import LARGEST_MANIFESTS, check_manifest
 
 MARKER = "iodine-kit-remote.json"
 SCHEMA = "iodine-kit/remote/1"
+SMALL = 1 << 16
+"""Bytes that a file beside manifests and objects can have."""
 BLOCK = 1 << 20
 READ_AHEAD = 8 << 20
 """Bytes that are requested at a time."""
@@ -85,10 +87,9 @@ class Remote:
 
     def _has_marker(self) -> bool:
         """Whether there is a remote; :class:`SchemaError` if it has another version."""
-        try:
-            with self._impatient():
-                data = self._read(MARKER, 1 << 16)
-        except FileNotFoundError:
+        with self._impatient():
+            data = self.small_file(MARKER)
+        if data is None:
             return False
         try:
             schema = json.loads(data)["schema"]
@@ -148,6 +149,13 @@ class Remote:
         if Entry(manifest.reference.directory, manifest.content) != entry:
             raise CorruptDataError(f"{place}: belongs to another artifact; delete it, and push the artifact again")
         return data, manifest
+
+    def small_file(self, name: str) -> bytes | None:
+        """The first 64 kB of a file; ``None`` if there is none."""
+        try:
+            return self._read(name, SMALL)
+        except FileNotFoundError:
+            return None
 
     def write(self, name: str, data: bytes) -> None:
         """Write a small file; others see all of it or nothing."""

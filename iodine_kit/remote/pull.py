@@ -6,27 +6,25 @@ import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
 
-from iodine_kit.errors import ArtifactCorruptError, ArtifactNotFoundError, CorruptDataError, did_you_mean
+from iodine_kit.errors import ArtifactCorruptError, CorruptDataError, SchemaError
 from iodine_kit.formatting import counted
 from iodine_kit.progress import Reporter
 from iodine_kit.remote.fetch import fetch
 from iodine_kit.remote.layout import Entry, Remote
+from iodine_kit.remote.names import choose, read_tag, refuse_other_tag
 from iodine_kit.remote.transfers import JOBS, Transferred, pool
 from iodine_kit.store import Artifact, Manifest, Store
 from iodine_kit.store.arrivals import Arrivals, arriving
-from iodine_kit.store.artifact import SHORTEST_KEY
-from iodine_kit.store.manifest import DOWNLOAD, KEY_IN_NAME
-
-_MANY = 12
-"""More names than this are not listed in an error."""
+from iodine_kit.store.manifest import DOWNLOAD
+from iodine_kit.store.tags import PREFIX, add_tag
 
 
 def contents(remote: Remote, jobs: int = JOBS) -> list[tuple[Entry, Manifest]]:
-    """All artifacts of a remote with their manifests, the one made last at the end; omits those with a damaged one."""
+    """All artifacts of a remote with their manifests, the one made last at the end; omits those that cannot be read."""
     remote.check()
 
     def read(entry: Entry) -> tuple[Entry, Manifest] | None:
-        with suppress(CorruptDataError):
+        with suppress(CorruptDataError, SchemaError):
             return entry, remote.manifest(entry)[1]
         return None
 
@@ -50,7 +48,8 @@ def pull(
 
     Args:
         store: receives the artifacts. What it has is not fetched again.
-        places: what to fetch: ``kind/name-key``, a directory name, or the first digits of a key.
+        places: what to fetch: ``kind/name-key``, a directory name, the first digits of a key, or ``tag:NAME``: then the
+            store also gets the tag.
         inputs: also fetch everything that the artifacts were made from; a note names what the remote lacks.
         jobs: most files at the same time.
 
@@ -62,11 +61,15 @@ def pull(
         ArtifactNotFoundError: no artifact has this name, or several do.
         CorruptDataError: a manifest or an object is missing or damaged, or names what it must not name.
         RemoteError: the remote cannot be reached or refuses.
-        ResumeError: the store has an artifact with other content, or another process is making it.
+        ResumeError: the store has an artifact with other content or another artifact with the same tag, or another
+            process is making it.
         StorageError: the disk is full or refuses.
     """
     remote.check()
     entries = remote.entries()
+    tags = [read_tag(remote, place.removeprefix(PREFIX)) for place in places if place.startswith(PREFIX)]
+    for tag in tags:
+        refuse_other_tag(store, tag)
     chosen = list(dict.fromkeys(choose(place, entries, remote) for place in places))
     found = _needed(chosen, set(entries), remote, reporter, inputs)
     result = Transferred(tuple(entry.directory for entry in found))
@@ -76,6 +79,8 @@ def pull(
         _fetch(manifests, arrivals, remote, reporter, result, jobs)
         arrivals.commit()
     fetched = [_whole(store, entry) for entry in chosen]
+    for tag in tags:
+        add_tag(store, tag.name, next(one for one in fetched if one.reference.directory == tag.artifact.directory))
     return [store.touch(artifact, artifact.purpose) for artifact in fetched], result
 
 
@@ -105,44 +110,6 @@ def _whole(store: Store, entry: Entry) -> Artifact:
     except ArtifactCorruptError as error:
         reason = str(error).removesuffix("; rebuild it with --overwrite")
         raise ArtifactCorruptError(f"{reason}; delete {artifact.path}, and pull it again") from None
-
-
-def choose(place: str, entries: Sequence[Entry], remote: Remote) -> Entry:
-    """The artifact that a user means.
-
-    Args:
-        place: ``kind/name-key``, a directory name, or the first digits of a key; ``@`` and the first digits of the
-            content can follow.
-
-    Raises:
-        ArtifactNotFoundError: none matches, or several do.
-    """
-    name, _, content = place.rstrip("/").partition("@")
-    found = [one for one in entries if _is_meant(name, one.directory) and one.content.startswith(content)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        shown = ", ".join(f"{one.directory}@{one.content[:KEY_IN_NAME]}" for one in found[:_MANY])
-        raise ArtifactNotFoundError(
-            f"{place}: matches {len(found)} artifacts at {remote.address.shown}: give one of {shown}"
-        )
-    known = {one.directory for one in entries}
-    near = did_you_mean(name, known) if "/" in name else did_you_mean(name, {one.partition("/")[2] for one in known})
-    hint = near if "did you mean" in near or len(known) <= _MANY else ""
-    raise ArtifactNotFoundError(
-        f"{place}: no such artifact at {remote.address.shown}{hint}; 'iodine-kit pull --from {remote.address.shown}' "
-        "lists all"
-    )
-
-
-def _is_meant(place: str, directory: str) -> bool:
-    """Whether ``place`` means a directory ``kind/name-key12``, as for artifacts of the store."""
-    kind, _, name = directory.partition("/")
-    stem, _, digits = name.rpartition("-")
-    asked, _, rest = place.rpartition("/")
-    by_name = asked in ("", kind) and len(rest) >= len(stem) + 1 + SHORTEST_KEY and name.startswith(rest)
-    by_key = not asked and len(rest) >= SHORTEST_KEY and digits.startswith(rest[:KEY_IN_NAME])
-    return by_name or by_key
 
 
 def _needed(

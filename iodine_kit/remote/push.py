@@ -9,10 +9,12 @@ from typing import NamedTuple
 
 from iodine_kit.progress import Reporter
 from iodine_kit.remote.layout import Entry, Remote
+from iodine_kit.remote.names import refuse_moved_tag, send_tag
 from iodine_kit.remote.transfers import JOBS, Pool, Transferred, pool
 from iodine_kit.store import Artifact, Store
 from iodine_kit.store.lineage import closure
 from iodine_kit.store.manifest import MANIFEST
+from iodine_kit.store.tags import Tag
 
 
 class _File(NamedTuple):
@@ -30,6 +32,7 @@ def push(
     inputs: bool = True,
     jobs: int = JOBS,
     overwrite: bool = False,
+    tags: Sequence[Tag] = (),
 ) -> Transferred:
     """Send artifacts to a remote. What is there is not sent again, so that an interrupted command resumes.
 
@@ -43,15 +46,19 @@ def push(
         inputs: also send everything that the artifacts were made from, except published files that were downloaded.
         jobs: most files at the same time.
         overwrite: send everything again, which repairs a damaged remote.
+        tags: of the artifacts; the remote gets them, too.
 
     Raises:
         ArtifactCorruptError: a file was altered, or an input was rebuilt, since its artifact was made.
         ArtifactNotFoundError: the store lacks an input.
         RemoteError: the remote cannot be reached or refuses.
+        ResumeError: the remote has another artifact with one of the tags.
         SchemaError: the remote has another version.
     """
     wanted = closure(store, artifacts) if inputs else list(artifacts)
     remote.create()
+    for tag in tags:
+        refuse_moved_tag(remote, tag)
     files = _files(wanted)
     result = Transferred(tuple(one.reference.directory for one in wanted))
     jobs = min(jobs, remote.address.kind.jobs)
@@ -65,6 +72,8 @@ def push(
     result.count(len(missing), sum(one.bytes for one in missing), there=False)
     for artifact in wanted:
         _send_manifest(artifact, remote, overwrite)
+    for tag in tags:
+        send_tag(remote, tag)
     return result
 
 

@@ -137,12 +137,17 @@ def _changing(store: Store) -> Iterator[None]:
         yield
 
 
-def _path(store: Store, name: str) -> Path:
+def check_name(name: str) -> None:
+    """Raise :class:`ConfigError` if a name cannot be that of a tag."""
     if not _NAME.fullmatch(name):
         raise ConfigError(
             f"{name!r} cannot be a tag: write up to 64 lower-case letters, digits, dots, hyphens and underscores, "
             "beginning with a letter or digit"
         )
+
+
+def _path(store: Store, name: str) -> Path:
+    check_name(name)
     return store.root / FOLDER / f"{name}.json"
 
 

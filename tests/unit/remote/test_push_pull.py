@@ -18,6 +18,7 @@ import pytest
 from iodine_kit.errors import (
     ArtifactCorruptError,
     ArtifactNotFoundError,
+    ConfigError,
     CorruptDataError,
     IodineKitError,
     RemoteError,
@@ -26,9 +27,10 @@ from iodine_kit.errors import (
     StorageError,
 )
 from iodine_kit.progress import Advance, Silent
-from iodine_kit.remote import Remote, Transferred, contents, parse_address, pull, push
+from iodine_kit.remote import Remote, Transferred, contents, parse_address, pull, push, tags
 from iodine_kit.store import Artifact, Store
 from iodine_kit.store.manifest import content_hash
+from iodine_kit.store.tags import add_tag, find_tag
 
 
 @pytest.fixture
@@ -321,3 +323,33 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(here: Store, predictions:
     (tmp_path / "file").write_text("")
     with pytest.raises(IodineKitError, match="file"):
         send(here, predictions, Remote(parse_address(str(tmp_path / "file" / "deep"))))
+
+
+def test_a_tag_travels_with_its_artifact_and_never_moves(
+    here: Store, there: Store, predictions: Artifact, remote: Remote, folder: Path, make: Callable[..., Artifact]
+) -> None:
+    tag = add_tag(here, "best", predictions)
+    send(here, predictions, remote, tags=[tag])
+    fetch(there, remote, "tag:best")
+    assert find_tag(there, "best").artifact == predictions.reference
+    assert [one.name for one in tags(remote)] == ["best"]
+    with pytest.raises(ArtifactNotFoundError, match=r"no such tag at .*did you mean 'best'"):
+        fetch(there, remote, "tag:bst")
+    with pytest.raises(ConfigError, match="cannot be a tag"):
+        fetch(there, remote, "tag:../../manifests/a")
+    other = Store(there.root.with_name("other"))
+    moved = add_tag(other, "best", make(other, "run", {"w": b"w"}))
+    with pytest.raises(ResumeError, match=r"this tag names run/toy-.*iodine-kit tag --delete best"):
+        fetch(other, remote, "tag:best")
+    with pytest.raises(ResumeError, match=r"this tag names predictions/toy-.*delete tags/best\.json there"):
+        send(other, other.resolve(moved.artifact), remote, tags=[moved])
+    assert len(other.artifacts()) == 1 and len(remote.entries()) == 3
+    elsewhere = {"kind": "run", "name": "other", "key": "a" * 64, "content": "b" * 64}
+    away = {**tag.model_dump(mode="json", by_alias=True), "artifact": elsewhere}
+    (folder / "tags" / "best.json").write_text(json.dumps(away))
+    with pytest.raises(ArtifactNotFoundError, match="the artifact of this tag is not at"):
+        fetch(Store(there.root.with_name("third")), remote, "tag:best")
+    (folder / "tags" / "best.json").write_text("{}")
+    with pytest.raises(CorruptDataError, match=r"tags/best\.json: this tag is damaged"):
+        fetch(there, remote, "tag:best")
+    assert tags(remote) == []
