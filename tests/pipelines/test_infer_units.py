@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import TINY
@@ -20,6 +22,7 @@ from iodine_kit.artifacts.dataset import open_split
 from iodine_kit.artifacts.trained_model import of_run
 from iodine_kit.config import parse_overrides
 from iodine_kit.engines import EngineConfig
+from iodine_kit.engines.local import THREADS
 from iodine_kit.errors import ConfigError, DivergedError, StorageError
 from iodine_kit.inference import ALL_FIELDS, InferenceOptions, infer_batch, to_prediction
 from iodine_kit.loader import in_order
@@ -173,3 +176,34 @@ def test_a_unit_takes_as_many_batches_as_its_images_allow(monkeypatch: pytest.Mo
     small, large = (segment.batches_of_a_unit(config, side, side) for side in (35, 240))
     assert small > 1 and large == 1
     assert segment.batches_of_a_unit(config.model_copy(update={"restarts": 100}), 35, 35) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "variables", "process", "meant"),
+    [
+        ("auto", {}, "SpawnProcess-4", "auto"),
+        ("auto", {THREADS: "1"}, "SpawnProcess-4", "cuda:0"),
+        ("cuda", {THREADS: "1"}, "SpawnProcess-5", "cuda:1"),
+        ("cuda:2", {THREADS: "1"}, "SpawnProcess-5", "cuda:2"),
+        ("cpu", {THREADS: "1"}, "SpawnProcess-5", "cpu"),
+    ],
+)
+def test_workers_of_a_machine_take_its_gpus_in_turn(
+    monkeypatch: pytest.MonkeyPatch, asked: str, variables: dict[str, str], process: str, meant: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(multiprocessing.current_process(), "name", process)
+    monkeypatch.delenv(THREADS, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert segment.own_device(asked) == meant
+
+
+def test_a_worker_uses_its_share_of_the_cores_unless_the_user_chose(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(THREADS, raising=False)
+    assert segment.own_threads() == 0
+    monkeypatch.setenv(THREADS, "3")
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert segment.own_threads() == 3
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    assert segment.own_threads() == 0

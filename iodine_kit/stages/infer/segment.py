@@ -79,7 +79,7 @@ class Segmentation:
 
     def _opened(self) -> tuple[Any, Reader]:
         """The model on its device, and the split; both stay open for the next unit in this process."""
-        device, threads = _own_device(self.device), self.threads or _own_threads()
+        device, threads = own_device(self.device), self.threads or own_threads()
         key = (self.model, device, threads, self.dataset.path, self.dataset.reference.content, self.config.split)
         if key not in _OPENED:
             close()
@@ -100,7 +100,7 @@ def close() -> None:
         _OPENED.popitem()[1][1].close()
 
 
-def _own_device(name: str) -> str:
+def own_device(name: str) -> str:
     """The device that a name means in this process; of several workers of this machine, each takes its own GPU.
 
     Engines for clusters set ``CUDA_VISIBLE_DEVICES``, so that every worker sees only its GPU.
@@ -114,7 +114,7 @@ def _own_device(name: str) -> str:
     return f"cuda:{(int(number) - 1) % gpus}" if gpus and number.isdecimal() else name
 
 
-def _own_threads() -> int:
+def own_threads() -> int:
     """The threads of this worker of several on this machine; 0, PyTorch's default, if they are set in another way.
 
     PyTorch reads the environment when it is imported, which a script may have done before the worker was prepared.
