@@ -156,7 +156,7 @@ def _confirmed(chosen: list[Removal], as_json: bool) -> bool:
 
     if as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
-    return typer.confirm(f"Remove these {len(chosen)} ({byte_size(sum(one.size for one in chosen))})?", err=True)
+    return typer.confirm(f"Remove all of the above ({byte_size(sum(one.size for one in chosen))})?", err=True)
 
 
 def _note_kept(store: Store, rules: Rules, chosen: list[Removal]) -> None:
@@ -165,7 +165,8 @@ def _note_kept(store: Store, rules: Rules, chosen: list[Removal]) -> None:
 
     from iodine_kit.cli.console import Terminal
     from iodine_kit.formatting import byte_size, counted
-    from iodine_kit.store.garbage import PRECIOUS, contents, removable
+    from iodine_kit.store.contents import contents
+    from iodine_kit.store.garbage import PRECIOUS, removable
 
     for path in contents(store).unknown:
         reason = f"no artifact is removed, because {path} is damaged, so that nobody knows what it needs"

@@ -6,21 +6,30 @@ and downloads (they take hours to make again), all that was used a short time ag
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from iodine_kit.formatting import age
 from iodine_kit.store.arrivals import ARRIVALS, UNPACKING
-from iodine_kit.store.artifact import PARTIAL, Artifact, draft_identity
+from iodine_kit.store.artifact import Artifact
+from iodine_kit.store.contents import (
+    Contents,
+    Unfinished,
+    all_places,
+    contents,
+    directory,
+    entries,
+    last_use,
+    newest_change,
+    size_of,
+)
 from iodine_kit.store.locks import LOCKS, STORE_LOCK, is_locked, lock_name
-from iodine_kit.store.manifest import MANIFEST, WRITING, Identity
+from iodine_kit.store.manifest import WRITING
 from iodine_kit.store.store import Store
-from iodine_kit.store.tags import FOLDER, all_tags, names_by_artifact
+from iodine_kit.store.tags import FOLDER
 
 DAY = 86_400.0
 OLDER_THAN = 30 * DAY
@@ -59,111 +68,6 @@ class Rules:
     def allows(self, kind: str) -> bool:
         """Whether artifacts of this kind may be removed."""
         return self.all_kinds or (kind in self.kinds if self.kinds else kind not in PRECIOUS)
-
-
-@dataclass(frozen=True)
-class Unfinished:
-    """A ``.partial`` directory: what it will become, if that is known; when it last changed; whether it is in use."""
-
-    path: Path
-    identity: Identity | None
-    changed: float
-    in_use: bool
-
-    @property
-    def final(self) -> Path:
-        """The directory that it will become."""
-        return final_of(self.path)
-
-
-@dataclass(frozen=True)
-class Contents:
-    """What is in a store.
-
-    Attributes:
-        artifacts: the finished ones.
-        unreadable: finished ones whose manifest cannot be read.
-        inputs: what each artifact and draft was made from, by directory ``kind/name-key12``.
-        unknown: artifacts and tags whose files are so damaged that what they need is unknown.
-        drafts: unfinished artifacts.
-        tags: artifacts with a tag, and the names of their tags.
-    """
-
-    artifacts: list[Artifact]
-    unreadable: list[Path]
-    inputs: dict[str, set[str]]
-    unknown: list[Path]
-    drafts: list[Unfinished]
-    tags: dict[str, list[str]]
-
-
-def final_of(path: Path) -> Path:
-    """The directory that a ``.partial`` directory will become; any other path is unchanged."""
-    return path.with_name(path.name[1 : -len(PARTIAL)]) if path.name.endswith(PARTIAL) else path
-
-
-def directory(path: Path) -> str:
-    """``kind/name-key12``, as references name it."""
-    return f"{path.parent.name}/{path.name}"
-
-
-def contents(store: Store) -> Contents:
-    """Read all manifests, drafts and tags of a store."""
-    artifacts, unreadable = store.survey()
-    tags, damaged = all_tags(store)
-    inputs = {directory(one.path): _directories(one.manifest.identity) for one in artifacts}
-    unknown = list(damaged)
-    for path in unreadable:
-        found = _inputs_of_damaged(path)
-        inputs[directory(path)] = found or set()
-        unknown += [path] * (found is None)
-    drafts = [_draft(path) for path in sorted(store.root.glob(f"*/.*{PARTIAL}"))]
-    for draft in drafts:
-        if draft.identity is not None:
-            inputs[directory(draft.path)] = _directories(draft.identity)
-    return Contents(artifacts, list(unreadable), inputs, unknown, drafts, names_by_artifact(tags))
-
-
-def _directories(identity: Identity) -> set[str]:
-    return {one.directory for one in identity.inputs.values()}
-
-
-def _inputs_of_damaged(path: Path) -> set[str] | None:
-    """The inputs of an artifact whose manifest cannot be used; ``None`` if they are unknown."""
-    try:
-        listed = json.loads((path / MANIFEST).read_bytes())["identity"]["inputs"].values()
-        return {f"{one['kind']}/{one['name']}-{one['key'][:12]}" for one in listed}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None
-
-
-def _draft(path: Path) -> Unfinished:
-    in_use = is_locked(final_of(path))
-    return Unfinished(path, draft_identity(path), _newest_change(path), in_use)
-
-
-def _newest_change(path: Path) -> float:
-    newest = 0.0
-    for one in (path, *path.rglob("*")):
-        with suppress(OSError):
-            newest = max(newest, one.lstat().st_mtime)
-    return newest
-
-
-def last_use(path: Path) -> float:
-    """When an artifact was made, found up to date, or read as an input for the last time, in seconds since 1970."""
-    with suppress(OSError):
-        return max(path.stat().st_mtime, (path / MANIFEST).stat().st_mtime)
-    return time.time()
-
-
-def size_of(path: Path) -> int:
-    """Bytes of a file, or of all files in a directory."""
-    total = 0
-    for one in (path, *path.rglob("*")) if path.is_dir() else (path,):
-        with suppress(OSError):
-            total += one.lstat().st_size if not one.is_dir() else 0
-    return total
 
 
 def removable(store: Store, rules: Rules, now: float | None = None) -> list[Removal]:
@@ -234,18 +138,29 @@ def users_first(chosen: dict[str, Artifact], inputs: dict[str, set[str]]) -> lis
 
 def _leftovers(store: Store, there: Contents, rules: Rules, now: float) -> Iterator[Removal]:
     """What killed processes left: temporary manifests and tags, arrivals, half removals, and locks of nothing."""
-    root, known = store.root, {STORE_LOCK, *(lock_name(path) for path in _all_places(there))}
-    patterns = (f"*/*/{WRITING}*", f"*/{WRITING}*", f"{FOLDER}/.*.tmp", f"{ARRIVALS}/*", f"*/.*{REMOVED}", f"{LOCKS}/*")
-    for path in sorted({path for pattern in patterns for path in root.glob(pattern)}):
+    known = {STORE_LOCK, *(lock_name(path) for path in all_places(there))}
+    for path in _temporary(store.root):
         if path.parent.name == LOCKS and path.name in known:
             continue
         if path.parent.name == ARRIVALS and is_locked(path):
             continue
         resumes = path.parent.name == ARRIVALS and not path.name.startswith(UNPACKING)
         oldest = rules.older_than if resumes else LEFTOVER_AGE
-        if now - _newest_change(path) > oldest or path.name.endswith(REMOVED):
+        if now - newest_change(path) > oldest or path.name.endswith(REMOVED):
             yield Removal(path, "leftover", size_of(path), "left by a process that was killed")
 
 
-def _all_places(there: Contents) -> Collection[Path]:
-    return {*(one.path for one in there.artifacts), *there.unreadable, *(one.final for one in there.drafts)}
+def _temporary(root: Path) -> Iterator[Path]:
+    """Files and directories that exist only while a process works, in a store."""
+    for folder in entries(root):
+        for path in entries(folder):
+            is_tag = folder.name == FOLDER and path.suffix == ".tmp"
+            if (
+                folder.name in (LOCKS, ARRIVALS)
+                or is_tag
+                or path.name.startswith(WRITING)
+                or path.name.endswith(REMOVED)
+            ):
+                yield path
+            else:
+                yield from (one for one in entries(path) if one.name.startswith(WRITING))

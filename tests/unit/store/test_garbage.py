@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
@@ -15,7 +16,8 @@ from hypothesis import strategies as st
 
 from iodine_kit.errors import ArtifactNotFoundError, ResumeError, StorageError
 from iodine_kit.store import Artifact, Identity, Store
-from iodine_kit.store.garbage import DAY, PRECIOUS, Removal, Rules, directory, last_use, removable
+from iodine_kit.store.contents import directory, last_use
+from iodine_kit.store.garbage import DAY, PRECIOUS, Removal, Rules, removable
 from iodine_kit.store.manifest import MANIFEST
 from iodine_kit.store.removal import named, remove
 from iodine_kit.store.tags import add_tag
@@ -156,6 +158,28 @@ def test_what_a_process_makes_or_reads_stays(store: Store) -> None:
         with pytest.raises(ResumeError, match="a process is working on it"):
             named(store, [str(draft.path)])
     assert collect(store) == {data.path, old.path}
+
+
+def test_what_is_finished_while_manifests_are_read_keeps_its_inputs(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = make(store, "d", "dataset")
+    age(data.path)
+    survey = Store.survey
+    with store.draft(identity("new", "statistics", [data])) as draft, monkeypatch.context() as patch:
+
+        def slow_survey(self: Store, kind: str = "*") -> Any:
+            found = survey(self, kind)
+            draft.commit({}, {})
+            return found
+
+        patch.setattr(Store, "survey", slow_survey)
+        assert removable(store, Rules()) == []
+    half = store.place(identity("half", "statistics", [data]).planned)
+    finished = make(store, "half", "statistics", data)
+    finished.path.rename(half.with_name(f".{half.name}.partial"))  # just before the rename at the end
+    shutil.rmtree(draft.final)
+    assert removable(store, Rules()) == []
 
 
 def test_reading_an_input_is_a_use(store: Store) -> None:
