@@ -16,6 +16,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from filelock import FileLock
 from support import TINY, Command
 from unit.stages.artifact_builders import block_scenes, store_scenes
 from unit.training.toy_model import Notes
@@ -81,7 +82,7 @@ def no_lock(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         raise AssertionError("a lock was taken")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Store, "_lock", refuse)
+        patch.setattr(FileLock, "acquire", refuse)
         yield
 
 
