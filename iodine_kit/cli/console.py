@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,7 @@ class Terminal(Reporter):
     """Reports to standard error; progress bars only in a terminal."""
 
     def note(self, text: str, *, routine: bool = False) -> None:
+        sys.stdout.flush()  # what was printed before comes first, also where both streams go to one file
         err.print(text, markup=False, style="dim")
 
     @contextmanager
