@@ -10,7 +10,7 @@ import typer
 
 from iodine_kit.cli.options import ARTIFACT_HELP, DEFAULT_STORE, StoreOption
 from iodine_kit.process import print_json, print_path
-from iodine_kit.system import to_path
+from iodine_kit.system import storage_errors, to_path
 
 if TYPE_CHECKING:
     from iodine_kit.store import Store
@@ -43,8 +43,8 @@ def pack(
     from iodine_kit.cli.console import Terminal
     from iodine_kit.errors import ResumeError
     from iodine_kit.formatting import byte_size, counted
+    from iodine_kit.new_file import new_file
     from iodine_kit.store import Store
-    from iodine_kit.store.archive import new_archive
     from iodine_kit.store.archive import pack as write
     from iodine_kit.store.lineage import closure
 
@@ -61,7 +61,9 @@ def pack(
         write(artifacts, sys.stdout.buffer, Terminal())
         sys.stdout.buffer.flush()
         return
-    with new_archive(output) as stream:
+    with storage_errors(output, "written"):
+        output.parent.mkdir(parents=True, exist_ok=True)
+    with storage_errors(output, "written"), new_file(output) as stream:
         size = write(artifacts, stream, Terminal())
     Terminal().note(f"{counted(len(artifacts), 'artifact')}, {byte_size(size)}")
     if as_json:

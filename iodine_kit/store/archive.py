@@ -10,7 +10,6 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from secrets import token_hex
 from typing import BinaryIO, NamedTuple
 
@@ -22,7 +21,7 @@ from iodine_kit.store.lineage import StoredFile, stored_files
 from iodine_kit.store.manifest import MANIFEST, FileRecord, Manifest, file_sha256
 from iodine_kit.store.store import Store
 from iodine_kit.store.tar_stream import CHUNK, EXPECTED, LONGEST_NAME, Member, read_members, write_end, write_member
-from iodine_kit.system import storage_errors, sync_to_disk
+from iodine_kit.system import storage_errors
 from iodine_kit.untrusted.folders import printable
 
 MEGABYTE = 1_000_000
@@ -87,21 +86,6 @@ def tracked(reporter: Reporter, label: str, size: int) -> Iterator[Advance]:
             show(done // MEGABYTE - before, **fields)
 
         yield advance
-
-
-@contextmanager
-def new_archive(path: Path) -> Iterator[BinaryIO]:
-    """A file to write an archive into; it gets its name at the end, and is deleted after an error."""
-    temporary = path.with_name(f".{path.name}-{token_hex(8)}.tmp")
-    try:
-        with storage_errors(path, "written"):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("xb") as stream:
-                yield stream
-            sync_to_disk(temporary)
-            temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 class Unpacked(NamedTuple):

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import glob
-import importlib.util
-import os
-import secrets
 import struct
 import zlib
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
 from iodine_kit.errors import CountError
+from iodine_kit.new_file import new_file
 from iodine_kit.system import storage_errors
 from iodine_kit.tfrecord.compression import WINDOW_BITS, Compression, masked_crc32c
 from iodine_kit.tfrecord.framing import MAX_PAYLOAD_BYTES
@@ -32,45 +28,8 @@ def write_records(path: Path, payloads: Iterable[bytes], compression: Compressio
         CountError: there are no payloads and no compression, so the file would be empty.
         ValueError: a payload is above 1 GiB, which the reader refuses.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    with storage_errors(path, "written"):
-        file = temporary.open("xb")
-        _lock(file)
-        _remove_abandoned(path)
-    try:
-        count = _write_all(path, file, payloads, compression)
-        with storage_errors(path, "written"):
-            file.flush()
-            os.fsync(file.fileno())
-            temporary.replace(path)
-            file.close()
-    except BaseException:
-        with suppress(OSError):
-            file.close()
-        with suppress(OSError):
-            temporary.unlink()
-        raise
-    return count
-
-
-def _lock(file: BinaryIO) -> bool:
-    """Lock a temporary file until it is closed or its process ends; whether that is possible and it was not locked."""
-    if importlib.util.find_spec("fcntl") is None:  # Windows
-        return False
-    import fcntl
-
-    with suppress(OSError):
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return True
-    return False
-
-
-def _remove_abandoned(path: Path) -> None:
-    """Delete the temporary files of writers that were killed: no process has locked them."""
-    for temporary in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        with suppress(OSError), temporary.open("r+b") as file:
-            if _lock(file):
-                temporary.unlink()
+    with new_file(path) as file:
+        return _write_all(path, file, payloads, compression)
 
 
 def _write_all(path: Path, file: BinaryIO, payloads: Iterable[bytes], compression: Compression) -> int:
