@@ -11,7 +11,7 @@ INSTALL := $(BIN)/python $(PIP_INSTALL) --constraint constraints.txt
 LOWEST := .venv-lowest
 EXTRAS := blosc,dask,fast,parquet,s3,slurm,tensorboard,test
 
-.PHONY: quickstart test test-lowest lint fast bench clean
+.PHONY: quickstart test test-lowest lint fast bench hammer clean
 
 quickstart: $(VENV)/.core
 	$(BIN)/iodine-kit run pipelines/quickstart.toml --output reports/quickstart.html
@@ -45,6 +45,14 @@ bench: $(VENV)/.core
 	$(BIN)/python benchmarks/infer.py $(BENCH)
 	$(BIN)/python benchmarks/profile_step.py
 	$(BIN)/python benchmarks/tables.py
+
+# Kill every stage, fill its disk, damage its files, and give readers damaged input, thousands of times; takes about half an
+# hour, and writes the page in reports/reliability/. PARTS="kill fuzz" runs some parts; SCALE=0.1 makes a tenth of the tries.
+# With atheris in .venv, it follows the coverage of the readers (.venv/bin/pip install atheris; Python 3.11 to 3.13 on Linux).
+PARTS ?= kill refuse situation damage draft manifest fuzz
+SCALE ?= 1
+hammer: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(BIN)/python tests/faults/hammer.py --scale $(SCALE) $(PARTS)
 
 $(VENV)/.core: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "iodine-kit needs Python 3.11 or newer: make PYTHON=python3.11 …")'
