@@ -18,7 +18,7 @@ def kill(stages: StageCommands, one: StageCommand, draw: random.Random, scratch:
 
     In one try of three, the artifact exists already and is being replaced.
     """
-    replaces = one.made[0].startswith("data/") and one.name != "run" and draw.random() < 1 / 3
+    replaces = one.makes_one_artifact and draw.random() < 1 / 3
     folder = stages.copy(scratch / "killed", None if replaces else one)
     before, kills = snapshot(folder), 0
     options = ["--overwrite"] if replaces else []
@@ -46,7 +46,8 @@ def look(
     losses.require(listed.status == 0 and not has_traceback(listed), f"{place}: list fails: {listed.err}")
     _check_artifacts(folder, place, losses)
     finished = {path: digest for path, digest in contents(folder, one.made).items() if path.startswith("data/")}
-    losses.require(finished.items() <= one.content.items(), f"{place}: it counts as finished with another content")
+    right = contents(stages.base, one.made) if one.removes else one.content
+    losses.require(finished.items() <= right.items(), f"{place}: it counts as finished with another content")
     changed = {path for path, _ in before.items() ^ snapshot(folder).items() if not belongs_to(path, one.made)}
     losses.require(not changed, f"{place}: it changed {sorted(changed)}")
 

@@ -36,7 +36,7 @@ def a_store_that_cannot_be_written(stages: StageCommands, scratch: Path, losses:
             losses.tried += 1
             losses.require(ended.status == 0 and not has_traceback(ended), f"{command}: {ended.status}: {ended.err}")
         for one in stages.all:
-            if one.made[0].startswith("data/"):
+            if one.makes_one_artifact:
                 ended = stages.commands.run(*one.arguments, folder=folder, powerless=True)
                 losses.tried += 1
                 losses.require(
@@ -83,7 +83,7 @@ def two_processes(stages: StageCommands, scratch: Path, losses: Losses) -> None:
     """One of two processes makes the artifact, and the other waits, finds it, or refuses with one sentence."""
     with Commands() as other:
         for one in stages.all:
-            if not one.made[0].startswith("data/"):
+            if not one.makes_one_artifact:
                 continue
             folder = stages.copy(scratch / "two", one)
             before = snapshot(folder)

@@ -15,8 +15,8 @@ from support import TINY
 from unit.stages.released import checkpoint
 
 MINI = Path(__file__).parents[1] / "data" / "tetrominoes_mini.tfrecords"
-BESIDE = (".locks", ".cache")
-"""Folders of the store that belong to no artifact."""
+BESIDE = (".locks", ".cache", ".arrivals", "incoming")
+"""Folders of a store or remote that belong to no artifact; ``gc`` empties them."""
 GENERATE = ["prepare", "tetrominoes", "--generate", 24, "--split", "train=14", "--split", "test=10"]
 SMALL = ["--set", "dataset.cell=1", "--set", "format.scenes_per_shard=5"]
 PUBLISHED = ["prepare", "tetrominoes", "--source", "t.tfrecords", "--split", "train=6", "--split", "test=4"]
@@ -46,6 +46,7 @@ class StageCommand:
         content: sha256 of what the undisturbed command made, by path; see :func:`contents`.
         events: number of its file operations.
         again: options that a repetition may need if files exist already.
+        removes: whether it removes ``made`` instead.
     """
 
     name: str
@@ -54,6 +55,17 @@ class StageCommand:
     content: dict[str, str] = field(default_factory=dict)
     events: int = 0
     again: tuple[str, ...] = ()
+    removes: bool = False
+
+    @property
+    def makes_one_artifact(self) -> bool:
+        """Whether it is a stage, which makes one artifact in the store."""
+        return (
+            len(self.made) == 1
+            and self.made[0].startswith("data/")
+            and ".tags" not in self.made[0]
+            and not self.removes
+        )
 
 
 class StageCommands:
@@ -80,7 +92,7 @@ class StageCommands:
         """A copy of the base as ``folder``; ``without`` what a command made."""
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(self.base, folder)
-        for made in without.made if without else ():
+        for made in without.made if without and not without.removes else ():
             self.remove(folder, made)
         return folder
 
@@ -120,6 +132,20 @@ class StageCommands:
         self._add("report", "report", "--evaluation", evaluation, "--set", "report.scenes=2")
         self._add("import-checkpoint", "import-checkpoint", "released/model.ckpt")
         self._add("run", "run", "chain.toml")
+        self._add_sharing(evaluation)
+
+    def _add_sharing(self, evaluation: str) -> None:
+        self._add("tag", "tag", "best", evaluation, made="data/.tags")
+        self._add("pack", "pack", evaluation, "--output", "packed/a.tar", made="packed", again=("--overwrite",))
+        self._add("unpack", "unpack", "packed/a.tar", "--store", "unpacked", made="unpacked")
+        self._add("push", "push", evaluation, "--to", "pushed", made="pushed")
+        self._add(
+            "pull", "pull", evaluation.removeprefix("data/"), "--from", "pushed", "--store", "pulled", made="pulled"
+        )
+        gone, command = self["compare"].made, ["gc", "--kind", "comparison", "--older-than", 0, "--yes"]
+        ended = self.commands.run(*command, folder=self.copy(self.base.parent / "gc"), fault=Fault())
+        assert ended.status == 0, ended.err
+        self.all.append(StageCommand("gc", command, gone, {}, ended.events, removes=True))
 
     def _add(self, name: str, *arguments: object, made: str = "", again: tuple[str, ...] = ()) -> str:
         """Run a command, and return the path that it printed last."""
@@ -141,7 +167,8 @@ def artifacts_in(folder: Path) -> list[str]:
 def contents(folder: Path, made: list[str]) -> dict[str, str]:
     """What identifies the bytes of artifacts, and of files outside the store.
 
-    Of the report of a whole pipeline, only whether it is there: its page says how long training took.
+    Of the report of a whole pipeline and of a tag, only whether it is there: they say how long training took, and when
+    the tag was given.
     """
     result = {}
     for place in made:
@@ -151,12 +178,12 @@ def contents(folder: Path, made: list[str]) -> dict[str, str]:
             result[place] = "" if len(made) > 1 and place.startswith("data/report/") else content
         else:
             result |= {path: digest for path, digest in snapshot(folder).items() if path.startswith(f"{place}/")}
-    return result
+    return {path: "" if path.startswith("data/.tags/") else digest for path, digest in result.items()}
 
 
 def snapshot(folder: Path) -> dict[str, str]:
     """sha256 of every file in a folder, without locks and caches."""
-    files = (path for path in folder.rglob("*") if path.is_file())
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.match(".tags/.*"))
     shown = {path.relative_to(folder).as_posix(): path for path in files if not set(BESIDE) & set(path.parts)}
     return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in shown.items()}
 
