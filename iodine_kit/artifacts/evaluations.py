@@ -26,7 +26,7 @@ from iodine_kit.tables import Table, as_csv, as_latex, as_markdown, joined
 if TYPE_CHECKING:
     import pandas as pd
 
-    from iodine_kit.evaluation.scoring import SceneScores
+    from iodine_kit.evaluation.scene_scores import SceneScores
 
 VERSION = 2
 """Of the stage eval; evaluations of other versions have other facts."""

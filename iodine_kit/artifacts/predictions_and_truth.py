@@ -81,14 +81,20 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.predictions)
 
-    def batches(self, size: int, names: Collection[str] | None = None) -> Iterator[tuple[SceneBatch, PredictionBatch]]:
+    def batches(
+        self, size: int, names: Collection[str] | None = None, scenes: range | None = None
+    ) -> Iterator[tuple[SceneBatch, PredictionBatch]]:
         """Truth and prediction, ``size`` scenes at a time, of the predictions only the fields ``names`` (or all).
+
+        Args:
+            scenes: consecutive numbers of scenes. Defaults to all.
 
         Raises:
             SchemaError: if masks have another size than the true ones, or name slots that there are not.
         """
-        for start in range(0, len(self), size):
-            stop = min(start + size, len(self))
+        scenes = scenes or range(len(self))
+        for start in scenes[::size]:
+            stop = min(start + size, scenes.stop)
             truth = self.scenes.batch(range(start, stop))
             prediction = self.predictions.batch(start, stop, names)
             self._check(truth, prediction)

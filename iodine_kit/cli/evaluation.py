@@ -8,13 +8,18 @@ import typer
 
 from iodine_kit.cli.imports import imported
 from iodine_kit.cli.options import (
+    DEFAULT_ENGINE,
     DEFAULT_STORE,
+    AddressOption,
+    EngineOption,
     JsonOption,
     OverwriteOption,
     PipelineOption,
     PredictionsOption,
     SetOption,
     StoreOption,
+    WorkersOption,
+    engine_of,
     has_latents,
     input_artifact,
     is_file,
@@ -74,6 +79,9 @@ def evaluate(
     format: FormatOption = "table",
     settings: SetOption = None,
     pipeline: PipelineOption = None,
+    engine: EngineOption = DEFAULT_ENGINE,
+    address: AddressOption = "",
+    workers: WorkersOption = 1,
     store: StoreOption = DEFAULT_STORE,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
@@ -100,7 +108,7 @@ def evaluate(
     stage.configure(tables)
     predicted = given or imported(place, to_path(str(predictions)), dataset, tables)
     inputs = {"predictions": predicted, "dataset": parent(place, predicted, "dataset")}
-    context = Context(place, Terminal(), overwrite)
+    context = Context(place, Terminal(), overwrite, engine=engine_of(engine, address, workers))
     job = stage.plan(tables, inputs | ({"truth": truth} if truth else {}), context)
     thresholds = {METRICS.canonical(name): value for name, value in thresholds.items()}
     _check_thresholds(thresholds, job.identity.config["eval"]["metrics"], truth or inputs["dataset"], predicted)
@@ -168,6 +176,9 @@ def probe(
     predictions: PredictionsOption = None,
     settings: SetOption = None,
     pipeline: PipelineOption = None,
+    engine: EngineOption = DEFAULT_ENGINE,
+    address: AddressOption = "",
+    workers: WorkersOption = 1,
     store: StoreOption = DEFAULT_STORE,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
@@ -186,7 +197,8 @@ def probe(
     from iodine_kit.stages import probe as stage
 
     inputs = {"predictions": predicted, "dataset": parent(place, predicted, "dataset")}
-    artifact = run_stage(stage, tables, inputs, Context(place, Terminal(), overwrite))
+    context = Context(place, Terminal(), overwrite, engine=engine_of(engine, address, workers))
+    artifact = run_stage(stage, tables, inputs, context)
     show_probe(probe_facts(artifact))
     emit(artifact, as_json, **artifact.facts)
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from iodine_kit.errors import SchemaError
 from iodine_kit.evaluation.mask_size import Resolution
+from iodine_kit.evaluation.scene_scores import Columns, SceneScores, gathered, joined
 from iodine_kit.formats import Reader
 from iodine_kit.metrics import METRICS, Comparison, MetricOptions, MetricPlugin, Scores, needs_masks
 from iodine_kit.progress import Advance
-from iodine_kit.records import Array, Floats64, PredictionBatch, SceneBatch
+from iodine_kit.records import Array, PredictionBatch, SceneBatch
 
 ALL = "all"
 FIRST = "ari"
@@ -126,31 +125,6 @@ class Truth:
     ignored: int | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class SceneScores:
-    """Scores of N scenes; its size does not depend on that of the images.
-
-    Attributes:
-        keys: of the scenes.
-        objects, foreground: visible objects, and the number of their pixels, ``int64[N]``; ``None`` without masks.
-        values: scores by metric, ``float64[N]``; NaN is undefined.
-        degenerate: by metric, ``bool[N]``, where a convention decided.
-        steps: scores after every decode of the metrics that are scored by step, ``float64[N, T+1]``.
-        table: a row per visible object, by column: ``scene`` (its number), ``entity``, ``pixels``, ``slot`` (−1 for
-            none), ``iou`` with that slot, and ``best_iou`` with any. No rows without masks.
-        ignored: number of ignored pixels, ``int64[N]``; ``None`` where the data set has no such pixels.
-    """
-
-    keys: list[str]
-    objects: NDArray[np.int64] | None
-    foreground: NDArray[np.int64] | None
-    values: dict[str, Floats64]
-    degenerate: dict[str, NDArray[np.bool_]]
-    steps: dict[str, Floats64]
-    table: dict[str, Array]
-    ignored: NDArray[np.int64] | None = None
-
-
 @dataclass(frozen=True)
 class Scorer:
     """Scores batch after batch.
@@ -198,20 +172,29 @@ class Scorer:
         Raises:
             SchemaError: if a field that a metric needs is not finite somewhere.
         """
-        columns: dict[tuple[str, ...], list[Array]] = defaultdict(list)
         keys: list[str] = []
+
+        def noted() -> Batches:
+            for own, prediction in batches:
+                yield own, prediction
+                keys.extend(own.keys)
+
+        return gathered(keys, self.columns(noted(), place, advance))
+
+    def columns(self, batches: Batches, place: str, advance: Advance, first: int = 0) -> Columns:
+        """As :meth:`score`, for a part of the scenes; ``first`` is the number of the first of them among all."""
+        parts: list[Columns] = []
         for own, prediction in batches:
             as_predicted = Comparison(own, prediction, self.background, self.options, self.device, self.ignored)
-            of_masks = self._at_resolution(as_predicted, len(keys), place) if self.masks else as_predicted
+            of_masks = self._at_resolution(as_predicted, first, place) if self.masks else as_predicted
             _refuse_not_finite({metric.NEEDS for metric in self.metrics.values() if metric.NEEDS}, prediction, place)
-            found = _described(of_masks, len(keys)) if self.masks else {}
+            found = _described(of_masks, first) if self.masks else {}
             for name, metric in self.metrics.items():
                 found |= _scored(name, metric, of_masks if metric.NEEDS is None else as_predicted)
-            for names, column in found.items():
-                columns[names].append(column)
-            keys += own.keys
+            parts.append(found)
+            first += len(own)
             advance(len(own))
-        return _gathered(keys, {names: np.concatenate(parts) for names, parts in columns.items()})
+        return joined(parts)
 
     def _at_resolution(self, as_predicted: Comparison, first: int, place: str) -> Comparison:
         """The masks at the size of comparison; ``first`` is the number of the batch's first scene."""
@@ -225,7 +208,7 @@ class Scorer:
         return Comparison(self.resolution.true(truth), resized, background, self.options, self.device, ignored)
 
 
-def _described(comparison: Comparison, first: int) -> dict[tuple[str, ...], Array]:
+def _described(comparison: Comparison, first: int) -> Columns:
     """Objects of a batch, and a row for each; ``first`` is the number of its first scene."""
     scene, row = np.nonzero(comparison.objects_BN)
     return {
@@ -241,31 +224,15 @@ def _described(comparison: Comparison, first: int) -> dict[tuple[str, ...], Arra
     }
 
 
-def _scored(name: str, metric: MetricPlugin, comparison: Comparison) -> dict[tuple[str, ...], Array]:
+def _scored(name: str, metric: MetricPlugin, comparison: Comparison) -> Columns:
     scores = _scores(metric, comparison)
-    columns: dict[tuple[str, ...], Array] = {
+    columns: Columns = {
         ("values", name): scores.values,
         ("degenerate", name): np.zeros(len(comparison), bool) if scores.degenerate is None else scores.degenerate,
     }
     if metric.BY_STEP and comparison.prediction.step_mask is not None:
         columns["steps", name] = np.stack([_scores(metric, step).values for step in comparison.steps()], 1)
     return columns
-
-
-_NO_OBJECTS: dict[str, Array] = {
-    **{name: np.zeros(0, np.int64) for name in ("scene", "entity", "pixels", "slot")},
-    **{name: np.zeros(0) for name in ("iou", "best_iou")},
-}
-
-
-def _gathered(keys: list[str], columns: Mapping[tuple[str, ...], Array]) -> SceneScores:
-    def group(name: str) -> dict[str, Array]:
-        return {names[1]: column for names, column in columns.items() if names[0] == name}
-
-    return SceneScores(
-        keys, columns.get(("objects",)), columns.get(("foreground",)), group("values"), group("degenerate"),
-        group("steps"), group("table") or _NO_OBJECTS, columns.get(("ignored",)),
-    )  # fmt: skip
 
 
 def _scores(metric: MetricPlugin, comparison: Comparison) -> Scores:

@@ -24,7 +24,8 @@ from iodine_kit.evaluation.facts import (
     ends_or_none,
 )
 from iodine_kit.evaluation.mask_size import Resolution
-from iodine_kit.evaluation.scoring import Metrics, SceneScores
+from iodine_kit.evaluation.scene_scores import SceneScores
+from iodine_kit.evaluation.scoring import Metrics
 from iodine_kit.metrics import RECOVERY_IOU, MetricOptions, MetricPlugin, describe
 from iodine_kit.records import Floats64
 

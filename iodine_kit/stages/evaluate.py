@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from iodine_kit.artifacts.dataset import dataset_info, lack_of_masks
+from iodine_kit.artifacts.dataset import dataset_info, lack_of_masks, open_split
 from iodine_kit.artifacts.evaluations import VERSION, write_scores, write_summary
 from iodine_kit.artifacts.predictions_and_truth import Pairs, PredictionsFacts, batch_size, open_truth
+from iodine_kit.artifacts.scene_units import (
+    LastOpened,
+    keeping_units,
+    number_of_units,
+    reachable,
+    read_arrays,
+    scenes_of,
+    unit_size,
+    write_arrays,
+)
 from iodine_kit.config import Config, TableFormat, build, split_table
 from iodine_kit.errors import SchemaError
 from iodine_kit.evaluation.bootstrap import Resampling
 from iodine_kit.evaluation.mask_size import Resolution
-from iodine_kit.evaluation.scoring import ALL, Metrics, NoMasks, Scorer, Truth, choose_metrics
+from iodine_kit.evaluation.scene_scores import Columns, gathered, joined
+from iodine_kit.evaluation.scoring import ALL, NoMasks, Scorer, Truth, choose_metrics
 from iodine_kit.evaluation.summary import summarise
 from iodine_kit.evaluation.tables import long_table, summary_tables
 from iodine_kit.metrics import METRICS, Convention, MetricOptions, needs_masks
 from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
-from iodine_kit.progress import Reporter
+from iodine_kit.progress import Advance, Reporter
 from iodine_kit.runner import Context, FactValues, Inputs, Job, Tables
 from iodine_kit.store import Artifact, Identity
+from iodine_kit.units import make_units, pattern
 
 TABLES = ("eval",)
 INPUTS = ("predictions", "dataset")
 REMEDY = "name the same pictures, prepared with their masks, with --dataset"
 """For scenes without masks: their predictions can be scored against another preparation of the same pictures."""
+STEM = "eval"
+"""Begins the names of the files of units."""
 LARGEST = 4096
 """Pixels in height and width at which masks can be inputs."""
 __all__ = ["INPUTS", "TABLES", "VERSION", "EvalConfig", "EvalExecution", "configure", "plan"]
@@ -116,7 +133,8 @@ def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
         config={"eval": {**config.model_dump(mode="json"), "metrics": list(metrics)}},
         inputs={role: inputs[role].reference for role in (*INPUTS, "truth") if role in inputs},
     )
-    return Job(identity, lambda out: _make(config, execution, metrics, resolution, inputs, out, context.reporter))
+    scoring = _Scoring(config, execution, tuple(metrics), resolution, dict(inputs), size=0)
+    return Job(identity, lambda out: _make(scoring, out, context), state=pattern(STEM))
 
 
 def configure(tables: Tables) -> tuple[EvalConfig, EvalExecution]:
@@ -166,37 +184,78 @@ def _lack(inputs: Inputs) -> NoMasks | None:
     return NoMasks(what, REMEDY) if what else None
 
 
-def _make(
-    config: EvalConfig,
-    execution: EvalExecution,
-    metrics: Metrics,
-    resolution: Resolution,
-    inputs: Inputs,
-    out: Path,
-    reporter: Reporter,
-) -> FactValues:
-    pairs = Pairs(inputs["predictions"], inputs["dataset"])
-    truth, device = _truth(inputs, pairs), _device(execution)
-    masks, info = _lack(inputs) is None, pairs.info
-    scorer = Scorer(metrics, config.options, resolution, info.background, truth, device, masks, info.ignored)
+@dataclass(frozen=True)
+class _Scoring:
+    """Scores units of scenes; picklable, for workers elsewhere."""
+
+    config: EvalConfig
+    execution: EvalExecution
+    metrics: tuple[str, ...]
+    resolution: Resolution
+    inputs: Mapping[str, Artifact]
+    size: int
+
+    def __call__(self, number: int, path: Path) -> None:
+        """Write the columns of a unit."""
+        pairs, scorer = _OPENED.get(self, _Scoring.open)
+        columns = self.columns(pairs, scorer, scenes_of(number, self.size, len(pairs)))
+        write_arrays(path, {"/".join(names): column for names, column in columns.items()})
+
+    def open(self, *, check: bool = False) -> tuple[Pairs, Scorer]:
+        """The scenes with their predictions, and what scores them; ``check``: that other true masks belong to them."""
+        pairs, info = Pairs(self.inputs["predictions"], self.inputs["dataset"]), dataset_info(self.inputs["dataset"])
+        metrics = {name: METRICS.load(name) for name in self.metrics}
+        truth, device, masks = _truth(self.inputs, pairs, check), _device(self.execution), _lack(self.inputs) is None
+        options, background = self.config.options, info.background
+        return pairs, Scorer(metrics, options, self.resolution, background, truth, device, masks, info.ignored)
+
+    def columns(self, pairs: Pairs, scorer: Scorer, scenes: range, advance: Advance = lambda count: None) -> Columns:
+        """Scores of some scenes."""
+        batches = pairs.batches(batch_size(scorer.pixels), scorer.fields, scenes)
+        return scorer.columns(batches, str(pairs.path), advance, scenes.start)
+
+
+_OPENED: LastOpened[_Scoring, tuple[Pairs, Scorer]] = LastOpened()
+
+
+def _make(scoring: _Scoring, out: Path, context: Context) -> FactValues:
+    config, inputs, reporter = scoring.config, scoring.inputs, context.reporter
+    pairs, scorer = scoring.open(check=True)
+    scoring = replace(scoring, size=unit_size(scorer.pixels), inputs=reachable(inputs, context.engine))
+    units = number_of_units(scoring.size, len(pairs))
     with reporter.track("eval", len(pairs)) as advance:
-        batches = pairs.batches(batch_size(scorer.pixels), scorer.fields)
-        scores = scorer.score(batches, str(pairs.path), advance)
+        if units == 1:
+            columns = scoring.columns(pairs, scorer, range(len(pairs)), advance)
+        else:
+            columns = _score_units(scoring, units, len(pairs), out, context, advance)
+    scores = gathered(pairs.predictions.keys, columns)
     subject = PredictionsFacts.of(inputs["predictions"]).subject(pairs.info.dataset)
     resampling = Resampling(config.resamples, config.level, config.seed)
-    facts = summarise(subject, scores, metrics, config.options, resolution, resampling)
-    if masks and facts.remark:
+    facts = summarise(subject, scores, scorer.metrics, config.options, scoring.resolution, resampling)
+    if scorer.masks and facts.remark:
         reporter.note(f"note: {facts.remark}")
     write_summary(out, facts, long_table(facts), summary_tables(facts))
     write_scores(out, scores, config.table)
     return facts.as_json()
 
 
-def _truth(inputs: Inputs, pairs: Pairs) -> Truth | None:
+def _score_units(scoring: _Scoring, units: int, scenes: int, out: Path, context: Context, advance: Advance) -> Columns:
+    parts: list[Columns] = []
+    with keeping_units(out, STEM), closing(_OPENED):
+        stem = f"{STEM}-{scoring.size}"  # units of another size, of another version, are other units
+        for path in make_units(scoring, out, stem, range(units), context.engine, context.reporter):
+            parts.append({tuple(name.split("/", 1)): column for name, column in read_arrays(path).items()})
+            advance(len(scenes_of(len(parts) - 1, scoring.size, scenes)))
+    return joined(parts)
+
+
+def _truth(inputs: Inputs, pairs: Pairs, check: bool) -> Truth | None:
     """Where true masks come from, if not from the data set for which the predictions were made."""
     if "truth" not in inputs:
         return None
-    scenes = open_truth(inputs["truth"], inputs["dataset"], pairs.split, pairs.predictions.keys)
+    keys = pairs.predictions.keys
+    opened = open_truth(inputs["truth"], inputs["dataset"], pairs.split, keys) if check else None
+    scenes = opened or open_split(inputs["truth"], pairs.split)
     info = dataset_info(inputs["truth"])
     return Truth(scenes, info.background, info.ignored)
 

@@ -6,37 +6,55 @@ and ``table.md`` with everything.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
 from iodine_kit.artifacts.dataset import dataset_info, open_split, require_masks
 from iodine_kit.artifacts.evaluations import as_text
-from iodine_kit.artifacts.predictions_and_truth import Pairs, PredictionsFacts, batch_size
+from iodine_kit.artifacts.predictions_and_truth import Pairs, PredictionsFacts
+from iodine_kit.artifacts.probed_scenes import LATENTS, as_arrays, from_arrays, gather, objects_of, slots_of
+from iodine_kit.artifacts.scene_units import (
+    LastOpened,
+    keeping_units,
+    number_of_units,
+    reachable,
+    read_arrays,
+    scenes_of,
+    unit_size,
+    write_arrays,
+)
 from iodine_kit.config import Config, build
+from iodine_kit.engines import IN_THIS_PROCESS
 from iodine_kit.errors import CountError, SchemaError, did_you_mean
 from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
-from iodine_kit.progress import Reporter
-from iodine_kit.records import PredictionBatch, SceneBatch
+from iodine_kit.progress import Advance
+from iodine_kit.records import Array
 from iodine_kit.runner import Context, FactValues, Inputs, Job, Tables
 from iodine_kit.store import Artifact, Identity
 from iodine_kit.tables import as_csv, as_markdown, joined
+from iodine_kit.units import make_units, pattern
 
 if TYPE_CHECKING:
     from iodine_kit.evaluation.probing.factors import Factor
     from iodine_kit.evaluation.probing.facts import ProbeFacts
     from iodine_kit.evaluation.probing.objects import Objects
-    from iodine_kit.evaluation.probing.slots import SlotTable
+    from iodine_kit.evaluation.probing.prediction import CrossValidation, FoldPredicted
 
 VERSION = 1
 TABLES = ("probe",)
 INPUTS = ("predictions", "dataset")
-LATENTS = {"latent_loc", "latent_scale"}
-BatchT = TypeVar("BatchT", SceneBatch, PredictionBatch)
+STEM = "probe"
+"""Begins the names of the files of units."""
+GATHERED = "gathered.tmp"
+"""The objects of all scenes, for the workers that fit probes; deleted with the draft's other scratch files."""
+FEW_OBJECTS = 2000
+"""With fewer objects, the probes are trained in seconds."""
 
 
 class ProbeConfig(Config):
@@ -62,6 +80,13 @@ class ProbeConfig(Config):
     resamples: Annotated[int, Field(ge=0, le=1_000_000)] = 2000
     level: Annotated[float, Field(gt=0, lt=1)] = 0.95
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+
+    @property
+    def validation(self) -> CrossValidation:
+        """How probes are trained and tested."""
+        from iodine_kit.evaluation.probing.prediction import CrossValidation
+
+        return CrossValidation(self.folds, self.seed, self.match, self.rounds)
 
 
 def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
@@ -95,7 +120,7 @@ def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
         config={"probe": config.model_dump(mode="json")},
         inputs={"predictions": predictions.reference, "dataset": dataset.reference},
     )
-    return Job(identity, lambda out: _make(config, predictions, dataset, out, context.reporter))
+    return Job(identity, lambda out: _make(config, inputs, out, context), state=pattern(STEM))
 
 
 def check_masks(dataset: Artifact, split: str) -> None:
@@ -109,48 +134,110 @@ def configure(tables: Tables) -> ProbeConfig:
     return build(ProbeConfig, tables.get("probe", {}), "probe")
 
 
-def _make(config: ProbeConfig, predictions: Artifact, dataset: Artifact, out: Path, reporter: Reporter) -> FactValues:
+def _make(config: ProbeConfig, inputs: Inputs, out: Path, context: Context) -> FactValues:
     from iodine_kit.evaluation.bootstrap import Resampling
-    from iodine_kit.evaluation.probing.prediction import CrossValidation
-    from iodine_kit.evaluation.probing.summary import Subject, summarise
+    from iodine_kit.evaluation.probing.prediction import combined
+    from iodine_kit.evaluation.probing.summary import FITTED, Subject, summarise
 
-    pairs = Pairs(predictions, dataset)
-    objects, slots = _gather(config, pairs)
-    factors, left_out = _choose(config, predictions, objects, pairs.info.classes)
-    info, split = pairs.info, PredictionsFacts.of(predictions).split
-    subject = Subject(info.dataset, split, objects, slots, factors, left_out, info.ignored is not None)
-    validation = CrossValidation(config.folds, config.seed, config.match, config.rounds)
-    facts = summarise(subject, validation, Resampling(config.resamples, config.level, config.seed), reporter)
+    with keeping_units(out, STEM):
+        gathered = _gather_all(config, inputs, out, context)
+        info, split = dataset_info(inputs["dataset"]), PredictionsFacts.of(inputs["predictions"]).split
+        objects, slots = objects_of(gathered), slots_of(gathered)
+        factors, left_out = _choose(config, inputs["predictions"], objects, info.classes)
+        fitting = _Fitting(config, reachable(inputs, context.engine), out.absolute() / GATHERED)
+        numbers = range(len(FITTED) * config.folds)
+        with context.reporter.track("probe", len(numbers)) as advance:
+            parts = list(_fit_all(fitting, numbers, objects, factors, gathered, out, context, advance))
+    folds = [parts[start : start + config.folds] for start in numbers[:: config.folds]]
+    validation = config.validation
+    predicted = {probe: combined(probe, found, objects, validation) for probe, found in zip(FITTED, folds, strict=True)}
+    subject = Subject(info.dataset, split, objects, [slots], factors, left_out, info.ignored is not None)
+    facts = summarise(subject, validation, Resampling(config.resamples, config.level, config.seed), predicted)
     _write(out, facts)
     return facts.as_json()
 
 
-def _gather(config: ProbeConfig, pairs: Pairs) -> tuple[Objects, list[SlotTable]]:
-    """Objects and slots of the first scenes."""
-    from iodine_kit.evaluation.probing.objects import ObjectCollector
-    from iodine_kit.evaluation.probing.slots import SlotTable, slot_table
+@dataclass(frozen=True)
+class _Gathering:
+    """Gathers the objects and slots of units of scenes; picklable, for workers elsewhere."""
 
-    collector = ObjectCollector(pairs.info.entities, pairs.info.background, pairs.info.ignored)
-    tables, done = list[SlotTable](), 0
-    wanted = min(len(pairs), config.scenes)
-    for truth, prediction in pairs.batches(batch_size(pairs.info.height * pairs.info.width), LATENTS):
-        rest = min(len(truth), wanted - done)
-        if rest <= 0:
-            break
-        truth, prediction = _first(truth, rest), _first(prediction, rest)
-        factors = [pairs.scenes.scene(place).factors for place in range(done, done + rest)]
-        collector.add(truth, prediction, factors)
-        tables.append(slot_table(prediction))
-        done += rest
-    return collector.objects(), tables
+    config: ProbeConfig
+    inputs: Mapping[str, Artifact]
+    size: int
+
+    def __call__(self, number: int, path: Path) -> None:
+        pairs = _OPENED.get(self, lambda one: Pairs(one.inputs["predictions"], one.inputs["dataset"]))
+        wanted = min(len(pairs), self.config.scenes)
+        write_arrays(path, gather(pairs, scenes_of(number, self.size, wanted)))
 
 
-def _first(batch: BatchT, count: int) -> BatchT:
-    """The first scenes of a batch."""
-    values: dict[str, Any] = {
-        name: value[:count] for name, value in vars(batch).items() if isinstance(value, tuple | np.ndarray)
-    }
-    return replace(batch, **values)
+_OPENED: LastOpened[_Gathering, Pairs] = LastOpened()
+
+
+def _gather_all(config: ProbeConfig, inputs: Inputs, out: Path, context: Context) -> dict[str, Array]:
+    """The objects and slots of all scenes, as :func:`gather` returns them for some."""
+    pairs = Pairs(inputs["predictions"], inputs["dataset"])
+    size, wanted = unit_size(pairs.info.height * pairs.info.width), min(len(pairs), config.scenes)
+    units = number_of_units(size, wanted)
+    if units == 1:
+        return gather(pairs, range(wanted))
+    gathering = _Gathering(config, reachable(inputs, context.engine), size)
+    with closing(_OPENED):
+        paths = make_units(gathering, out, f"{STEM}-scenes-{size}", range(units), context.engine, context.reporter)
+        parts = [read_arrays(path) for path in paths]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+@dataclass(frozen=True)
+class _Fitting:
+    """Trains a kind of probe for one fold, as a unit: those of a kind follow each other. Picklable."""
+
+    config: ProbeConfig
+    inputs: Mapping[str, Artifact]
+    gathered: Path
+
+    def __call__(self, number: int, path: Path) -> None:
+        objects, factors = _LOADED.get(self, _Fitting.load)
+        write_arrays(path, as_arrays(self.fit(number, objects, factors)))
+
+    def load(self) -> tuple[Objects, list[Factor]]:
+        """The objects that were gathered, and the factors to predict."""
+        objects, info = objects_of(read_arrays(self.gathered)), dataset_info(self.inputs["dataset"])
+        return objects, _choose(self.config, self.inputs["predictions"], objects, info.classes)[0]
+
+    def fit(self, number: int, objects: Objects, factors: Sequence[Factor]) -> FoldPredicted:
+        """Predict the objects of a fold."""
+        from iodine_kit.evaluation.probing.prediction import predict_fold
+        from iodine_kit.evaluation.probing.summary import FITTED
+
+        probe, fold = FITTED[number // self.config.folds], number % self.config.folds
+        return predict_fold(probe, objects, factors, self.config.validation.of(probe), fold)
+
+
+_LOADED: LastOpened[_Fitting, tuple[Objects, list[Factor]]] = LastOpened()
+
+
+def _fit_all(
+    fitting: _Fitting,
+    numbers: range,
+    objects: Objects,
+    factors: Sequence[Factor],
+    gathered: Mapping[str, Array],
+    out: Path,
+    context: Context,
+    advance: Advance,
+) -> Iterator[FoldPredicted]:
+    """The predictions of all kinds of probes and all folds; of few objects in this process, without files."""
+    if len(objects) < FEW_OBJECTS and context.engine == IN_THIS_PROCESS:
+        for number in numbers:
+            yield fitting.fit(number, objects, factors)
+            advance(1)
+        return
+    write_arrays(fitting.gathered, gathered)
+    with closing(_LOADED):
+        for path in make_units(fitting, out, f"{STEM}-fit", numbers, context.engine, context.reporter):
+            yield from_arrays(read_arrays(path))
+            advance(1)
 
 
 def _choose(

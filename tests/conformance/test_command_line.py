@@ -20,13 +20,14 @@ COMMANDS = {
     "train": "--dataset --model --from --estimate --set --pipeline --store --overwrite --json",
     "infer": "--run --checkpoint --model --dataset --set --pipeline --engine --address --workers"
     " --store --overwrite --json",
-    "eval": "--predictions --dataset --metric --fail-under --format --set --pipeline --store --overwrite --json",
+    "eval": "--predictions --dataset --metric --fail-under --format --set --pipeline --engine --address --workers"
+    " --store --overwrite --json",
     "report": "--evaluation --probe --traversal --output --open --set --pipeline --store --overwrite --json",
     "run": "PIPELINE --set --matrix --member --jobs --until --only --force --dry-run --output --engine --address"
     " --workers --store --overwrite --json",
     "check": "PIPELINE --set --matrix --store --json",
     "compare": "EVALUATIONS --name --metric --format --set --store --overwrite --json",
-    "probe": "--predictions --set --pipeline --store --overwrite --json",
+    "probe": "--predictions --set --pipeline --engine --address --workers --store --overwrite --json",
     "traverse": "--predictions --set --pipeline --store --overwrite --json",
     "stats": "[DATASET] --output --set --store --overwrite --json",
     "study NAME": "--pipeline --run --output --set --store --overwrite --json",

@@ -43,16 +43,17 @@ class Objects:
 class ObjectCollector:
     """Collects objects batch by batch."""
 
-    def __init__(self, entities: int, background: Sequence[int], ignored: int | None = None) -> None:
+    def __init__(self, entities: int, background: Sequence[int], ignored: int | None = None, first: int = 0) -> None:
         """Start without objects.
 
         Args:
             entities: of a scene, background included: a factor has a row for each of them.
             background: mask ids that are background.
             ignored: mask id of the pixels to ignore, which belong to no object; ``None`` if there are none.
+            first: number of the first scene, of a part of the scenes.
         """
         self._entities, self._background, self._ignored = entities, tuple(background), ignored
-        self._scenes = 0
+        self._scenes = first
         self._loc: list[Floats64] = []
         self._scene: list[NDArray[np.int64]] = []
         self._slot: list[NDArray[np.int64]] = []

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
+from threadpoolctl import threadpool_limits
 
 from iodine_kit.evaluation.probing.estimators import Fitted, Probe, baseline_of, fit, importances
 from iodine_kit.evaluation.probing.factors import Factor
@@ -33,6 +34,10 @@ class CrossValidation:
     seed: int
     match: Match = "mask"
     rounds: int = 3
+
+    def of(self, probe: Probe) -> CrossValidation:
+        """How this kind of probe is tested: forests always match objects by mask."""
+        return CrossValidation(self.folds, self.seed) if probe == "forest" else self
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,22 +66,61 @@ def folds_of(objects: Objects, folds: int) -> Iterator[tuple[Bools, Bools]]:
         yield sides[0], sides[1]
 
 
+@dataclass(frozen=True, eq=False)
+class FoldPredicted:
+    """The part of :class:`Predicted` that one fold of scenes has: of its R test objects.
+
+    Attributes:
+        values: ``float64[R]`` by factor.
+        slot_R: as ``slot_M``.
+        importance_ZF: of the fold's forest; empty for other probes.
+    """
+
+    values: dict[str, Floats64]
+    slot_R: NDArray[np.int64]
+    importance_ZF: Floats64
+
+
 def predict(
     probe: Probe, objects: Objects, factors: Sequence[Factor], validation: CrossValidation, advance: Advance
 ) -> Predicted:
     """Predict every factor of every object out of fold; calls ``advance(1)`` after each fold."""
-    values = {factor.name: np.empty(len(objects)) for factor in factors}
-    slot_M = objects.slot_M.copy()
-    dimensions = objects.loc_NKZ.shape[2]
-    importance_ZF = np.zeros((dimensions, len(factors)))
-    for training_M, test_M in folds_of(objects, validation.folds):
-        fitted, matched_M = _train(probe, objects, factors, validation, training_M, test_M)
-        slot_M[test_M] = matched_M[test_M]
-        for each in fitted:
-            values[each.factor.name][test_M] = _predictions(each, objects, matched_M, test_M)
-        if probe == "forest":
-            importance_ZF += np.stack([importances(each, dimensions) for each in fitted], 1) / validation.folds
+    parts = []
+    for fold in range(validation.folds):
+        parts.append(predict_fold(probe, objects, factors, validation, fold))
         advance(1)
+    return combined(probe, parts, objects, validation)
+
+
+def predict_fold(
+    probe: Probe, objects: Objects, factors: Sequence[Factor], validation: CrossValidation, fold: int
+) -> FoldPredicted:
+    """Train on the other folds, and predict the objects of this one.
+
+    Uses one thread of the linear algebra libraries: these matrices are small, and several threads that wait for each
+    other are many times slower. Whoever has several cores predicts several folds at the same time.
+    """
+    training_M, test_M = list(folds_of(objects, validation.folds))[fold]
+    dimensions = objects.loc_NKZ.shape[2]
+    with threadpool_limits(1):
+        fitted, matched_M = _train(probe, objects, factors, validation, training_M, test_M)
+        values = {each.factor.name: _predictions(each, objects, matched_M, test_M) for each in fitted}
+    importance_ZF = np.empty((dimensions, 0))
+    if probe == "forest":
+        importance_ZF = np.stack([importances(each, dimensions) for each in fitted], 1)
+    return FoldPredicted(values, matched_M[test_M], importance_ZF)
+
+
+def combined(probe: Probe, parts: Sequence[FoldPredicted], objects: Objects, validation: CrossValidation) -> Predicted:
+    """The predictions of all folds, which are in their order."""
+    values = {name: np.empty(len(objects)) for name in parts[0].values}
+    slot_M = objects.slot_M.copy()
+    importance_ZF = np.zeros(parts[0].importance_ZF.shape)
+    for part, (_, test_M) in zip(parts, folds_of(objects, validation.folds), strict=True):
+        slot_M[test_M] = part.slot_R
+        for name, value_R in part.values.items():
+            values[name][test_M] = value_R
+        importance_ZF += part.importance_ZF / validation.folds
     return Predicted(values, slot_M, importance_ZF if probe == "forest" else None)
 
 

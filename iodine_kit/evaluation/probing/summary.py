@@ -14,11 +14,12 @@ from iodine_kit.evaluation.probing.estimators import WORDS, Probe
 from iodine_kit.evaluation.probing.factors import Factor
 from iodine_kit.evaluation.probing.facts import DciFacts, FactorFacts, ProbeBootstrap, ProbeFacts
 from iodine_kit.evaluation.probing.objects import Objects
-from iodine_kit.evaluation.probing.prediction import CrossValidation, Predicted, baselines, predict
+from iodine_kit.evaluation.probing.prediction import CrossValidation, Predicted, baselines
 from iodine_kit.evaluation.probing.scores import dci, score, scores
-from iodine_kit.progress import Reporter
 
 PROBES: tuple[Probe, ...] = ("linear", "mlp")
+FITTED: tuple[Probe, ...] = (*PROBES, "forest")
+"""All kinds of probes that are trained, each once per fold."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,13 +40,12 @@ class Subject:
     ignores: bool = False
 
 
-def summarise(subject: Subject, validation: CrossValidation, resampling: Resampling, reporter: Reporter) -> ProbeFacts:
-    """Train and test all probes, and state how; the slowest part of a probe."""
+def summarise(
+    subject: Subject, validation: CrossValidation, resampling: Resampling, predictions: Mapping[Probe, Predicted]
+) -> ProbeFacts:
+    """Score the predictions of all :data:`FITTED` probes, and state how they were made."""
     objects, factors = subject.objects, subject.factors
-    by_mask = CrossValidation(validation.folds, validation.seed)
-    with reporter.track("probe", validation.folds * (len(PROBES) + 1)) as advance:
-        predicted = {probe: predict(probe, objects, factors, validation, advance) for probe in PROBES}
-        forest = predict("forest", objects, factors, by_mask, advance)
+    predicted = {probe: predictions[probe] for probe in PROBES}
     agreement = {probe: float(np.mean(one.slot_M == objects.slot_M)) for probe, one in predicted.items()}
     return ProbeFacts(
         dataset=subject.dataset,
@@ -61,7 +61,7 @@ def summarise(subject: Subject, validation: CrossValidation, resampling: Resampl
         latents=objects.loc_NKZ.shape[2],
         matching=validation.match,
         factors=_factors(objects, factors, predicted, validation, resampling),
-        dci=_dci(forest, factors),
+        dci=_dci(predictions["forest"], factors),
         slots=slots.describe(subject.slots),
         left_out=dict(subject.left_out),
         conventions=conventions(validation, resampling, ignores=subject.ignores),
