@@ -73,4 +73,6 @@ def test_stages_on_a_cluster_that_loses_a_worker_make_the_same_bytes(
     shutil.copytree(tmp_path / "here" / "run", tmp_path / "there" / "run")
     for place in (here, there):
         iodine_kit("infer", "--set", "infer.split=train", *place)
+        iodine_kit("eval", *place)
+        iodine_kit("probe", "--set", "probe.folds=2", *place)
     assert contents(tmp_path / "here") == contents(tmp_path / "there")
