@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -37,6 +38,8 @@ def open(config: EngineConfig, directory: Path) -> Iterator[Running]:
             "--engine dask needs --address of a running scheduler: start one with 'dask scheduler', and workers with "
             "'dask worker tcp://HOST:8786'; for processes of this machine alone, use --engine local"
         )
+    address = _scheduler_address(address)
+    _require_valid(address)
     with _quiet():
         client = _connect(Client, address)
         executor = client.get_executor(pure=False)
@@ -59,14 +62,37 @@ def open(config: EngineConfig, directory: Path) -> Iterator[Running]:
                 client.close(timeout=2)
 
 
-def _connect(connect: Callable[..., Any], address: str) -> Any:
-    place = {"scheduler_file": str(to_path(address))} if address.endswith(".json") else {"address": address}
-    if "scheduler_file" in place and not Path(place["scheduler_file"]).is_file():
-        raise SourceError(f"--address {address}: this scheduler file does not exist: start 'dask scheduler' with it")
+def _scheduler_address(text: str) -> str:
+    """The address that was given, or the one in a scheduler file."""
+    if not text.endswith(".json"):
+        return text
     try:
-        return connect(**place, timeout=SECONDS_TO_CONNECT, set_as_default=False)
-    except (ValueError, TypeError) as error:  # TypeError: TLS without a configuration
+        return str(json.loads(to_path(text).read_bytes())["address"])
+    except FileNotFoundError:
+        raise SourceError(f"--address {text}: no such scheduler file: start 'dask scheduler' with it") from None
+    except (ValueError, KeyError, TypeError):
+        raise ConfigError(f"--address {text}: is not a scheduler file, which 'dask scheduler' writes") from None
+
+
+def _require_valid(address: str) -> None:
+    """Refuse a wrong address before there is a client, which could not be closed if its address is wrong."""
+    from distributed.comm.addressing import parse_address, parse_host_port
+    from distributed.comm.registry import get_backend
+    from distributed.security import Security
+
+    try:
+        scheme, place = parse_address(address)
+        get_backend(scheme)
+        parse_host_port(place)
+    except ValueError as error:
         raise ConfigError(f"--address {address}: {str(error).splitlines()[0]}: expected {ADDRESS}") from None
+    if scheme in ("tls", "wss") and Security().get_connection_args("client").get("ssl_context") is None:
+        raise ConfigError(f"--address {address}: {scheme} needs certificates: set distributed.comm.tls of Dask")
+
+
+def _connect(connect: Callable[..., Any], address: str) -> Any:
+    try:
+        return connect(address, timeout=SECONDS_TO_CONNECT, set_as_default=False)
     except (OSError, TimeoutError):
         raise SourceError(
             f"--address {address}: no Dask scheduler answers within {SECONDS_TO_CONNECT} s: check the address, and "

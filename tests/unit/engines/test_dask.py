@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -63,8 +64,8 @@ def test_a_unit_that_kills_its_workers_is_one_sentence(
         ("", ConfigError, r"--engine dask needs --address of a running scheduler: start one with 'dask scheduler'"),
         ("host", ConfigError, r"--address host: missing port number in address 'host': expected tcp://HOST:PORT"),
         ("http://host:1", ConfigError, r"unknown address scheme 'http' .*: expected tcp://HOST:PORT"),
-        ("tls://host:1", ConfigError, r"TLS expects"),
-        ("no.json", SourceError, r"this scheduler file does not exist"),
+        ("tls://host:1", ConfigError, r"tls needs certificates: set distributed.comm.tls"),
+        ("no.json", SourceError, r"no such scheduler file"),
         ("tcp://127.0.0.1:9", SourceError, r"no Dask scheduler answers within 1 s: check the address"),
     ],
 )
@@ -74,6 +75,16 @@ def test_a_wrong_address_is_one_sentence(
     monkeypatch.setattr(dask, "SECONDS_TO_CONNECT", 1)
     with pytest.raises(error, match=sentence):
         list(make_units(work_in(tmp_path)[0], tmp_path, "part", [0], engine(wrong)))
+
+
+def test_a_scheduler_file_names_the_scheduler(cluster: Any, tmp_path: Path) -> None:
+    file = tmp_path / "scheduler.json"
+    file.write_text("{}")
+    work, out = work_in(tmp_path)
+    with pytest.raises(ConfigError, match=r"scheduler\.json: is not a scheduler file, which 'dask scheduler' writes"):
+        list(make_units(work, out, "part", [0], engine(str(file))))
+    file.write_text(json.dumps(cluster.scheduler.identity()))
+    assert [path.read_text() for path in make_units(work, out, "part", [0], engine(str(file)))] == ["unit 0"]
 
 
 def test_a_cluster_without_workers_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
