@@ -37,6 +37,8 @@ _DIGITS = 12
 _IMPORT = re.compile(
     r"^[ \t]*(?:from[ \t]+([.\w]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n]*)|import[ \t]+([^\n]*))", re.MULTILINE
 )
+_NAME = re.compile(r"[\w.]{1,200}(?:/\w{1,100}\.\w{1,5})?", re.ASCII)
+"""Usual names of modules and templates. No other name of a manifest, which may come from elsewhere, becomes a path."""
 _TEMPLATE = re.compile(r"[\"']([\w{}]+\.(?:html|svg|css|js))[\"']")
 
 
@@ -66,15 +68,15 @@ def changed_files(made: Mapping[str, Any], module: str, plugins: Iterable[str] =
     """The modules and templates that differ from those that made an artifact: changed, added or removed.
 
     Args:
-        made: of the artifact's manifest. Without hashes, or with those of another minor version of Python, nothing is
-            known, and the list is empty.
+        made: of the artifact's manifest, which nobody has checked. Without hashes, or with those of another minor
+            version of Python, nothing is known, and the list is empty.
     """
     recorded: Any = made.get("code")
     version = [str(number) for number in sys.version_info[:2]]
     if not isinstance(recorded, dict) or str(made.get("python", "")).split(".")[:2] != version:
         return []
-    files = dict(recorded.get("files", {}))
-    if recorded.get("sha256") == _sha256(files):
+    files = recorded.get("files")
+    if not isinstance(files, dict) or (all(map(_NAME.fullmatch, files)) and recorded.get("sha256") == _sha256(files)):
         return []
     now = code_of(module, plugins)["files"]
     return sorted(name for name in files.keys() | now.keys() if files.get(name) != now.get(name))
@@ -166,7 +168,8 @@ def _file_of(name: str) -> Path | None:
     """The file of a module or template; ``None`` for one that does not count, or that does not exist."""
     module, _, template = name.partition("/")
     if template:
-        return _TEMPLATES / template
+        path = _TEMPLATES / template
+        return path if path.is_file() else None
     package, *rest = module.split(".")
     if package == PACKAGE and (not rest or rest[0] in AROUND):
         return None

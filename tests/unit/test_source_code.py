@@ -101,6 +101,33 @@ def test_nothing_is_known_of_artifacts_without_hashes_or_of_another_python(lab: 
     assert changed({**before, "python": "3.10.1"}) == changed({"python": before["python"]}) == changed({}) == []
 
 
+@pytest.mark.parametrize("files", [5, None, [1], "blocks", [["my_lab.blocks", "0"]]])
+def test_nothing_is_known_of_hashes_that_are_no_table(lab: Path, files: Any) -> None:
+    assert changed({**made(), "code": {"sha256": "0", "files": files}}) == []
+
+
+def test_names_of_a_manifest_from_elsewhere_cannot_open_other_files(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded = made()
+    names = [
+        "x//dev/zero",
+        "x/../../../../etc/passwd",
+        "x/..",
+        "x/gone.html",
+        "x/",
+        "a" * 999,
+        "my_lab.\0",
+        "my_lab./x",
+    ]
+    names += ["my_lab." + "é" * 200, "my_lab" + ".a" * 3000]
+    opened: list[Path] = []
+    read = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: (opened.append(path), read(path))[1])
+    for name in names:
+        files = {**recorded["code"]["files"], name: "0"}
+        assert changed({**recorded, "code": {"sha256": "0", "files": files}}) == [name]
+    assert {path.resolve().is_relative_to(ROOT) or path.is_relative_to(lab) for path in opened} == {True}
+
+
 @pytest.mark.slow
 def test_the_files_of_a_stage_are_what_it_imports_and_the_templates_that_it_names() -> None:
     """Compared with the graph of imports of another program."""
