@@ -25,6 +25,7 @@ from typing import Any
 import iodine_kit
 
 PACKAGE = Path(iodine_kit.__file__).parent
+_PREFIX = str(PACKAGE)
 TARGETS = {"adam": ("torch/optim/adam.py", "step"), "ari": ("metrics/_contingency.py", "adjusted_rand_index")}
 
 
@@ -63,15 +64,17 @@ class Trace:
 
 def _place(code: CodeType) -> str:
     """The file of a function of the package; "" for other code, and for bodies of modules and classes."""
+    if not code.co_filename.startswith(_PREFIX):  # nearly all calls, of torch's imports
+        return ""
     path = Path(code.co_filename)
     is_function = code.co_flags & inspect.CO_NEWLOCALS and code.co_flags & inspect.CO_OPTIMIZED
-    return path.relative_to(PACKAGE).as_posix() if is_function and path.is_relative_to(PACKAGE) else ""
+    return path.relative_to(PACKAGE).as_posix() if is_function else ""
 
 
 def _importing(frame: FrameType | None) -> bool:
     """Whether a module of the package is being imported."""
     while frame is not None:
-        if frame.f_code.co_name == "<module>" and Path(frame.f_code.co_filename).is_relative_to(PACKAGE):
+        if frame.f_code.co_name == "<module>" and frame.f_code.co_filename.startswith(_PREFIX):
             return True
         frame = frame.f_back
     return False
