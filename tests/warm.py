@@ -11,17 +11,32 @@ import gc
 import json
 import os
 import runpy
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
 
-AVAILABLE = hasattr(os, "fork") and sys.platform != "darwin"
+AVAILABLE = sys.platform == "linux"
 IMPORTED = ("torch", "h5py", "pandas", "scipy.optimize", "webdataset", "iodine_kit.cli.app", "iodine_kit.pipeline")
 """What takes the time. ``iodine_kit.pipeline`` imports every stage."""
+
+_CLIENT = """#!{python} -IS
+import json, os, socket, sys
+connection = socket.socket(socket.AF_UNIX)
+connection.connect("\\0{path}")
+streams = [f"/proc/{{os.getpid()}}/fd/{{number}}" for number in (1, 2)]
+request = {{"command": sys.argv[1:], "folder": os.getcwd(), "environment": dict(os.environ), "streams": streams}}
+stream = connection.makefile("rw")
+stream.write(json.dumps(request) + "\\n")
+stream.flush()
+sys.exit(int(stream.readline()) % 256)
+"""
 
 
 class WarmProcess:
@@ -34,6 +49,34 @@ class WarmProcess:
         self, command: Sequence[str], folder: Path, environment: Mapping[str, str]
     ) -> subprocess.CompletedProcess[str]:
         """Run a command in a folder, as ``subprocess.run`` would with ``capture_output`` and ``text``."""
+        with tempfile.TemporaryDirectory() as scratch:
+            streams = [Path(scratch, name) for name in ("out", "err")]
+            status = self.request({
+                "command": list(command), "folder": str(folder), "environment": dict(environment),
+                "streams": list(map(str, streams)),
+            })  # fmt: skip
+            out, err = (stream.read_bytes().decode() for stream in streams)
+        return subprocess.CompletedProcess(["iodine-kit", *command], status, out, err)
+
+    @contextmanager
+    def program(self, folder: Path) -> Iterator[None]:
+        """Put a program ``iodine-kit`` into a folder: for scripts whose commands run one after the other."""
+        path, program = f"iodine-kit-{os.getpid()}-{token_hex(4)}", folder / "iodine-kit"
+        listening = socket.socket(socket.AF_UNIX)
+        listening.bind("\0" + path)  # Linux needs no file for it
+        listening.listen()
+        folder.mkdir(parents=True, exist_ok=True)
+        program.write_text(_CLIENT.format(python=sys.executable, path=path))
+        program.chmod(0o755)
+        threading.Thread(target=self._answer, args=(listening,), daemon=True).start()
+        try:
+            yield
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            listening.close()
+
+    def request(self, request: Mapping[str, object]) -> int:
+        """Run what a request describes; returns its exit status."""
         if self._process is None or self._process.poll() is not None:
             self._process = subprocess.Popen(
                 [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -41,17 +84,16 @@ class WarmProcess:
             atexit.register(self._end, self._process)
         process = self._process
         assert process.stdin and process.stdout
-        with tempfile.TemporaryDirectory() as scratch:
-            streams = [Path(scratch, name) for name in ("out", "err")]
-            request = {
-                "command": list(command), "folder": str(folder), "environment": dict(environment),
-                "streams": list(map(str, streams)),
-            }  # fmt: skip
-            process.stdin.write(json.dumps(request) + "\n")
-            process.stdin.flush()
-            status = int(process.stdout.readline())
-            out, err = (stream.read_bytes().decode() for stream in streams)
-        return subprocess.CompletedProcess(["iodine-kit", *command], status, out, err)
+        process.stdin.write(json.dumps(request) + "\n")
+        process.stdin.flush()
+        return int(process.stdout.readline())
+
+    def _answer(self, listening: socket.socket) -> None:
+        with suppress(OSError):  # it was closed
+            while True:
+                connection, _ = listening.accept()
+                with connection, connection.makefile("rw") as stream:
+                    stream.write(f"{self.request(json.loads(stream.readline()))}\n")
 
     def _end(self, process: subprocess.Popen[str]) -> None:
         assert process.stdin
@@ -94,7 +136,7 @@ def become(request: dict[str, object]) -> None:
     os.environ.clear()
     os.environ.update(request["environment"])  # type: ignore[call-overload]
     sys.argv = ["iodine-kit", *request["command"]]  # type: ignore[misc]
-    flags = os.O_WRONLY | os.O_CREAT
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND  # both streams may be the same file
     for descriptor, path in enumerate([os.devnull, *request["streams"]]):  # type: ignore[misc]
         opened = os.open(path, flags if descriptor else os.O_RDONLY, 0o600)
         os.dup2(opened, descriptor)

@@ -1,6 +1,6 @@
 """The recorded session of docs/pipelines.md: run its commands in an empty folder, and compare or write what they print.
 
-``python tests/examples/recorded_session.py`` runs the session and writes the output into the page.
+``PYTHONPATH=tests python tests/examples/recorded_session.py`` runs it, and writes the output into the page.
 """
 
 from __future__ import annotations
@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
+
+from warm import WarmProcess
 
 PAGE = Path(__file__).parents[2] / "docs" / "pipelines.md"
 TITLE = "## One session, from an empty folder\n"
@@ -37,25 +38,18 @@ def session(page: str) -> str:
     return section.split("\n## ")[0]
 
 
-def run(script: list[str], folder: Path) -> list[list[str]]:
+def run(script: list[str], folder: Path, warm: WarmProcess) -> list[list[str]]:
     """Run commands in one shell in a folder; returns the lines that each printed, on both streams."""
     tools = folder.with_name("tools")
-    tools.mkdir(exist_ok=True)
-    program = tools / "iodine-kit"
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m iodine_kit "$@"\n')
-    program.chmod(0o755)
-    environment = {
-        **os.environ,
-        "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
-        "COLUMNS": "118",
-        "OMP_NUM_THREADS": "1",
-    }
-    environment = {name: value for name, value in environment.items() if not name.startswith("IODINE_KIT_")}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("IODINE_KIT_")}
+    path = f"{tools}{os.pathsep}{os.environ['PATH']}"
+    environment = {**inherited, "PATH": path, "COLUMNS": "118", "OMP_NUM_THREADS": "1"}
     lines = "".join(f"{command}\necho; echo '{_END}'\n" for command in script)
-    done = subprocess.run(
-        ["bash"], input=lines, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        timeout=600, check=False,
-    )  # fmt: skip
+    with warm.program(tools):
+        done = subprocess.run(
+            ["bash"], input=lines, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, timeout=600, check=False,
+        )  # fmt: skip
     outputs = done.stdout.split(f"\n{_END}\n")
     assert len(outputs) == len(script) + 1, done.stdout
     return [output.strip("\n").splitlines() for output in outputs[:-1]]
@@ -82,7 +76,7 @@ def write() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch, "session")
         folder.mkdir()
-        outputs = iter(run([command for block in blocks for command, _ in block], folder))
+        outputs = iter(run([command for block in blocks for command, _ in block], folder, WarmProcess()))
     new = section
     for old, block in zip(BLOCK.findall(section), blocks, strict=True):
         lines = []

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from conftest import WARM
 from support import TINY
 
 ROOT = Path(__file__).parents[2]
@@ -39,9 +39,6 @@ def test_the_structure_is_that_of_a_workflow() -> None:
 def test_its_commands_run_from_an_empty_folder_and_fail_below_the_threshold(tmp_path: Path) -> None:
     folder, bin_ = tmp_path / "repository", tmp_path / "bin"
     folder.mkdir()
-    bin_.mkdir()
-    (bin_ / "iodine-kit").write_text(f'#!/bin/sh\nexec {sys.executable} -m iodine_kit "$@"\n')
-    (bin_ / "iodine-kit").chmod(0o755)
     model = "".join(f"{setting}\n".removeprefix("model.") for setting in TINY if setting.startswith("model."))
     text = (
         f"[prepare]\ndataset = 'tetrominoes'\ngenerate = 20\n[dataset]\ncell = 2\n[train]\nsteps = 2\n[model]\n{model}"
@@ -53,16 +50,17 @@ def test_its_commands_run_from_an_empty_folder_and_fail_below_the_threshold(tmp_
         "PATH": f"{bin_}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1",
     }  # fmt: skip
     statuses = {}
-    for step in STEPS:
-        if "run" not in step or step["run"] == INSTALL:
-            continue
-        command = ["bash", "-e", "-c", step["run"]]
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-        statuses[step["name"]] = done.returncode
-        assert done.returncode in (0, 17), f"{step['name']}: {done.stderr}"
-        if files["GITHUB_ENV"].exists():
-            lines = files["GITHUB_ENV"].read_text().splitlines()
-            environment |= dict(line.split("=", 1) for line in lines)
+    with WARM.program(bin_):
+        for step in STEPS:
+            if "run" not in step or step["run"] == INSTALL:
+                continue
+            command = ["bash", "-e", "-c", step["run"]]
+            done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+            statuses[step["name"]] = done.returncode
+            assert done.returncode in (0, 17), f"{step['name']}: {done.stderr}"
+            if files["GITHUB_ENV"].exists():
+                lines = files["GITHUB_ENV"].read_text().splitlines()
+                environment |= dict(line.split("=", 1) for line in lines)
     gate = STEPS[-1]["name"]
     assert {name for name, status in statuses.items() if status} == {gate}  # two steps do not train a model
     assert files["GITHUB_OUTPUT"].read_text().startswith("key=iodine-kit-")
