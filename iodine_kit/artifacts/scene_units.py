@@ -6,6 +6,7 @@ whatever its engine. The file of a unit holds arrays (npz, without pickles).
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -67,20 +68,25 @@ def reachable(inputs: Mapping[str, Artifact], engine: EngineConfig) -> dict[str,
 
 
 class LastOpened(Generic[KeyT, T]):
-    """What was opened for one unit and serves the next one, in a worker that makes several."""
+    """What was opened for one unit and serves the next one, in a worker that makes several.
+
+    Each thread has its own: some engines make units of several commands at the same time in one process.
+    """
 
     def __init__(self) -> None:
-        self._last: tuple[KeyT, T] | None = None
+        self._of_thread = threading.local()
 
     def get(self, key: KeyT, open_: Callable[[KeyT], T]) -> T:
-        """What was opened for this key."""
-        if self._last is None or self._last[0] != key:
-            self._last = key, open_(key)
-        return self._last[1]
+        """What this thread opened for this key."""
+        last: tuple[KeyT, T] | None = getattr(self._of_thread, "last", None)
+        if last is None or last[0] != key:
+            self.close()  # before the next one takes memory, too
+            last = self._of_thread.last = key, open_(key)
+        return last[1]
 
     def close(self) -> None:
-        """Open it again for the next unit."""
-        self._last = None
+        """Open it again for the next unit of this thread."""
+        self._of_thread.last = None
 
 
 @contextmanager
