@@ -37,6 +37,8 @@ _DIGITS = 12
 _IMPORT = re.compile(
     r"^[ \t]*(?:from[ \t]+([.\w]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n]*)|import[ \t]+([^\n]*))", re.MULTILINE
 )
+UNUSUAL = "a file with an unusual name"
+"""Stands for a name of a manifest that could contain anything, such as commands for a terminal."""
 _NAME = re.compile(r"[\w.]{1,200}(?:/\w{1,100}\.\w{1,5})?", re.ASCII)
 """Usual names of modules and templates. No other name of a manifest, which may come from elsewhere, becomes a path."""
 _TEMPLATE = re.compile(r"[\"']([\w{}]+\.(?:html|svg|css|js))[\"']")
@@ -79,7 +81,8 @@ def changed_files(made: Mapping[str, Any], module: str, plugins: Iterable[str] =
     if not isinstance(files, dict) or (all(map(_NAME.fullmatch, files)) and recorded.get("sha256") == _sha256(files)):
         return []
     now = code_of(module, plugins)["files"]
-    return sorted(name for name in files.keys() | now.keys() if files.get(name) != now.get(name))
+    changed = (name for name in files.keys() | now.keys() if files.get(name) != now.get(name))
+    return sorted({name if name in now or _NAME.fullmatch(name) else UNUSUAL for name in changed})
 
 
 def _sha256(names: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import grimp
 import pytest
 
-from iodine_kit.source_code import AROUND, FAMILIES, PACKAGE, USED_AS_A_WHOLE, changed_files, code_of
+from iodine_kit.source_code import AROUND, FAMILIES, PACKAGE, UNUSUAL, USED_AS_A_WHOLE, changed_files, code_of
 
 ROOT = Path(importlib.import_module(PACKAGE).__file__ or "").parent
 BLOCKS = """
@@ -118,13 +118,15 @@ def test_names_of_a_manifest_from_elsewhere_cannot_open_other_files(lab: Path, m
         "my_lab.\0",
         "my_lab./x",
     ]
-    names += ["my_lab." + "é" * 200, "my_lab" + ".a" * 3000]
+    names += ["my_lab." + "é" * 200, "my_lab" + ".a" * 3000, "\x1b]0;title\a"]
     opened: list[Path] = []
     read = Path.read_bytes
     monkeypatch.setattr(Path, "read_bytes", lambda path: (opened.append(path), read(path))[1])
     for name in names:
         files = {**recorded["code"]["files"], name: "0"}
-        assert changed({**recorded, "code": {"sha256": "0", "files": files}}) == [name]
+        assert changed({**recorded, "code": {"sha256": "0", "files": files}}) == [
+            name if name == "x/gone.html" else UNUSUAL
+        ]
     assert {path.resolve().is_relative_to(ROOT) or path.is_relative_to(lab) for path in opened} == {True}
 
 
