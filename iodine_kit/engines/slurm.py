@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager, suppress
@@ -25,6 +26,8 @@ MINUTES = 60
 """Default time limit of a job."""
 UNITS_PER_JOB = 32
 """Default for the most units in one job: starting a job takes seconds, and may have to wait for a place."""
+FAILED_LOOKS = 150
+"""How often in a row the state of a job may be unreadable: for five minutes."""
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -50,6 +53,7 @@ def open(config: EngineConfig, directory: Path) -> Iterator[Running]:
             "or mem_gb= in --address, then run the command again to resume",
             remote=True,
             is_lost=lambda error: type(error) is UncompletedJobError,
+            check=jobs.check,
         )
     finally:
         jobs.shutdown(cancel_futures=True)
@@ -121,15 +125,47 @@ class Jobs(Executor):
             if process is not None:
                 process.wait()
 
+    def check(self) -> None:
+        """Raise :class:`SourceError` if nobody looks any more, so that no future would ever end."""
+        if self._jobs and not self._thread.is_alive():
+            raise SourceError("--engine slurm: jobs are not observed any more: run the command again to resume")
+
     def _look(self) -> None:
+        failures: Counter[Future[Any]] = Counter()
         while not self._end.wait(self._seconds):
             with self._lock:
-                ended = [(future, job) for future, job in self._jobs.items() if job.done()]
-            for future, job in ended:
+                jobs = list(self._jobs.items())
+            for future, job in jobs:
                 try:
-                    future.set_result(job.result())
-                except Exception as error:
-                    self.has_failed = True
-                    future.set_exception(error)
+                    if not job.done():
+                        failures.pop(future, None)
+                        continue
+                except Exception as error:  # Slurm or the file system does not answer for a moment
+                    failures[future] += 1
+                    if failures[future] < FAILED_LOOKS:
+                        continue
+                    self._fail(future, _unreadable(error))
+                    with suppress(Exception):
+                        job.cancel(check=False)
+                else:
+                    self._finish(future, job)
                 with self._lock:
                     del self._jobs[future]
+
+    def _finish(self, future: Future[Any], job: Any) -> None:
+        try:
+            future.set_result(job.result())
+        except Exception as error:
+            self._fail(future, error)
+
+    def _fail(self, future: Future[Any], error: Exception) -> None:
+        self.has_failed = True
+        future.set_exception(error)
+
+
+def _unreadable(error: Exception) -> SourceError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return SourceError(
+        f"--engine slurm: the state of a job cannot be read ({reason}): check Slurm and the disk of the store, then "
+        "run the command again to resume"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from units_of_work import work_in
 
 from iodine_kit.engines import ENGINES, EngineConfig
+from iodine_kit.engines.slurm import Jobs
 from iodine_kit.errors import ConfigError, CountError, SourceError
 from iodine_kit.units import finished_units, make_units
 
@@ -94,3 +96,53 @@ def test_the_sentence_about_a_lost_job_names_the_folder_of_its_log(tmp_path: Pat
         (folder,) = (tmp_path / ".jobs").iterdir()
         assert f"see {folder}, allow more with time= (minutes) or mem_gb= in --address" in running.remedy
     assert not folder.exists()
+
+
+class Submitted:
+    """A job of submitit: what it does when it is asked whether it is done, one answer after the other."""
+
+    def __init__(self, *answers: bool | Exception) -> None:
+        self._answers = list(answers)
+
+    def done(self) -> bool:
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def result(self) -> str:
+        return "made"
+
+    def cancel(self, check: bool) -> None: ...
+
+
+class Submitting:
+    """An executor of submitit."""
+
+    def __init__(self, *jobs: Submitted) -> None:
+        self._jobs = iter(jobs)
+
+    def submit(self, *_: object) -> Submitted:
+        return next(self._jobs)
+
+
+STALE = OSError(errno.ESTALE, "Stale file handle")
+
+
+def test_a_job_whose_state_cannot_be_read_for_a_moment_is_asked_again() -> None:
+    jobs = Jobs(Submitting(Submitted(STALE, STALE, True), Submitted(True)), seconds_per_look=0.001)
+    first, second = jobs.submit(int), jobs.submit(int)
+    assert (first.result(10), second.result(10)) == ("made", "made")
+    jobs.check()
+    jobs.shutdown(cancel_futures=True)
+    assert not jobs.has_failed
+
+
+def test_a_job_whose_state_can_never_be_read_ends_with_one_sentence() -> None:
+    jobs = Jobs(Submitting(Submitted(STALE), Submitted(True)), seconds_per_look=0.001)
+    first, second = jobs.submit(int), jobs.submit(int)
+    assert second.result(10) == "made"
+    with pytest.raises(SourceError, match=r"the state of a job cannot be read \(.*Stale file handle\).*resume"):
+        first.result(10)
+    jobs.shutdown(cancel_futures=True)
+    assert jobs.has_failed
