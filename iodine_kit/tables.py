@@ -112,6 +112,12 @@ def md(value: str) -> str:
     return _SPECIAL.sub(r"\\\1", " ".join(value.split()))
 
 
+def fenced(command: str) -> str:
+    """A command as a block of Markdown that nothing in the command can end."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", command)), default=0))
+    return f"{fence}sh\n{command}\n{fence}"
+
+
 def md_code(value: str) -> str:
     """A code span; its fence is longer than any backticks inside."""
     fence = "`" * (1 + max(map(len, re.findall("`+", value)), default=0))

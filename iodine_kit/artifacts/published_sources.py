@@ -23,6 +23,9 @@ from iodine_kit.untrusted.folders import artifact_kind, as_spelled, is_data, nat
 
 VERSION = 1
 BLOCK = 1 << 20
+SCHEMES = frozenset(("file", "memory", "http", "https", "ftp", "s3", "gs", "gcs", "az", "abfs", "sftp", "ssh", "hf"))
+"""The schemes that an address may have. fsspec knows more: some run programs, or unpack archives."""
+SHOWN_SCHEMES = "https://, s3://, gs://, az://, sftp://, hf:// and file:///"
 LISTED_FILES = 128
 """More files than this are identified by one common hash: a manifest should not list 100,000 pictures."""
 
@@ -234,6 +237,9 @@ def _download(location: str, path: Path, reporter: Reporter) -> FactValues:
 def _filesystem(location: str) -> tuple[Any, str]:
     import fsspec  # here, because only addresses need it
 
+    scheme = location.partition("://")[0].lower()
+    if scheme not in SCHEMES or "::" in location:
+        raise SourceError(f"{location}: addresses of this kind are not opened; give a path, or one of {SHOWN_SCHEMES}")
     options = {"client_kwargs": {"trust_env": True}} if location.startswith("http") else {}
     filesystem, remote = fsspec.core.url_to_fs(location, **options)
     return filesystem, remote

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from iodine_kit.formatting import count, setting
 from iodine_kit.reporting.context import LineageItem, ReportContext
 from iodine_kit.reporting.sections.summary import metrics_table
-from iodine_kit.tables import as_markdown, md, md_code
+from iodine_kit.tables import as_markdown, fenced, md, md_code
 
 
 def render_markdown(context: ReportContext, figures: Sequence[str] = (), tables: Sequence[str] = ()) -> str:
@@ -29,14 +28,9 @@ def render_markdown(context: ReportContext, figures: Sequence[str] = (), tables:
         "\n".join(f"- **{md(m.title)}** {md(m.convention)}" for m in context.metrics.values()),
         "## Lineage" if context.lineage else "",
         "\n".join(_item(item) for item in context.lineage),
-        f"## Command\n\n{_fenced(context.command)}" if context.command else "",
+        f"## Command\n\n{fenced(context.command)}" if context.command else "",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _fenced(command: str) -> str:
-    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", command)), default=0))
-    return f"{fence}sh\n{command}\n{fence}"
 
 
 def _facts(context: ReportContext) -> str:

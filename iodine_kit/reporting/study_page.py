@@ -11,7 +11,7 @@ from iodine_kit.reporting.charts import Plot, figure, series_css
 from iodine_kit.reporting.pictures import png
 from iodine_kit.reporting.report_page import RenderedSection
 from iodine_kit.reporting.templating import fill
-from iodine_kit.tables import Table, as_markdown, md, md_code
+from iodine_kit.tables import Table, as_markdown, fenced, md, md_code
 
 _SECTIONS = {"findings": "Findings", "figures": "Tables", "method": "Method", "lineage": "Lineage"}
 _ROOTS = ("dataset", "run")
@@ -99,7 +99,7 @@ def render_study_markdown(page: StudyPage) -> str:
         "## Method",
         "\n".join(f"- {md(sentence)}" for sentence in page.method),
         _markdown_settings(page),
-        f"```sh\n{page.command}\n```",
+        fenced(page.command),
         f"Making the {count(len(page.inputs))} artifacts that the study used took {page.seconds:,.0f} s in total. "
         "study.json names all of them. The others were made from these:",
         "\n".join(_markdown_input(one) for one in page.inputs if one.directory.split("/")[0] in _ROOTS),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from unit.reporting.page_parser import PageParser
 
@@ -54,3 +56,8 @@ def test_markdown_shows_the_figure_the_table_and_the_root_artifacts() -> None:
     assert r"| 3 | 0.9 \[0.8, 1.0\] |" in text and "| 6 | – |" in text
     assert "`run/iodine-a-1234`" in text and "evaluation/" not in text, "only data sets and runs"
     assert "took 14 s" in text and text.endswith("12.5 s\n")
+
+
+def test_a_command_cannot_end_its_block_of_markdown() -> None:
+    text = render_study_markdown(replace(page(), command="iodine-kit study '\n```\n<script>'"))
+    assert "````sh\niodine-kit study '\n```\n<script>'\n````\n" in text
