@@ -65,7 +65,8 @@ def look_at(
         refused = _refused(ended, f"{what}: {command[0]}", losses)
         if command == ["verify", place]:
             counts["found by verify" if refused else "not found by verify"] += 1
-    for one in [*readers(stages, place), *(one for one in stages.all if place in one.made and len(one.made) == 1)]:
+    makers = [one for one in stages.all if place in one.made and one.makes_one_artifact]
+    for one in [*readers(stages, place), *makers]:
         _use(stages, one, folder, place, what, losses, counts, large)
     return counts
 

@@ -52,7 +52,7 @@ def a_store_that_cannot_be_written(stages: StageCommands, scratch: Path, losses:
 
 def a_clock_that_jumps_back(stages: StageCommands, scratch: Path, losses: Losses) -> None:
     """A year earlier: what is there is up to date, and what is made is the same."""
-    for one in stages.all:
+    for one in (one for one in stages.all if not one.removes):
         folder = stages.copy(scratch / "clock")
         ended = stages.commands.run(*one.arguments, *one.again, folder=folder, fault=Fault(clock=-YEAR))
         losses.tried += 1
@@ -66,7 +66,7 @@ def a_clock_that_jumps_back(stages: StageCommands, scratch: Path, losses: Losses
 
 def files_from_the_future(stages: StageCommands, scratch: Path, losses: Losses) -> None:
     """Files of next year are found; what is used now counts as used most recently among those of the same day."""
-    for one in stages.all:
+    for one in (one for one in stages.all if not one.removes):
         folder = stages.copy(scratch / "future")
         for path in folder.rglob("*"):
             moment = path.stat().st_mtime + YEAR

@@ -19,7 +19,7 @@ from iodine_kit.errors import IodineKitError
 def test_a_damaged_file_is_read_or_refused(name: str, tmp_path: Path) -> None:
     reading = Reading(READERS[name], tmp_path)
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.data())
     def read(data: st.DataObject) -> None:
         reading.take(*mutated(reading.seeds, lambda low, high: data.draw(st.integers(low, high))))
