@@ -96,6 +96,7 @@ def run(
     if dry_run:
         _print_plan(pipelines.plan_graph(nodes, context, selection), as_json)
         return
+    pipelines.try_engine(nodes, context, selection)
     if jobs > 1 and len(members) > 1:
         options = _repeated("--set", settings) + _repeated("--matrix", matrix)
 

@@ -7,7 +7,7 @@ a matrix into members, and :mod:`graph <iodine_kit.pipeline.graph>` says which s
 does so in several processes. :mod:`summary <iodine_kit.pipeline.summary>` compares the members at the end.
 """
 
-from iodine_kit.pipeline.execution import run, run_members
+from iodine_kit.pipeline.execution import run, run_members, try_engine
 from iodine_kit.pipeline.file import (
     COMMANDS,
     FOLDER,
@@ -30,5 +30,5 @@ __all__ = [
     "COMMANDS", "FOLDER", "OPTIONAL", "STAGES", "TABLES", "Command", "Member", "Node", "PipelineConfig", "Planned",
     "Result", "Segment", "Selection", "SideBySide", "Spread", "build_graph", "check", "collect", "compare_members",
     "expand", "load", "override", "plan", "plan_graph", "raise_failed", "refuse_matrix", "roles", "run", "run_members",
-    "select", "spreads", "summary_table",
+    "select", "spreads", "summary_table", "try_engine",
 ]  # fmt: skip

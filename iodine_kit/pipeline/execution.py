@@ -7,15 +7,19 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 from iodine_kit.config import Values
+from iodine_kit.engines import ENGINES, IN_THIS_PROCESS
 from iodine_kit.errors import ArtifactNotFoundError, IodineKitError
 from iodine_kit.pipeline.file import COMMANDS, check
 from iodine_kit.pipeline.graph import Node, Selection, build_graph, select
 from iodine_kit.pipeline.matrix import Member
-from iodine_kit.pipeline.plan import plan_job
+from iodine_kit.pipeline.plan import plan_graph, plan_job
+from iodine_kit.progress import Silent
 from iodine_kit.runner import Context, obtain
 from iodine_kit.stages import evaluate, infer, probe
 from iodine_kit.store import Artifact
 
+ON_ENGINES = ("dataset", "predictions", "evaluation", "probe")
+"""Roles whose stages make units of work."""
 Chain = dict[str, Artifact]
 Planning = Callable[[], AbstractContextManager[object]]
 Made = dict[Node, Artifact]
@@ -57,6 +61,31 @@ def run_members(
                 break
             context.reporter.note(f"{describe(node, nodes)}: error: {error}")
     return made, failed
+
+
+def try_engine(nodes: Sequence[Node], context: Context, selection: Selection) -> None:
+    """Connect to the engine once before any stage runs, if a stage that uses it has to be made.
+
+    Raises:
+        ConfigError: as the engine does; without this it would do so after the stages before, such as days of training.
+        SourceError: as for ``ConfigError``.
+    """
+    engine = context.engine
+    if engine.name == IN_THIS_PROCESS.name and not engine.address:
+        return
+    if _uses_engine(nodes, context, selection):
+        with ENGINES.load(engine.name).open(engine, context.store.root / "run" / "trial"):
+            pass
+
+
+def _uses_engine(nodes: Sequence[Node], context: Context, selection: Selection) -> bool:
+    """Whether a stage that makes units has to be made; also if an error, which the run will report, hides it."""
+    try:
+        planned = plan_graph(nodes, replace(context, reporter=Silent()), selection)
+    except IodineKitError:
+        return True
+    roles = [role for role in ON_ENGINES if role in selection.roles]
+    return any(one.stage in roles and one.status != "fresh" for one in planned)
 
 
 def describe(node: Node, nodes: Sequence[Node]) -> str:
