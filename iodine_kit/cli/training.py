@@ -87,7 +87,7 @@ def train(
         before = context.store.find(job.identity) if world.first else None
         artifact = obtain_distributed(job, context)
         if artifact:
-            if before is None or before.manifest.made["finished"] != artifact.manifest.made["finished"]:
+            if before is None or before.manifest.made.get("finished") != artifact.manifest.made.get("finished"):
                 context.reporter.note(result_line(artifact))
             facts = RunFacts.of(artifact)
             emit(artifact, as_json, steps=facts.steps, parameters=facts.parameters, device=facts.device)

@@ -8,6 +8,7 @@ from typing import Any
 from iodine_kit.config import flatten
 from iodine_kit.reporting.context import LineageItem
 from iodine_kit.store import Artifact
+from iodine_kit.store.made import code_version
 
 
 def dataset_provenance(dataset: Artifact) -> list[tuple[str, str]]:
@@ -51,13 +52,13 @@ def lineage_of(
     manifest = artifact.manifest
     made, sources = manifest.made, manifest.identity.sources
     listed = sources if most_sources is None or len(sources) <= most_sources else ()
-    git = made.get("git") or {}
-    code = f"{git['commit'][:12]}{' (changed)' if git['dirty'] else ''}" if git else f"release {made['iodine_kit']}"
+    seconds = [("seconds", f"{made['seconds']:.1f}")] if "seconds" in made else []
+    known = [("made", str(made.get("finished", "?"))), *seconds, ("code", code_version(made, 12))]
     return LineageItem(
         role=role,
         directory=artifact.reference.directory,
         key=manifest.key,
-        facts=[("made", str(made["finished"])), ("seconds", f"{made['seconds']:.1f}"), ("code", code), *facts],
+        facts=[*known, *facts],
         files=[(path, record.bytes, record.sha256) for path, record in manifest.files.items()],
         sources=[(source.name, source.bytes, source.sha256) for source in listed],
         config=flatten(manifest.identity.config),

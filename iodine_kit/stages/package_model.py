@@ -23,6 +23,7 @@ from iodine_kit.pretrained import PREFIX
 from iodine_kit.pretrained.card import CARD, NAME, Card, Data, Inference, Metric, Phase, Scores, card_text
 from iodine_kit.pretrained.image_profile import measure
 from iodine_kit.store import Artifact, SourceFile, Store
+from iodine_kit.store.made import code_version
 from iodine_kit.system import storage_error
 from iodine_kit.training.run_files import WEIGHTS
 
@@ -141,7 +142,10 @@ def _card(
         training=tuple(_phase(phase) for phase in phases),
         scores=tuple(_scores(*pair, store) for pair in zip(evaluations, predictions, strict=True)),
         remake=text.remake,
-        software={"iodine_kit": made["iodine_kit"], "python": made["python"], **made["packages"]},
+        software={
+            **{name: made.get(name, "?") for name in ("iodine_kit", "python")},
+            **made.get("packages", {}),
+        },
     )
 
 
@@ -154,7 +158,7 @@ def _phases(run: Artifact, store: Store) -> list[Artifact]:
 
 def _phase(run: Artifact) -> Phase:
     facts, made = RunFacts.of(run), run.manifest.made
-    git, per_step, steps = made.get("git"), facts.seconds_per_step, facts.steps or 0
+    per_step, steps = facts.seconds_per_step, facts.steps or 0
     trained_here = "train" in run.config
     return Phase(
         run=run.reference.directory,
@@ -167,8 +171,8 @@ def _phase(run: Artifact) -> Phase:
         seconds=round(steps * per_step, 1) if per_step else None,
         device=facts.device,
         threads=facts.threads,
-        commit=f"{git['commit']}{' (changed)' if git['dirty'] else ''}" if git else f"release {made['iodine_kit']}",
-        finished=made["finished"],
+        commit=code_version(made),
+        finished=made.get("finished", "?"),
     )
 
 

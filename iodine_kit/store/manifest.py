@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from iodine_kit.config import Config
 from iodine_kit.errors import ArtifactCorruptError, IodineKitError
+from iodine_kit.store.made import well_typed
 from iodine_kit.system import readable, storage_errors
 from iodine_kit.untrusted.folders import is_data
 
@@ -148,6 +149,7 @@ class Manifest(Config):
         facts: what the stage computed, such as counts and metrics.
         facts_sha256: hash of the canonical JSON of ``facts``.
         made: time, command, and versions of code and packages; never part of the key.
+            An entry of a wrong type counts as missing.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -159,7 +161,7 @@ class Manifest(Config):
     files: dict[str, FileRecord]
     facts: dict[str, Any] = {}
     facts_sha256: str
-    made: dict[str, Any] = {}
+    made: Annotated[dict[str, Any], BeforeValidator(well_typed)] = {}
 
     @property
     def reference(self) -> Reference:

@@ -150,7 +150,7 @@ def _input(role: str, artifact: Artifact) -> StudyInput:
         role=role,
         directory=reference.directory,
         key=reference.key,
-        finished=str(made["finished"]),
-        seconds=float(made["seconds"]),
+        finished=str(made.get("finished", "?")),
+        seconds=float(made.get("seconds", 0)),
         code=dict(lineage_of(role, artifact).facts)["code"],
     )
