@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,9 @@ LOCKS = ".locks"
 STORE_LOCK = "store.lock"
 LONGEST_WAIT = 60.0
 """Seconds to wait for a lock that other processes hold for a moment only."""
+GRACE = 0.5
+"""Seconds to wait for the lock of an artifact: others hold it for a moment to ask, or much longer to work."""
+SECONDS_PER_TRY = 0.02
 
 
 def lock_name(directory: Path) -> str:
@@ -33,19 +37,40 @@ def locked(directory: Path, doing: str = "making this artifact") -> Iterator[Non
     Raises:
         ResumeError: if another process holds it.
     """
-    with _hold(directory.parents[1], lock_name(directory), 0.0, f"{directory}: another process is {doing}"):
+    with _hold(directory.parents[1], lock_name(directory), GRACE, f"{directory}: another process is {doing}"):
         yield
 
 
 def is_locked(directory: Path) -> bool:
     """Whether another process is making an artifact; also true if the system refuses to answer."""
-    if not (directory.parents[1] / LOCKS / lock_name(directory)).exists():
+    return is_held(directory.parents[1] / LOCKS / lock_name(directory))
+
+
+def is_held(lock: Path) -> bool:
+    """Whether another process holds a lock, given its file; also true if the system refuses to answer."""
+    if not lock.exists():
         return False  # also in a store that cannot be written
     try:
-        with locked(directory):
+        if importlib.util.find_spec("fcntl") is not None:
+            return _is_held_exclusively(lock)
+        with FileLock(lock, timeout=0):  # Windows
             return False
-    except (ResumeError, OSError):
+    except FileNotFoundError:
+        return False  # it was removed meanwhile
+    except (Timeout, OSError):
         return True
+
+
+def _is_held_exclusively(lock: Path) -> bool:
+    """Ask with a shared lock: processes that ask at the same time do not take each other for one that works."""
+    import fcntl
+
+    with lock.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 @contextmanager
@@ -68,7 +93,7 @@ def _hold(root: Path, name: str, seconds: float, problem: str) -> Iterator[None]
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / name)
     try:
-        lock.acquire(timeout=seconds)
+        lock.acquire(timeout=seconds, poll_interval=SECONDS_PER_TRY)
     except Timeout:
         raise ResumeError(f"{problem}; wait until it ends") from None
     try:
