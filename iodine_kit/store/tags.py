@@ -91,6 +91,7 @@ def add_tag(store: Store, name: str, artifact: Artifact) -> Tag:
     """Give a name to an artifact; nothing changes if it has this name already.
 
     Raises:
+        ArtifactNotFoundError: if the artifact was removed, or rebuilt with different content, since it was opened.
         ConfigError: if the name cannot be that of a tag.
         ResumeError: if it names another artifact.
         StorageError: if the store cannot be written.
@@ -98,6 +99,11 @@ def add_tag(store: Store, name: str, artifact: Artifact) -> Tag:
     path = _path(store, name)
     tag = Tag(name=name, artifact=artifact.reference, created=datetime.now(UTC).isoformat(timespec="seconds"))
     with _changing(store):
+        there_now = store.load(tag.artifact)
+        if there_now is None or there_now.reference != tag.artifact:
+            raise ArtifactNotFoundError(
+                f"{artifact.path}: this artifact was removed or rebuilt meanwhile; list what there is: iodine-kit list"
+            )
         if path.exists():
             there = _read(path)
             if there.artifact == tag.artifact:
