@@ -79,7 +79,8 @@ class Arrivals:
     def __init__(self, store: Store, folder: Path) -> None:
         self._store, self._folder = store, folder
         self._announced: dict[str, tuple[Manifest, bytes]] = {}
-        self._complete: set[tuple[str, str]] = set()
+        self._complete: set[tuple[str, str, str]] = set()
+        """Directory, name and sha256 of the files that have arrived."""
         self._needed = self._manifest_bytes = 0
 
     def announce(self, data: bytes, place: object) -> Manifest:
@@ -91,14 +92,20 @@ class Arrivals:
 
         Raises:
             CorruptDataError, SchemaError: as :func:`check_manifest`.
-            ResumeError: if the store holds this artifact with different content.
+            ResumeError: if the store holds this artifact with different content, or it is announced with another.
             StorageError: if the disk has too little space.
         """
         manifest = check_manifest(data, place)
         self._manifest_bytes += len(data)
         if self._manifest_bytes > LARGEST_MANIFESTS:
             raise CorruptDataError(f"{place}: {TOO_LARGE}")
-        self._announced[manifest.reference.directory] = manifest, data
+        directory = manifest.reference.directory
+        before, _ = self._announced.setdefault(directory, (manifest, data))
+        if before.reference != manifest.reference:
+            raise ResumeError(
+                f"{directory}: these artifacts need two contents of it, and a store holds one: "
+                f"{before.content[:12]} and {manifest.content[:12]}; copy one of them into another store (--store DIR)"
+            )
         self._needed += sum(manifest.files[name].bytes for name in self.missing(manifest))
         self._store.root.mkdir(parents=True, exist_ok=True)
         require_free_space(self._store.root, self._needed)
@@ -109,10 +116,11 @@ class Arrivals:
         if self.is_there(manifest):
             return []
         directory = manifest.reference.directory
-        for name, record in manifest.files.items():
-            if (directory, name) not in self._complete and _is_complete(self._folder / directory / name, record):
-                self._complete.add((directory, name))
-        return sorted(name for name in manifest.files if (directory, name) not in self._complete)
+        files = {name: (directory, name, record.sha256) for name, record in manifest.files.items()}
+        for name, file in files.items():
+            if file not in self._complete and _is_complete(self._folder / directory / name, manifest.files[name]):
+                self._complete.add(file)
+        return sorted(name for name, file in files.items() if file not in self._complete)
 
     def receive(self, manifest: Manifest, name: str, chunks: Iterable[bytes], place: object) -> None:
         """Write a file and check its size and sha256 on the way; a wrong one is deleted.
@@ -140,7 +148,7 @@ class Arrivals:
             temporary.replace(final)
         finally:
             temporary.unlink(missing_ok=True)
-        self._complete.add((manifest.reference.directory, name))
+        self._complete.add((manifest.reference.directory, name, record.sha256))
 
     def commit(self) -> list[Artifact]:
         """Make all announced artifacts part of the store, inputs first; returns them.

@@ -281,6 +281,41 @@ def test_two_contents_of_one_key_are_told_apart_and_neither_replaces_the_other(
     assert (there.open(place).path / "w").read_bytes() == b"second"
 
 
+def test_two_contents_of_one_input_cannot_arrive_together(
+    here: Store, there: Store, remote: Remote, make: Callable[..., Artifact], folder: Path
+) -> None:
+    """Two results whose data set was rebuilt between them: a store holds one of its contents."""
+    for store, data, kind in ((here, b"first", "evaluation"), (there, b"other", "probe")):
+        result = make(store, kind, {"m": kind.encode()}, dataset=make(store, "dataset", {"d": data}))
+        send(store, result, remote)
+    both = [entry.directory for entry in remote.entries() if not entry.directory.startswith("dataset/")]
+    empty = Store(folder.with_name("empty"))
+    with pytest.raises(ResumeError, match=r"dataset/toy-\w{12}: .* two contents .* another store"):
+        pull(empty, both, remote, Silent())
+    assert empty.artifacts() == []
+    for place in both:
+        store = Store(folder.with_name(place.partition("/")[0]))
+        pull(store, [place], remote, Silent())
+        assert store.verify(store.open(place)) == []
+
+
+def test_an_artifact_that_is_rebuilt_during_a_push_reaches_the_remote_as_it_was(
+    here: Store, there: Store, remote: Remote, make: Callable[..., Artifact], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, sends = make(here, "run", {"w": b"first"}), Remote.send
+
+    def send_and_rebuild(self: Remote, source: Path, sha256: str, advance: Advance) -> None:
+        sends(self, source, sha256, advance)
+        make(here, "run", {"w": b"other"})
+
+    monkeypatch.setattr(Remote, "send", send_and_rebuild)
+    send(here, run, remote)
+    fetch(there, remote, run.reference.directory)
+    assert (there.open(run.reference.directory).path / "w").read_bytes() == b"first"
+    with pytest.raises(ArtifactCorruptError, match="was rebuilt with different content: push it again"):
+        send(here, run, remote, overwrite=True)
+
+
 def test_a_full_disk_is_noticed_before_anything_is_fetched(
     here: Store, there: Store, predictions: Artifact, remote: Remote, monkeypatch: pytest.MonkeyPatch
 ) -> None:
