@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from iodine_kit.errors import ArtifactCorruptError
 from iodine_kit.progress import Reporter
 from iodine_kit.remote.layout import Entry, Remote
 from iodine_kit.remote.names import refuse_moved_tag, send_tag
 from iodine_kit.remote.transfers import JOBS, Pool, Transferred, pool
 from iodine_kit.store import Artifact, Store
 from iodine_kit.store.lineage import closure
-from iodine_kit.store.manifest import MANIFEST
+from iodine_kit.store.manifest import MANIFEST, parse_manifest
 from iodine_kit.store.tags import Tag
+from iodine_kit.system import storage_errors
 
 
 class _File(NamedTuple):
@@ -56,6 +58,7 @@ def push(
         SchemaError: the remote has another version.
     """
     wanted = closure(store, artifacts) if inputs else list(artifacts)
+    manifests = {Entry(one.reference.directory, one.reference.content): _manifest(one) for one in wanted}
     remote.create()
     for tag in tags:
         refuse_moved_tag(remote, tag)
@@ -70,8 +73,8 @@ def push(
         threads.map(lambda one: remote.send(one.path, one.sha256, threads.advance), missing)
     result.count(len(there), sum(one.bytes for one in there), there=True)
     result.count(len(missing), sum(one.bytes for one in missing), there=False)
-    for artifact in wanted:
-        _send_manifest(artifact, remote, overwrite)
+    for entry, manifest in manifests.items():
+        _send_manifest(entry, manifest, remote, overwrite)
     for tag in tags:
         send_tag(remote, tag)
     return result
@@ -97,8 +100,17 @@ def _missing(files: Sequence[_File], remote: Remote, threads: Pool) -> list[_Fil
     return [file for file in files if there[file.sha256[:2]].get(file.sha256) != file.bytes]
 
 
-def _send_manifest(artifact: Artifact, remote: Remote, overwrite: bool) -> None:
-    entry = Entry(artifact.reference.directory, artifact.reference.content)
+def _manifest(artifact: Artifact) -> bytes:
+    """The bytes of a manifest, read before hours of sending: the artifact can be rebuilt meanwhile."""
+    path = artifact.path / MANIFEST
+    with storage_errors(path):
+        data = path.read_bytes()
+    if parse_manifest(data, path).content != artifact.reference.content:
+        raise ArtifactCorruptError(f"{artifact.path}: was rebuilt with different content: push it again")
+    return data
+
+
+def _send_manifest(entry: Entry, data: bytes, remote: Remote, overwrite: bool) -> None:
     folder, _, name = entry.manifest.rpartition("/")
     if overwrite or name not in remote.sizes(folder):
-        remote.write(entry.manifest, (artifact.path / MANIFEST).read_bytes())
+        remote.write(entry.manifest, data)
