@@ -14,7 +14,8 @@ import importlib.util
 import pkgutil
 import sys
 from collections.abc import Callable
-from importlib.metadata import EntryPoint, entry_points
+from functools import lru_cache
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
@@ -86,7 +87,7 @@ class Registry(Generic[PluginT]):
         raise UnknownNameError(f"no {self.family} is called '{name}'{self.suggest(name)}")
 
     def _entry_points(self) -> dict[str, EntryPoint]:
-        return {point.name: point for point in entry_points(group=self.group)}
+        return {point.name: point for point in _declared(self.group, tuple(sys.path))}
 
     def _import_third_party(self, path: str, load: Callable[[], Any]) -> PluginT:
         try:
@@ -98,6 +99,12 @@ class Registry(Generic[PluginT]):
         if missing:
             raise UnknownNameError(f"'{path}' is not a valid {self.family}: it does not define {', '.join(missing)}")
         return cast(PluginT, plugin)
+
+
+@lru_cache(maxsize=64)
+def _declared(group: str, search_path: tuple[str, ...]) -> EntryPoints:
+    """The entry points of a group in the search path: finding them reads a file of every installed package."""
+    return entry_points(group=group)
 
 
 def _import_from_working_directory(path: str) -> Any:

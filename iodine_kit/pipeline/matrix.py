@@ -21,6 +21,8 @@ SHORT = {"seeds": SEED}
 """Short names of keys."""
 MOST_MEMBERS = 1000
 """More members than anybody runs: a larger matrix is a mistake."""
+_Named = tuple[str, dict[str, Any]]
+"""A member by name, and its values of the keys of the matrix."""
 _EXAMPLE = "for example train.seed=1,2,3"
 
 
@@ -42,7 +44,7 @@ class Member:
 def expand(
     tables: Mapping[str, Values], matrix: Sequence[str] = (), settings: Sequence[str] = (), names: Sequence[str] = ()
 ) -> list[Member]:
-    """The members of a pipeline, each checked; a pipeline without a matrix has one.
+    """The members of a pipeline that are asked for, each checked; a pipeline without a matrix has one.
 
     Args:
         tables: as :func:`iodine_kit.pipeline.load` returns them.
@@ -62,8 +64,8 @@ def expand(
         raise ConfigError(f"the matrix has {math.prod(map(len, lists.values())):,} members, at most {MOST_MEMBERS:,}")
     shown = _short_keys(list(lists))
     combinations = [dict(zip(lists, values, strict=True)) for values in product(*lists.values())]
-    members = [Member(_name(shown, one), one, _with(base, one)) for one in combinations]
-    return _chosen([_checked(member) for member in members], names)
+    chosen = _chosen([(_name(shown, one), one) for one in combinations], names)
+    return [_checked(Member(name, one, _with(base, one))) for name, one in chosen]
 
 
 def refuse_matrix(tables: Mapping[str, Values], remedy: str) -> None:
@@ -163,10 +165,10 @@ def _checked(member: Member) -> Member:
     return member
 
 
-def _chosen(members: list[Member], names: Sequence[str]) -> list[Member]:
-    known = {member.name: member for member in members}
+def _chosen(members: list[_Named], names: Sequence[str]) -> list[_Named]:
+    known = {name for name, _ in members}
     for name in names:
         if name not in known:
-            hint = did_you_mean(name, known) if known.keys() != {""} else ": the pipeline has no matrix"
+            hint = did_you_mean(name, known) if known != {""} else ": the pipeline has no matrix"
             raise ConfigError(f"--member {name}: there is no such member{hint}")
-    return [member for member in members if not names or member.name in names]
+    return [(name, values) for name, values in members if not names or name in names]

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import importlib.metadata
+from collections import Counter
 from pathlib import Path
 from types import ModuleType
 from typing import Protocol
 
 import pytest
 
+from iodine_kit import registry
 from iodine_kit.errors import UnknownNameError
 from iodine_kit.registry import Registry
 
@@ -61,3 +64,22 @@ def test_one_error_names_everything_that_a_third_party_plugin_does_not_define(sh
 def test_the_error_for_a_third_party_plugin_that_fails_on_import_gives_the_reason(shop: Path) -> None:
     with pytest.raises(UnknownNameError, match=r"'shop_of_metrics.broken' cannot be imported: only loading this one"):
         _registry().load("shop_of_metrics.broken")
+
+
+def test_installed_packages_are_searched_once_per_family(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Every search reads a file of each installed package: for a matrix of 1000 members it took most of the time."""
+    searches = Counter[str]()
+
+    def search(**options: str) -> importlib.metadata.EntryPoints:
+        searches[options["group"]] += 1
+        return importlib.metadata.entry_points(**options)
+
+    monkeypatch.setattr(registry, "entry_points", search)
+    monkeypatch.syspath_prepend(tmp_path)
+    for family in ("metrics", "models", "metrics"):
+        assert _registry(f"iodine_kit.{family}").names() == _registry(f"iodine_kit.{family}").built_in()
+    assert searches == {"iodine_kit.metrics": 1, "iodine_kit.models": 1}
+    (tmp_path / "new-1.dist-info").mkdir()
+    (tmp_path / "new-1.dist-info" / "entry_points.txt").write_text("[iodine_kit.metrics]\nnew = new\n")
+    monkeypatch.syspath_prepend(tmp_path / "more")  # of a package that is found from now on
+    assert "new" in _registry("iodine_kit.metrics").names()

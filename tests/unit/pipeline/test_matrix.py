@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iodine_kit.errors import ConfigError, IodineKitError
-from iodine_kit.pipeline import build_graph, expand, refuse_matrix, select
+from iodine_kit.pipeline import build_graph, expand, matrix, refuse_matrix, select
 
 TABLES: dict[str, Any] = {"prepare": {"dataset": "tetrominoes", "generate": 20}, "train": {"steps": 2}}
 
@@ -66,6 +66,14 @@ def test_options_replace_the_lists_of_the_file_and_add_others() -> None:
 )
 def test_values_on_the_command_line(option: str, values: list[Any]) -> None:
     assert [next(iter(one.settings.values())) for one in expand(TABLES, [option])] == values
+
+
+def test_only_the_members_to_run_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each process of ``--jobs`` takes its own members; a check of all of them took seconds in every process."""
+    checked = []
+    monkeypatch.setattr(matrix, "check", lambda tables: checked.append(tables["train"]["seed"]))
+    (member,) = expand(TABLES, ["seeds=1,2,3,4"], names=["seed=3"])
+    assert (member.name, member.tables["train"]["seed"], checked) == ("seed=3", 3, [3])
 
 
 def test_keys_of_the_same_last_part_are_told_apart_in_names() -> None:
