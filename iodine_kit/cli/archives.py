@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from iodine_kit.cli.options import ARTIFACT_HELP, DEFAULT_STORE, StoreOption
+from iodine_kit.cli.options import ARTIFACT_HELP, DEFAULT_STORE, StoreOption, store_at
 from iodine_kit.process import print_json, print_path
 from iodine_kit.system import storage_errors, to_path
 
@@ -44,11 +44,10 @@ def pack(
     from iodine_kit.errors import ResumeError
     from iodine_kit.formatting import byte_size, counted
     from iodine_kit.new_file import new_file
-    from iodine_kit.store import Store
     from iodine_kit.store.archive import pack as write
     from iodine_kit.store.lineage import closure
 
-    shelf = Store(store)
+    shelf = store_at(store)
     if output == _STREAM and (as_json or sys.stdout.isatty()):
         raise typer.BadParameter("standard output must be a pipe or a file, without --json", param_hint="--output")
     if output.is_dir():
@@ -83,10 +82,9 @@ def unpack(
 
     If anything is wrong, nothing changes. Artifacts that the store has already are skipped.
     """
-    from iodine_kit.store import Store
     from iodine_kit.system import storage_errors
 
-    shelf = Store(store)
+    shelf = store_at(store)
     if archive == _STREAM:
         unpacked = _read(sys.stdin.buffer, shelf, "standard input", 0)
     else:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from iodine_kit.cli.options import ARTIFACT_HELP, DEFAULT_STORE, StoreOption
+from iodine_kit.cli.options import ARTIFACT_HELP, DEFAULT_STORE, StoreOption, store_at
 from iodine_kit.process import print_json, print_text
 
 if TYPE_CHECKING:
@@ -23,10 +23,9 @@ def diff(
 
     The exit status is 0 whether they differ or not. 'iodine-kit compare' compares evaluations scene by scene.
     """
-    from iodine_kit.store import Store
     from iodine_kit.store.differences import compare
 
-    shelf = Store(store)
+    shelf = store_at(store)
     one, other = shelf.open(first), shelf.open(second)
     found = compare(one, other)
     same_content = one.manifest.content == other.manifest.content

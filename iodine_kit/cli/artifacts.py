@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from iodine_kit.cli.options import ARTIFACT_HELP, DEFAULT_STORE, JsonOption, StoreOption
+from iodine_kit.cli.options import ARTIFACT_HELP, DEFAULT_STORE, JsonOption, StoreOption, note_unknown_kinds, store_at
 from iodine_kit.process import print_json, print_text
 
 if TYPE_CHECKING:
@@ -60,11 +60,10 @@ def list_artifacts(
     the purpose.
     """
     from iodine_kit.cli.console import Terminal
-    from iodine_kit.store import Store
     from iodine_kit.store.queries import Filter, rows, sorted_rows
     from iodine_kit.store.tags import all_tags, names_by_artifact
 
-    place = Store(store)
+    place = store_at(store)
     artifacts, unreadable = place.survey()
     tags, damaged_tags = all_tags(place)
     wanted = Filter(kind or (), name, unused, older_than * _DAY, tag, text or "")
@@ -82,6 +81,7 @@ def list_artifacts(
         Terminal().note(f"no artifacts in {store}")
     elif not found and artifacts:
         Terminal().note(f"none of {len(artifacts)} artifacts in {store} fits")
+        note_unknown_kinds(wanted.kinds, place, Terminal())
 
 
 def _as_json(row: Row) -> dict[str, Any]:
@@ -130,9 +130,7 @@ def _print_unfinished(
 
 def show(place: ArtifactArgument, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
     """Show an artifact: its facts, configuration, files and tags, everything it was made from, and what uses it."""
-    from iodine_kit.store import Store
-
-    shelf = Store(store)
+    shelf = store_at(store)
     artifact = shelf.open(place)
     tags, used_by = _names_of(shelf, artifact)
     if as_json:
@@ -202,9 +200,8 @@ def _lineage_as_json(store: Store, artifact: Artifact) -> list[dict[str, str]]:
 def verify(place: ArtifactArgument, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
     """Check the hashes of an artifact's files, and of its inputs' files, against the manifests."""
     from iodine_kit.errors import ArtifactCorruptError
-    from iodine_kit.store import Store
 
-    shelf = Store(store)
+    shelf = store_at(store)
     artifact = shelf.open(place)
     problems = shelf.verify(artifact)
     if as_json:

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from iodine_kit.cli.options import ARTIFACT_HELP, DEFAULT_STORE, StoreOption
+from iodine_kit.cli.options import ARTIFACT_HELP, DEFAULT_STORE, StoreOption, note_unknown_kinds, store_at
 from iodine_kit.process import print_json, print_path, print_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from iodine_kit.store import Store
     from iodine_kit.store.garbage import Removal, Rules
     from iodine_kit.store.tags import Tag
@@ -35,10 +38,9 @@ def tag(
 
     'iodine-kit gc' never removes an artifact with a tag, or anything that it was made from.
     """
-    from iodine_kit.store import Store
-    from iodine_kit.store.tags import add_tag, delete_tag, tagged
+    from iodine_kit.store.tags import add_tag, delete_tag, find_tag, tagged
 
-    shelf = Store(store)
+    shelf = store_at(store)
     if name is None:
         if delete:
             raise typer.BadParameter("name the tag to delete", param_hint="NAME")
@@ -49,15 +51,17 @@ def tag(
         delete_tag(shelf, name)
     elif place is None:
         path = tagged(shelf, name).path
-        _print_tag(name, str(path)) if as_json else print_path(path)
+        _print_tag(find_tag(shelf, name), path, as_json)
     else:
         artifact = shelf.open(place)
-        add_tag(shelf, name, artifact)
-        _print_tag(name, str(artifact.path)) if as_json else print_path(artifact.path)
+        _print_tag(add_tag(shelf, name, artifact), artifact.path, as_json)
 
 
-def _print_tag(name: str, artifact: str) -> None:
-    print_json({"tag": name, "artifact": artifact})
+def _print_tag(one: Tag, path: Path, as_json: bool) -> None:
+    if as_json:
+        print_json({"tag": one.name, "artifact": str(path), "created": one.created})
+    else:
+        print_path(path)
 
 
 def _list_tags(store: Store, as_json: bool) -> None:
@@ -114,11 +118,10 @@ def gc(
     remaining artifact was made from, and what a process is working on. Without ARTIFACT: nor runs, downloads, reports
     and studies, unless --kind or --all asks for them.
     """
-    from iodine_kit.store import Store
     from iodine_kit.store.garbage import Rules, removable
     from iodine_kit.store.removal import named, remove
 
-    shelf = Store(store)
+    shelf = store_at(store)
     rules = Rules(older_than * _DAY, frozenset(kind or ()), all_kinds)
     if places and (kind or all_kinds):
         raise typer.BadParameter("name artifacts, or select them with --kind and --all", param_hint="ARTIFACT")
@@ -135,7 +138,7 @@ def gc(
     if as_json:
         print_json({"artifacts": [_as_json(one) for one in chosen], "bytes": sum(one.size for one in chosen),
                     "removed": [str(one.path) for one in removed]})  # fmt: skip
-    _note_removed(chosen, removed)
+    _note_removed(chosen, removed, shelf, kind or ())
 
 
 def _as_json(one: Removal) -> dict[str, Any]:
@@ -187,12 +190,13 @@ def _remedy(path: Any) -> str:
     return f"remove it with 'iodine-kit gc {path.parent.name}/{path.name}', or rebuild it"
 
 
-def _note_removed(chosen: list[Removal], removed: list[Removal]) -> None:
+def _note_removed(chosen: list[Removal], removed: list[Removal], store: Store, kinds: Sequence[str]) -> None:
     from iodine_kit.cli.console import Terminal
     from iodine_kit.formatting import byte_size
 
     if not chosen:
         Terminal().note("nothing to remove")
+        note_unknown_kinds(kinds, store, Terminal())
     elif not removed:
         size = byte_size(sum(one.size for one in chosen))
         Terminal().note(f"nothing was removed; --yes removes {len(chosen)} of the above, {size}")

@@ -123,7 +123,7 @@ PredictionsOption = Annotated[
         "--predictions", metavar="ARTIFACT", help="Predictions. Defaults to the most recent.", show_default=False
     ),
 ]
-ARTIFACT_HELP = "Path of the artifact, KIND/NAME-KEY, the first letters of its key, or tag:NAME."
+ARTIFACT_HELP = "Path of the artifact, KIND/NAME-KEY, the first digits of its key (at least 4), or tag:NAME."
 
 
 def check_output(output: Path | None) -> None:
@@ -174,9 +174,22 @@ def engine_of(name: str, address: str, workers: int) -> EngineConfig:
 
 def store_at(path: Path) -> Store:
     """The store in a directory."""
+    from iodine_kit.errors import StorageError
     from iodine_kit.store import Store
 
+    if path.is_file():
+        raise StorageError(f"{path}: this is a file, not the folder of a store: correct --store")
     return Store(path)
+
+
+def note_unknown_kinds(kinds: Iterable[str], store: Store, reporter: Reporter) -> None:
+    """Say which of these kinds no artifact of a store has."""
+    from iodine_kit.errors import did_you_mean
+
+    known = sorted({path.parent.parent.name for path in store.root.glob("*/[!.]*/manifest.json")})
+    for kind in dict.fromkeys(kinds):
+        if known and kind not in known:
+            reporter.note(f"no artifact in {store.root} has the kind '{kind}'{did_you_mean(kind, known)}")
 
 
 def input_artifact(

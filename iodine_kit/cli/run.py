@@ -76,7 +76,7 @@ def run(
     --dry-run prints a status per stage: fresh is reused, interrupted resumes, missing is made, stale is made again
     because settings, inputs or code changed, and waiting depends on an earlier stage that is not fresh.
 
-    With a table [matrix] in the file, or --matrix, the pipeline has one member for each combination of values. Stages
+    With a table 'matrix' in the file, or --matrix, the pipeline has one member for each combination of values. Stages
     that members share run once. At the end there is one table, one comparison and one report of all members.
 
     'iodine-kit config STAGE' lists all keys for --set and --matrix.

@@ -66,7 +66,8 @@ def pull(
         list[str] | None,
         typer.Argument(
             metavar="ARTIFACT",
-            help="KIND/NAME-KEY, the first letters of the key, or tag:NAME. Defaults to a list of what the remote has.",
+            help="KIND/NAME-KEY, the first digits of its key (at least 4), or tag:NAME. Defaults to a list of what the "
+            "remote has.",
             show_default=False,
         ),
     ] = None,

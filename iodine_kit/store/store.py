@@ -122,7 +122,7 @@ class Store:
         if len(paths) != 1:
             several = f"matches {len(paths)} artifacts in {self.root}; 'iodine-kit list' shows all"
             reason = several if paths else self._why_missing(place)
-            raise ArtifactNotFoundError(f"{place}: {reason}")
+            raise ArtifactNotFoundError(f"{place or repr(place)}: {reason}")
         artifact = Artifact(paths[0], read_manifest(paths[0]))
         # realpath, because Path.resolve raises a RuntimeError for a link that leads back to itself
         if not Path(os.path.realpath(artifact.path)).is_relative_to(os.path.realpath(self.root)):
@@ -249,7 +249,8 @@ class Store:
         if not drafts and (self.root / ".tags" / f"{place}.json").is_file():
             return f"no such artifact in {self.root}; did you mean the tag, tag:{place}?"
         if not drafts:
-            return f"no such artifact in {self.root}; 'iodine-kit list' shows all"
+            short = "" if len(place) >= SHORTEST_KEY else f"give at least {SHORTEST_KEY} digits of a key; "
+            return f"no such artifact in {self.root}; {short}'iodine-kit list' shows all"
         directory, identity = drafts[-1]
         if is_locked(self.place(identity.planned)):
             return f"this {identity.kind} is not finished: another process is making it"

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import typer
+from rich.markup import render
 from typer.testing import CliRunner
 
 from iodine_kit.cli.app import app
@@ -80,6 +81,16 @@ def test_no_option_has_a_short_form_but_help() -> None:
     for command in group.commands.values():
         for parameter in command.params:
             assert all(name.startswith("--") or not name.startswith("-") for name in parameter.opts), parameter.opts
+
+
+def test_no_help_has_brackets_that_are_taken_for_markup() -> None:
+    group: Any = typer.main.get_command(app)
+    study = group.commands["study"]
+    commands = [*group.commands.values(), *(study.get_command(None, name) for name in study.list_commands(None))]
+    for command in commands:
+        texts = [command.help, *(getattr(one, "help", None) for one in command.params)]
+        for text in filter(None, texts):
+            assert render(text).plain.rstrip() == text.replace("\\[", "[").rstrip(), command.name
 
 
 @pytest.mark.parametrize(

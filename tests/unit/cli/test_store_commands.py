@@ -131,7 +131,8 @@ def test_a_tag_names_one_artifact_until_it_is_deleted(store: Path) -> None:
     assert "this tag exists and names run/" in error and "iodine-kit tag --delete best" in error
     assert kit(store, "tag", "best").stdout.strip() == str(run)
     assert kit(store, "tag").stdout.split()[0] == "best"
-    assert json.loads(kit(store, "tag", "--json").stdout)[0]["artifact"] == str(run)
+    listed = json.loads(kit(store, "tag", "--json").stdout)[0]
+    assert listed["artifact"] == str(run) and json.loads(kit(store, "tag", listed["tag"], "--json").stdout) == listed
     assert "did you mean the tag, tag:best?" in kit(store, "show", "best", status=10).stderr
     assert "did you mean 'best'?" in kit(store, "show", "tag:besd", status=10).stderr
     assert "cannot be a tag" in kit(store, "tag", "../x", KEYS["run"], status=3).stderr
@@ -215,3 +216,20 @@ def test_the_published_schema_is_that_of_the_code_and_its_fields_are_described()
     for one in json_schema()["$defs"].values():
         fields |= set(one["properties"])
     assert [name for name in sorted(fields) if f"`{name}`" not in page] == []
+
+
+def test_an_artifact_or_a_kind_that_is_written_wrongly_is_one_sentence_with_a_hint(store: Path) -> None:
+    short = KEYS["run"][:3]
+    assert (
+        f"{short}: no such artifact in {store}; give at least 4 digits of a key"
+        in kit(store, "show", short, status=10).stderr
+    )
+    assert "error: '': no such artifact" in kit(store, "show", "", status=10).stderr
+    for command in ("list", "gc"):
+        noted = kit(store, command, "--kind", "rnu").stderr
+        assert f"no artifact in {store} has the kind 'rnu'; did you mean 'run'?" in noted
+        assert "has the kind" not in kit(store, command, "--kind", "run").stderr
+    file = store.parent / "a.toml"
+    file.touch()
+    for command in (["list"], ["gc"], ["show", KEYS["run"]], ["tag"]):
+        assert f"{file}: this is a file, not the folder of a store" in kit(file, *command, status=14).stderr
