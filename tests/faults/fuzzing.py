@@ -107,12 +107,18 @@ class Reading:
         return {"counts": dict(self.counts), "lost": self.lost, "peak": peak}
 
 
+def memory_disk(scratch: Path) -> Path:
+    """A folder whose files are in memory, where there is one: millions of small files are written."""
+    memory = Path("/dev/shm")
+    return memory / f"iodine-kit-fuzz-{os.getpid()}" if os.access(memory, os.W_OK) else scratch
+
+
 def fuzz(name: str, count: int, seed: int, scratch: Path, losses: Losses, say: Say) -> None:
     """Read ``count`` damaged files with a reader, or as many as its entry in ``READERS`` says if that is fewer."""
     reader = READERS[name]
     count = min(count, reader.inputs)
     counts, peak = Counter[str](), 0
-    by_atheris = find_spec("atheris") is not None
+    by_atheris, scratch = find_spec("atheris") is not None, memory_disk(scratch)
     while losses.tried < count:
         first, batch = losses.tried, min(count - losses.tried, count if by_atheris else BATCH)
         run = _with_atheris if by_atheris else _with_mutations
@@ -123,6 +129,7 @@ def fuzz(name: str, count: int, seed: int, scratch: Path, losses: Losses, say: S
         peak = max(peak, report["peak"])
         if len(losses.lost) > 20:
             break
+    shutil.rmtree(scratch, ignore_errors=True)
     losses.notes = [f"{'atheris' if by_atheris else 'own mutations'}, peak {peak} MiB"]
     losses.notes += [f"{what}: {number}" for what, number in counts.most_common()]
 
@@ -132,26 +139,25 @@ def _with_mutations(name: str, first: int, count: int, seed: int, scratch: Path)
     folder = scratch / "fuzz"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    reading = Reading(READERS[name], folder / "files")  # before the fork, so that modules are imported once
     process = os.fork()
     if process == 0:
         status = 1
         try:
-            _read_batch(name, first, count, seed, folder)
+            _read_batch(reading, name, first, count, seed, folder)
             status = 0
         finally:
             os._exit(status)
     _, ended = os.waitpid(process, 0)
-    return _collect(folder, os.waitstatus_to_exitcode(ended), count)
+    return _collect(name, folder, os.waitstatus_to_exitcode(ended), count)
 
 
-def _read_batch(name: str, first: int, count: int, seed: int, folder: Path) -> None:
-    reading = Reading(READERS[name], folder / "files")
+def _read_batch(reading: Reading, name: str, first: int, count: int, seed: int, folder: Path) -> None:
     _limit()
     done = os.open(folder / "done", os.O_WRONLY | os.O_CREAT)
     for number in range(first, first + count):
         data, only_flips = mutated(reading.seeds, random.Random(f"{name} {seed} {number}").randint)
         os.pwrite(done, str(number - first + 1).encode(), 0)
-        (folder / "input").write_bytes(data)
         reading.take(data, only_flips)
     (folder / "report").write_text(json.dumps(reading.report()), "utf-8")
 
@@ -163,11 +169,12 @@ def _limit() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-def _collect(folder: Path, status: int, count: int) -> dict[str, Any]:
+def _collect(name: str, folder: Path, status: int, count: int) -> dict[str, Any]:
     if status == 0:
         return {**json.loads((folder / "report").read_text("utf-8")), "done": count}
     done = int((folder / "done").read_text("ascii") or 1) if (folder / "done").exists() else count
-    data = (folder / "input").read_bytes() if (folder / "input").exists() else b""
+    path = folder / "files" / READERS[name].name
+    data = path.read_bytes() if path.exists() else b""
     how = "hangs" if status in (-signal.SIGALRM, 70) else f"the process ended with {status}"
     return {"counts": {}, "lost": [f"{how}: {data.hex()}"], "peak": 0, "done": done}
 
@@ -179,7 +186,7 @@ def _with_atheris(name: str, first: int, count: int, seed: int, scratch: Path) -
     folder.mkdir(parents=True)
     command = [sys.executable, __file__, name, str(count), str(seed + first + 1), str(folder)]
     ended = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-    report = _collect(folder, 0 if (folder / "report").exists() else ended.returncode or 1, count)
+    report = _collect(name, folder, 0 if (folder / "report").exists() else ended.returncode or 1, count)
     if report["lost"] and not (folder / "done").exists():
         report["lost"].append(ended.stderr[-500:])
     return report
@@ -211,7 +218,6 @@ def _atheris_main(name: str, count: int, seed: int, folder: Path) -> None:
     def target(data: bytes) -> None:
         read[0] += 1
         os.pwrite(done, str(read[0]).encode(), 0)
-        (folder / "input").write_bytes(data)
         reading.take(data)
         if read[0] == count:
             (folder / "report").write_text(json.dumps(reading.report()), "utf-8")
