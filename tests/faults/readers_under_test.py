@@ -124,10 +124,12 @@ def _read_predictions(path: Path) -> None:
         reader.close()
 
 
-def _third_party(path: Path) -> None:
-    from iodine_kit.predictions.readers import READERS, reader_of
+def _third_party(kind: str, path: Path) -> None:
+    from iodine_kit.predictions.readers import HEAD, READERS
 
-    for column in READERS.load(reader_of(path)).columns(path).values():
+    reader = READERS.load(kind)
+    columns = reader.columns(path) if reader.recognises(path, path.read_bytes()[:HEAD]) else {}
+    for column in columns.values():
         column.rows(np.arange(min(column.shape[0] if column.shape else 0, 4)))
 
 
@@ -191,14 +193,18 @@ def _oclf(folder: Path) -> list[bytes]:
     return [next(fake.source.rglob("*.tar")).read_bytes()]
 
 
-def _read_oclf(path: Path) -> None:
+@functools.cache
+def _expected_tetrominoes() -> Any:
     from fakes import Fake
     from fakes._reading import expected
 
+    return expected(Fake("tetrominoes", {}, Path(), []))
+
+
+def _read_oclf(path: Path) -> None:
     from iodine_kit.layouts import LAYOUTS
 
-    plugin = LAYOUTS.load("oclf")
-    wanted = expected(Fake("tetrominoes", {}, path, []))
+    plugin, wanted = LAYOUTS.load("oclf"), _expected_tetrominoes()
     if plugin.recognises(path):
         for number, item in enumerate(plugin.items([path], wanted, plugin.Config())):
             plugin.scenes(item, str(number), wanted, plugin.Config())
@@ -303,9 +309,9 @@ READERS: dict[str, ReaderUnderTest] = {
         _own_hdf5, lambda path: _read_split("hdf5", path.parent), "test.h5"
     ),
     "HDF5, predictions": ReaderUnderTest(_predictions, _read_predictions, "predictions.h5", 20_000),
-    "HDF5, third-party": ReaderUnderTest(_hdf5, _third_party, "a.h5"),
-    "npz": ReaderUnderTest(_npz, _third_party, "a.npz"),
-    "npy": ReaderUnderTest(_npy, _third_party, "a.npy"),
+    "HDF5, third-party": ReaderUnderTest(_hdf5, functools.partial(_third_party, "hdf5"), "a.h5"),
+    "npz": ReaderUnderTest(_npz, functools.partial(_third_party, "npz"), "a.npz"),
+    "npy": ReaderUnderTest(_npy, functools.partial(_third_party, "npy"), "a.npy"),
     "PNG": ReaderUnderTest(functools.partial(_pictures, "PNG"), _read_picture, "a.png"),
     "JPEG": ReaderUnderTest(functools.partial(_pictures, "JPEG"), _read_picture, "a.jpg", 20_000),
     "manifest": ReaderUnderTest(_manifest, _read_manifest, "manifest.json"),
