@@ -42,7 +42,7 @@ def check(
     found = check_pipeline(tables, context, matrix or [], settings or [])
     if as_json:
         print_json(found.facts())
-    else:
+    elif found.stages or not found.problems:
         _show(found)
     for problem in found.problems:
         err.print(f"error: {problem}", markup=False, style="bold red")

@@ -42,7 +42,11 @@ class Member:
 
 
 def expand(
-    tables: Mapping[str, Values], matrix: Sequence[str] = (), settings: Sequence[str] = (), names: Sequence[str] = ()
+    tables: Mapping[str, Values],
+    matrix: Sequence[str] = (),
+    settings: Sequence[str] = (),
+    names: Sequence[str] = (),
+    checked: bool = True,
 ) -> list[Member]:
     """The members of a pipeline that are asked for, each checked; a pipeline without a matrix has one.
 
@@ -51,6 +55,7 @@ def expand(
         matrix: further keys and values, such as ``"train.seed=1,2,3"``; they replace those of the table ``[matrix]``.
         settings: the ``--set`` that are in ``tables``: they must not set a key of the matrix.
         names: the members to return. Defaults to all.
+        checked: whether to check the tables of the members.
 
     Raises:
         ConfigError: if the matrix names an unknown key, a value is not a list, or a list is empty or repeats a value;
@@ -65,7 +70,8 @@ def expand(
     shown = _short_keys(list(lists))
     combinations = [dict(zip(lists, values, strict=True)) for values in product(*lists.values())]
     chosen = _chosen([(_name(shown, one), one) for one in combinations], names)
-    return [_checked(Member(name, one, _with(base, one))) for name, one in chosen]
+    members = [Member(name, one, _with(base, one)) for name, one in chosen]
+    return [_checked(member) for member in members] if checked else members
 
 
 def refuse_matrix(tables: Mapping[str, Values], remedy: str) -> None:

@@ -14,6 +14,7 @@ from iodine_kit.errors import IodineKitError, MemoryLimitError, StorageError
 from iodine_kit.formatting import byte_size
 from iodine_kit.pipeline import Member, Node, build_graph, expand
 from iodine_kit.pipeline.file import MATRIX
+from iodine_kit.pipeline_check.mistakes import valid_members
 from iodine_kit.pipeline_check.rates import Estimate, History, estimate
 from iodine_kit.pipeline_check.walk import Step, Walk
 from iodine_kit.pipeline_check.work import Situation
@@ -115,27 +116,27 @@ def check_pipeline(
     Args:
         matrix, settings: as :func:`iodine_kit.pipeline.expand` takes them.
 
-    Raises:
-        ConfigError: if the matrix is wrong, or a member of it.
     """
     history = History(context.store)
+    mistakes: list[IodineKitError] = []
     if matrix or MATRIX in tables:
-        walks, stages = _walk_members(tables, matrix, settings, history, context)
+        try:
+            members, mistakes = valid_members(expand(tables, matrix, settings, checked=False))
+            walks, stages = _walk_members(members, history, context)
+        except IodineKitError as error:  # the matrix itself is wrong
+            walks, stages, mistakes = [], [], [*mistakes, error]
     else:
         walks = [Walk(tables, context)]
         stages = [_checked(step, walks[0], history) for step in walks[0].steps.values()]
     free = shutil.disk_usage(_existing(context.store.root)).free
     notes = dict.fromkeys(note for walk in walks for note in walk.notes)
     found = PipelineCheck(tuple(stages), (), tuple(notes), free, available_bytes())
-    problems = {str(one): one for walk in walks for one in walk.problems}
+    problems = {str(one): one for one in (*mistakes, *(one for walk in walks for one in walk.problems))}
     return replace(found, problems=(*problems.values(), *_too_large(found, context.store.root)))
 
 
-def _walk_members(
-    tables: Mapping[str, Values], matrix: Sequence[str], settings: Sequence[str], history: History, context: Context
-) -> tuple[list[Walk], list[StageCheck]]:
+def _walk_members(members: Sequence[Member], history: History, context: Context) -> tuple[list[Walk], list[StageCheck]]:
     """Walk through the members of a matrix; a stage that several of them share counts once."""
-    members = expand(dict(tables), list(matrix), list(settings), [])
     nodes = build_graph(members)
     walks: dict[Member, Walk] = {}
     prepared: dict[Node, Walk] = {}
