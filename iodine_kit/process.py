@@ -27,6 +27,8 @@ STOP_SIGNALS = tuple(
 )
 REPEATS = 10.0
 """Seconds after a request in which SIGTERM and SIGHUP only repeat it: a shell and its terminal both send SIGHUP."""
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters, and those that change the direction of writing."""
 _requested: float | None = None
 
 
@@ -165,9 +167,17 @@ def safe_stream(stream: TextIO | None, descriptor: int = 2) -> TextIO:
     return io.TextIOWrapper(buffered, encoding, errors, line_buffering=raw.isatty() or descriptor == 2)
 
 
+def visible(text: str) -> str:
+    """A text without commands to a terminal: control characters, but for tab and newline, as ``\\x1b`` or similar.
+
+    Names and manifests of others may contain any character.
+    """
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
 def print_text(text: str, end: str = "\n") -> None:
-    """Print to standard output."""
-    sys.stdout.write(text + end)
+    """Print to standard output; control characters are shown as ``\\x1b`` or similar."""
+    sys.stdout.write(visible(text) + end)
 
 
 def print_path(path: Path) -> None:
@@ -180,7 +190,7 @@ def print_path(path: Path) -> None:
             out.flush()
             out.buffer.write(os.fsencode(text + "\n"))
             return
-    print_text(text)
+    out.write(f"{visible(text) if out.isatty() else text}\n")
 
 
 def print_json(value: Any) -> None:
@@ -188,6 +198,7 @@ def print_json(value: Any) -> None:
     text = json.dumps(value, ensure_ascii=False)
     encoding = str(getattr(sys.stdout, "encoding", None) or "utf-8")
     is_shown = encoding.lower().startswith("utf") and not re.search("[\ud800-\udfff]", text)
+    is_shown = is_shown and not _CONTROL.search(text)
     print_text(text if is_shown else json.dumps(value))
 
 

@@ -15,7 +15,7 @@ from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from iodine_kit.process import print_json, print_path
+from iodine_kit.process import print_json, print_path, visible
 from iodine_kit.progress import Advance, Reporter, Show
 from iodine_kit.store import Artifact
 
@@ -28,7 +28,10 @@ _WIDEST = 400
 
 
 class _StandardError(Console):
-    """A console of rich on standard error that knows which characters it can show."""
+    """A console of rich on standard error that knows which characters it can show, and shows control characters."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        super().print(*(visible(one) if isinstance(one, str) else one for one in objects), **options)
 
     @property
     def encoding(self) -> str:

@@ -233,3 +233,19 @@ def test_an_artifact_or_a_kind_that_is_written_wrongly_is_one_sentence_with_a_hi
     file.touch()
     for command in (["list"], ["gc"], ["show", KEYS["run"]], ["tag"]):
         assert f"{file}: this is a file, not the folder of a store" in kit(file, *command, status=14).stderr
+
+
+def test_no_text_of_a_manifest_sends_commands_to_the_terminal(store: Path) -> None:
+    """A manifest may come from elsewhere."""
+    manifest = next(store.glob(f"run/*{KEYS['run']}*")) / MANIFEST
+    made = json.loads(manifest.read_text())
+    made["made"] |= {"purpose": "\x1b]0;title\x07 \u202emoc", "finished": "\x1b[31m now", "git": "\x9b2J"}
+    manifest.write_text(json.dumps(made))
+    for command in (["list"], ["show", KEYS["run"]], ["diff", KEYS["run"], KEYS["dataset"]], ["list", "--json"]):
+        done = kit(store, *command)
+        assert not set(done.output) & set("\x1b\x07\x9b\u202e"), command
+    assert r"\x1b]0;title\x07 \u202emoc" in kit(store, "list").stdout
+    assert "\x1b]0;title\x07 \u202emoc" in [
+        one.get("purpose") for one in json.loads(kit(store, "list", "--json").stdout)
+    ]
+    assert r"\x1b[31m: no such artifact" in kit(store, "show", "\x1b[31m", status=10).stderr
