@@ -6,12 +6,10 @@ whatever its engine. The file of a unit holds arrays (npz, without pickles).
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -21,9 +19,6 @@ from iodine_kit.errors import CorruptDataError, CountError, ImageSizeError, Sche
 from iodine_kit.records import Array
 from iodine_kit.store import Artifact
 from iodine_kit.units import pattern
-
-KeyT = TypeVar("KeyT")
-T = TypeVar("T")
 
 UNIT_PIXELS = 8 << 20
 """Pixels of the scenes of a unit: about a second of work, so that little is lost with it."""
@@ -65,28 +60,6 @@ def reachable(inputs: Mapping[str, Artifact], engine: EngineConfig) -> dict[str,
     if engine.name == IN_THIS_PROCESS.name:
         return dict(inputs)
     return {role: replace(artifact, path=artifact.path.absolute()) for role, artifact in inputs.items()}
-
-
-class LastOpened(Generic[KeyT, T]):
-    """What was opened for one unit and serves the next one, in a worker that makes several.
-
-    Each thread has its own: some engines make units of several commands at the same time in one process.
-    """
-
-    def __init__(self) -> None:
-        self._of_thread = threading.local()
-
-    def get(self, key: KeyT, open_: Callable[[KeyT], T]) -> T:
-        """What this thread opened for this key."""
-        last: tuple[KeyT, T] | None = getattr(self._of_thread, "last", None)
-        if last is None or last[0] != key:
-            self.close()  # before the next one takes memory, too
-            last = self._of_thread.last = key, open_(key)
-        return last[1]
-
-    def close(self) -> None:
-        """Open it again for the next unit of this thread."""
-        self._of_thread.last = None
 
 
 @contextmanager

@@ -14,7 +14,6 @@ from iodine_kit.artifacts.dataset import dataset_info, lack_of_masks, open_split
 from iodine_kit.artifacts.evaluations import VERSION, write_scores, write_summary
 from iodine_kit.artifacts.predictions_and_truth import Pairs, PredictionsFacts, batch_size, open_truth
 from iodine_kit.artifacts.scene_units import (
-    LastOpened,
     keeping_units,
     number_of_units,
     reachable,
@@ -36,7 +35,7 @@ from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
 from iodine_kit.progress import Advance, Reporter
 from iodine_kit.runner import Context, FactValues, Inputs, Job, Tables
 from iodine_kit.store import Artifact, Identity
-from iodine_kit.units import make_units, pattern
+from iodine_kit.units import KeptOpen, make_units, pattern
 
 TABLES = ("eval",)
 INPUTS = ("predictions", "dataset")
@@ -197,8 +196,8 @@ class _Scoring:
 
     def __call__(self, number: int, path: Path) -> None:
         """Write the columns of a unit."""
-        pairs, scorer = _OPENED.get(self, _Scoring.open)
-        columns = self.columns(pairs, scorer, scenes_of(number, self.size, len(pairs)))
+        with _OPENED.use(self, self.open) as (pairs, scorer):
+            columns = self.columns(pairs, scorer, scenes_of(number, self.size, len(pairs)))
         write_arrays(path, {"/".join(names): column for names, column in columns.items()})
 
     def open(self, *, check: bool = False) -> tuple[Pairs, Scorer]:
@@ -215,7 +214,13 @@ class _Scoring:
         return scorer.columns(batches, str(pairs.path), advance, scenes.start)
 
 
-_OPENED: LastOpened[_Scoring, tuple[Pairs, Scorer]] = LastOpened()
+_OPENED: KeptOpen[_Scoring, tuple[Pairs, Scorer]] = KeptOpen(lambda opened: _close(*opened))
+
+
+def _close(pairs: Pairs, scorer: Scorer) -> None:
+    pairs.close()
+    if scorer.truth is not None:
+        scorer.truth.scenes.close()
 
 
 def _make(scoring: _Scoring, out: Path, context: Context) -> FactValues:

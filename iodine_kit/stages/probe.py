@@ -20,7 +20,6 @@ from iodine_kit.artifacts.evaluations import as_text
 from iodine_kit.artifacts.predictions_and_truth import Pairs, PredictionsFacts
 from iodine_kit.artifacts.probed_scenes import LATENTS, as_arrays, from_arrays, gather, objects_of, slots_of
 from iodine_kit.artifacts.scene_units import (
-    LastOpened,
     keeping_units,
     number_of_units,
     reachable,
@@ -38,7 +37,7 @@ from iodine_kit.records import Array
 from iodine_kit.runner import Context, FactValues, Inputs, Job, Tables
 from iodine_kit.store import Artifact, Identity
 from iodine_kit.tables import as_csv, as_markdown, joined
-from iodine_kit.units import make_units, pattern
+from iodine_kit.units import KeptOpen, make_units, pattern
 
 if TYPE_CHECKING:
     from iodine_kit.evaluation.probing.factors import Factor
@@ -166,12 +165,12 @@ class _Gathering:
     size: int
 
     def __call__(self, number: int, path: Path) -> None:
-        pairs = _OPENED.get(self, lambda one: Pairs(one.inputs["predictions"], one.inputs["dataset"]))
-        wanted = min(len(pairs), self.config.scenes)
-        write_arrays(path, gather(pairs, scenes_of(number, self.size, wanted)))
+        with _OPENED.use(self, lambda: Pairs(self.inputs["predictions"], self.inputs["dataset"])) as pairs:
+            wanted = min(len(pairs), self.config.scenes)
+            write_arrays(path, gather(pairs, scenes_of(number, self.size, wanted)))
 
 
-_OPENED: LastOpened[_Gathering, Pairs] = LastOpened()
+_OPENED: KeptOpen[_Gathering, Pairs] = KeptOpen(Pairs.close)
 
 
 def _gather_all(config: ProbeConfig, inputs: Inputs, out: Path, context: Context) -> dict[str, Array]:
@@ -197,8 +196,8 @@ class _Fitting:
     gathered: Path
 
     def __call__(self, number: int, path: Path) -> None:
-        objects, factors = _LOADED.get(self, _Fitting.load)
-        write_arrays(path, as_arrays(self.fit(number, objects, factors)))
+        with _LOADED.use(self, self.load) as (objects, factors):
+            write_arrays(path, as_arrays(self.fit(number, objects, factors)))
 
     def load(self) -> tuple[Objects, list[Factor]]:
         """The objects that were gathered, and the factors to predict."""
@@ -214,7 +213,7 @@ class _Fitting:
         return predict_fold(probe, objects, factors, self.config.validation.of(probe), fold)
 
 
-_LOADED: LastOpened[_Fitting, tuple[Objects, list[Factor]]] = LastOpened()
+_LOADED: KeptOpen[_Fitting, tuple[Objects, list[Factor]]] = KeptOpen()
 
 
 def _fit_all(

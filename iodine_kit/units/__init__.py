@@ -16,9 +16,10 @@ from iodine_kit.engines import ENGINES, EngineConfig
 from iodine_kit.progress import Reporter, Silent
 from iodine_kit.units.crew import Crew
 from iodine_kit.units.files import SUFFIX, Work, finished_units, make_unit, pattern
+from iodine_kit.units.shared_process import KeptOpen, working_in
 from iodine_kit.units.worker import Order
 
-__all__ = ["SUFFIX", "Work", "finished_units", "make_unit", "make_units", "pattern"]
+__all__ = ["SUFFIX", "KeptOpen", "Work", "finished_units", "make_unit", "make_units", "pattern", "working_in"]
 
 
 def make_units(

@@ -157,7 +157,7 @@ class Crew:
             old.unlink(missing_ok=True)
         token = self._order.directory / _TOKENS.replace("*", token_hex(8))
         token.touch()
-        self._order = replace(self._order, token=token, versions=versions(), place=Path.cwd())
+        self._order = replace(self._order, token=token, versions=versions())
         try:
             yield
         finally:

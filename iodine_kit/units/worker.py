@@ -6,11 +6,8 @@ import hashlib
 import os
 import platform
 import socket
-import threading
 import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -24,19 +21,16 @@ SECONDS_TO_SEE = 10.0
 """How long a file may take to appear on another machine: network file systems remember what a folder contained."""
 
 
-_busy = 0
-"""Number of tasks that rely on the working directory of this process."""
-_condition = threading.Condition()
-
-
 @dataclass(frozen=True)
 class Order:
     """What to make and where.
 
+    A worker may have another working directory, and serve others, too: paths in ``work`` should be absolute. Where they
+    cannot be, because they become part of a result, it has to use :func:`iodine_kit.units.working_in`.
+
     Attributes:
         token: a file that exists as long as the result is wanted; only for workers of a cluster.
         versions: of the code that gave the order; only for workers of a cluster.
-        place: the working directory of whoever gave the order, from which paths are relative; only for a cluster.
     """
 
     work: Work
@@ -44,7 +38,6 @@ class Order:
     stem: str
     token: Path | None = None
     versions: str = ""
-    place: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -74,8 +67,7 @@ def make_elsewhere(order: Order, numbers: list[int], again: bool) -> Outcome:
             _check_files(order, SECONDS_TO_SEE)
     except IodineKitError as error:
         return Outcome([], error)
-    with _working_directory(order):
-        outcome = make(order, numbers, again)
+    outcome = make(order, numbers, again)
     return outcome if outcome.error is None else Outcome(outcome.names, _portable(outcome.error, order))
 
 
@@ -87,29 +79,6 @@ def versions() -> str:
         digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
     python = ".".join(platform.python_version_tuple()[:2])
     return f"iodine-kit {iodine_kit.__version__} (code {digest.hexdigest()[:8]}) on Python {python}"
-
-
-@contextmanager
-def _working_directory(order: Order) -> Iterator[None]:
-    """Work where the order was given. Threads of this process that work elsewhere end their tasks first.
-
-    If this machine does not have that directory, relative paths must lead nowhere rather than to another file.
-    """
-    global _busy
-    if order.place is None:
-        yield
-        return
-    place = order.place if order.place.is_dir() else order.directory
-    with _condition:
-        _condition.wait_for(lambda: not _busy or Path.cwd() == place)
-        os.chdir(place)
-        _busy += 1
-    try:
-        yield
-    finally:
-        with _condition:
-            _busy -= 1
-            _condition.notify_all()
 
 
 def _make_one(order: Order, number: int, again: bool) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Hashable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 from iodine_kit.artifacts.dataset import open_split
@@ -19,13 +19,12 @@ from iodine_kit.inference import InferenceOptions, check_finite, infer_batch, to
 from iodine_kit.predictions.file import PredictionWriter
 from iodine_kit.stages.infer.config import InferConfig
 from iodine_kit.store import Artifact
+from iodine_kit.units import KeptOpen
 
 WORK_OF_A_UNIT = 1 << 23
 """Pixels × slots × decodes × inferences of a unit: some seconds to a minute on a CPU core."""
-_ALONE = Lock()
-"""Held while a unit is made: some engines run several tasks in one process, where they would share one model."""
-_OPENED: dict[Hashable, tuple[Any, Reader]] = {}
-"""The model and the split of the last unit in this process."""
+_OPENED: KeptOpen[Hashable, tuple[Any, Reader]] = KeptOpen(lambda opened: opened[1].close(), alone=True)
+"""The model and the split; one unit at a time uses all cores, and the memory of a device has room for one."""
 
 
 @dataclass(frozen=True)
@@ -68,23 +67,23 @@ class Segmentation:
         options = InferenceOptions(self.config.seed, self.config.slots, self.config.steps, self.config.restarts)
         start = number * self.scenes
         stop = min(start + self.scenes, total)
-        with _ALONE:
-            model, reader = self._opened()
-            with PredictionWriter(path, stop - start, room_for=total - start) as writer:
-                for first in range(start, stop, size):
-                    batch = reader.batch(range(first, min(first + size, stop)))
-                    inference = infer_batch(model, batch.image, first // size, options)
-                    check_finite(batch.keys, inference)
-                    writer.append(to_prediction(batch.keys, inference, self.config.store))
+        with (
+            self._opened() as (model, reader),
+            PredictionWriter(path, stop - start, room_for=total - start) as writer,
+        ):
+            for first in range(start, stop, size):
+                batch = reader.batch(range(first, min(first + size, stop)))
+                inference = infer_batch(model, batch.image, first // size, options)
+                check_finite(batch.keys, inference)
+                writer.append(to_prediction(batch.keys, inference, self.config.store))
 
-    def _opened(self) -> tuple[Any, Reader]:
+    def _opened(self) -> AbstractContextManager[tuple[Any, Reader]]:
         """The model on its device, and the split; both stay open for the next unit in this process."""
         device, threads = own_device(self.device), self.threads or own_threads()
         key = (self.model, device, threads, self.dataset.path, self.dataset.reference.content, self.config.split)
-        if key not in _OPENED:
-            close()
-            _OPENED[key] = to_device(self.model.load(), device, threads), open_split(self.dataset, self.config.split)
-        return _OPENED[key]
+        return _OPENED.use(
+            key, lambda: (to_device(self.model.load(), device, threads), open_split(self.dataset, self.config.split))
+        )
 
 
 def batches_of_a_unit(config: InferConfig, height: int, width: int) -> int:
@@ -96,8 +95,7 @@ def batches_of_a_unit(config: InferConfig, height: int, width: int) -> int:
 
 def close() -> None:
     """Free the model and close the split that this process keeps for its next unit."""
-    while _OPENED:
-        _OPENED.popitem()[1][1].close()
+    _OPENED.close()
 
 
 def own_device(name: str) -> str:

@@ -9,10 +9,9 @@ is in the last frame, so that it is raised after the records before it are store
 from __future__ import annotations
 
 import json
-import os
 import socket
-import threading
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from time import perf_counter
@@ -26,6 +25,7 @@ from iodine_kit.formats import Columns, Sample
 from iodine_kit.stages.prepare.journal import frames, split_parts, write_frame
 from iodine_kit.stages.prepare.process_record import RecordResult
 from iodine_kit.stages.prepare.source import Source, SourcePlan
+from iodine_kit.units import KeptOpen, working_in
 
 STEM = "records"
 """Beginning of the names of files."""
@@ -92,38 +92,39 @@ class ProcessBlock:
     def _process(self, block: range, file: BinaryIO) -> BlockEnd:
         written, count, started = _Written(file), 0, perf_counter()
         try:
-            source = self._open()
-            for record, item in source.candidates(block.start, block.stop):
-                started = started if count else perf_counter()
-                written.add(self.source.processor.process(record, item))
-                count += 1
+            with self._entered(), _OPENED.use(self.run, self._open) as source:
+                for record, item in source.candidates(block.start, block.stop):
+                    started = started if count else perf_counter()
+                    written.add(self.source.processor.process(record, item))
+                    count += 1
         except IodineKitError as raised:
             return BlockEnd(error=(_public_class(raised), str(raised)))
         return BlockEnd(source.seen, source.ended, count, written.bytes, perf_counter() - started)
 
     def _open(self) -> Source:
-        """The source that this thread opened for an earlier block, or a new one."""
-        if getattr(_kept, "run", None) != self.run:
-            _kept.run, _kept.source = "", Source(self.source)
-            self._enter_folder()
-            self._check_versions()
-            _kept.run = self.run
-        source: Source = _kept.source
-        return source
+        """The source, if this machine has the programs that generate the scenes."""
+        self._check_versions()
+        return Source(self.source)
 
-    def _enter_folder(self) -> None:
-        """Change to the working directory of the command, so that paths and messages are the same as there."""
-        if Path.cwd() == self.folder:
-            return
-        try:
-            os.chdir(self.folder)
-        except OSError as error:
-            relative = [path for path in self.source.files() if not path.is_absolute()]
-            if relative:
-                raise StorageError(
-                    f"{relative[0]}: a worker on {socket.gethostname()} has no folder {self.folder} that this path"
-                    f" could begin at ({error.strerror}): give the whole path, of a file system that all machines share"
-                ) from None
+    @contextmanager
+    def _entered(self) -> Iterator[None]:
+        """Work where the command was given, so that paths and messages are the same as there.
+
+        Raises:
+            StorageError: if this machine has no such folder, and a path begins at it.
+        """
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(working_in(self.folder))
+            except OSError as error:
+                relative = [path for path in self.source.files() if not path.is_absolute()]
+                if relative:
+                    raise StorageError(
+                        f"{relative[0]}: a worker on {socket.gethostname()} has no folder {self.folder} that this path "
+                        f"could begin at ({error.strerror}): give the whole path, of a file system that all machines "
+                        "share"
+                    ) from None
+            yield
 
     def _check_versions(self) -> None:
         if not self.made_with:
@@ -137,7 +138,7 @@ class ProcessBlock:
             )
 
 
-_kept = threading.local()
+_OPENED: KeptOpen[str, Source] = KeptOpen()
 
 
 class _Written:
