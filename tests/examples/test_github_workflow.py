@@ -16,7 +16,7 @@ from support import TINY
 ROOT = Path(__file__).parents[2]
 WORKFLOW: dict[Any, Any] = yaml.safe_load((ROOT / "examples" / "github-workflow.yml").read_text("utf-8"))
 STEPS: list[dict[str, Any]] = WORKFLOW["jobs"]["experiment"]["steps"]
-INSTALL = "pip install iodine-kit"
+INSTALL = 'pip install "$IODINE_KIT"'
 CONTEXTS = {"github.run_id", "github.run_attempt"}
 
 
@@ -33,6 +33,7 @@ def test_the_structure_is_that_of_a_workflow() -> None:
     assert restore["with"]["key"] == save["with"]["key"] and "always()" in save["if"]
     assert restore["with"]["path"] == save["with"]["path"] == "${{ env.IODINE_KIT_STORE }}"
     assert [step["run"] for step in STEPS if step.get("name") == "Install"] == [INSTALL]
+    assert WORKFLOW["env"]["IODINE_KIT"].startswith("git+https://")  # nobody has published a package of this name
 
 
 @pytest.mark.slow
