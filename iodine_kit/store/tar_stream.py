@@ -19,6 +19,7 @@ LONGEST_NAME = 4096
 """Bytes of the name of a member."""
 EXPECTED = "give an archive that 'iodine-kit pack' wrote"
 """What to do about any other archive."""
+_INCOMPLETE = "is incomplete: it ends in the middle; copy it again"
 _END = bytes(BLOCK)
 _KINDS = {
     tarfile.SYMTYPE: "a symbolic link",
@@ -68,8 +69,9 @@ def read_members(stream: BinaryIO, place: object) -> Iterator[Member]:
     Raises:
         CorruptDataError: if the archive is incomplete, is no archive of this kind, or contains anything but files.
     """
-    long_name = ""
-    while (block := _exactly(stream, BLOCK, place)) != _END:
+    long_name, too_short = "", f"no tar archive; {EXPECTED}"
+    while (block := _exactly(stream, BLOCK, place, too_short)) != _END:
+        too_short = _INCOMPLETE
         header = _header(block, place)
         if header.type == tarfile.GNUTYPE_LONGNAME and not long_name:
             long_name = _long_name(stream, header, place)
@@ -114,11 +116,11 @@ def _content(stream: BinaryIO, size: int, place: object) -> Iterator[bytes]:
         raise CorruptDataError(f"{place}: there are data between its members: it was altered; {EXPECTED}")
 
 
-def _exactly(stream: BinaryIO, count: int, place: object) -> bytes:
+def _exactly(stream: BinaryIO, count: int, place: object, too_short: str = _INCOMPLETE) -> bytes:
     data = stream.read(count)
     while len(data) < count:
         more = stream.read(count - len(data))
         if not more:
-            raise CorruptDataError(f"{place}: is incomplete: it ends in the middle; copy it again")
+            raise CorruptDataError(f"{place}: {too_short}")
         data += more
     return data

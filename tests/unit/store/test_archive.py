@@ -200,7 +200,7 @@ def test_a_tampered_archive_is_refused_in_one_sentence(
 
 def test_an_archive_of_another_kind_or_of_a_newer_version_is_refused(original: Packed, tmp_path: Path) -> None:
     for data in (b"", b"PK\3\4" + bytes(600), b"\x1f\x8b" + bytes(600), b"x" * 511):
-        with pytest.raises(CorruptDataError, match=r"a\.tar: (no tar archive|is incomplete)"):
+        with pytest.raises(CorruptDataError, match=r"a\.tar: no tar archive.*give an archive that"):
             unpacked(data, Store(tmp_path))
     flipped = original.data.replace(b'"made": {}', b'"made":{ }')  # what no hash of the manifest covers
     with pytest.raises(CorruptDataError, match=r"its sha256 differs from the one in manifests\.sha256"):
