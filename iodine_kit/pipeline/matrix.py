@@ -6,6 +6,7 @@ The table ``[matrix]`` of a pipeline file, or ``--matrix``, gives the lists; ``s
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -95,16 +96,18 @@ def _from_options(options: Sequence[str]) -> dict[str, list[Any]]:
         key = _key(name, place)
         if key in lists:
             raise ConfigError(f"{place}: {key} is given twice: write all its values in one --{MATRIX}")
-        lists[key] = _values(name, _split(text), place)
+        lists[key] = _values(name, _split(text, place), place)
     return lists
 
 
-def _split(text: str) -> list[Any]:
+def _split(text: str, place: str) -> list[Any]:
     """``"1,2"``, ``"[1, 2]"`` or ``"[3, 4], [5, 6]"`` as values; words that are not valid TOML are separate strings."""
     for spelling in (text, f"[{text}]"):
         value = parse_value(spelling)
         if isinstance(value, list):
             return value
+    if re.search(r"[\"'\[\]{}]", text):
+        raise ConfigError(f"{place}: write quotes around each value or around none, and close brackets")
     return [parse_value(part.strip()) for part in text.split(",")]
 
 
@@ -151,7 +154,8 @@ def _short_keys(keys: Sequence[str]) -> dict[str, str]:
 
 
 def _name(shown: Mapping[str, str], values: Mapping[str, Any]) -> str:
-    return ",".join(f"{shown[key]}={as_text(value)}".replace(" ", "") for key, value in values.items())
+    texts = {key: value if isinstance(value, str) else as_text(value).replace(" ", "") for key, value in values.items()}
+    return ",".join(f"{shown[key]}={text}" for key, text in texts.items())
 
 
 def _with(tables: Mapping[str, Values], values: Mapping[str, Any]) -> dict[str, Values]:

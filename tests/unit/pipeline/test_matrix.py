@@ -62,6 +62,8 @@ def test_options_replace_the_lists_of_the_file_and_add_others() -> None:
         ("train.seed=7", [7]),
         ("model.decoder.channels=[4, 8], [16]", [[4, 8], [16]]),
         ("infer.split=val,test", ["val", "test"]),
+        ("report.title='a, b','c'", ["a, b", "c"]),
+        ("report.title=a b,c", ["a b", "c"]),
     ],
 )
 def test_values_on_the_command_line(option: str, values: list[Any]) -> None:
@@ -74,6 +76,11 @@ def test_only_the_members_to_run_are_checked(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(matrix, "check", lambda tables: checked.append(tables["train"]["seed"]))
     (member,) = expand(TABLES, ["seeds=1,2,3,4"], names=["seed=3"])
     assert (member.name, member.tables["train"]["seed"], checked) == ("seed=3", 3, [3])
+
+
+def test_a_blank_in_a_value_is_part_of_the_name_of_a_member() -> None:
+    assert [one.name for one in expand(TABLES, ["report.title=a b,ab"])] == ["title=a b", "title=ab"]
+    assert next(one.name for one in expand(TABLES, ["model.decoder.channels=[4, 8],[16]"])) == "channels=[4,8]"
 
 
 def test_keys_of_the_same_last_part_are_told_apart_in_names() -> None:
@@ -123,6 +130,8 @@ def test_a_mistake_in_the_table_is_one_sentence(matrix: dict[str, Any], message:
     [
         ({"matrix": ["train.seed"]}, "--matrix train.seed: write TABLE.KEY=VALUE,VALUE"),
         ({"matrix": ["seeds="]}, "--matrix seeds=: seeds is an empty list"),
+        ({"matrix": ['report.title=a,"b, c"']}, "write quotes around each value or around none, and close brackets"),
+        ({"matrix": ["model.decoder.channels=[4, 8],[16"]}, "write quotes around each value or around none"),
         ({"matrix": ["seeds=1", "train.seed=2"]}, "--matrix train.seed=2: train.seed is given twice"),
         ({"matrix": ["seeds=1,2"], "settings": ["train.seed=4"]}, "--set train.seed=4: the matrix varies train.seed"),
         ({"matrix": ["seeds=1,2"], "names": ["seed=3"]}, "--member seed=3: there is no such member; did you mean"),
