@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import platform
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -18,7 +21,8 @@ from iodine_kit.errors import ResumeError
 from iodine_kit.progress import Reporter, Silent
 from iodine_kit.source_code import PACKAGE, changed_files, code_of
 from iodine_kit.store import Artifact, Identity, Store, input_contents
-from iodine_kit.store.artifact import provenance
+from iodine_kit.store.artifact import CODE, draft_identity, provenance
+from iodine_kit.store.made import well_typed
 from iodine_kit.training.distributed import SINGLE_PROCESS, World
 
 FactValues = Mapping[str, Any]
@@ -105,6 +109,10 @@ def run_stage(stage: Stage, tables: Tables, inputs: Inputs, context: Context) ->
     return obtain(stage.plan(tables, inputs, context), context)
 
 
+class _ChangedMeanwhile(Exception):  # noqa: N818 - no error: it only leaves the lock of a draft
+    """Another process finished or interrupted the artifact after this one had decided what to do."""
+
+
 def obtain(job: Job, context: Context) -> Artifact:
     """Return the job's artifact: the one in the store if it is up to date, else a new one.
 
@@ -114,6 +122,13 @@ def obtain(job: Job, context: Context) -> Artifact:
     Raises:
         ResumeError: if the data that an interrupted run was started on has been rebuilt since.
     """
+    try:
+        return _obtain(job, context)
+    except _ChangedMeanwhile:
+        return _obtain(job, context, look_again=False)
+
+
+def _obtain(job: Job, context: Context, *, look_again: bool = True) -> Artifact:
     store, note = context.store, context.reporter.note
     pending = find_interrupted(job, context)
     existing = None if context.overwrite or pending else store.find(job.identity)
@@ -128,10 +143,48 @@ def obtain(job: Job, context: Context) -> Artifact:
     elif job.state and not context.overwrite:
         _note_similar_draft(job, context)
     started = datetime.now(UTC)
-    with store.draft(job.identity, keep=job.state, fresh=pending is None) as draft:
+
+    def begin(directory: Path) -> None:
+        there = draft_identity(directory)
+        resumes = bool(job.state) and there is not None and there.key == job.identity.key
+        finished = pending is None and store.find(job.identity) is not None
+        if look_again and not context.overwrite and (resumes != bool(pending) or finished):
+            raise _ChangedMeanwhile
+
+    with store.draft(job.identity, keep=job.state, fresh=pending is None, begin=begin) as draft:
+        code = _begin_or_resume(job, draft.path, context, resumes=pending is not None)
         facts = job.make(draft.path)
-        code = code_of(job.module, job.identity.plugins)
         return draft.commit(facts, {**provenance(started, context.purpose), "code": code})
+
+
+def _begin_or_resume(job: Job, directory: Path, context: Context, *, resumes: bool) -> dict[str, Any]:
+    """Record in a draft which code makes it, and return that.
+
+    If other code began the draft, the files that differ have the hash "": the artifact is made by no one code, and
+    :func:`other_code` says so for ever. A draft of an earlier version of iodine-kit does not say which code began it.
+    """
+    code, path = code_of(job.module, job.identity.plugins), directory / CODE
+    begun = _begun_by(path) if resumes else {}
+    if resumes and not begun:
+        return code
+    changed = changed_files(begun, job.module, job.identity.plugins)
+    if changed:
+        context.reporter.note(
+            f"note: other code began it: {_listed(changed)} changed since; {context.again} makes it again", routine=True
+        )
+        code = {"sha256": "", "files": {**code["files"], **dict.fromkeys(changed, "")}}
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps({"python": platform.python_version(), "code": code}), "utf-8")
+    temporary.replace(path)
+    return code
+
+
+def _begun_by(path: Path) -> dict[str, Any]:
+    """The code that began a draft, as in ``made`` of a manifest; empty if it is unknown."""
+    with suppress(FileNotFoundError, ValueError, RecursionError):
+        begun = well_typed(json.loads(path.read_bytes()))
+        return begun if isinstance(begun, dict) else {}
+    return {}
 
 
 def obtain_distributed(job: Job, context: Context) -> Artifact | None:
@@ -200,9 +253,12 @@ def other_code(job: Job, artifact: Artifact, again: str) -> str:
     changed = changed_files(artifact.manifest.made, job.module, job.identity.plugins)
     if not changed:
         return ""
+    return f"made by other code: {_listed(changed)} changed since; {again} makes it again"
+
+
+def _listed(changed: Sequence[str]) -> str:
     shown = ", ".join(name.removeprefix(f"{PACKAGE}.") for name in changed[:FEW_FILES])
-    more = f" and {len(changed) - FEW_FILES} more" if len(changed) > FEW_FILES else ""
-    return f"made by other code: {shown}{more} changed since; {again} makes it again"
+    return f"{shown} and {len(changed) - FEW_FILES} more" if len(changed) > FEW_FILES else shown
 
 
 def _note_similar_draft(job: Job, context: Context) -> None:

@@ -7,7 +7,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -75,10 +75,16 @@ def _run_git(folder: Path, *arguments: str) -> str:
 
 
 IDENTITY = "identity.json"
+CODE = "code.json"
+"""File of a draft: the code that began it, so that one that resumes it can compare."""
 PARTIAL = ".partial"
 """End of the name of an unfinished artifact's directory, hidden."""
 REPLACED = ".replaced"
 """End of the name of an artifact's directory, hidden, while a new one takes its place."""
+REMOVED = ".removed"
+"""End of the name, hidden, of what is about to be deleted."""
+DISCARDED = f".state{REMOVED}"
+"""End of the name of a directory, hidden, for files of a draft that are no part of the artifact."""
 SHORTEST_KEY = 4
 """Fewest digits of a key that users must give."""
 
@@ -132,20 +138,20 @@ class Draft:
     def commit(self, facts: Mapping[str, Any], made: Mapping[str, Any]) -> Artifact:
         """Hash the files, write the manifest, and rename the directory.
 
-        The files that allow a draft to resume are deleted last; they are not part of the artifact.
+        The files that allow a draft to resume are moved away, and deleted last; they are not part of the artifact.
         """
-        scratch = {self.path / IDENTITY, *self.path.glob("*.tmp"), *self.path.glob(f"{WRITING}*")}
-        scratch |= {*self.path.glob(self.keep)} if self.keep else set()
+        scratch = [*self.path.glob("*.tmp"), *self.path.glob(f"{WRITING}*"), self.path / CODE, self.path / IDENTITY]
+        scratch = [*(self.path.glob(self.keep) if self.keep else ()), *scratch]
         manifest = build_manifest(self.path, self.identity, facts, made, omit={path.name for path in scratch})
         write_manifest(self.path, manifest)
         _sync(self.path)
-        replaced = _replaced(self.final)
+        replaced, discarded = _replaced(self.final), self.final.with_name(f".{self.final.name}{DISCARDED}")
+        _move(scratch, discarded)
         if self.final.exists():
             self.final.rename(replaced)
-        for path in scratch:
-            path.unlink(missing_ok=True)
-        self.path.rename(self.final)
-        shutil.rmtree(replaced, ignore_errors=True)
+        self.path.rename(self.final)  # at once: between the two, readers see no artifact and have to wait
+        for folder in (replaced, discarded):
+            shutil.rmtree(folder, ignore_errors=True)
         return Artifact(self.final, manifest)
 
 
@@ -216,6 +222,15 @@ def _matches(draft: Unfinished, name: str) -> bool:
 
 def _replaced(final: Path) -> Path:
     return final.with_name(f".{final.name}{REPLACED}")
+
+
+def _move(paths: Iterable[Path], folder: Path) -> None:
+    """Move files and folders into a new folder, in this order, if they exist."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(exist_ok=True)
+    for path in paths:
+        with suppress(FileNotFoundError):
+            path.replace(folder / path.name)
 
 
 def _sync(directory: Path) -> None:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from iodine_kit.formatting import age
 from iodine_kit.store.arrivals import ARRIVALS, UNPACKING
-from iodine_kit.store.artifact import Artifact
+from iodine_kit.store.artifact import REMOVED, Artifact
 from iodine_kit.store.contents import (
     Contents,
     Unfinished,
@@ -38,8 +38,6 @@ LEFTOVER_AGE = 1 * DAY
 """Seconds after which a temporary file belongs to a process that was killed. Transfers that can resume stay longer."""
 PRECIOUS = frozenset({"run", "download", "report", "study"})
 """Kinds that are removed only if the user names them: they take long to make again, or people read them."""
-REMOVED = ".removed"
-"""End of the name, hidden, of what is about to be deleted."""
 
 
 class Removal(NamedTuple):

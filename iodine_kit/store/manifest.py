@@ -176,8 +176,9 @@ def build_manifest(
     made: Mapping[str, Any],
     omit: Collection[str] = (),
 ) -> Manifest:
-    """Hash every file in ``directory`` except those to ``omit``, and return the manifest."""
-    files = {path: _record(directory / path) for path in _files_in(directory) if path not in omit}
+    """Hash every file in ``directory`` except the files and folders to ``omit``, and return the manifest."""
+    shown = (path for path in _files_in(directory) if path.partition("/")[0] not in omit)
+    files = {path: _record(directory / path) for path in shown}
     content, facts = content_hash({path: record.sha256 for path, record in files.items()}), readable(facts)
     return Manifest(
         key=identity.key,

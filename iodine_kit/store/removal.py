@@ -8,9 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from iodine_kit.errors import IodineKitError, ResumeError
-from iodine_kit.store.artifact import PARTIAL, SHORTEST_KEY, matching_drafts
+from iodine_kit.store.artifact import PARTIAL, REMOVED, SHORTEST_KEY, matching_drafts
 from iodine_kit.store.contents import Contents, contents, directory, final_of, size_of
-from iodine_kit.store.garbage import REMOVED, Removal, users_first
+from iodine_kit.store.garbage import Removal, users_first
 from iodine_kit.store.locks import LOCKS, gate, is_locked, lock_name, locked
 from iodine_kit.store.manifest import KEY_IN_NAME
 from iodine_kit.store.store import Store

@@ -190,12 +190,16 @@ class Store:
         return [draft for draft in drafts if not is_locked(self.place(draft.identity.planned))]
 
     @contextmanager
-    def draft(self, identity: Identity, *, keep: str = "", fresh: bool = True) -> Iterator[Draft]:
+    def draft(
+        self, identity: Identity, *, keep: str = "", fresh: bool = True, begin: Callable[[Path], None] | None = None
+    ) -> Iterator[Draft]:
         """Make an artifact: fill ``draft.path`` and call ``draft.commit``. After an error, the draft is deleted.
 
         Args:
             keep: after an error, keep the draft if a file matches this pattern, so that the work can resume.
             fresh: start with an empty directory; with ``False``, start with the files of a kept draft.
+            begin: called with the directory of a kept draft before anything changes, when no other process can finish
+                or begin this artifact any more; if it raises, nothing has changed.
 
         Raises:
             ResumeError: if another process is making the same artifact.
@@ -209,6 +213,8 @@ class Store:
                 with gate(self.root):
                     held.enter_context(locked(final))
                     recover_replacement(final)
+                    if begin is not None:
+                        begin(partial)
                     if fresh:
                         shutil.rmtree(partial, ignore_errors=True)
                     partial.mkdir(parents=True, exist_ok=True)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from unit.training.toy_model import Notes
 
-from iodine_kit.errors import ResumeError
-from iodine_kit.runner import Context, Job, find_interrupted, obtain
+from iodine_kit.errors import ArtifactCorruptError, ResumeError
+from iodine_kit.runner import Context, Job, find_interrupted, obtain, other_code
 from iodine_kit.store import Identity, Reference, Store
 
 
@@ -104,3 +107,62 @@ def test_a_similar_interrupted_run_is_named(tmp_path: Path, content: str, config
     obtain(replace(second, identity=second.identity.model_copy(update={"config": config})), context)
     name = first.identity.planned.directory
     assert notes.texts == ([f"note: the interrupted {name} {note}"] if note else [])
+
+
+def test_an_artifact_that_another_process_finishes_before_the_work_begins_is_not_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = Context(Store(tmp_path))
+    find, looks = Store.find, iter([True])
+
+    def find_nothing_at_first(store: Store, identity: Identity) -> Any:
+        if next(looks, False):
+            monkeypatch.setattr(Store, "find", find)
+            other = obtain(job(), context)
+            (other.path / "state-of-a-reader").touch()
+            return None
+        return find(store, identity)
+
+    monkeypatch.setattr(Store, "find", find_nothing_at_first)
+    with pytest.raises(ArtifactCorruptError, match="state-of-a-reader is not listed"):  # it is the other one's
+        obtain(job(), context)
+
+
+def test_a_draft_that_another_process_left_before_the_work_begins_resumes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = Context(Store(tmp_path))
+
+    def find(store: Store, identity: Identity) -> None:
+        monkeypatch.undo()
+        interrupt(job(stop=True), context)
+
+    monkeypatch.setattr(Store, "find", find)
+    assert obtain(job(), context).facts == {"count": 2}
+
+
+def test_an_artifact_that_two_versions_of_the_code_made_is_made_by_other_code_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = Notes()
+    context = Context(Store(tmp_path), notes)
+    code = tmp_path / "plug_in" / "work.py"
+    code.parent.mkdir()
+    package = ModuleType("plug_in")
+    package.__path__ = [str(code.parent)]
+    monkeypatch.setitem(sys.modules, "plug_in", package)
+    for number, text in enumerate(("x = 1", "x = 2", "x = 1")):
+        code.write_text(text)
+        os.utime(code, (number, number))
+        stopping = replace(job(stop=True), module="plug_in.work")
+        interrupt(stopping, context)
+        noted = [note for note in notes.texts if "other code began it: plug_in.work changed since" in note]
+        assert len(noted) == number
+    made = obtain(replace(stopping, make=job().make), context)
+    assert made.facts == {"count": 4}
+    assert [one.name for one in made.path.iterdir()] == ["manifest.json"]
+    assert other_code(stopping, made, "--overwrite") == (
+        "made by other code: plug_in.work changed since; --overwrite makes it again"
+    )
+    again = obtain(replace(stopping, make=job().make), replace(context, overwrite=True))
+    assert other_code(stopping, again, "--overwrite") == ""

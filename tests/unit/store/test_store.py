@@ -327,3 +327,17 @@ def test_what_systems_leave_in_an_artifact_is_no_damage(store: Store) -> None:
     assert store.verify(artifact) == []
     (artifact.path / "more.txt").write_text("more")
     assert store.verify(artifact) == ["more.txt is not listed in the manifest"]
+
+
+def test_files_to_resume_from_are_no_part_of_an_artifact_even_in_a_folder(store: Store) -> None:
+    make(store, identity(), "old")
+    with store.draft(identity(), keep="state-*", fresh=False) as draft:
+        (draft.path / "state-1").mkdir()  # a worker that was given up wrote into it, and deleting it failed
+        (draft.path / "state-1" / "late.txt").write_text("late")
+        (draft.path / "state-2").write_text("2")
+        (draft.path / "a.txt").write_text("new")
+        made = draft.commit({}, {})
+    assert list(made.manifest.files) == ["a.txt"]
+    assert store.verify(made) == []
+    assert sorted(path.name for path in store.root.glob("dataset/*")) == [made.path.name]
+    assert sorted(path.name for path in made.path.iterdir()) == ["a.txt", MANIFEST]
