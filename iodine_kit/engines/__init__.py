@@ -51,6 +51,7 @@ class Running:
         in_process: whether tasks run in this process.
         remote: whether tasks run on other machines, which may not see the same files or have the same code.
         is_lost: whether the error of a task says that its worker ended, so that the task may be tried again.
+        is_disconnected: whether an error says that the connection to the cluster was lost.
         check: called while no task ends; raises :class:`SourceError` if none can, because no worker is left.
     """
 
@@ -65,6 +66,7 @@ class Running:
     in_process: bool = False
     remote: bool = False
     is_lost: Callable[[BaseException], bool] = lambda error: False
+    is_disconnected: Callable[[BaseException], bool] = lambda error: isinstance(error, ConnectionError)
     check: Callable[[], None] = lambda: None
 
 

@@ -31,6 +31,7 @@ def open(config: EngineConfig, directory: Path) -> Iterator[Running]:
     with extra("dask"), kept_signal_handlers():
         from dask import config as settings
         from distributed import Client
+        from distributed.comm import CommClosedError
         from distributed.scheduler import KilledWorker
     address = config.address or settings.get("scheduler-address", "")
     if not address:
@@ -53,6 +54,9 @@ def open(config: EngineConfig, directory: Path) -> Iterator[Running]:
                 "command again to resume",
                 remote=True,
                 is_lost=lambda error: isinstance(error, KilledWorker),
+                is_disconnected=lambda error: (
+                    client.status != "running" or isinstance(error, CommClosedError | ConnectionError)
+                ),
                 check=_checker(client, address),
             )
         finally:

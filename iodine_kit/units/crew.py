@@ -78,7 +78,10 @@ class Crew:
     def _submit(self, task: _Task) -> _Task:
         again = task.losses > 0 or self._running.remote  # a remote scheduler may run a task twice
         function = make if self._running.in_process else make_elsewhere
-        task.future = self._running.executor.submit(function, self._order, task.numbers, again)
+        try:
+            task.future = self._running.executor.submit(function, self._order, task.numbers, again)
+        except Exception as error:
+            task.outcome = Outcome(error=self._explained(error))
         return task
 
     def _wait_for(self, first: _Task, waiting: _Waiting) -> list[Path]:
@@ -122,6 +125,8 @@ class Crew:
 
     def _explained(self, error: Exception) -> Exception:
         """An error of the engine as one sentence, if it is a usual one."""
+        if self._running.is_disconnected(error):
+            return SourceError(_connection_lost(self._name))
         texts = []
         cause: BaseException | None = error
         while cause is not None:

@@ -40,6 +40,8 @@ class Scripted(Executor):
         try:
             if fate == "lost before":
                 raise BrokenProcessPool("before")
+            if fate == "closed":
+                raise ConnectionError("the client is closed")
             if fate == "interrupted":
                 raise KeyboardInterrupt
             if fate.startswith("lost after "):
@@ -172,6 +174,19 @@ def test_a_lost_scheduler_is_one_sentence(tmp_path: Path, play: Callable[..., No
     play(["cancelled"])
     with pytest.raises(SourceError, match="the connection to the cluster of the engine 'scripted' was lost"):
         list(make_units(write, tmp_path, "part", range(3), ENGINE))
+
+
+@pytest.mark.parametrize("remote", [False, True])
+def test_an_engine_that_takes_no_more_tasks_is_one_sentence(
+    remote: bool, tmp_path: Path, play: Callable[..., None]
+) -> None:
+    """A client of Dask closes itself when the scheduler has been gone for half a minute."""
+    play(["ends", "closed"], ahead=1, remote=remote)
+    units = make_units(write, tmp_path, "part", range(3), ENGINE)
+    next(units)
+    with pytest.raises(SourceError, match="the connection to the cluster of the engine 'scripted' was lost"):
+        next(units)
+    assert list(finished_units(tmp_path, "part")) == [0]
 
 
 def test_workers_with_other_code_or_without_the_files_are_refused(
