@@ -68,14 +68,16 @@ class Context:
 class Job:
     """An artifact that could be made: its identity, and the function that fills its directory and returns its facts.
 
-    A job that can resume after an interruption names, as a pattern, the files that keep its ``state``. ``module`` is
-    the full name of the module whose code makes the artifact; it defaults to that of ``make``.
+    A job that can resume after an interruption names, as a pattern, the files that keep its ``state``. If its work is
+    ``cheap``, it starts again without asking when its data was rebuilt meanwhile. ``module`` is the full name of the
+    module whose code makes the artifact; it defaults to that of ``make``.
     """
 
     identity: Identity
     make: Callable[[Path], FactValues]
     state: str = ""
     module: str = ""
+    cheap: bool = False
 
     def __post_init__(self) -> None:
         if not self.module:
@@ -120,7 +122,7 @@ def obtain(job: Job, context: Context) -> Artifact:
     going to replace a finished one.
 
     Raises:
-        ResumeError: if the data that an interrupted run was started on has been rebuilt since.
+        ResumeError: if the data that an interrupted run was started on has been rebuilt since, unless ``job.cheap``.
     """
     try:
         return _obtain(job, context)
@@ -139,7 +141,7 @@ def _obtain(job: Job, context: Context, *, look_again: bool = True) -> Artifact:
             note(f"note: {existing.path} was {remark}", routine=True)
         return store.usable(store.touch(existing, context.purpose))
     if pending:
-        note(f"resuming the interrupted {job.identity.planned.directory} (--overwrite starts it again)")
+        note(f"resuming the interrupted {job.identity.planned.directory} ({context.again} starts it again)")
     elif job.state and not context.overwrite:
         _note_similar_draft(job, context)
     started = datetime.now(UTC)
@@ -239,11 +241,11 @@ def find_interrupted(job: Job, context: Context) -> Identity | None:
     drafts = (identity for _, identity in context.store.interrupted(job.identity.kind))
     pending = next((identity for identity in drafts if identity.key == job.identity.key), None)
     if pending and input_contents(pending.inputs) != input_contents(job.identity.inputs):
-        if context.store.find(job.identity) is not None:
+        if job.cheap or context.store.find(job.identity) is not None:
             return None
         raise ResumeError(
             f"the interrupted {pending.planned.directory} was started on data that has been rebuilt since: add "
-            "--overwrite to start it again"
+            f"{context.again} to start it again"
         )
     return pending
 
@@ -267,8 +269,13 @@ def _note_similar_draft(job: Job, context: Context) -> None:
     drafts = [draft for _, draft in context.store.interrupted(identity.kind) if draft.name == identity.name]
     if not drafts:
         return
+    rebuilt = [made for draft in drafts if draft.key == identity.key for made in _differing(draft, identity)]
+    if rebuilt:
+        note = f"starts again, because {', '.join(rebuilt)} was rebuilt"
+        context.reporter.note(f"note: the interrupted {identity.planned.directory} {note}", routine=True)
+        return
     changed = differences(drafts[-1].config, identity.config)
-    other = [made.directory for role, made in drafts[-1].inputs.items() if made != identity.inputs.get(role)]
+    other = _differing(drafts[-1], identity)
     if len(changed) > FEW_SETTINGS or (changed and other):
         return
     difference = "; ".join(changed) or ("it works on " + ", ".join(other) if other else "another version of the code")
@@ -276,3 +283,8 @@ def _note_similar_draft(job: Job, context: Context) -> None:
     context.reporter.note(
         f"note: the interrupted {name} is not resumed ({difference}); this run starts beside it", routine=True
     )
+
+
+def _differing(draft: Identity, identity: Identity) -> list[str]:
+    """The inputs of a draft that another identity does not have, or has with other content."""
+    return [made.directory for role, made in draft.inputs.items() if made != identity.inputs.get(role)]

@@ -91,9 +91,10 @@ def plan_node(
         return Planned(node.role, "missing", str(error), node.names), None
     artifact = context.store.find(job.identity)
     overwrite = node.role in selection.roles and (context.overwrite or node.role in selection.force)
-    status, because = _status(node.role, job, artifact, replace(context, overwrite=overwrite))
+    again = f"--force {COMMANDS[node.role]}"
+    status, because = _status(node.role, job, artifact, replace(context, overwrite=overwrite, again=again))
     path = str(context.store.root / job.identity.planned.directory)
-    made_by = other_code(job, artifact, f"--force {COMMANDS[node.role]}") if artifact and status == "fresh" else ""
+    made_by = other_code(job, artifact, again) if artifact and status == "fresh" else ""
     return Planned(node.role, status, because, node.names, path, job.identity.key, made_by, job), artifact
 
 

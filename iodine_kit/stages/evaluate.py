@@ -133,7 +133,7 @@ def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
         inputs={role: inputs[role].reference for role in (*INPUTS, "truth") if role in inputs},
     )
     scoring = _Scoring(config, execution, tuple(metrics), resolution, dict(inputs), size=0)
-    return Job(identity, lambda out: _make(scoring, out, context), state=pattern(STEM))
+    return Job(identity, lambda out: _make(scoring, out, context), state=pattern(STEM), cheap=True)
 
 
 def configure(tables: Tables) -> tuple[EvalConfig, EvalExecution]:

@@ -119,7 +119,7 @@ def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
         config={"probe": config.model_dump(mode="json")},
         inputs={"predictions": predictions.reference, "dataset": dataset.reference},
     )
-    return Job(identity, lambda out: _make(config, inputs, out, context), state=pattern(STEM))
+    return Job(identity, lambda out: _make(config, inputs, out, context), state=pattern(STEM), cheap=True)
 
 
 def check_masks(dataset: Artifact, split: str) -> None:

@@ -74,7 +74,20 @@ def test_a_run_on_data_that_was_rebuilt_is_not_resumed(tmp_path: Path) -> None:
     interrupt(job("old", stop=True), context)
     with pytest.raises(ResumeError, match="was started on data that has been rebuilt since: add --overwrite"):
         obtain(job("new"), context)
+    with pytest.raises(ResumeError, match=r"has been rebuilt since: add --force train to start it again$"):
+        obtain(job("new"), replace(context, again="--force train"))  # in a pipeline, of which the rest is kept
     assert obtain(job("new"), replace(context, overwrite=True)).facts == {"count": 1}
+
+
+def test_a_run_of_little_work_starts_again_on_data_that_was_rebuilt(tmp_path: Path) -> None:
+    notes = Notes()
+    context = Context(Store(tmp_path), notes)
+    interrupt(replace(job("old", stop=True), cheap=True), context)
+    new = replace(job("new"), cheap=True)
+    assert find_interrupted(new, context) is None
+    assert obtain(new, context).facts == {"count": 1}
+    name = new.identity.planned.directory
+    assert notes.texts == [f"note: the interrupted {name} starts again, because dataset/d-000000000000 was rebuilt"]
 
 
 def test_an_up_to_date_artifact_is_reused_beside_an_interrupted_run_on_older_data(tmp_path: Path) -> None:
