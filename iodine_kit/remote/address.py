@@ -138,13 +138,18 @@ def _path(text: str) -> Path:
         raise ConfigError(f"{text}: write {start[1].lower()}:// with two slashes")
     if not text:
         raise ConfigError(f"the address of the remote is empty; give {SHOWN}")
+    host = re.match(r"([^/\\]{2,}?):", text)
+    if host and not text.startswith("."):
+        raise ConfigError(
+            f"{host[1]}:… looks like HOST:PATH: write sftp://HOST/PATH for a server, or ./ before the name of a folder"
+        )
     return to_path(text)
 
 
 def _service(scheme: str, rest: str, shown: str) -> Address:
     if "?" in rest or "#" in rest:
         raise ConfigError(f"{shown}: the address of a remote has no '?' and no '#'; give {SHOWN}")
-    if not rest.strip("/"):
+    if not rest.partition("/")[0]:
         raise ConfigError(f"{shown}: the address has no {'bucket' if SCHEMES[scheme].atomic else 'host'}")
     return Address(scheme, f"{scheme}://{rest.rstrip('/')}", shown.rstrip("/"))
 

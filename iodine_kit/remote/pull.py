@@ -14,7 +14,7 @@ from iodine_kit.remote.layout import Entry, Remote
 from iodine_kit.remote.names import choose, read_tag, refuse_other_tag
 from iodine_kit.remote.transfers import JOBS, Transferred, pool
 from iodine_kit.store import Artifact, Manifest, Store
-from iodine_kit.store.arrivals import Arrivals, arriving
+from iodine_kit.store.arrivals import Arrivals, arriving, inputs_first
 from iodine_kit.store.manifest import DOWNLOAD
 from iodine_kit.store.tags import PREFIX, add_tag
 
@@ -72,10 +72,10 @@ def pull(
         refuse_other_tag(store, tag)
     chosen = list(dict.fromkeys(choose(place, entries, remote) for place in places))
     found = _needed(chosen, set(entries), remote, reporter, inputs)
-    result = Transferred(tuple(entry.directory for entry in found))
     name = "pull-" + hashlib.sha256("".join(sorted(entry.manifest for entry in chosen)).encode()).hexdigest()[:16]
     with arriving(store, name, keep=True) as arrivals:
         manifests = [arrivals.announce(data, f"{remote.address.shown}/{one.manifest}") for one, data in found.items()]
+        result = Transferred(tuple(one.reference.directory for one in inputs_first(manifests)))
         _fetch(manifests, arrivals, remote, reporter, result, jobs)
         arrivals.commit()
     fetched = [_whole(store, entry) for entry in chosen]

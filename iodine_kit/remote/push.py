@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from iodine_kit.errors import ArtifactCorruptError
+from iodine_kit.errors import ArtifactCorruptError, ConfigError
 from iodine_kit.progress import Reporter
+from iodine_kit.remote.address import Address
 from iodine_kit.remote.layout import Entry, Remote
 from iodine_kit.remote.names import refuse_moved_tag, send_tag
 from iodine_kit.remote.transfers import JOBS, Pool, Transferred, pool
@@ -54,9 +56,11 @@ def push(
         ArtifactCorruptError: a file was altered, or an input was rebuilt, since its artifact was made.
         ArtifactNotFoundError: the store lacks an input.
         RemoteError: the remote cannot be reached or refuses.
+        ConfigError: the remote is in the store.
         ResumeError: the remote has another artifact with one of the tags.
         SchemaError: the remote has another version.
     """
+    _refuse_itself(store, remote.address)
     wanted = closure(store, artifacts) if inputs else list(artifacts)
     manifests = {Entry(one.reference.directory, one.reference.content): _manifest(one) for one in wanted}
     remote.create()
@@ -78,6 +82,12 @@ def push(
     for tag in tags:
         send_tag(remote, tag)
     return result
+
+
+def _refuse_itself(store: Store, address: Address) -> None:
+    root = os.path.realpath(store.root)
+    if address.scheme == "file" and Path(os.path.realpath(address.location)).is_relative_to(root):
+        raise ConfigError(f"{address.shown}: this folder is in the store {store.root}: give another folder")
 
 
 def _files(artifacts: Sequence[Artifact]) -> list[_File]:

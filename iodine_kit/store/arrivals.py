@@ -168,7 +168,7 @@ class Arrivals:
                         f"{manifest.reference.directory}: {absent[0]} has not arrived: repeat the command, or copy "
                         "the artifact again"
                     )
-            for manifest in _inputs_first(manifests):
+            for manifest in inputs_first(manifests):
                 if not self.is_there(manifest):
                     self._publish(manifest)
         return [Artifact(self._store.place(one.reference), one) for one in manifests]
@@ -252,7 +252,7 @@ def _is_complete(path: Path, record: FileRecord) -> bool:
     return path.is_file() and path.stat().st_size == record.bytes and file_sha256(path) == record.sha256
 
 
-def _inputs_first(manifests: Iterable[Manifest]) -> Iterator[Manifest]:
+def inputs_first(manifests: Iterable[Manifest]) -> Iterator[Manifest]:
     """Each manifest once, after those of its inputs."""
     waiting = {one.reference.directory: one for one in manifests}
     while waiting:

@@ -18,6 +18,7 @@ from iodine_kit.remote.address import SCHEMES, parse_address
         ("S3://bucket", "s3", "s3://bucket"),
         ("file:///a%20b", "file", "/a b"),
         ("/a/[b]*", "file", "/a/[b]*"),
+        ("/a/b:c", "file", "/a/b:c"),
         ("sftp://user@host:22/a", "sftp", "sftp://user@host:22/a"),
     ],
 )
@@ -32,6 +33,7 @@ def test_the_home_folder_and_the_working_folder_are_where_paths_begin(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     assert parse_address("~/a").location == parse_address("a").location == str(tmp_path / "a")
+    assert parse_address("./a:b").location == str(tmp_path / "a:b")
 
 
 @pytest.mark.parametrize(
@@ -45,6 +47,10 @@ def test_the_home_folder_and_the_working_folder_are_where_paths_begin(
         ("s3:bucket/a", "write s3:// with two slashes"),
         ("file://host/a", "three slashes"),
         ("s3://", "no bucket"),
+        ("s3:///a", "no bucket"),
+        ("foo:bar", "foo:… looks like HOST:PATH"),
+        ("me@server:/data/x", "me@server:… looks like HOST:PATH: write sftp://HOST/PATH for a server, or ./"),
+        ("s4:/bucket", "looks like HOST:PATH"),
         ("https:///", "no host"),
         ("https://host/a?signature=b", "no '?'"),
         ("", "is empty"),

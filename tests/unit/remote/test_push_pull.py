@@ -388,3 +388,16 @@ def test_a_tag_travels_with_its_artifact_and_never_moves(
     with pytest.raises(CorruptDataError, match=r"tags/best\.json: this tag is damaged"):
         fetch(there, remote, "tag:best")
     assert tags(remote) == []
+
+
+def test_a_store_is_not_a_remote_of_itself(here: Store, predictions: Artifact) -> None:
+    for place in (here.root, here.root / "remote"):
+        with pytest.raises(ConfigError, match=r"this folder is in the store .*: give another folder"):
+            send(here, predictions, Remote(parse_address(str(place))))
+    assert not (here.root / "objects").exists()
+
+
+def test_push_and_pull_list_inputs_first(here: Store, there: Store, predictions: Artifact, remote: Remote) -> None:
+    sent = send(here, predictions, remote).artifacts
+    assert [one.partition("/")[0] for one in sent] == ["dataset", "run", "predictions"]
+    assert fetch(there, remote).artifacts == sent
