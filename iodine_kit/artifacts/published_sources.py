@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
-from collections.abc import Collection, Sequence
-from contextlib import closing
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
+from iodine_kit.addresses import ENCODING, SCHEMES, is_ambiguous, open_address, redacted, without_secrets
 from iodine_kit.errors import IodineKitError, SourceError
 from iodine_kit.formatting import counted
 from iodine_kit.progress import Advance, Reporter
@@ -23,9 +23,7 @@ from iodine_kit.untrusted.folders import artifact_kind, as_spelled, is_data, nat
 
 VERSION = 1
 BLOCK = 1 << 20
-SCHEMES = frozenset(("file", "memory", "http", "https", "ftp", "s3", "gs", "gcs", "az", "abfs", "sftp", "ssh", "hf"))
-"""The schemes that an address may have. fsspec knows more: some run programs, or unpack archives."""
-SHOWN_SCHEMES = "https://, s3://, gs://, az://, sftp://, hf:// and file:///"
+SHOWN = "a path, https://, s3://, gs://, az://, sftp://, ftp:// or hf://"
 LISTED_FILES = 128
 """More files than this are identified by one common hash: a manifest should not list 100,000 pictures."""
 
@@ -36,7 +34,7 @@ class Fetched:
 
     Attributes:
         paths: files and folders, in the order in which they were named.
-        locations: where each one comes from.
+        locations: where each one comes from; addresses without their secrets.
         downloads: the artifacts that hold the downloaded files, by role.
     """
 
@@ -53,7 +51,7 @@ def fetch(locations: Sequence[str], context: Context) -> Fetched:
     """
     paths: list[Path] = []
     downloads: dict[str, Reference] = {}
-    found = [one for location in locations for one in _expand(expand_home(location))]
+    found = [one for location in locations for one in _expand(_allowed(expand_home(location)))]
     for location in found:
         if "://" not in location:
             paths.append(to_path(location))
@@ -62,7 +60,7 @@ def fetch(locations: Sequence[str], context: Context) -> Fetched:
             artifact = _downloaded(location, context)
             downloads["download" + (f"-{len(downloads)}" if downloads else "")] = artifact.reference
             paths.append(artifact.path / _file_name(location))
-    return Fetched(tuple(paths), tuple(found), downloads)
+    return Fetched(tuple(paths), tuple(map(without_secrets, found)), downloads)
 
 
 def refuse_artifact(path: Path) -> None:
@@ -119,7 +117,7 @@ def _below(file: Path, paths: Sequence[Path]) -> str:
 
 def _expand(location: str) -> list[str]:
     """The files that match a pattern, in natural order; a location that is no pattern stands for itself."""
-    if not has_magic(location):
+    if not _is_pattern(location):
         if location and "://" not in location:
             location = _spelled(location)
         if "://" not in location and not (location and Path(location).exists()):
@@ -132,13 +130,58 @@ def _expand(location: str) -> list[str]:
     if "://" not in location:
         found = [location] if Path(location).exists() else glob(location, recursive=True)  # noqa: PTH207
     else:
-        filesystem, pattern = _filesystem(location)
-        found = [filesystem.unstrip_protocol(name) for name in filesystem.glob(pattern)]
+        found = _matches(location)
     data = [one for one in found if is_data(Path(one).name)]
     found = sorted(data or found, key=natural_order)
     if not found:
-        raise SourceError(f"{location}: no file matches this pattern")
+        raise SourceError(f"{redacted(location)}: no file matches this pattern")
     return found
+
+
+def _is_pattern(location: str) -> bool:
+    """Whether a path or address is a pattern; in an address of the web, ``?`` begins its parameters."""
+    return has_magic(location.partition("?")[0] if location.startswith(("http://", "https://")) else location)
+
+
+def _allowed(location: str) -> str:
+    """A path, or an address of a known kind; raises :class:`SourceError` for another one."""
+    scheme, separator, rest = location.partition("://")
+    if not separator:
+        return location
+    if scheme.lower() not in SCHEMES or "::" in location:
+        raise SourceError(f"{scheme}://…: addresses of this kind are not opened; give {SHOWN}")
+    location = f"{scheme.lower()}://{rest}"
+    if is_ambiguous(location):
+        raise SourceError(f"{scheme}://…: {ENCODING}")
+    return location
+
+
+def _matches(pattern: str) -> list[str]:
+    """The files that match a pattern in an address."""
+    with _download_errors(pattern):
+        filesystem, path = open_address(pattern, redacted(pattern))
+        names = [str(name) for name in filesystem.glob(path)]
+    scheme, _, rest = pattern.partition("://")
+    if scheme in ("sftp", "ssh", "ftp"):  # the names are paths, without user and host
+        return [f"{scheme}://{rest.partition('/')[0]}{name}" for name in names]
+    return [str(filesystem.unstrip_protocol(name)) for name in names]
+
+
+@contextmanager
+def _download_errors(location: str, part: Path | None = None) -> Iterator[None]:
+    """Turn errors into one sentence without secrets, except those of the local file ``part``."""
+    try:
+        yield
+    except IodineKitError:
+        raise
+    except Exception as error:  # fsspec's back ends raise errors of many libraries; all mean that the download failed
+        if isinstance(error, OSError) and error.errno is not None and part and error.filename == str(part):
+            raise
+        reason = " ".join(str(error).split())
+        reason = type(error).__name__ if reason in ("", location) else redacted(reason, location)
+        raise SourceError(
+            f"{redacted(location)}: cannot be downloaded ({reason}); try again later or give --source FILE"
+        ) from None
 
 
 def _spelled(location: str) -> str:
@@ -149,7 +192,7 @@ def _spelled(location: str) -> str:
 def _downloaded(location: str, context: Context) -> Artifact:
     job = _download_job(location, context.reporter)
     if not context.download and context.store.find(job.identity) is None:
-        raise SourceError(f"{location}: not downloaded yet")
+        raise SourceError(f"{redacted(location)}: not downloaded yet")
     return obtain(job, context)
 
 
@@ -194,16 +237,18 @@ def _file_name(location: str) -> str:
 
 
 def _download_job(location: str, reporter: Reporter) -> Job:
-    name = hashlib.sha256(location.encode()).hexdigest()[:8]
-    identity = Identity(kind="download", name=name, stage="download", version=VERSION, config={"location": location})
+    """The job that downloads an address. Its key does not depend on passwords and signatures, which change."""
+    recorded = without_secrets(location)
+    name = hashlib.sha256(recorded.encode()).hexdigest()[:8]
+    identity = Identity(kind="download", name=name, stage="download", version=VERSION, config={"location": recorded})
     return Job(identity, lambda out: _download(location, out / _file_name(location), reporter), state="*.part")
 
 
 def _download(location: str, path: Path, reporter: Reporter) -> FactValues:
     """Download ``location`` to ``path``; resume an earlier download that was cut off."""
     part = path.with_name(path.name + ".part")
-    try:
-        filesystem, remote = _filesystem(location)
+    with _download_errors(location, part):
+        filesystem, remote = open_address(location, redacted(location))
         size = filesystem.info(remote)["size"]
         done = part.stat().st_size if part.exists() and size else 0
         done = done if done <= (size or 0) else 0  # larger than the file: the beginning of another one
@@ -216,30 +261,10 @@ def _download(location: str, path: Path, reporter: Reporter) -> FactValues:
                         target.write(block)
                         target.flush()
                     advance(len(block))
-    except IodineKitError:
-        raise
-    except Exception as error:  # fsspec's back ends raise errors of many libraries; all mean that the download failed
-        if isinstance(error, OSError) and error.errno is not None and error.filename == str(part):
-            raise
-        reason = " ".join(str(error).split())
-        reason = type(error).__name__ if reason in ("", location) else reason
-        raise SourceError(
-            f"{location}: cannot be downloaded ({reason}); try again later or give --source FILE"
-        ) from None
     if size and part.stat().st_size != size:
         raise SourceError(
-            f"{location}: the download ended at {part.stat().st_size} of {size} bytes; run the same command to resume"
+            f"{redacted(location)}: the download ended at {part.stat().st_size} of {size} bytes; run the same command "
+            "to resume"
         )
     part.rename(path)
-    return {"location": location, "bytes": path.stat().st_size}
-
-
-def _filesystem(location: str) -> tuple[Any, str]:
-    import fsspec  # here, because only addresses need it
-
-    scheme = location.partition("://")[0].lower()
-    if scheme not in SCHEMES or "::" in location:
-        raise SourceError(f"{location}: addresses of this kind are not opened; give a path, or one of {SHOWN_SCHEMES}")
-    options = {"client_kwargs": {"trust_env": True}} if location.startswith("http") else {}
-    filesystem, remote = fsspec.core.url_to_fs(location, **options)
-    return filesystem, remote
+    return {"location": without_secrets(location), "bytes": path.stat().st_size}

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 import iodine_kit
+from iodine_kit.addresses import redacted
 from iodine_kit.errors import ArtifactNotFoundError, SchemaError
 from iodine_kit.store.manifest import (
     KEY_IN_NAME,
@@ -34,14 +35,17 @@ PACKAGES = ("torch", "numpy", "h5py", "webdataset", "scikit-learn", "pandas")
 
 
 def provenance(started: datetime, purpose: str = "") -> dict[str, Any]:
-    """Facts of this process in JSON types: times, command, versions, commit of the code, machine, and ``purpose``."""
+    """Facts of this process in JSON types: times, command, versions, commit of the code, machine, and ``purpose``.
+
+    The command is recorded without the secrets of addresses: manifests are pushed to others.
+    """
     finished = datetime.now(UTC)
     return {
         **({"purpose": purpose} if purpose else {}),
         "started": started.isoformat(timespec="seconds"),
         "finished": finished.isoformat(timespec="seconds"),
         "seconds": round((finished - started).total_seconds(), 3),
-        "command": readable([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": readable([Path(sys.argv[0]).name, *map(redacted, sys.argv[1:])]),
         "iodine_kit": iodine_kit.__version__,
         "git": _git(Path(__file__).parent),
         "python": platform.python_version(),

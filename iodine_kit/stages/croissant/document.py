@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from iodine_kit.addresses import without_secrets
 from iodine_kit.artifacts.dataset import DatasetFacts
 from iodine_kit.datasets import DATASETS
 from iodine_kit.errors import UnknownNameError
@@ -59,7 +60,9 @@ def croissant(dataset: Artifact, splits: Sequence[str], url: str = "") -> Json:
         "citeAs": info.citation,
         "url": url,
         "datePublished": str(made.get("finished", ""))[:10],
-        "isBasedOn": [one.location for one in dataset.manifest.identity.sources if "://" in one.location],
+        "isBasedOn": [
+            without_secrets(one.location) for one in dataset.manifest.identity.sources if "://" in one.location
+        ],
     }
     return {
         "@context": dict(CONTEXT),

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from iodine_kit.addresses import without_secrets
 from iodine_kit.artifacts.published_sources import Fetched, fetch
 from iodine_kit.config import Config, build
 from iodine_kit.datasets import require_external
@@ -101,7 +102,7 @@ def source_bytes(tables: Tables, context: Context) -> int:
 def _is_downloaded(locations: Sequence[str], context: Context) -> bool:
     """Whether the files of these addresses are in the store."""
     held = {artifact.config.get("location") for artifact in context.store.artifacts("download")}
-    return held >= set(locations)
+    return held >= set(map(without_secrets, locations))
 
 
 def _try_published(resolved: ResolvedConfig, fetched: Fetched) -> Trial:
