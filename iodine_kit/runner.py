@@ -148,7 +148,7 @@ def _obtain(job: Job, context: Context, *, look_again: bool = True) -> Artifact:
 
     def begin(directory: Path) -> None:
         there = draft_identity(directory)
-        resumes = bool(job.state) and there is not None and there.key == job.identity.key
+        resumes = bool(job.state) and there is not None and _is_same(there, job.identity)
         finished = pending is None and store.find(job.identity) is not None
         if look_again and not context.overwrite and (resumes != bool(pending) or finished):
             raise _ChangedMeanwhile
@@ -240,7 +240,7 @@ def find_interrupted(job: Job, context: Context) -> Identity | None:
         return None
     drafts = (identity for _, identity in context.store.interrupted(job.identity.kind))
     pending = next((identity for identity in drafts if identity.key == job.identity.key), None)
-    if pending and input_contents(pending.inputs) != input_contents(job.identity.inputs):
+    if pending and not _is_same(pending, job.identity):
         if job.cheap or context.store.find(job.identity) is not None:
             return None
         raise ResumeError(
@@ -283,6 +283,11 @@ def _note_similar_draft(job: Job, context: Context) -> None:
     context.reporter.note(
         f"note: the interrupted {name} is not resumed ({difference}); this run starts beside it", routine=True
     )
+
+
+def _is_same(draft: Identity, identity: Identity) -> bool:
+    """Whether a draft is of this artifact, and of inputs with the same content."""
+    return draft.key == identity.key and input_contents(draft.inputs) == input_contents(identity.inputs)
 
 
 def _differing(draft: Identity, identity: Identity) -> list[str]:
