@@ -22,6 +22,8 @@ from typing import Any, Generic, TypeVar, cast
 from iodine_kit.errors import UnknownNameError, did_you_mean
 
 PluginT = TypeVar("PluginT")
+third_party: set[str] = set()
+"""Names of the packages, or modules outside any, of the third-party plug-ins that this process has imported."""
 
 
 class Registry(Generic[PluginT]):
@@ -98,6 +100,7 @@ class Registry(Generic[PluginT]):
         missing = sorted(member for member in required_members(self.contract) if not hasattr(plugin, member))
         if missing:
             raise UnknownNameError(f"'{path}' is not a valid {self.family}: it does not define {', '.join(missing)}")
+        third_party.add(path.partition(":")[0].partition(".")[0])
         return cast(PluginT, plugin)
 
 

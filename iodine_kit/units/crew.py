@@ -15,7 +15,8 @@ from iodine_kit.engines import Running
 from iodine_kit.errors import ConfigError, SourceError, StorageError
 from iodine_kit.progress import Reporter
 from iodine_kit.units.files import find_unit
-from iodine_kit.units.worker import SECONDS_TO_SEE, Order, Outcome, make, make_elsewhere, versions
+from iodine_kit.units.versions import versions
+from iodine_kit.units.worker import SECONDS_TO_SEE, Order, Outcome, make, make_elsewhere
 
 SECONDS_PER_CHECK = 10.0
 """How often the engine is asked whether it still has workers, while no task ends."""
@@ -45,6 +46,7 @@ class Crew:
 
     def __init__(self, running: Running, order: Order, name: str, reporter: Reporter) -> None:
         self._running, self._order, self._name, self._reporter = running, order, name, reporter
+        self._notes: set[str] = set()
 
     def make(self, numbers: Iterable[int], finished: Mapping[int, Path], count: int) -> Iterator[Path]:
         """Yield the files of units in order, while later ones are being made.
@@ -102,6 +104,9 @@ class Crew:
         task.future = None
         try:
             task.outcome = future.result()
+            if task.outcome.note and task.outcome.note not in self._notes:
+                self._notes.add(task.outcome.note)
+                self._reporter.note(task.outcome.note)
         except CancelledError:
             task.outcome = Outcome(error=SourceError(_connection_lost(self._name)))
         except Exception as error:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import platform
 import socket
 import time
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
-import iodine_kit
-from iodine_kit.errors import ConfigError, IodineKitError, StorageError
+from iodine_kit.errors import IodineKitError, StorageError
 from iodine_kit.system import storage_error
 from iodine_kit.units.files import Work, find_unit, make_unit
+from iodine_kit.units.versions import check_versions
 
 SECONDS_TO_SEE = 10.0
 """How long a file may take to appear on another machine: network file systems remember what a folder contained."""
@@ -37,15 +35,16 @@ class Order:
     directory: Path
     stem: str
     token: Path | None = None
-    versions: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The names of the files that were made, and the error that ended the task early."""
+    """The names of the files that were made, the error that ended the task early, and a note about the worker."""
 
     names: list[str] = field(default_factory=list)
     error: Exception | None = None
+    note: str = ""
 
 
 def make(order: Order, numbers: list[int], again: bool) -> Outcome:
@@ -61,38 +60,19 @@ def make(order: Order, numbers: list[int], again: bool) -> Outcome:
 def make_elsewhere(order: Order, numbers: list[int], again: bool) -> Outcome:
     """As :func:`make`, in another process, maybe on another machine."""
     try:
-        if order.versions:
-            _check_versions(order.versions)
+        note = check_versions(order.versions)
         if order.token is not None:
             _check_files(order, SECONDS_TO_SEE)
     except IodineKitError as error:
         return Outcome([], error)
     outcome = make(order, numbers, again)
-    return outcome if outcome.error is None else Outcome(outcome.names, _portable(outcome.error, order))
-
-
-@cache
-def versions() -> str:
-    """Version of this code, with a hash of its files: two checkouts may have the same version."""
-    digest, package = hashlib.sha256(), Path(iodine_kit.__file__).parent
-    for path in sorted(package.rglob("*.py")):
-        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
-    python = ".".join(platform.python_version_tuple()[:2])
-    return f"iodine-kit {iodine_kit.__version__} (code {digest.hexdigest()[:8]}) on Python {python}"
+    return Outcome(outcome.names, outcome.error and _portable(outcome.error, order), note)
 
 
 def _make_one(order: Order, number: int, again: bool) -> str:
     _check_files(order)
     made = find_unit(order.directory, order.stem, number) if again else ""
     return made or make_unit(order.work, order.directory, order.stem, number, lambda: _check_files(order))
-
-
-def _check_versions(expected: str) -> None:
-    if versions() != expected:
-        raise ConfigError(
-            f"a worker on {socket.gethostname()} has {versions()}, but this process has {expected}: install the same "
-            "version on all machines, and start the workers again"
-        )
 
 
 def _check_files(order: Order, seconds: float = 0) -> None:

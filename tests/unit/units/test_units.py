@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from iodine_kit.engines import ENGINES, EngineConfig, Running
 from iodine_kit.errors import ConfigError, CountError, SourceError, StorageError
 from iodine_kit.units import finished_units, make_units
-from iodine_kit.units.worker import versions
+from iodine_kit.units.versions import versions
 
 ENGINE = EngineConfig(name="scripted")
 
@@ -196,8 +196,8 @@ def test_workers_with_other_code_or_without_the_files_are_refused(
 
     monkeypatch.setattr(worker, "SECONDS_TO_SEE", 0.0)
     play([], remote=True)
-    monkeypatch.setattr(crew, "versions", lambda: versions().replace("Python 3", "Python 2"))
-    with pytest.raises(ConfigError, match=r"has iodine-kit .* on Python 3.*, but this process has .* on Python 2"):
+    monkeypatch.setattr(crew, "versions", lambda: versions() | {"numpy": "0.9"})
+    with pytest.raises(ConfigError, match=r"a worker on .+ has numpy [1-9].*, but this process has numpy 0\.9: "):
         list(make_units(write, tmp_path, "part", range(3), ENGINE))
     monkeypatch.setattr(crew, "versions", versions)
     monkeypatch.setattr(Path, "touch", lambda path: None)  # as on a file system that is not shared
