@@ -139,7 +139,7 @@ def _obtain(job: Job, context: Context, *, look_again: bool = True) -> Artifact:
         remark = other_code(job, existing, context.again)
         if remark:
             note(f"note: {existing.path} was {remark}", routine=True)
-        return store.usable(store.touch(existing, context.purpose))
+        return store.usable(store.touch(existing, context.purpose), context.again)
     if pending:
         note(f"resuming the interrupted {job.identity.planned.directory} ({context.again} starts it again)")
     elif job.state and not context.overwrite:
@@ -147,10 +147,12 @@ def _obtain(job: Job, context: Context, *, look_again: bool = True) -> Artifact:
     started = datetime.now(UTC)
 
     def begin(directory: Path) -> None:
+        if context.overwrite or not look_again:
+            return  # what is there does not count, and may be damaged
         there = draft_identity(directory)
         resumes = bool(job.state) and there is not None and _is_same(there, job.identity)
         finished = pending is None and store.find(job.identity) is not None
-        if look_again and not context.overwrite and (resumes != bool(pending) or finished):
+        if resumes != bool(pending) or finished:
             raise _ChangedMeanwhile
 
     with store.draft(job.identity, keep=job.state, fresh=pending is None, begin=begin) as draft:

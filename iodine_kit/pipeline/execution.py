@@ -119,7 +119,7 @@ def obtain_node(
                 f"{context.store.root / job.identity.planned.directory}: this input is missing or out of date: make "
                 f"it with --until {command}, or add --only {command}"
             )
-        artifact = context.store.usable(found)
+        artifact = context.store.usable(found, f"--force {COMMANDS[node.role]}")
     if node.role == "dataset":
         for member in node.members:
             _check_masks(member.tables, artifact, selection)

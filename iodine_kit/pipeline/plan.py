@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from iodine_kit.config import Values, differences
-from iodine_kit.errors import SourceError
+from iodine_kit.errors import ArtifactCorruptError, SourceError
 from iodine_kit.pipeline.file import COMMANDS, STAGES, check
 from iodine_kit.pipeline.graph import Node, Selection, build_graph, select
 from iodine_kit.pipeline.matrix import Member
 from iodine_kit.runner import FEW_SETTINGS, Context, Job, find_interrupted, other_code
 from iodine_kit.store import Artifact
+from iodine_kit.store.manifest import find_problems
 
 
 @dataclass(frozen=True)
@@ -89,13 +90,27 @@ def plan_node(
         job = plan_job(node, made, replace(context, overwrite=False))
     except SourceError as error:
         return Planned(node.role, "missing", str(error), node.names), None
-    artifact = context.store.find(job.identity)
     overwrite = node.role in selection.roles and (context.overwrite or node.role in selection.force)
-    again = f"--force {COMMANDS[node.role]}"
+    path, again = str(context.store.root / job.identity.planned.directory), f"--force {COMMANDS[node.role]}"
+    try:
+        artifact = context.store.find(job.identity)
+    except ArtifactCorruptError:
+        if not overwrite:
+            raise
+        because = "it is damaged, and is to be overwritten"
+        return Planned(node.role, "stale", because, node.names, path, job.identity.key, job=job), None
     status, because = _status(node.role, job, artifact, replace(context, overwrite=overwrite, again=again))
-    path = str(context.store.root / job.identity.planned.directory)
+    if artifact and status == "fresh":
+        refuse_damaged(artifact, again)
     made_by = other_code(job, artifact, again) if artifact and status == "fresh" else ""
     return Planned(node.role, status, because, node.names, path, job.identity.key, made_by, job), artifact
+
+
+def refuse_damaged(artifact: Artifact, again: str) -> None:
+    """Raise :class:`ArtifactCorruptError` if a file is missing, has another size or is not listed; hashes nothing."""
+    problems = find_problems(artifact.path, artifact.manifest, hash_up_to=-1)
+    if problems:
+        raise ArtifactCorruptError(f"{artifact.path}: {'; '.join(problems)}; rebuild it with {again}")
 
 
 def _status(role: str, job: Job, artifact: Artifact | None, context: Context) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from iodine_kit.config import Values
 from iodine_kit.errors import CountError, IodineKitError, SchemaError, did_you_mean
 from iodine_kit.evaluation.scoring import ALL, stored_as
 from iodine_kit.metrics import METRICS
+from iodine_kit.pipeline.plan import refuse_damaged
 from iodine_kit.pipeline_check.foreseen import Notes, foreseen, model_to_be_trained, stored_fields, unidentified
 from iodine_kit.runner import Context, Job, find_interrupted
 from iodine_kit.stages import evaluate, infer, prepare, probe, train, traverse
@@ -95,6 +96,8 @@ class Walk:
         """Look for the artifact in the store."""
         made = self._context.store.find(job.identity)
         step.status = "interrupted" if find_interrupted(job, self._context) else "missing" if made is None else "fresh"
+        if made and step.status == "fresh":
+            refuse_damaged(made, f"--force {pipelines.COMMANDS[step.role]}")
         step.artifact = made or foreseen(job.identity, facts, self._context.store)
 
     def _dataset(self, step: Step) -> None:

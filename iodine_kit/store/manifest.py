@@ -240,7 +240,10 @@ def parse_manifest(data: bytes, place: object, damaged: type[IodineKitError] = A
             f"{place}: not a manifest that this version can read ({reason}); delete the artifact and rebuild it"
         ) from None
     if manifest.key != manifest.identity.key:
-        raise damaged(f"{place}: the key does not match the identity: the manifest was altered")
+        raise damaged(
+            f"{place}: the key does not match the identity: the manifest was altered; delete the artifact "
+            "and rebuild it"
+        )
     return manifest
 
 

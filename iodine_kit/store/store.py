@@ -81,15 +81,18 @@ class Store:
             )
         return self.usable(artifact)
 
-    def usable(self, artifact: Artifact) -> Artifact:
+    def usable(self, artifact: Artifact, again: str = "--overwrite") -> Artifact:
         """Return the artifact if its files have the right sizes and hashes; large files are not hashed.
+
+        Args:
+            again: the option that makes it again; part of the error.
 
         Raises:
             ArtifactCorruptError: if a file is missing, altered or not listed in the manifest.
         """
         problems = find_problems(artifact.path, artifact.manifest, hash_up_to=HASHED_ON_USE)
         if problems:
-            raise ArtifactCorruptError(f"{artifact.path}: {'; '.join(problems)}; rebuild it with --overwrite")
+            raise ArtifactCorruptError(f"{artifact.path}: {'; '.join(problems)}; rebuild it with {again}")
         with suppress(OSError):  # its directory has the time of the last use as an input; a store may be read-only
             os.utime(artifact.path)
         return artifact
