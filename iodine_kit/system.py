@@ -271,6 +271,11 @@ def shorten_spin_waits() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
 
 
+def usable_cores() -> int:
+    """CPU cores that this process may use: a batch system may give it fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def has_bfloat16_matrix_units() -> bool:
     """Whether this CPU has units (AMX) that multiply bfloat16 matrices several times as fast as float32 matrices."""
     return "amx_bf16" in _cpu_flags()

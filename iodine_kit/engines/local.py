@@ -17,6 +17,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from iodine_kit.engines import EngineConfig, Running
 from iodine_kit.errors import ConfigError, StorageError
+from iodine_kit.system import usable_cores
 
 SUMMARY = "processes of this machine (--workers N)"
 ADDRESS = ""
@@ -146,7 +147,7 @@ def start_worker(workers: int, stop: Any) -> None:
     """Prepare a worker process: it ignores the terminal's signals, and ends when its parent ends or closes ``stop``."""
     for number in _OF_TERMINALS:
         signal.signal(number, signal.SIG_IGN)  # only the parent reacts, and ends its workers
-    threads = str(max(1, (os.cpu_count() or 1) // workers))
+    threads = str(max(1, usable_cores() // workers))
     os.environ[THREADS] = threads
     os.environ.setdefault("OMP_NUM_THREADS", threads)  # before torch is imported: together they use every core once
     threading.Thread(target=_exit_with, args=(stop,), daemon=True).start()

@@ -19,6 +19,7 @@ from iodine_kit.pipeline.matrix import Member
 from iodine_kit.pipeline.plan import plan_node
 from iodine_kit.progress import Silent
 from iodine_kit.runner import Context
+from iodine_kit.system import usable_cores
 
 _GPU_DRIVER = Path("/dev/nvidiactl")
 """Without it PyTorch, which takes seconds to load, need not be asked for GPUs."""
@@ -200,15 +201,11 @@ def environments(jobs: int, names_a_gpu: bool) -> list[dict[str, str]]:
 
     What the user has set stays as it is.
     """
-    shared = {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": str(max(1, _cores() // max(jobs, 1)))}
+    shared = {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": str(max(1, usable_cores() // max(jobs, 1)))}
     gpus = [] if names_a_gpu or jobs < 2 else _gpus()
     if len(gpus) < 2:
         return [shared] * jobs
     return [{**shared, "CUDA_VISIBLE_DEVICES": gpus[slot % len(gpus)]} for slot in range(jobs)]
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _gpus() -> list[str]:

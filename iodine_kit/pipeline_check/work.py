@@ -11,6 +11,7 @@ from typing import Any
 from iodine_kit.artifacts.dataset import DatasetFacts
 from iodine_kit.artifacts.trained_model import configured
 from iodine_kit.models import Arithmetic
+from iodine_kit.system import usable_cores
 
 REFERENCE = "AMD EPYC (Zen 5), one thread"
 """The machine of the rates below: medians of artifacts made with this package while its other core was in use."""
@@ -187,7 +188,7 @@ def threads_of(situation: Situation) -> int:
     """CPU threads of PyTorch: as configured, else as the environment says, else one per core."""
     asked = situation.threads or int(situation.execution.get("threads", 0) or 0)
     environment = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-    return asked or (int(environment) if environment.isdecimal() and int(environment) else os.cpu_count() or 1)
+    return asked or (int(environment) if environment.isdecimal() and int(environment) else usable_cores())
 
 
 _WORK: Mapping[str, Callable[[Situation], Work | None]] = {

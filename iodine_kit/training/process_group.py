@@ -20,6 +20,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from iodine_kit.config import differences
 from iodine_kit.errors import INTERRUPTED, ConfigError, IodineKitError, RankLostError
+from iodine_kit.system import usable_cores
 from iodine_kit.tensors import pick_device
 from iodine_kit.training.distributed import World
 
@@ -58,7 +59,7 @@ class ProcessGroup(World):
             torch.cuda.set_device(device)  # NCCL uses the current one
         # torchrun sets one thread unless the user chose a number; PyTorch by itself would use all cores on every rank.
         if threads or os.environ.get("OMP_NUM_THREADS", "1") == "1":
-            torch.set_num_threads(threads or max(_cores() // neighbours, 1))
+            torch.set_num_threads(threads or max(usable_cores() // neighbours, 1))
         return device
 
     def broadcast(self, tensors: Iterable[Tensor]) -> None:
@@ -217,7 +218,3 @@ def _tensor(data: bytes) -> Tensor:
 
 def _environment_int(name: str, default: int) -> int:
     return int(os.environ.get(name, default))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

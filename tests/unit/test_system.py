@@ -6,11 +6,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from iodine_kit import system
+from iodine_kit.engines import local
+from iodine_kit.pipeline import side_by_side
+from iodine_kit.pipeline_check.work import threads_of
 from iodine_kit.training.config import TrainConfig
 from iodine_kit.training.resources import precision_hint
 
@@ -61,3 +65,16 @@ def test_a_cpu_that_emulates_bfloat16_is_detected(
 def test_a_machine_without_information_on_its_cpu_has_no_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(system, "_CPU_INFO", tmp_path / "nothing")
     assert not system.has_bfloat16_matrix_units() and not system.emulates_bfloat16()
+
+
+def test_processes_share_the_cores_that_they_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job of a batch system with 4 of 64 cores."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {4, 5, 6, 7}, raising=False)
+    monkeypatch.setattr(local.signal, "signal", lambda number, handler: None)
+    monkeypatch.setattr(local, "_exit_with", lambda stop: None)
+    monkeypatch.setattr(os, "environ", {})
+    assert side_by_side.environments(2, names_a_gpu=True) == [{"OMP_NUM_THREADS": "2"}] * 2
+    assert threads_of(SimpleNamespace(threads=0, execution={})) == 4  # type: ignore[arg-type]
+    local.start_worker(4, None)
+    assert os.environ["OMP_NUM_THREADS"] == "1"

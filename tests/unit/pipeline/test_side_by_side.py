@@ -51,7 +51,7 @@ def test_a_process_gets_its_stages_and_the_options_of_the_command() -> None:
 
 def test_processes_share_the_cores_and_take_turns_on_several_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(side_by_side, "_cores", lambda: 8)
+    monkeypatch.setattr(side_by_side, "usable_cores", lambda: 8)
     monkeypatch.setattr(side_by_side, "_gpus", lambda: ["4", "6"])
     assert environments(3, names_a_gpu=False) == [
         {"OMP_NUM_THREADS": "2", "CUDA_VISIBLE_DEVICES": name} for name in ("4", "6", "4")
