@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 import iodine_kit
+from iodine_kit.addresses import redacted
 from iodine_kit.cli import (
     archives,
     artifact_diff,
@@ -122,7 +123,7 @@ app = typer.Typer(
 def _print(sentence: str) -> None:
     from iodine_kit.cli.console import err
 
-    err.print(sentence, markup=False, style="bold red")
+    err.print(redacted(sentence), markup=False, style="bold red")
 
 
 def _interrupted(progress: str = "") -> int:

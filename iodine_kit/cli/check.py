@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from iodine_kit.addresses import redacted
 from iodine_kit.cli.options import DEFAULT_STORE, JsonOption, SetOption, StoreOption, check_settings, store_at
 from iodine_kit.formatting import DASH, byte_size, duration_range
 from iodine_kit.process import print_json, print_text
@@ -45,7 +46,7 @@ def check(
     elif found.stages or not found.problems:
         _show(found)
     for problem in found.problems:
-        err.print(f"error: {problem}", markup=False, style="bold red")
+        err.print(redacted(f"error: {problem}"), markup=False, style="bold red")
     if found.problems:
         raise typer.Exit(found.problems[0].exit_status)
 

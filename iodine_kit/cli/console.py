@@ -15,6 +15,7 @@ from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from iodine_kit.addresses import redacted
 from iodine_kit.process import print_json, print_path, visible
 from iodine_kit.progress import Advance, Reporter, Show
 from iodine_kit.store import Artifact
@@ -52,7 +53,7 @@ class Terminal(Reporter):
 
     def note(self, text: str, *, routine: bool = False) -> None:
         sys.stdout.flush()  # what was printed before comes first, also where both streams go to one file
-        err.print(text, markup=False, style="dim")
+        err.print(redacted(text), markup=False, style="dim")
 
     @contextmanager
     def track(self, label: str, total: int, done: int = 0) -> Iterator[Advance]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from iodine_kit.addresses import without_secrets
 from iodine_kit.artifacts.dataset import check_split, dataset_info, open_split
 from iodine_kit.artifacts.evaluations import check_version, evaluation_facts
 from iodine_kit.artifacts.run import RunFacts
@@ -199,9 +200,7 @@ def _metric(facts: MetricFacts) -> Metric:
 
 
 def _public(artifact: Artifact) -> tuple[SourceFile, ...]:
-    """The source files of an artifact, without their paths on this machine."""
+    """The source files of an artifact, without their paths on this machine and without secrets of addresses."""
     sources = artifact.manifest.identity.sources
-    known = ("://", PREFIX)
-    return tuple(
-        s if any(part in s.location for part in known) else s.model_copy(update={"location": ""}) for s in sources
-    )
+    places = [without_secrets(s.location) if "://" in s.location or PREFIX in s.location else "" for s in sources]
+    return tuple(s.model_copy(update={"location": place}) for s, place in zip(sources, places, strict=True))

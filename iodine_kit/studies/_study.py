@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from iodine_kit import pipeline as pipelines
+from iodine_kit.addresses import redacted
 from iodine_kit.artifacts.summaries import StudyFacts
 from iodine_kit.config import Values, build, merge, parse_overrides
 from iodine_kit.errors import ConfigError
@@ -78,7 +79,7 @@ def conduct_study(
 def _command(name: str, given_run: Artifact | None, pipeline: str | None, settings: Sequence[str]) -> str:
     """The shell command that conducts the same study."""
     base = ["--run", given_run.reference.directory] if given_run else ["--pipeline", pipeline or DEFAULT_PIPELINE]
-    options = [part for setting in settings for part in ("--set", setting)]
+    options = [part for setting in settings for part in ("--set", redacted(setting))]
     return shlex.join(["iodine-kit", "study", name, *base, *options])
 
 

@@ -6,6 +6,8 @@ import pytest
 from rich.console import Console
 
 from iodine_kit.cli import console
+from iodine_kit.cli.options import engine_of
+from iodine_kit.errors import ConfigError
 from iodine_kit.evaluation.facts import ComparisonFacts, EvaluationFacts
 
 
@@ -91,3 +93,14 @@ def test_a_comparison_shows_models_pairs_and_what_is_omitted(monkeypatch: pytest
     text = screen.getvalue()
     assert "a (2 seeds)" in text and "0.9000 ± 0.0100 [0.8000, 0.9500]" in text and "0.9000 [0.8000" in text
     assert "b minus a" in text and "−0.1000" in text and "mse, psnr omitted: not evaluated everywhere\n" in text
+
+
+def test_no_note_shows_the_password_of_an_address(capsys: pytest.CaptureFixture[str]) -> None:
+    console.Terminal().note("--set prepare.source=https://user:sesame@host/a.h5 is used")
+    assert capsys.readouterr().err == "--set prepare.source=https://***@host/a.h5 is used\n"
+
+
+def test_the_address_of_a_cluster_has_no_password() -> None:
+    with pytest.raises(ConfigError, match=r"^--address tcp://\*\*\*@host:8786: .* no user, password or token; omit it"):
+        engine_of("dask", "tcp://user:sesame@host:8786", 1)
+    assert engine_of("ray", "ray://host:10001,num_gpus=1", 1).address == "ray://host:10001,num_gpus=1"
