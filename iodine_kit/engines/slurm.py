@@ -16,7 +16,7 @@ from iodine_kit.engines import EngineConfig, Running, address_options, extra
 from iodine_kit.errors import ConfigError, SourceError
 
 SUMMARY = "jobs of Slurm (--workers N at the same time); needs the extra 'slurm'"
-ADDRESS = "options of a job, such as partition=gpu,time=60,mem_gb=16; or 'local': processes that submitit starts here"
+ADDRESS = "options of a job, such as partition=gpu,time=60,mem_gb=16 (time in minutes); or local: processes here"
 OPTIONS: Mapping[str, type[int] | type[float] | type[str]] = {
     "account": str, "comment": str, "constraint": str, "cpus_per_task": int, "exclude": str, "gpus_per_node": int,
     "gres": str, "mem_gb": float, "partition": str, "qos": str, "time": int, "units": int,
