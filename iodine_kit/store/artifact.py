@@ -19,7 +19,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 import iodine_kit
 from iodine_kit.addresses import redacted
-from iodine_kit.errors import ArtifactNotFoundError, SchemaError
+from iodine_kit.errors import ArtifactNotFoundError, ResumeError, SchemaError, StorageError
+from iodine_kit.store.locks import locked
 from iodine_kit.store.manifest import (
     KEY_IN_NAME,
     WRITING,
@@ -27,6 +28,7 @@ from iodine_kit.store.manifest import (
     Manifest,
     Reference,
     build_manifest,
+    read_manifest,
     write_manifest,
 )
 from iodine_kit.system import readable
@@ -89,6 +91,8 @@ REMOVED = ".removed"
 """End of the name, hidden, of what is about to be deleted."""
 DISCARDED = f".state{REMOVED}"
 """End of the name of a directory, hidden, for files of a draft that are no part of the artifact."""
+LOOKS = 3
+"""How often to look for an artifact: for a moment there is none while another process replaces it."""
 SHORTEST_KEY = 4
 """Fewest digits of a key that users must give."""
 
@@ -204,17 +208,31 @@ def matching_drafts(root: Path, place: str, kind: str = "*") -> list[Unfinished]
     return [draft for draft in find_drafts(root, kind) if _matches(draft, name)]
 
 
-def is_being_replaced(final: Path) -> bool:
-    """Whether a replacement of this artifact is in progress, or was interrupted by a crash."""
-    return _replaced(final).exists()
-
-
 def recover_replacement(final: Path) -> None:
     """Undo or finish a replacement that a crash interrupted: the old artifact counts until the new one is in place."""
     replaced = _replaced(final)
     if replaced.exists() and not final.exists():
         replaced.rename(final)
     shutil.rmtree(replaced, ignore_errors=True)
+
+
+def recover_if_abandoned(final: Path) -> None:
+    """Bring back an artifact whose replacement a crash interrupted, unless a process is replacing it now."""
+    if _replaced(final).exists():
+        with suppress(ResumeError, OSError), locked(final):
+            recover_replacement(final)
+
+
+def load_artifact(path: Path) -> Artifact | None:
+    """The finished artifact in a directory, the old or the new one while it is replaced; ``None`` if there is none."""
+    for _ in range(LOOKS):
+        recover_if_abandoned(path)
+        try:
+            return Artifact(path, read_manifest(path))
+        except StorageError as error:
+            if not isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+                raise
+    return None
 
 
 def _matches(draft: Unfinished, name: str) -> bool:

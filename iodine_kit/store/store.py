@@ -12,12 +12,12 @@ from iodine_kit.errors import (
     ArtifactCorruptError,
     ArtifactNotFoundError,
     IodineKitError,
-    ResumeError,
     SchemaError,
     StorageError,
 )
 from iodine_kit.store.artifact import (
     IDENTITY,
+    LOOKS,
     PARTIAL,
     REPLACED,
     SHORTEST_KEY,
@@ -25,8 +25,9 @@ from iodine_kit.store.artifact import (
     Draft,
     Unfinished,
     find_drafts,
-    is_being_replaced,
+    load_artifact,
     matching_drafts,
+    recover_if_abandoned,
     recover_replacement,
 )
 from iodine_kit.store.locks import gate, is_locked, locked
@@ -44,6 +45,13 @@ from iodine_kit.system import storage_error, to_path
 
 HASHED_ON_USE = 16 << 20
 """Largest file, in bytes, that is hashed whenever its artifact is used; of larger files only the size is checked."""
+
+
+def _problems(artifact: Artifact) -> list[str]:
+    try:
+        return find_problems(artifact.path, artifact.manifest, hash_up_to=HASHED_ON_USE)
+    except FileNotFoundError as error:
+        return [f"{error.filename} is missing"]
 
 
 class Store:
@@ -90,7 +98,9 @@ class Store:
         Raises:
             ArtifactCorruptError: if a file is missing, altered or not listed in the manifest.
         """
-        problems = find_problems(artifact.path, artifact.manifest, hash_up_to=HASHED_ON_USE)
+        problems = _problems(artifact)
+        if problems and (now := load_artifact(artifact.path)) and now.manifest.content == artifact.manifest.content:
+            problems = _problems(now)  # another process may have replaced it meanwhile
         if problems:
             raise ArtifactCorruptError(f"{artifact.path}: {'; '.join(problems)}; rebuild it with {again}")
         with suppress(OSError):  # its directory has the time of the last use as an input; a store may be read-only
@@ -126,7 +136,9 @@ class Store:
             several = f"matches {len(paths)} artifacts in {self.root}; 'iodine-kit list' shows all"
             reason = several if paths else self._why_missing(place)
             raise ArtifactNotFoundError(f"{place or repr(place)}: {reason}")
-        artifact = Artifact(paths[0], read_manifest(paths[0]))
+        artifact = load_artifact(paths[0])
+        if artifact is None:
+            raise ArtifactNotFoundError(f"{place}: {self._why_missing(place)}")
         # realpath, because Path.resolve raises a RuntimeError for a link that leads back to itself
         if not Path(os.path.realpath(artifact.path)).is_relative_to(os.path.realpath(self.root)):
             raise ArtifactNotFoundError(f"{place} is outside the store {self.root}: select its store with --store")
@@ -167,23 +179,24 @@ class Store:
         unreadable: dict[Path, IodineKitError] = {}
         for path in self._finished(kind):
             try:
-                artifacts.append(Artifact(path, read_manifest(path)))
+                artifacts += filter(None, [load_artifact(path)])  # unless it was removed meanwhile
             except (ArtifactCorruptError, SchemaError) as error:
                 unreadable[path] = error
             except StorageError as error:
-                if isinstance(error.__cause__, PermissionError):
-                    unreadable[path] = error
-                elif not isinstance(error.__cause__, FileNotFoundError):  # unless it was removed meanwhile
+                if not isinstance(error.__cause__, PermissionError):
                     raise
+                unreadable[path] = error
         return artifacts, dict(sorted(unreadable.items()))
 
     def touch(self, artifact: Artifact, purpose: str = "") -> Artifact:
         """Make an artifact the most recent one of its kind; without a ``purpose``, its own purpose is removed."""
-        with suppress(OSError):  # a store that cannot be written can still be read
+        with suppress(OSError, IodineKitError):  # a store that cannot be written can still be read
             if artifact.purpose and not purpose:
-                made = {**artifact.manifest.made, "purpose": ""}
-                artifact = Artifact(artifact.path, artifact.manifest.model_copy(update={"made": made}))
-                write_manifest(artifact.path, artifact.manifest)
+                with locked(artifact.path):
+                    now = read_manifest(artifact.path)  # it may have been replaced since
+                    now = now.model_copy(update={"made": {**now.made, "purpose": ""}})
+                    write_manifest(artifact.path, now)
+                artifact = Artifact(artifact.path, now) if now.content == artifact.manifest.content else artifact
             os.utime(artifact.path / MANIFEST)
         return artifact
 
@@ -240,7 +253,7 @@ class Store:
 
     def load(self, reference: Reference) -> Artifact | None:
         """The artifact in the directory that a reference names, whatever its content; ``None`` if there is none."""
-        return self._load(self.place(reference))
+        return load_artifact(self.place(reference))
 
     def place(self, reference: Reference) -> Path:
         """The directory of an artifact, whether it exists or not."""
@@ -267,23 +280,15 @@ class Store:
 
     def _finished(self, kind: str = "*") -> list[Path]:
         """Directories with a manifest, the most recently used one last."""
-        for replaced in self.root.glob(f"{kind}/.*{REPLACED}"):
-            self._recover(replaced.with_name(replaced.name[1 : -len(REPLACED)]))
+        replaced = {path.with_name(path.name[1 : -len(REPLACED)]) for path in self.root.glob(f"{kind}/.*{REPLACED}")}
         used = []
-        for manifest in self.root.glob(f"{kind}/[!.]*/{MANIFEST}"):
-            with suppress(FileNotFoundError):  # it was removed meanwhile
-                used.append((manifest.stat().st_mtime_ns, manifest.parent))
+        for path in {*self.root.glob(f"{kind}/[!.]*"), *replaced}:
+            for _ in range(LOOKS):
+                recover_if_abandoned(path)
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    used.append(((path / MANIFEST).stat().st_mtime_ns, path))
+                    break
         return [path for _, path in sorted(used)]
-
-    def _recover(self, final: Path) -> None:
-        """Bring back an artifact whose replacement a crash interrupted, unless a process is replacing it now."""
-        with suppress(ResumeError, OSError), locked(final):
-            recover_replacement(final)
-
-    def _load(self, path: Path) -> Artifact | None:
-        if is_being_replaced(path):
-            self._recover(path)
-        return Artifact(path, read_manifest(path)) if (path / MANIFEST).is_file() else None
 
     def _is_called(self, path: Path, place: str) -> bool:
         """Whether ``place`` is a directory name with enough digits of its key, with or without the kind before it."""

@@ -1,0 +1,75 @@
+"""A reader sees the old or the new artifact while another process replaces it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from iodine_kit.errors import ArtifactCorruptError
+from iodine_kit.store import Artifact, Identity, Store, artifact
+from iodine_kit.store import store as module
+from iodine_kit.store.manifest import MANIFEST
+
+RUN = Identity(kind="run", name="r", stage="train", version=1)
+
+
+def make(store: Store, text: str, purpose: str = "") -> Artifact:
+    with store.draft(RUN) as draft:
+        (draft.path / "a").write_text(text)
+        return draft.commit({}, {"purpose": purpose})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path)
+
+
+def test_a_reader_that_finds_nothing_between_two_renames_looks_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make(store, "old")
+    hidden = made.path.with_name("elsewhere")
+
+    def read(path: Path) -> Any:
+        monkeypatch.undo()
+        made.path.rename(hidden)
+        try:
+            return artifact.read_manifest(path)
+        finally:
+            hidden.rename(made.path)
+
+    for look in (lambda: store.find(RUN), lambda: store.open("run/" + made.path.name), lambda: store.artifacts()[0]):
+        monkeypatch.setattr(artifact, "read_manifest", read)
+        assert look() == made
+
+
+def test_an_artifact_that_is_replaced_with_the_same_content_while_it_is_checked_is_sound(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, check = make(store, "same"), module.find_problems
+    outcomes: list[Any] = [lambda: (made.path / "no such file").stat(), lambda: ["a is missing"]]
+    for outcome in outcomes:
+        calls = iter([outcome])
+        monkeypatch.setattr(
+            module, "find_problems", lambda *one, calls=calls, **other: next(calls, lambda: check(*one, **other))()
+        )
+        assert store.usable(made) == made
+    monkeypatch.undo()
+    (made.path / "a").unlink()
+    with pytest.raises(ArtifactCorruptError, match="a is missing"):
+        store.usable(made)
+
+
+def test_using_an_artifact_of_a_study_that_was_rebuilt_meanwhile_leaves_its_manifest(store: Store) -> None:
+    found = make(store, "old", "study seeds")
+    shutil.rmtree(found.path)
+    made = make(store, "newer", "study seeds")
+    store.touch(found)
+    (now,) = store.artifacts()
+    assert now.manifest.content == made.manifest.content
+    assert now.purpose == ""
+    assert store.verify(now) == []
+    assert MANIFEST in {one.name for one in now.path.iterdir()}
