@@ -10,12 +10,12 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from iodine_kit.errors import CorruptDataError, IodineKitError, ResumeError
 from iodine_kit.store.artifact import Artifact, recover_replacement
-from iodine_kit.store.locks import gate, locked
+from iodine_kit.store.locks import LOCKS, gate, lock_name, locked
 from iodine_kit.store.manifest import (
     MANIFEST,
     FileRecord,
@@ -81,6 +81,8 @@ class Arrivals:
         self._announced: dict[str, tuple[Manifest, bytes]] = {}
         self._complete: set[tuple[str, str, str]] = set()
         """Directory, name and sha256 of the files that have arrived."""
+        self._held: set[str] = set()
+        """Directories of the artifacts that the store had already."""
         self._needed = self._manifest_bytes = 0
 
     def announce(self, data: bytes, place: object) -> Manifest:
@@ -113,9 +115,10 @@ class Arrivals:
 
     def missing(self, manifest: Manifest) -> list[str]:
         """The files that still have to arrive, by name: none if the store holds the artifact with the same content."""
-        if self.is_there(manifest):
-            return []
         directory = manifest.reference.directory
+        if self.is_there(manifest):
+            self._held.add(directory)
+            return []
         files = {name: (directory, name, record.sha256) for name, record in manifest.files.items()}
         for name, file in files.items():
             if file not in self._complete and _is_complete(self._folder / directory / name, manifest.files[name]):
@@ -155,7 +158,8 @@ class Arrivals:
 
         Raises:
             CorruptDataError: if a file has not arrived.
-            ResumeError: if another process makes one of them at this moment, or made it with different content.
+            ResumeError: if another process makes one of them at this moment, made it with different content, or
+                removed one that the store held.
         """
         manifests = [manifest for manifest, _ in self._announced.values()]
         with gate(self._store.root), ExitStack() as held:
@@ -164,6 +168,11 @@ class Arrivals:
                 recover_replacement(self._store.place(manifest.reference))
             for manifest in manifests:
                 if absent := self.missing(manifest):
+                    if manifest.reference.directory in self._held:
+                        raise ResumeError(
+                            f"{self._store.place(manifest.reference)}: this artifact was removed from the store "
+                            "meanwhile: repeat the command"
+                        )
                     raise CorruptDataError(
                         f"{manifest.reference.directory}: {absent[0]} has not arrived: repeat the command, or copy "
                         "the artifact again"
@@ -223,6 +232,8 @@ def arriving(store: Store, name: str, *, keep: bool = False) -> Iterator[Arrival
         finally:
             if done or not keep:
                 shutil.rmtree(folder, ignore_errors=True)
+                with suppress(ResumeError, OSError), gate(store.root):  # whoever begins takes the lock in the gate
+                    (store.root / LOCKS / lock_name(folder)).unlink(missing_ok=True)
 
 
 def checked(chunks: Iterable[bytes], record: FileRecord, place: object) -> Iterator[bytes]:

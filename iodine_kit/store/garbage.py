@@ -26,7 +26,7 @@ from iodine_kit.store.contents import (
     newest_change,
     size_of,
 )
-from iodine_kit.store.locks import LOCKS, STORE_LOCK, is_locked, lock_name
+from iodine_kit.store.locks import LOCKS, STORE_LOCK, is_held, is_locked, lock_name
 from iodine_kit.store.manifest import WRITING
 from iodine_kit.store.store import Store
 from iodine_kit.store.tags import FOLDER
@@ -138,7 +138,7 @@ def _leftovers(store: Store, there: Contents, rules: Rules, now: float) -> Itera
     """What killed processes left: temporary manifests and tags, arrivals, half removals, and locks of nothing."""
     known = {STORE_LOCK, *(lock_name(path) for path in all_places(there))}
     for path in _temporary(store.root):
-        if path.parent.name == LOCKS and path.name in known:
+        if path.parent.name == LOCKS and (path.name in known or is_held(path)):
             continue
         if path.parent.name == ARRIVALS and is_locked(path):
             continue

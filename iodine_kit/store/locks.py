@@ -23,7 +23,7 @@ SECONDS_PER_TRY = 0.02
 
 def lock_name(directory: Path) -> str:
     """The name of the lock of an artifact, given its directory."""
-    return f"{directory.parent.name}-{directory.name}.lock"
+    return f"{directory.parent.name}__{directory.name}.lock"  # no kind contains "_"
 
 
 @contextmanager
@@ -83,7 +83,7 @@ def gate(root: Path) -> Iterator[None]:
     Raises:
         ResumeError: if others hold it for too long.
     """
-    with _hold(root, STORE_LOCK, LONGEST_WAIT, f"{root}: another process is removing artifacts"):
+    with _hold(root, STORE_LOCK, LONGEST_WAIT, f"{root}: another process is changing the store"):
         yield
 
 

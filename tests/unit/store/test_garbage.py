@@ -131,14 +131,14 @@ def test_stale_drafts_and_leftovers_go_and_runs_stay(store: Store) -> None:
     resuming = store.root / ".arrivals" / "pull-1"
     resuming.mkdir()
     age(resuming, 2 * DAY)
-    (store.root / ".locks" / "run-gone-000000000000.lock").touch()
+    (store.root / ".locks" / "run__gone-000000000000.lock").touch()
     leftovers = [*store.root.glob(f"*/.{MANIFEST}-*"), artifact.path / f".{MANIFEST}-0123",
                  *store.root.glob(".tags/.x*"), store.root / ".arrivals" / "unpack-1"]  # fmt: skip
     assert collect(store) == set()
     for path in (stale, run, *leftovers, *store.root.glob(".locks/*")):
         age(path)
     gone = collect(store)
-    assert gone == {stale, *leftovers, store.root / ".locks" / "run-gone-000000000000.lock"}
+    assert gone == {stale, *leftovers, store.root / ".locks" / "run__gone-000000000000.lock"}
     assert fresh.is_dir() and run.is_dir() and resuming.is_dir() and store.artifacts() == [artifact]
     assert collect(store, Rules(kinds=frozenset({"run"}))) == {run}
 
