@@ -179,7 +179,7 @@ def test_an_artifact_altered_on_disk_is_detected(iodine_kit: Command, prepared: 
 
 def test_an_unwritable_store_is_reported(iodine_kit: Command, tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file where the store should be")
-    _one_sentence(iodine_kit(*GENERATE, "--generate", 20, status=14).stderr, "data", "Not a directory")
+    _one_sentence(iodine_kit(*GENERATE, "--generate", 20, status=14).stderr, "data", "not the folder of a store")
 
 
 def _one_sentence(stderr: str, *parts: str) -> None:

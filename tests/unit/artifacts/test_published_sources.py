@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +14,7 @@ import fsspec
 import pytest
 
 import iodine_kit
+from iodine_kit import addresses
 from iodine_kit.artifacts.published_sources import fetch
 from iodine_kit.errors import SourceError
 from iodine_kit.runner import Context
@@ -92,3 +94,10 @@ def test_a_password_that_is_not_encoded_is_refused_and_not_printed(tmp_path: Pat
     with pytest.raises(SourceError, match=r"^sftp://…: write '/', .* as %2F") as raised:
         fetch(["sftp://somebody:ses/ame@host/a.tfrecords"], Context(Store(tmp_path)))
     assert "ses" not in str(raised.value).replace("addresses", "")
+
+
+def test_a_server_that_sends_nothing_ends_the_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(addresses, "READ_SECONDS", 0.05)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(SourceError, match="cannot be downloaded"):
+        fetch([f"http://127.0.0.1:{server.getsockname()[1]}/a.tfrecords"], Context(Store(tmp_path)))
