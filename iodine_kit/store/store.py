@@ -202,8 +202,7 @@ class Store:
 
     def interrupted(self, kind: str = "*") -> list[Unfinished]:
         """Drafts of a kind that no process is working on, the most recently started one last."""
-        drafts = find_drafts(self.root, kind)
-        return [draft for draft in drafts if not is_locked(self.place(draft.identity.planned))]
+        return [one for one in find_drafts(self.root, kind) if not is_locked(self.place(one.identity.planned))]
 
     @contextmanager
     def draft(
@@ -214,8 +213,7 @@ class Store:
         Args:
             keep: after an error, keep the draft if a file matches this pattern, so that the work can resume.
             fresh: start with an empty directory; with ``False``, start with the files of a kept draft.
-            begin: called with the directory of a kept draft before anything changes, when no other process can finish
-                or begin this artifact any more; if it raises, nothing has changed.
+            begin: called with the directory of a kept draft, under the lock; if it raises, nothing has changed.
 
         Raises:
             ResumeError: if another process is making the same artifact.
