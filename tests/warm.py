@@ -25,6 +25,8 @@ from secrets import token_hex
 AVAILABLE = sys.platform == "linux"
 IMPORTED = ("torch", "h5py", "pandas", "scipy.optimize", "webdataset", "iodine_kit.cli.app", "iodine_kit.pipeline")
 """What takes the time. ``iodine_kit.pipeline`` imports every stage."""
+LONGEST = 300.0
+"""Seconds that a command may take."""
 
 _CLIENT = """#!{python} -IS
 import json, os, socket, sys
@@ -84,9 +86,13 @@ class WarmProcess:
             atexit.register(self._end, self._process)
         process = self._process
         assert process.stdin and process.stdout
+        patience = threading.Timer(LONGEST, process.kill)  # the answer is then empty, which is an error
+        patience.start()
         process.stdin.write(json.dumps(request) + "\n")
         process.stdin.flush()
-        return int(process.stdout.readline())
+        status = process.stdout.readline()
+        patience.cancel()
+        return int(status)
 
     def _answer(self, listening: socket.socket) -> None:
         with suppress(OSError):  # it was closed
