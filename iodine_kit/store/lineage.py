@@ -188,19 +188,24 @@ def verify(store: Store, artifact: Artifact) -> list[str]:
         one sentence per difference from the manifests. A downloaded file may be missing, because its bytes are
         identified as a source.
     """
-    return list(dict.fromkeys(_verify(store, artifact, {artifact.path})))
+    return list(dict.fromkeys(_verify(store, artifact)))
 
 
-def _verify(store: Store, artifact: Artifact, seen: set[Path]) -> Iterator[str]:
-    yield from find_problems(artifact.path, artifact.manifest)
-    for one in inputs_of(store, artifact):
-        name = f"its {one.role} {one.reference.directory}"
-        if one.status == "missing" and one.reference.kind != DOWNLOAD:
-            yield f"{name} is not in {store.root}"
-        elif one.status == "rebuilt":
-            yield f"{name} was rebuilt with different content"
-        elif one.status == "unreadable":
-            yield f"{name} has a manifest that cannot be read"
-        elif one.artifact is not None and one.artifact.path not in seen:
-            seen.add(one.artifact.path)
-            yield from (f"{name}: {problem}" for problem in _verify(store, one.artifact, seen))
+def _verify(store: Store, artifact: Artifact) -> Iterator[str]:
+    seen, waiting = {artifact.path}, [(artifact, "")]
+    while waiting:  # no recursion: a lineage from elsewhere can be long
+        made, before = waiting.pop()
+        yield from (f"{before}{problem}" for problem in find_problems(made.path, made.manifest))
+        below = []
+        for one in inputs_of(store, made):
+            name = f"{before}its {one.role} {one.reference.directory}"
+            if one.status == "missing" and one.reference.kind != DOWNLOAD:
+                yield f"{name} is not in {store.root}"
+            elif one.status == "rebuilt":
+                yield f"{name} was rebuilt with different content"
+            elif one.status == "unreadable":
+                yield f"{name} has a manifest that cannot be read"
+            elif one.artifact is not None and one.artifact.path not in seen:
+                seen.add(one.artifact.path)
+                below.append((one.artifact, f"{name}: "))
+        waiting += reversed(below)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -136,3 +138,23 @@ def test_an_older_manifest_is_migrated_when_it_is_read(store: Store, monkeypatch
 def test_a_reference_is_never_a_path(field: str) -> None:
     with pytest.raises(ValueError, match="pattern"):
         Reference.model_validate({"kind": "run", "name": "a", "key": "ab" * 32, field: "../../x"})
+
+
+def test_a_long_lineage_is_verified(store: Store) -> None:
+    made = None
+    for number in range(60):
+        inputs = {"run": made.reference} if made else {}
+        what = Identity(kind="run", name=f"r{number}", stage="train", version=1, inputs=inputs)
+        with store.draft(what) as draft:
+            (draft.path / "a").write_text(str(number))
+            made = draft.commit({}, {})
+    assert made is not None
+    (next(store.root.glob("run/r0-*")) / "a").unlink()
+    depth = len(inspect.stack(0))
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(depth + 50)
+    try:
+        (problem,) = store.verify(made)
+    finally:
+        sys.setrecursionlimit(before)
+    assert problem.endswith("a is missing") and problem.count("its run run/") == 59
