@@ -1,20 +1,24 @@
-"""Every stage that maps over units, on a real Dask cluster that loses a worker: the bytes are those of one process."""
+"""Every stage that maps over units, on a real Dask cluster that loses a worker in each: the bytes of one process."""
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support import TINY, Command
+from typer.testing import CliRunner
+from units_of_work import Deadly
 
+from iodine_kit.cli.app import app
+from iodine_kit.stages import evaluate, probe
+from iodine_kit.stages.infer import segment
+from iodine_kit.stages.prepare import results as preparation
 from iodine_kit.store import Store
+from iodine_kit.units import make_units
 
 distributed = pytest.importorskip("distributed")
 SPLITS = ("--split", "train=8", "--split", "test=2")
@@ -26,27 +30,30 @@ def cluster() -> Iterator[Any]:
         yield cluster
 
 
-@contextmanager
-def loss_of_a_worker(cluster: Any, store: Path) -> Iterator[None]:
-    """Kill one of the workers as soon as the first unit of a stage is finished; it has to happen in the context."""
-    pids = [nanny.pid for nanny in cluster.workers.values()]
-    over, killed = threading.Event(), threading.Event()
+@pytest.fixture
+def killing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster: Any) -> Callable[..., set[str]]:
+    """Run a command in this process; every kind of its units kills a worker. Returns the first words of these kinds."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(segment, "WORK_OF_A_UNIT", 1)  # a batch
+    for stage in (evaluate, probe):
+        monkeypatch.setattr(stage, "unit_size", lambda pixels: 3)
 
-    def kill() -> None:
-        while not any(store.glob("*/.*.partial/**/*.unit")):
-            if over.wait(0.002):
-                return
-        os.kill(pids[0], signal.SIGKILL)
-        killed.set()
+    def run(*arguments: object) -> set[str]:
+        marks = tmp_path / "marks"
+        shutil.rmtree(marks, ignore_errors=True)
+        marks.mkdir()
 
-    thread = threading.Thread(target=kill)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-    assert killed.is_set(), "the stage ended before a unit was seen"
+        def deadly(work: Any, directory: Path, stem: str, *rest: Any) -> Any:
+            return make_units(Deadly(work, marks / stem), directory, stem, *rest)
+
+        for module in (preparation, import_module("iodine_kit.stages.infer.make"), evaluate, probe):
+            monkeypatch.setattr(module, "make_units", deadly)
+        there = ("--store", "there", "--engine", "dask", "--address", cluster.scheduler_address)
+        done = CliRunner().invoke(app, [*map(str, arguments), *there], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return {mark.name.rstrip("-0123456789") for mark in marks.iterdir()}
+
+    return run
 
 
 def contents(store: Path) -> list[tuple[str, str]]:
@@ -55,24 +62,22 @@ def contents(store: Path) -> list[tuple[str, str]]:
 
 
 @pytest.mark.slow
-def test_stages_on_a_cluster_that_loses_a_worker_make_the_same_bytes(
-    iodine_kit: Command, cluster: Any, tmp_path: Path, mini: Path
+def test_stages_on_a_cluster_that_loses_workers_make_the_same_bytes(
+    iodine_kit: Command, killing: Callable[..., set[str]], tmp_path: Path, mini: Path
 ) -> None:
-    here = ("--store", "here")
-    there = ("--store", "there", "--engine", "dask", "--address", cluster.scheduler_address)
-    prepare = ("prepare", "multi-dsprites", "--generate", 100, "--set", "format.scenes_per_shard=25")
-    iodine_kit(*prepare, *here)
-    with loss_of_a_worker(cluster, tmp_path / "there"):
-        iodine_kit(*prepare, *there)
     shutil.copy(mini, tmp_path / "mini.tfrecords")
-    for place in (here, there):
-        iodine_kit("prepare", "tetrominoes", "--source", "mini.tfrecords", *SPLITS, *place)
+    prepare = ("prepare", "multi-dsprites", "--generate", 100, "--set", "format.scenes_per_shard=25")
+    read = ("prepare", "tetrominoes", "--source", "mini.tfrecords", *SPLITS)
+    for command in (prepare, read):
+        iodine_kit(*command, "--store", "here")
+        assert killing(*command) == {"records"}
     assert contents(tmp_path / "here") == contents(tmp_path / "there")
 
-    iodine_kit("train", *TINY, "--set", "train.steps=1", *here)
+    iodine_kit("train", *TINY, "--set", "train.steps=1", "--store", "here")
     shutil.copytree(tmp_path / "here" / "run", tmp_path / "there" / "run")
-    for place in (here, there):
-        iodine_kit("infer", "--set", "infer.split=train", *place)
-        iodine_kit("eval", *place)
-        iodine_kit("probe", "--set", "probe.folds=2", *place)
+    infer = ("infer", "--set", "infer.split=train", "--set", "infer.batch_size=2")
+    kinds = {infer: {"infer"}, ("eval",): {"eval"}, ("probe", "--set", "probe.folds=2"): {"probe-scenes", "probe-fit"}}
+    for command, killed in kinds.items():
+        iodine_kit(*command, "--store", "here")
+        assert killing(*command) == killed
     assert contents(tmp_path / "here") == contents(tmp_path / "there")
