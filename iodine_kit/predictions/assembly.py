@@ -2,19 +2,23 @@
 
 The file gets its final size and all keys before its first rows, with the calls of HDF5 that write it at once: its bytes
 are the same. From then on, rows are written to their places without HDF5, so that no kill can leave a file that HDF5
-cannot read. A file beside it, the mark, counts the rows that are in place. A part is deleted once its rows are, so that
-the disk does not hold everything twice.
+cannot read. A file beside it, the mark, counts the rows that are in place, and has a hash of the rows of each field. A
+part is deleted once its rows are in place, so that the disk does not hold everything twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from iodine_kit.errors import CorruptDataError
 from iodine_kit.predictions.file import PredictionReader, PredictionWriter
+from iodine_kit.records import PredictionBatch
 from iodine_kit.system import storage_errors, sync_to_disk
 
 
@@ -36,9 +40,39 @@ class PredictionAssembly:
         """
         self._path, self._mark, self._keys, self._batch_size = path, mark, keys, batch_size
         self._places: dict[str, int] = {}
-        with storage_errors(mark):
-            text = mark.read_text("ascii") if mark.exists() and path.exists() else ""
-        self.rows = int(text) if text.isdecimal() and int(text) <= len(keys) else 0
+        self._hashes: dict[str, Any] = {}
+        self.rows = self._in_place()
+
+    def _in_place(self) -> int:
+        """The number of rows that the mark counts, if they are still those that were written; else 0."""
+        with storage_errors(self._mark):
+            text = self._mark.read_bytes() if self._mark.exists() and self._path.exists() else b""
+        try:
+            mark = json.loads(text)
+            rows, hashes = int(mark["rows"]), dict(mark["sha256"])
+            whole = PredictionReader(self._path)
+        except (ValueError, KeyError, TypeError, CorruptDataError):
+            return 0
+        try:
+            for start in range(0, rows, self._batch_size):
+                self._hash(whole.batch(start, min(start + self._batch_size, rows)), whole.places())
+        except CorruptDataError:
+            self._hashes.clear()
+        finally:
+            whole.close()
+        if whole.keys == list(self._keys) and self._digests() == hashes:
+            return rows
+        self._hashes.clear()
+        return 0
+
+    def _hash(self, batch: PredictionBatch, names: Iterable[str]) -> None:
+        """Add rows to the hashes of their fields."""
+        for name in names:
+            values = np.ascontiguousarray(getattr(batch, name))
+            self._hashes.setdefault(name, hashlib.sha256()).update(values.data)
+
+    def _digests(self) -> dict[str, str]:
+        return {name: one.hexdigest() for name, one in self._hashes.items()}
 
     def append(self, part: Path) -> int:
         """Put the rows of a part in place, and delete it; returns their number.
@@ -81,6 +115,7 @@ class PredictionAssembly:
             with self._path.open("r+b") as file:
                 for start in range(0, len(reader), self._batch_size):
                     batch = reader.batch(start, start + self._batch_size)
+                    self._hash(batch, self._places)
                     for name, offset in self._places.items():
                         values = np.ascontiguousarray(getattr(batch, name))
                         file.seek(offset + (self.rows + start) * values[0].nbytes)
@@ -91,7 +126,7 @@ class PredictionAssembly:
         """Record that so many rows are in place."""
         with storage_errors(self._mark, "written"):
             temporary = self._mark.with_suffix(".tmp")
-            temporary.write_text(str(rows), "ascii")
+            temporary.write_text(json.dumps({"rows": rows, "sha256": self._digests()}), "ascii")
             sync_to_disk(temporary)
             temporary.replace(self._mark)
             sync_to_disk(self._mark)

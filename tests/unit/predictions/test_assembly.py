@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -119,3 +120,18 @@ def test_a_part_with_other_scenes_and_a_full_disk_lose_nothing(tmp_path: Path, m
     assert again.rows == 2 and again.append(second) == 2
     expected = written(tmp_path / "expected.h5", batch, 2)
     assert (tmp_path / "whole.h5").read_bytes() == expected.read_bytes()
+
+
+@pytest.mark.parametrize("damage", ["rows", "mark"])
+def test_rows_that_changed_after_an_interruption_are_not_used(damage: str, tmp_path: Path) -> None:
+    keys = [f"scene-{number}" for number in range(4)]
+    batch, whole, mark = scenes(keys, {"elbo"}, 3), tmp_path / "whole.h5", tmp_path / "mark"
+    first = written(tmp_path / "first.h5", batch, 2, 0, 2)
+    PredictionAssembly(whole, mark, keys, 2).append(first)
+    assert PredictionAssembly(whole, mark, keys, 2).rows == 2
+    if damage == "rows":
+        with h5py.File(whole, "r+") as file:
+            file["mask"][1, 0, 0] ^= 1
+    else:
+        mark.write_text(mark.read_text().replace("2", "1", 1))
+    assert PredictionAssembly(whole, mark, keys, 2).rows == 0
