@@ -195,7 +195,8 @@ def belongs_to(path: str, made: list[str]) -> bool:
 
 def _unfinished(made: str) -> Iterator[str]:
     kind, name = made.rsplit("/", 1) if "/" in made else ("", made)
-    yield from (f"{kind}/.{name}.partial/", f"{kind}/.{name}.replaced/", f"{kind}/.manifest.json-")
+    endings = ("partial", "replaced", "removed")
+    yield from (*(f"{kind}/.{name}.{ending}/" for ending in endings), f"{kind}/.manifest.json-")
 
 
 def has_traceback(ended: Ended) -> bool:
