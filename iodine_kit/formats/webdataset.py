@@ -99,9 +99,12 @@ class ShardReader(Reader):
         path = directory / f"{split}.index.npz"
         try:
             with np.load(path, allow_pickle=False) as index:
-                self._keys, self._shard, self._place = index["key"].tolist(), index["shard"], index["place"]
-            if not len(self._keys) == len(self._shard) == len(self._place):
+                key, self._shard, self._place = (np.asarray(index[name]) for name in ("key", "shard", "place"))
+            if not (key.dtype.kind == "U" and self._shard.dtype.kind == self._place.dtype.kind == "i"):
+                raise ValueError("its columns are not texts and whole numbers")
+            if self._shard.shape != key.shape or self._place.shape != (key.size, _MEMBERS, 2):
                 raise ValueError("its columns have different lengths")
+            self._keys = key.tolist()
         except ZIP_ERRORS as error:
             problem = f"{path}: not an index of WebDataset shards: {error}"
             raise refusal(error, path) or CorruptDataError(problem) from None
@@ -138,9 +141,9 @@ class ShardReader(Reader):
         data = self._bytes(index, member)
         try:
             return np.asarray(Image.open(io.BytesIO(data), formats=_READABLE))
-        except (OSError, SyntaxError, ValueError) as error:
-            name = f"{self._keys[index]}, {'image' if member == 0 else 'mask'}"
-            raise CorruptDataError(f"{self._path_of(index)}: {name} is not a valid image: {error}") from None
+        except (Image.DecompressionBombError, SyntaxError, *ZIP_ERRORS) as error:
+            place = f"{self._path_of(index)}: {self._keys[index]}, {'image' if member == 0 else 'mask'}"
+            raise refusal(error, place) or CorruptDataError(f"{place} is not a valid image: {error}") from None
 
     def _bytes(self, index: int, member: int) -> bytes:
         offset, size = self._place[index, member]

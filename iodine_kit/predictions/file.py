@@ -93,7 +93,7 @@ class PredictionReader:
             for name, column in self._columns.items():
                 if column.shape[:1] != (len(self.keys),):
                     raise KeyError(f"'{name}' and 'key' have different numbers of rows")
-        except (OSError, KeyError, AttributeError, TypeError, RuntimeError, MemoryError) as error:
+        except (OSError, LookupError, AttributeError, TypeError, ValueError, RuntimeError, MemoryError) as error:
             problem = f"{path}: not a predictions file of iodine-kit ({error}); run infer or import-predictions again"
             raise refusal(error, path) or CorruptDataError(problem) from None
 

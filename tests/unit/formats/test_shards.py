@@ -7,6 +7,7 @@ import fcntl
 import shutil
 import subprocess
 import sys
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -14,10 +15,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from fakes import save_bomb
 from unit.formats.stored_scenes import each_format, same, scenes, written
 
-from iodine_kit.errors import SourceError, StorageError
-from iodine_kit.formats import FORMATS
+from iodine_kit.errors import CorruptDataError, SourceError, StorageError
+from iodine_kit.formats import FORMATS, Sample
 from iodine_kit.system import OpenFiles
 
 
@@ -212,3 +214,27 @@ def test_a_split_that_may_not_be_read_is_not_damaged(
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(StorageError, match=r"train-00000[0-2].*permissions"):
         reader.batch([2, 0])
+
+
+@pytest.mark.parametrize("member", ["key.npy", "shard.npy", "place.npy"])
+def test_an_index_whose_columns_are_no_arrays_is_refused(member: str, tmp_path: Path) -> None:
+    folder = written("webdataset", tmp_path, scenes(2))
+    index = folder / "train.index.npz"
+    with zipfile.ZipFile(index) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(index, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, b"no array" if name == member else content)
+    with pytest.raises(CorruptDataError, match=r"train\.index\.npz: not an index"):
+        FORMATS.load("webdataset").open_split(folder, "train")
+
+
+def test_an_image_of_too_many_pixels_is_refused(tmp_path: Path) -> None:
+    plugin, (scene,) = FORMATS.load("webdataset"), scenes(1)
+    save_bomb(tmp_path / "bomb.png")
+    parts = plugin.encode(scene, plugin.Config())
+    parts = {name: (tmp_path / "bomb.png").read_bytes() if "image" in name else part for name, part in parts.items()}
+    plugin.write_shard(tmp_path, "train", 0, iter([Sample(scene.key, parts)]), 1, {}, plugin.Config())
+    plugin.finish(tmp_path, "train", [1], plugin.Config())
+    with pytest.raises(CorruptDataError, match="image is not a valid image"):
+        plugin.open_split(tmp_path, "train").scene(0)

@@ -65,3 +65,11 @@ def test_a_disk_that_is_too_small_is_refused_before_writing(tmp_path: Path) -> N
     require_free_space(tmp_path, 1)
     with pytest.raises(StorageError, match="are needed but only"):
         require_free_space(tmp_path, 10**18)
+
+
+def test_keys_that_are_not_text_are_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "p.h5")
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"s-3", b"s-\xff"))
+    with pytest.raises(CorruptDataError, match="not a predictions file"):
+        PredictionReader(path)
