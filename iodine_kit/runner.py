@@ -21,8 +21,9 @@ from iodine_kit.errors import ResumeError
 from iodine_kit.progress import Reporter, Silent
 from iodine_kit.source_code import PACKAGE, changed_files, code_of
 from iodine_kit.store import Artifact, Identity, Store, input_contents
-from iodine_kit.store.artifact import CODE, draft_identity, provenance
+from iodine_kit.store.artifact import CODE, draft_identity
 from iodine_kit.store.made import well_typed
+from iodine_kit.store.provenance import provenance
 from iodine_kit.training.distributed import SINGLE_PROCESS, World
 
 FactValues = Mapping[str, Any]

@@ -3,82 +3,37 @@
 from __future__ import annotations
 
 import os
-import platform
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-import iodine_kit
-from iodine_kit.addresses import redacted
-from iodine_kit.errors import ArtifactNotFoundError, ResumeError, SchemaError, StorageError
+from iodine_kit.errors import (
+    ArtifactCorruptError,
+    ArtifactNotFoundError,
+    IodineKitError,
+    ResumeError,
+    SchemaError,
+    StorageError,
+)
 from iodine_kit.store.locks import locked
 from iodine_kit.store.manifest import (
     KEY_IN_NAME,
+    MANIFEST,
     WRITING,
     Identity,
     Manifest,
     Reference,
     build_manifest,
+    find_problems,
     read_manifest,
     write_manifest,
 )
-from iodine_kit.system import readable
-
-PACKAGES = ("torch", "numpy", "h5py", "webdataset", "scikit-learn", "pandas")
-
-
-def provenance(started: datetime, purpose: str = "") -> dict[str, Any]:
-    """Facts of this process in JSON types: times, command, versions, commit of the code, machine, and ``purpose``.
-
-    The command is recorded without the secrets of addresses: manifests are pushed to others.
-    """
-    finished = datetime.now(UTC)
-    return {
-        **({"purpose": purpose} if purpose else {}),
-        "started": started.isoformat(timespec="seconds"),
-        "finished": finished.isoformat(timespec="seconds"),
-        "seconds": round((finished - started).total_seconds(), 3),
-        "command": readable([Path(sys.argv[0]).name, *map(redacted, sys.argv[1:])]),
-        "iodine_kit": iodine_kit.__version__,
-        "git": _git(Path(__file__).parent),
-        "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
-        "platform": platform.platform(terse=True),
-        "cpus": os.cpu_count(),
-    }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _git(folder: Path) -> dict[str, Any] | None:
-    """Commit of the checkout that the code runs from, and whether files were changed; ``None`` outside a checkout."""
-    try:
-        commit = _run_git(folder, "rev-parse", "HEAD")
-        return {"commit": commit, "dirty": bool(_run_git(folder, "status", "--porcelain", "--", str(folder.parent)))}
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def _run_git(folder: Path, *arguments: str) -> str:
-    # An installed package can be inside an unrelated checkout, in which this file is not tracked.
-    for command in (["ls-files", "--error-unmatch", __file__], list(arguments)):
-        done = subprocess.run(["git", *command], cwd=folder, check=True, capture_output=True, timeout=10)
-    return done.stdout.decode("utf-8", "replace").strip()
-
+from iodine_kit.system import storage_error
 
 IDENTITY = "identity.json"
 CODE = "code.json"
@@ -146,20 +101,16 @@ class Draft:
     def commit(self, facts: Mapping[str, Any], made: Mapping[str, Any]) -> Artifact:
         """Hash the files, write the manifest, and rename the directory.
 
-        The files that allow a draft to resume are moved away, and deleted last; they are not part of the artifact.
+        The files that allow a draft to resume are moved away, and deleted last; they are not part of the artifact. From
+        the moment that the first one is gone, the draft is complete: :func:`recover_replacement` finishes the commit.
         """
-        scratch = [*self.path.glob("*.tmp"), *self.path.glob(f"{WRITING}*"), self.path / CODE, self.path / IDENTITY]
-        scratch = [*(self.path.glob(self.keep) if self.keep else ()), *scratch]
+        scratch = [self.path / IDENTITY, self.path / CODE, *self.path.glob("*.tmp"), *self.path.glob(f"{WRITING}*")]
+        scratch += self.path.glob(self.keep) if self.keep else ()
         manifest = build_manifest(self.path, self.identity, facts, made, omit={path.name for path in scratch})
         write_manifest(self.path, manifest)
         _sync(self.path)
-        replaced, discarded = _replaced(self.final), self.final.with_name(f".{self.final.name}{DISCARDED}")
-        _move(scratch, discarded)
-        if self.final.exists():
-            self.final.rename(replaced)
-        self.path.rename(self.final)  # at once: between the two, readers see no artifact and have to wait
-        for folder in (replaced, discarded):
-            shutil.rmtree(folder, ignore_errors=True)
+        _move(scratch, _discarded(self.final))
+        _publish(self.path, self.final)
         return Artifact(self.final, manifest)
 
 
@@ -208,12 +159,41 @@ def matching_drafts(root: Path, place: str, kind: str = "*") -> list[Unfinished]
     return [draft for draft in find_drafts(root, kind) if _matches(draft, name)]
 
 
+def is_complete(draft: Path) -> bool:
+    """Whether the directory of a draft has everything that the artifact will have, so that only its name is missing."""
+    return (draft / MANIFEST).is_file() and not (draft / IDENTITY).exists()
+
+
+def draft_error(error: OSError, draft: Path) -> IodineKitError:
+    """What to raise if the operating system refused to read or write a draft; says whether anything is left of it."""
+    refused = storage_error(error, error.filename or draft, "read or written")
+    left = "finished work is kept" if draft.exists() else "no incomplete artifact was left"
+    return type(refused)(f"{refused}; {left}")
+
+
 def recover_replacement(final: Path) -> None:
-    """Undo or finish a replacement that a crash interrupted: the old artifact counts until the new one is in place."""
-    replaced = _replaced(final)
+    """Undo or finish a commit that a crash interrupted: the old artifact counts until the new one is in place."""
+    replaced, draft = _replaced(final), final.with_name(f".{final.name}{PARTIAL}")
     if replaced.exists() and not final.exists():
         replaced.rename(final)
     shutil.rmtree(replaced, ignore_errors=True)
+    if not is_complete(draft):
+        return
+    with suppress(ArtifactCorruptError):
+        manifest = read_manifest(draft)
+        listed = {MANIFEST, *(path.partition("/")[0] for path in manifest.files)}
+        _move([path for path in draft.iterdir() if path.name not in listed], _discarded(final))
+        if manifest.reference.directory.endswith(f"/{final.name}") and not find_problems(draft, manifest):
+            _publish(draft, final)
+
+
+def _publish(complete: Path, final: Path) -> None:
+    """Give a complete draft its name, in place of an older artifact."""
+    if final.exists():
+        final.rename(_replaced(final))
+    complete.rename(final)  # at once: between the two, readers see no artifact and have to wait
+    for folder in (_replaced(final), _discarded(final)):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def recover_if_abandoned(final: Path) -> None:
@@ -244,6 +224,10 @@ def _matches(draft: Unfinished, name: str) -> bool:
 
 def _replaced(final: Path) -> Path:
     return final.with_name(f".{final.name}{REPLACED}")
+
+
+def _discarded(final: Path) -> Path:
+    return final.with_name(f".{final.name}{DISCARDED}")
 
 
 def _move(paths: Iterable[Path], folder: Path) -> None:

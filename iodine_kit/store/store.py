@@ -8,13 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from iodine_kit.errors import (
-    ArtifactCorruptError,
-    ArtifactNotFoundError,
-    IodineKitError,
-    SchemaError,
-    StorageError,
-)
+from iodine_kit.errors import ArtifactCorruptError, ArtifactNotFoundError, IodineKitError, SchemaError, StorageError
 from iodine_kit.store.artifact import (
     IDENTITY,
     LOOKS,
@@ -24,7 +18,9 @@ from iodine_kit.store.artifact import (
     Artifact,
     Draft,
     Unfinished,
+    draft_error,
     find_drafts,
+    is_complete,
     load_artifact,
     matching_drafts,
     recover_if_abandoned,
@@ -41,10 +37,10 @@ from iodine_kit.store.manifest import (
     read_manifest,
     write_manifest,
 )
-from iodine_kit.system import storage_error, to_path
+from iodine_kit.system import to_path
 
 HASHED_ON_USE = 16 << 20
-"""Largest file, in bytes, that is hashed whenever its artifact is used; of larger files only the size is checked."""
+"""Largest file, in bytes, that is hashed at every use of its artifact; of larger ones only the size is checked."""
 
 
 def _problems(artifact: Artifact) -> list[str]:
@@ -237,17 +233,16 @@ class Store:
                     self._require_inputs(identity)
                     yield Draft(partial, identity, final, keep)
                 finally:
-                    if not keep or not any(partial.glob(keep)):
+                    if not is_complete(partial) and not (keep and any(partial.glob(keep))):
                         shutil.rmtree(partial, ignore_errors=True)
         except OSError as error:
-            refused = storage_error(error, error.filename or partial, "read or written")
-            raise type(refused)(f"{refused}; no incomplete artifact was left") from error
+            raise draft_error(error, partial) from error
 
     def verify(self, artifact: Artifact) -> list[str]:
         """Hash an artifact and everything that it was made from; see :func:`iodine_kit.store.lineage.verify`."""
-        from iodine_kit.store.lineage import verify
+        from iodine_kit.store import lineage
 
-        return verify(self, artifact)
+        return lineage.verify(self, artifact)
 
     def load(self, reference: Reference) -> Artifact | None:
         """The artifact in the directory that a reference names, whatever its content; ``None`` if there is none."""

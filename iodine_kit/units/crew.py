@@ -20,6 +20,8 @@ from iodine_kit.units.worker import SECONDS_TO_SEE, Order, Outcome, make, make_e
 
 SECONDS_PER_CHECK = 10.0
 """How often the engine is asked whether it still has workers, while no task ends."""
+FARTHEST = 4
+"""How many times as many tasks may be in front of the caller as workers have at hand; one slow unit stops no other."""
 _TOKENS = ".workers-*.tmp"
 
 
@@ -61,16 +63,26 @@ class Crew:
             try:
                 while self._fill(waiting, groups):
                     first = waiting[0]
-                    paths = [first] if isinstance(first, Path) else self._wait_for(first, waiting)
+                    paths = [first] if isinstance(first, Path) else self._wait_for(first, waiting, groups)
                     waiting.popleft()
                     yield from paths
             finally:
                 for future in _pending(waiting):
                     future.cancel()
 
-    def _fill(self, waiting: _Waiting, groups: Iterator[Path | list[int]]) -> bool:
-        """Submit tasks until no worker has to wait for its next one; returns whether anything is left."""
-        while sum(isinstance(one, _Task) for one in waiting) < self._running.ahead:
+    def _fill(self, waiting: _Waiting, groups: Iterator[Path | list[int]], *, behind: bool = False) -> bool:
+        """Submit tasks until no worker has to wait for its next one; returns whether anything is left.
+
+        Args:
+            behind: whether all wait for one slow task: then those that ended since do not count, up to a limit,
+                because their files take disk space.
+        """
+        most = self._running.ahead
+        while True:
+            tasks = [one for one in waiting if isinstance(one, _Task)]
+            running = sum(one.outcome is None for one in tasks) if behind else len(tasks)
+            if running >= most or len(tasks) >= FARTHEST * most:
+                break
             group = next(groups, None)
             if group is None:
                 break
@@ -86,8 +98,8 @@ class Crew:
             task.outcome = Outcome(error=self._explained(error))
         return task
 
-    def _wait_for(self, first: _Task, waiting: _Waiting) -> list[Path]:
-        """The files of the first task. Meanwhile others whose worker was lost are submitted again."""
+    def _wait_for(self, first: _Task, waiting: _Waiting, groups: Iterator[Path | list[int]]) -> list[Path]:
+        """The files of the first task. Meanwhile later ones are submitted, and lost ones again."""
         while first.outcome is None:
             pending = _pending(waiting)
             done, _ = wait(pending, SECONDS_PER_CHECK, FIRST_COMPLETED)
@@ -95,6 +107,8 @@ class Crew:
                 self._running.check()
             for future in done:
                 self._collect(pending[future], future)
+            if first.outcome is None:
+                self._fill(waiting, groups, behind=True)
         if first.outcome.error is not None:
             raise first.outcome.error
         return [self._visible(self._order.directory / name) for name in first.outcome.names]

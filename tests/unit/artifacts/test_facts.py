@@ -15,7 +15,7 @@ from iodine_kit.artifacts.predictions_and_truth import PredictionsFacts
 from iodine_kit.artifacts.run import RunFacts
 from iodine_kit.errors import SchemaError
 from iodine_kit.store import Artifact, ArtifactFacts, Identity, Store
-from iodine_kit.store.artifact import provenance
+from iodine_kit.store.provenance import provenance
 
 RECORDED = Path(__file__).parents[2] / "data" / "recorded_store.tar.xz"
 KINDS: dict[str, type[ArtifactFacts]] = {"dataset": DatasetFacts, "run": RunFacts, "predictions": PredictionsFacts}

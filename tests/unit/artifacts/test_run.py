@@ -9,7 +9,7 @@ from typing import Any
 
 from iodine_kit.artifacts.run import result_line, result_rows, training_result
 from iodine_kit.store import Artifact, Identity, Store
-from iodine_kit.store.artifact import provenance
+from iodine_kit.store.provenance import provenance
 from iodine_kit.training.run_files import CURVES
 
 FACTS = {"steps": 2000, "parameters": 1234, "device": "cpu", "threads": 2, "seconds_per_step": 0.05, "skipped_steps": 0}

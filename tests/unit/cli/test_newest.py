@@ -12,7 +12,7 @@ from iodine_kit.cli.app import app
 from iodine_kit.cli.options import input_artifact
 from iodine_kit.progress import Silent
 from iodine_kit.store import Artifact, Identity, Store
-from iodine_kit.store.artifact import provenance
+from iodine_kit.store.provenance import provenance
 
 
 def make(store: Store, name: str, command: list[str], facts: dict[str, Any]) -> Artifact:

@@ -19,7 +19,7 @@ from iodine_kit.pipeline_check import PipelineCheck, check_pipeline
 from iodine_kit.runner import Context, run_stage
 from iodine_kit.stages import prepare, train
 from iodine_kit.store import Store
-from iodine_kit.store.artifact import provenance
+from iodine_kit.store.provenance import provenance
 
 FOLDER = Path(__file__).parents[3] / "pipelines"
 

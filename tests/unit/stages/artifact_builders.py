@@ -12,7 +12,7 @@ import numpy as np
 from iodine_kit.formats import hdf5, write_split
 from iodine_kit.records import DatasetInfo, Scene
 from iodine_kit.store import Artifact, Identity, Store
-from iodine_kit.store.artifact import provenance
+from iodine_kit.store.provenance import provenance
 
 
 def block_scenes(count: int) -> list[Scene]:

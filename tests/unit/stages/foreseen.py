@@ -13,7 +13,7 @@ from unit.stages.artifact_builders import store_scenes
 from iodine_kit.predictions.file import PREDICTIONS, PredictionWriter
 from iodine_kit.records import DatasetInfo, PredictionBatch, Scene
 from iodine_kit.store import Artifact, Identity, Store
-from iodine_kit.store.artifact import provenance
+from iodine_kit.store.provenance import provenance
 
 
 def store_masks(

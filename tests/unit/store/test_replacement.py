@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from iodine_kit.errors import ArtifactCorruptError
+from iodine_kit.errors import ArtifactCorruptError, StorageError
+from iodine_kit.runner import Context, Job, obtain
 from iodine_kit.store import Artifact, Identity, Store, artifact
 from iodine_kit.store import store as module
-from iodine_kit.store.manifest import MANIFEST
+from iodine_kit.store.manifest import MANIFEST, find_problems
 
 RUN = Identity(kind="run", name="r", stage="train", version=1)
 
@@ -73,3 +74,42 @@ def test_using_an_artifact_of_a_study_that_was_rebuilt_meanwhile_leaves_its_mani
     assert now.purpose == ""
     assert store.verify(now) == []
     assert MANIFEST in {one.name for one in now.path.iterdir()}
+
+
+@pytest.mark.parametrize("replaces", [False, True])
+@pytest.mark.parametrize("how", [PermissionError, KeyboardInterrupt, SystemExit])
+def test_a_commit_that_is_interrupted_before_the_last_rename_loses_no_work(
+    how: type[BaseException], replaces: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = list[int]()
+
+    def make(out: Path) -> dict[str, int]:
+        state = out / "checkpoint"
+        done = int(state.read_text()) if state.exists() else 0
+        for step in range(done, 3):
+            steps.append(step)
+            state.write_text(str(step + 1))
+        (out / "weights").write_text("trained")
+        return {}
+
+    store = Store(tmp_path)
+    job = Job(Identity(kind="run", name="one", stage="train", version=1), make, state="checkpoint")
+    if replaces:
+        obtain(job, Context(store))
+    rename = Path.rename
+
+    def refuse(self: Path, target: Path) -> Path:
+        if self.name.endswith(".partial"):
+            raise how
+        return rename(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", refuse)
+        if how is SystemExit:  # as if the process was killed: nothing is tidied up
+            patched.setattr("iodine_kit.store.store.shutil.rmtree", lambda *arguments, **options: None)
+        with pytest.raises((how, StorageError)):
+            obtain(job, Context(store, overwrite=replaces))
+    steps.clear()
+    artifact = obtain(job, Context(store))
+    assert steps == [] and not find_problems(artifact.path, artifact.manifest)
+    assert [path.name for path in artifact.path.parent.iterdir()] == [artifact.path.name]

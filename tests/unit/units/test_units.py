@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from iodine_kit.engines import ENGINES, EngineConfig, Running
 from iodine_kit.errors import ConfigError, CountError, SourceError, StorageError
-from iodine_kit.units import finished_units, make_units
+from iodine_kit.units import crew, finished_units, make_units
 from iodine_kit.units.versions import versions
 
 ENGINE = EngineConfig(name="scripted")
@@ -203,3 +203,33 @@ def test_workers_with_other_code_or_without_the_files_are_refused(
     monkeypatch.setattr(Path, "touch", lambda path: None)  # as on a file system that is not shared
     with pytest.raises(StorageError, match="cannot see this folder: choose a store"):
         list(make_units(write, tmp_path, "part", range(3), ENGINE))
+
+
+def test_one_slow_unit_stops_no_other_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    submitted: list[Future[Any]] = []
+
+    class Slow(Executor):
+        """Finishes the first task when six others were submitted after it."""
+
+        def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+            future: Future[Any] = Future()
+            submitted.append(future)
+            if len(submitted) > 1:
+                future.set_result(fn(*args, **kwargs))
+            else:
+                self.first = (fn, args)
+            if len(submitted) == 7:
+                submitted[0].set_result(self.first[0](*self.first[1]))
+            return future
+
+    def check() -> None:
+        raise SourceError("nobody submits any more")
+
+    @contextmanager
+    def opened(config: EngineConfig, directory: Path) -> Iterator[Running]:
+        yield Running(Slow(), ahead=2, check=check)
+
+    monkeypatch.setattr(crew, "SECONDS_PER_CHECK", 0.01)
+    monkeypatch.setitem(ENGINES._loaded, "scripted", SimpleNamespace(open=opened))  # type: ignore[misc]
+    texts = [path.read_text() for path in make_units(write, tmp_path, "part", range(20), ENGINE)]
+    assert texts == [f"unit {number}" for number in range(20)]
