@@ -153,6 +153,10 @@ def _load() -> None:
 
     for name in LOADED:
         importlib.import_module(name)
+    from iodine_kit.source_code import code_of
+
+    for name in ("prepare", "train", "infer", "evaluate", "probe", "traverse", "report", "compare"):
+        code_of(f"iodine_kit.stages.{name}", ["model/iodine", "dataset/tetrominoes", "format/hdf5", "metric/ari"])
 
 
 def _run(request: dict[str, Any], folder: Path) -> Ended:

@@ -1,6 +1,7 @@
 """``make hammer``: the long form of the tests of faults. Writes reports/reliability/results.json and README.md.
 
-``python tests/faults/hammer.py kill fuzz`` runs some of the parts; the results of the others are kept.
+``python tests/faults/hammer.py kill fuzz`` runs some of the parts; the results of the others are kept. A part that was
+interrupted resumes at the same commit.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
@@ -33,6 +34,7 @@ from faults.refusals import ERRORS, refuse  # noqa: E402
 from faults.situations import SITUATIONS  # noqa: E402
 from faults.stage_commands import StageCommand, StageCommands  # noqa: E402
 
+T = TypeVar("T")
 FOLDER = ROOT / "reports" / "reliability"
 KILLS, REFUSALS, DRAFTS, EDITS, INPUTS = 16, 2, 12, 4, 100_000
 """Kills of each command; refusals of each kind and command; damaged drafts of each command that resumes; edits of each
@@ -40,15 +42,20 @@ manifest; inputs of each reader."""
 
 
 class Hammer:
-    """What all parts share; ``scale`` multiplies the numbers of tries."""
+    """What all parts share; ``scale`` multiplies the numbers of tries, and rows in ``done`` are not tried again."""
 
     def __init__(self, scratch: Path, scale: float, seed: int, say: Say) -> None:
         self.scratch, self.scale, self.seed, self.say = scratch, scale, seed, say
+        self.done: set[str] = set()
         self._stages: StageCommands | None = None
         self._commands: Commands | None = None
 
     def times(self, number: int) -> range:
         return range(max(1, round(number * self.scale)))
+
+    def left(self, items: Iterable[T], name: Callable[[T], str]) -> Iterator[tuple[T, str]]:
+        """The items whose row is not there yet, each with the name of its row."""
+        yield from ((one, name(one)) for one in items if name(one) not in self.done)
 
     def draw(self, *names: object) -> random.Random:
         return random.Random(f"{self.seed} {names}")
@@ -68,8 +75,8 @@ class Hammer:
 
 def kills(hammer: Hammer) -> Iterator[Losses]:
     """SIGKILL at a random file operation."""
-    for one in hammer.stages.all:
-        losses, number = Losses("kill", one.name), 0
+    for one, row in hammer.left(hammer.stages.all, _name):
+        losses, number = Losses("kill", row), 0
         share = 0.3 if "workers" in one.name else 1
         while losses.tried < len(hammer.times(round(KILLS * share))):
             kill(hammer.stages, one, hammer.draw("kill", one.name, number), hammer.scratch, losses)
@@ -79,8 +86,8 @@ def kills(hammer: Hammer) -> Iterator[Losses]:
 
 def refusals(hammer: Hammer) -> Iterator[Losses]:
     """Errors of the system in file operations."""
-    for trouble in ERRORS:
-        losses = Losses("refuse", trouble)
+    for trouble, row in hammer.left(ERRORS, str):
+        losses = Losses("refuse", row)
         for one in hammer.stages.all:
             for number in hammer.times(REFUSALS if "workers" not in one.name else 1):
                 draw = hammer.draw("refuse", trouble, one.name, number)
@@ -90,16 +97,16 @@ def refusals(hammer: Hammer) -> Iterator[Losses]:
 
 def situations(hammer: Hammer) -> Iterator[Losses]:
     """Read-only stores, other users, clocks, two processes, readers beside writers."""
-    for name, check in SITUATIONS.items():
-        losses = Losses("situation", name)
-        check(hammer.stages, hammer.scratch, losses)
+    for name, row in hammer.left(SITUATIONS, str):
+        losses = Losses("situation", row)
+        SITUATIONS[name](hammer.stages, hammer.scratch, losses)
         yield losses
 
 
 def damaged_artifacts(hammer: Hammer) -> Iterator[Losses]:
     """Every file of every artifact, damaged in every way."""
-    for one in _makers_of_one_artifact(hammer.stages):
-        losses, counts = Losses("damage", f"{one.made[0].split('/')[1]} of {one.name}"), Counter[str]()
+    for one, row in hammer.left(_makers_of_one_artifact(hammer.stages), _kind):
+        losses, counts = Losses("damage", row), Counter[str]()
         place = one.made[0]
         folder = hammer.stages.base / place
         files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
@@ -114,21 +121,20 @@ def damaged_artifacts(hammer: Hammer) -> Iterator[Losses]:
 
 def damaged_drafts(hammer: Hammer) -> Iterator[Losses]:
     """A file of an interrupted run: journal, checkpoint, unit, shard."""
-    for one in hammer.stages.all:
+    for one, row in hammer.left(hammer.stages.all, _name):
         if one.name.startswith(("prepare", "train", "infer")) and "workers" not in one.name:
-            losses, kinds = Losses("draft", one.name), Counter[str]()
+            losses, kinds = Losses("draft", row), Counter[str]()
             for number in hammer.times(DRAFTS):
-                kinds[
-                    hit_draft(hammer.stages, one, hammer.draw("draft", one.name, number), hammer.scratch, losses)
-                ] += 1
+                draw = hammer.draw("draft", one.name, number)
+                kinds[hit_draft(hammer.stages, one, draw, hammer.scratch, losses)] += 1
             losses.notes = [f"{kind}: {count}" for kind, count in sorted(kinds.items()) if kind]
             yield losses
 
 
 def edited_manifests(hammer: Hammer) -> Iterator[Losses]:
     """One value of a manifest, edited by hand."""
-    for one in _makers_of_one_artifact(hammer.stages):
-        losses, counts = Losses("manifest", f"{one.made[0].split('/')[1]} of {one.name}"), Counter[str]()
+    for one, row in hammer.left(_makers_of_one_artifact(hammer.stages), _kind):
+        losses, counts = Losses("manifest", row), Counter[str]()
         for number in hammer.times(EDITS):
             draw = hammer.draw("manifest", one.name, number)
             counts += edit_manifest(hammer.stages, one.made[0], draw, hammer.scratch, losses)
@@ -138,14 +144,22 @@ def edited_manifests(hammer: Hammer) -> Iterator[Losses]:
 
 def fuzzed_readers(hammer: Hammer) -> Iterator[Losses]:
     """Damaged and random inputs of every reader of files."""
-    for name in READERS:
-        losses = Losses("fuzz", name)
+    for name, row in hammer.left(READERS, str):
+        losses = Losses("fuzz", row)
         fuzz(name, len(hammer.times(INPUTS)), hammer.seed, hammer.scratch, losses, hammer.say)
         yield losses
 
 
 def _makers_of_one_artifact(stages: StageCommands) -> list[StageCommand]:
     return [one for one in stages.all if one.makes_one_artifact]
+
+
+def _name(one: StageCommand) -> str:
+    return one.name
+
+
+def _kind(one: StageCommand) -> str:
+    return f"{one.made[0].split('/')[1]} of {one.name}"
 
 
 PARTS: dict[str, Callable[[Hammer], Iterator[Losses]]] = {
@@ -159,15 +173,21 @@ PARTS: dict[str, Callable[[Hammer], Iterator[Losses]]] = {
 }
 
 
-def run_part(name: str, hammer: Hammer) -> dict[str, Any]:
-    """Run a part; returns its results as JSON types."""
-    before, rows = time.monotonic(), []
+def run_part(name: str, hammer: Hammer, earlier: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Run a part; yields its results so far, in JSON types, after every row. An interrupted part resumes."""
+    result = {**_circumstances(hammer), "finished": False, "seconds": 0, "rows": []}
+    if not earlier.get("finished", True) and all(earlier[key] == result[key] for key in ("commit", "scale", "seed")):
+        result |= {"seconds": earlier["seconds"], "rows": earlier["rows"]}
+    hammer.done, start = {row["what"] for row in result["rows"]}, time.monotonic() - result["seconds"]
     for losses in PARTS[name](hammer):
         hammer.say(f"{name}: {losses.what}: {losses.tried} tried, {len(losses.lost)} lost")
         for sentence in losses.lost:
             hammer.say(f"    {sentence[:500]}")
-        rows.append({"what": losses.what, "tried": losses.tried, "lost": losses.lost, "notes": losses.notes})
-    return {**_circumstances(hammer), "seconds": round(time.monotonic() - before), "rows": rows}
+        result["rows"].append({"what": losses.what, "tried": losses.tried, "lost": losses.lost, "notes": losses.notes})
+        result["seconds"] = round(time.monotonic() - start)
+        yield result
+    result["finished"] = True
+    yield result
 
 
 def _circumstances(hammer: Hammer) -> dict[str, Any]:
@@ -215,10 +235,11 @@ def main() -> int:
         hammer = Hammer(Path(scratch), options.scale, options.seed, say)
         try:
             for name in parts:
-                results[name] = run_part(name, hammer)
-                ordered = {part: results[part] for part in PARTS if part in results}
-                record.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", "utf-8")
-                (options.output / "README.md").write_text(reliability_page.page(ordered), "utf-8")
+                for result in run_part(name, hammer, results.get(name, {})):
+                    results[name] = result
+                    ordered = {part: results[part] for part in PARTS if part in results}
+                    record.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", "utf-8")
+                    (options.output / "README.md").write_text(reliability_page.page(ordered), "utf-8")
         finally:
             hammer.close()
     return int(any(row["lost"] for name in parts for row in results[name]["rows"]))

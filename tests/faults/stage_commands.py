@@ -121,8 +121,8 @@ class StageCommands:
         predictions = self._add("infer", "infer", "--run", run, "--dataset", data, "--set", "infer.batch_size=4")
         scored = ["--metric", "ari", "--set", "eval.resamples=100"]
         evaluation = self._add("eval", "eval", "--predictions", predictions, *scored)
-        probe = ["probe", "--predictions", predictions, "--set", "probe.factors=['color']", "--set", "probe.folds=2"]
-        self._add("probe", *probe)
+        quick = ["--set", "probe.factors=['color']", "--set", "probe.folds=2", "--set", "probe.resamples=0"]
+        self._add("probe", "probe", "--predictions", predictions, *quick)
         few = ["--set", "traverse.dimensions=2", "--set", "traverse.scenes=1", "--set", "traverse.values=3"]
         self._add("traverse", "traverse", "--predictions", predictions, *few)
         order = ["--set", "import.order='dataset'"]
@@ -195,8 +195,7 @@ def belongs_to(path: str, made: list[str]) -> bool:
 
 def _unfinished(made: str) -> Iterator[str]:
     kind, name = made.rsplit("/", 1) if "/" in made else ("", made)
-    endings = ("partial", "replaced", "removed")
-    yield from (*(f"{kind}/.{name}.{ending}/" for ending in endings), f"{kind}/.manifest.json-")
+    yield from (f"{kind}/.{name}.", f"{kind}/.manifest.json-")
 
 
 def has_traceback(ended: Ended) -> bool:
