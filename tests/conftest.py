@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from support import Command
 from warm import AVAILABLE, WarmProcess
+
+from iodine_kit.registry import third_party
 
 DATA = Path(__file__).parent / "data"
 
@@ -25,6 +28,14 @@ def mini() -> Path:
 
 
 WARM = WarmProcess()
+
+
+@pytest.fixture(autouse=True)
+def no_plugins_of_other_tests() -> Iterator[None]:
+    """Forget plug-ins of a test that are no package: workers of a later test would have to have the same."""
+    before = set(third_party)
+    yield
+    third_party.intersection_update(before)
 
 
 @pytest.fixture
