@@ -176,7 +176,8 @@ def recover_replacement(final: Path) -> None:
     replaced, draft = _replaced(final), final.with_name(f".{final.name}{PARTIAL}")
     if replaced.exists() and not final.exists():
         replaced.rename(final)
-    shutil.rmtree(replaced, ignore_errors=True)
+    for folder in (replaced, _discarded(final)):
+        shutil.rmtree(folder, ignore_errors=True)
     if not is_complete(draft):
         return
     with suppress(ArtifactCorruptError):
@@ -197,8 +198,8 @@ def _publish(complete: Path, final: Path) -> None:
 
 
 def recover_if_abandoned(final: Path) -> None:
-    """Bring back an artifact whose replacement a crash interrupted, unless a process is replacing it now."""
-    if _replaced(final).exists():
+    """Bring back an artifact whose commit a crash interrupted, and tidy up, unless a process is committing it now."""
+    if _replaced(final).exists() or _discarded(final).exists():
         with suppress(ResumeError, OSError), locked(final):
             recover_replacement(final)
 
