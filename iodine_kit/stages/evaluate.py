@@ -23,6 +23,7 @@ from iodine_kit.artifacts.scene_units import (
     write_arrays,
 )
 from iodine_kit.config import Config, TableFormat, build, split_table
+from iodine_kit.engines import IN_THIS_PROCESS
 from iodine_kit.errors import SchemaError
 from iodine_kit.evaluation.bootstrap import Resampling
 from iodine_kit.evaluation.mask_size import Resolution
@@ -30,6 +31,7 @@ from iodine_kit.evaluation.scene_scores import Columns, gathered, joined
 from iodine_kit.evaluation.scoring import ALL, NoMasks, Scorer, Truth, choose_metrics
 from iodine_kit.evaluation.summary import summarise
 from iodine_kit.evaluation.tables import long_table, summary_tables
+from iodine_kit.formatting import counted
 from iodine_kit.metrics import METRICS, Convention, MetricOptions, needs_masks
 from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
 from iodine_kit.progress import Advance, Reporter
@@ -228,6 +230,11 @@ def _make(scoring: _Scoring, out: Path, context: Context) -> FactValues:
     pairs, scorer = scoring.open(check=True)
     scoring = replace(scoring, size=unit_size(scorer.pixels), inputs=reachable(inputs, context.engine))
     units = number_of_units(scoring.size, len(pairs))
+    if units == 1 and context.engine.name != IN_THIS_PROCESS.name:
+        scenes = counted(len(pairs), "scene")
+        reporter.note(
+            f"note: {scenes} are one unit: this process scores it, and not the engine '{context.engine.name}'"
+        )
     with reporter.track("eval", len(pairs)) as advance:
         if units == 1:
             columns = scoring.columns(pairs, scorer, range(len(pairs)), advance)

@@ -155,3 +155,13 @@ def test_units_are_whole_batches_whose_size_depends_on_the_images_alone(monkeypa
         assert size % batch == 0 and batch <= size <= max(batch, scene_units.MOST_SCENES)
         parts = [scene_units.scenes_of(number, size, 9999) for number in range(scene_units.number_of_units(size, 9999))]
         assert [scene for part in parts for scene in part] == list(range(9999))
+
+
+def test_one_unit_is_scored_in_this_process_and_a_note_says_so(
+    stored: dict[str, Artifact], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()  # of a small size of units
+    notes = Notes()
+    engine = EngineConfig(name="dask", address="tcp://127.0.0.1:1")
+    made(evaluate, stored, engine=engine, reporter=notes, overwrite=True)
+    assert "are one unit: this process scores it, and not the engine 'dask'" in " ".join(notes.texts)
