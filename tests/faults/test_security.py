@@ -15,7 +15,6 @@ from fakes import Bomb, save_pickle
 from faults.damage import ACCEPTED
 from faults.forked_commands import Commands
 from faults.stage_commands import StageCommands, has_traceback, snapshot
-from markdown_it import MarkdownIt
 from support import TINY, put, scene
 
 ROOT = Path(__file__).parents[2]
@@ -175,5 +174,7 @@ def test_no_name_of_others_becomes_markup(commands: Commands, stages: StageComma
         tags = {element.tag.rpartition("}")[2] for element in ElementTree.parse(path).iter()}
         assert not tags & {"script", "foreignObject", "a"}, path
     for path in (tmp_path / "data").rglob("*.md"):
-        page = Page(MarkdownIt("commonmark").enable("table").render(path.read_text("utf-8")))
+        page = Page(
+            pytest.importorskip("markdown_it").MarkdownIt("commonmark").enable("table").render(path.read_text("utf-8"))
+        )
         assert page.dangers == [] and page.scripts == 0, path

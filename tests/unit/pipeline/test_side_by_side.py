@@ -41,8 +41,11 @@ def test_a_process_gets_its_stages_and_the_options_of_the_command() -> None:
     run: Any = typer.main.get_command(app).commands["run"]  # type: ignore[attr-defined]
     first, second, _ = ([*_for_segment(one, selection, context)] for one in segments(nodes, selection))
     given = run.make_context("run", ["p.toml", *second]).params
-    assert {key: given[key] for key in ("member", "only", "force", "engine", "address", "workers", "overwrite")} == {
+    repeated = {key: list(given[key]) for key in ("member", "only", "force")}  # a tuple in older versions of Typer
+    assert repeated == {
         "member": ["seed=1"], "only": ["train", "infer", "eval", "probe", "report"], "force": ["train"],
+    }  # fmt: skip
+    assert {key: given[key] for key in ("engine", "address", "workers", "overwrite")} == {
         "engine": "dask", "address": "tcp://host:8786", "workers": 3, "overwrite": True,
     }  # fmt: skip
     assert "--engine" in first and "--force" not in first
