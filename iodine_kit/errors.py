@@ -123,6 +123,10 @@ class TimeLimitReached(IodineKitError):  # noqa: N818 - not a mistake: the run s
     exit_status = 75
 
 
+FINAL = (CorruptDataError, CountError, ImageSizeError, SchemaError)
+"""Errors that the same command would raise again: what it finished before is not worth keeping."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` with the nearest known name, whatever its case; if none is near, all names."""
     known = sorted(known)

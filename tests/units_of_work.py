@@ -8,7 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from iodine_kit.engines import EngineConfig
 from iodine_kit.errors import CountError
+from iodine_kit.units import make_units
 
 
 @dataclass(frozen=True)
@@ -66,3 +68,12 @@ class Deadly:
             self.work(number, path)
         else:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def assert_only_the_lost_unit_is_made_again(engine: EngineConfig, folder: Path) -> None:
+    """Make six units on an engine, one of which kills its worker once."""
+    work, out = work_in(folder, deadly=((1, 1),))
+    paths = list(make_units(work, out, "part", range(6), engine))
+    assert [path.read_text() for path in paths] == [f"unit {number}" for number in range(6)]
+    assert [work.begun(number) for number in range(6)] == [1, 2, 1, 1, 1, 1]
+    assert sorted(out.iterdir()) == paths

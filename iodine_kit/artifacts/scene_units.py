@@ -15,7 +15,7 @@ import numpy as np
 
 from iodine_kit.artifacts.predictions_and_truth import batch_size
 from iodine_kit.engines import IN_THIS_PROCESS, EngineConfig
-from iodine_kit.errors import CorruptDataError, CountError, ImageSizeError, SchemaError
+from iodine_kit.errors import FINAL
 from iodine_kit.records import Array
 from iodine_kit.store import Artifact
 from iodine_kit.units import pattern
@@ -23,8 +23,6 @@ from iodine_kit.units import pattern
 UNIT_PIXELS = 8 << 20
 """Pixels of the scenes of a unit: about a second of work, so that little is lost with it."""
 MOST_SCENES = 4096
-FINAL = (CorruptDataError, CountError, ImageSizeError, SchemaError)
-"""Errors that the same command would raise again: its finished units are not worth keeping."""
 
 
 def unit_size(pixels: int) -> int:

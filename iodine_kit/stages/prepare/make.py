@@ -11,7 +11,7 @@ from typing import Any
 from iodine_kit.config import differences
 from iodine_kit.datasets import DATASETS, external_versions
 from iodine_kit.engines import IN_THIS_PROCESS, EngineConfig
-from iodine_kit.errors import CorruptDataError, CountError, ImageSizeError, ResumeError, SchemaError
+from iodine_kit.errors import FINAL, CorruptDataError, ResumeError
 from iodine_kit.formatting import counted
 from iodine_kit.progress import Reporter
 from iodine_kit.records import IN_ALL
@@ -26,8 +26,6 @@ BLOCKS = f"{NAME}.blocks"
 """Folder of the blocks of records that are processed and not stored yet."""
 STATE = f"{NAME}*"
 """Pattern of what an interrupted run resumes from."""
-FINAL = (CorruptDataError, CountError, ImageSizeError, SchemaError)
-"""Errors that the same command would raise again: the progress is not worth keeping."""
 _MIN_RECORDS_JUDGED = 1000
 """The share of bad records is computed over at least this many records, until the end of the source is reached."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from units_of_work import work_in
+from units_of_work import assert_only_the_lost_unit_is_made_again, work_in
 
 from iodine_kit.engines import EngineConfig
 from iodine_kit.errors import ConfigError, CountError, SourceError, StorageError
@@ -33,11 +33,7 @@ def engine(address: str) -> EngineConfig:
 
 
 def test_only_the_unit_of_a_killed_worker_is_made_again(address: str, tmp_path: Path) -> None:
-    work, out = work_in(tmp_path, deadly=((1, 1),))
-    paths = list(make_units(work, out, "part", range(6), engine(address)))
-    assert [path.read_text() for path in paths] == [f"unit {number}" for number in range(6)]
-    assert [work.begun(number) for number in range(6)] == [1, 2, 1, 1, 1, 1]
-    assert sorted(out.iterdir()) == paths
+    assert_only_the_lost_unit_is_made_again(engine(address), tmp_path)
 
 
 def test_errors_are_one_sentence(address: str, tmp_path: Path) -> None:
