@@ -79,7 +79,10 @@ class FormatPlugin(Protocol):
         """Write shard ``number`` (from 0) with exactly ``count`` samples, replace an existing file, return its path."""
 
     def finish(self, directory: Path, split: str, shards: Sequence[int], config: Any) -> None:
-        """Make finished shards readable as a split; ``shards`` are their numbers of scenes. Can be repeated."""
+        """Make finished shards readable as a split; ``shards`` are their numbers of scenes. Can be repeated.
+
+        It may rename a shard, or replace the last one by a changed copy, but never changes a shard in place.
+        """
 
     def open_split(self, directory: Path, split: str) -> Reader:
         """Open a finished split; raises :class:`iodine_kit.errors.CorruptDataError` if it cannot be read."""

@@ -37,6 +37,7 @@ class State:
         shards: number of scenes of every finished shard, by split.
         kept: number of records with kept scenes, by split.
         files: size in bytes of every finished shard, by file name.
+        sha256: hash of every finished shard, by file name; a journal of an earlier version has none.
         dropped: number of scenes that the filter removed.
         surplus: number of scenes that passed the filter, but whose split was full.
         entities: largest number of entities in a kept scene.
@@ -53,6 +54,7 @@ class State:
     shards: dict[str, list[int]] = field(default_factory=dict)
     kept: dict[str, int] = field(default_factory=dict)
     files: dict[str, int] = field(default_factory=dict)
+    sha256: dict[str, str] = field(default_factory=dict)
     dropped: int = 0
     surplus: int = 0
     entities: int = 0

@@ -6,11 +6,12 @@ from itertools import chain
 from pathlib import Path
 from time import perf_counter
 
-from iodine_kit.errors import ArtifactCorruptError, CountError
+from iodine_kit.errors import CountError
 from iodine_kit.formats import FORMATS, FormatPlugin
 from iodine_kit.formatting import counted
 from iodine_kit.progress import Reporter
 from iodine_kit.split_rules import SplitRule
+from iodine_kit.stages.prepare.finished_shards import FinishedShards
 from iodine_kit.stages.prepare.journal import Journal, State
 from iodine_kit.stages.prepare.process_record import RecordProcessor, RecordResult, require_same_columns
 from iodine_kit.system import require_free_space, sync_to_disk
@@ -42,7 +43,8 @@ class ShardWriter:
         has_filter = {processor.preprocess.min_objects, processor.preprocess.max_objects} != {None}
         self._expected_records = 0 if has_filter else rule.total
         self._shard_started, self._last_note = perf_counter(), ""
-        self._check_shards()
+        self._finished = FinishedShards(directory, journal.state)
+        self._finished.check()
 
     @property
     def state(self) -> State:
@@ -92,26 +94,13 @@ class ShardWriter:
                 self._write_shard(split)
             self._note_last_shard()
         shards = self.state.shards
+        if not self.state.finishing:
+            self._finished.keep_last()
         self.state.finishing = True
         self._journal.write()
         for split in shards:
             self._plugin.finish(self._directory, split, shards[split], self._config)
         return {split: sum(shards[split]) for split in self._splits() if split in shards}
-
-    def _check_shards(self) -> None:
-        for name, size in self.state.files.items():
-            path = self._directory / name
-            if self.state.finishing and not self._stays(path.stem):
-                continue
-            if not path.is_file() or path.stat().st_size != size:
-                raise ArtifactCorruptError(
-                    f"{path}: this finished shard was changed or removed; start again with --overwrite"
-                )
-
-    def _stays(self, stem: str) -> bool:
-        """Whether a shard is not the last one of its split, which the format renames or completes when it finishes."""
-        split, _, number = stem.rpartition("-")
-        return number.isdecimal() and int(number) + 1 < len(self.state.shards.get(split, ()))
 
     def _write_full_shards(self, split: str) -> None:
         while self._journal.waiting(split) >= self._shard_size:
@@ -138,7 +127,7 @@ class ShardWriter:
         columns = self.state.columns
         path = self._plugin.write_shard(self._directory, split, number, samples, count, columns, self._config)
         sync_to_disk(path)  # before the journal drops the samples
-        self.state.files[path.name] = path.stat().st_size
+        self._finished.add(path)
         self._journal.finish_shard(split, count)
         rate = count / max(perf_counter() - self._shard_started, 1e-9)
         self._shard_started = perf_counter()

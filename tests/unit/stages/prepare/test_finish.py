@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,23 @@ def prepared(store: Path, scenes_per_shard: int, kind: str = "hdf5") -> Path:
     return run_stage(prepare, tables, {}, Context(Store(store))).path
 
 
+def cut(path: Path) -> None:
+    """Remove the last byte."""
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def remove(path: Path) -> None:
+    """Delete the file."""
+    path.unlink()
+
+
+def flip(path: Path) -> None:
+    """Change a bit in the middle; the size remains."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.write_bytes(data)
+
+
 def contents(directory: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in directory.iterdir() if path.name != "manifest.json"}
 
@@ -49,24 +68,53 @@ def test_it_resumes(moment: str, scenes_per_shard: int, tmp_path: Path, monkeypa
     assert contents(prepared(tmp_path / "store", scenes_per_shard)) == whole
 
 
+def interrupted_before(moment: str, store: Path, scenes_per_shard: int, kind: str = "hdf5") -> Path:
+    """Interrupt a preparation at one of the moments; returns its unfinished folder."""
+    module, name = MOMENTS[moment]
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(module, name, _interrupted(getattr(module, name), 2 if module is _joined_hdf5 else 1))
+        prepared(store, scenes_per_shard, kind)
+    (journal,) = store.glob("dataset/.*/prepare.journal")
+    return journal.parent
+
+
 @pytest.mark.parametrize("kind", ["hdf5", "webdataset"])
-@pytest.mark.parametrize("change", ["cut", "remove"])
-def test_it_refuses_a_shard_that_changed_meanwhile(
-    kind: str, change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("change", [cut, remove, flip])
+def test_it_refuses_a_shard_that_changed_meanwhile(kind: str, change: Callable[[Path], None], tmp_path: Path) -> None:
     """The format only looks into the first and the last shard of a split."""
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(make, "write_description", _interrupted(make.write_description, 1))
-        prepared(tmp_path, 8, kind)
-    (shard,) = tmp_path.glob("dataset/.*/train-000001.*")
+    draft = interrupted_before("before the description", tmp_path, 8, kind)
+    (shard,) = draft.glob("train-000001.*")
     content = shard.read_bytes()
-    shard.unlink()
-    if change == "cut":
-        shard.write_bytes(content[:-1])
+    change(shard)
     with pytest.raises(ArtifactCorruptError, match=r"train-000001\.\w+: this finished shard was changed or removed"):
         prepared(tmp_path, 8, kind)
     shard.write_bytes(content)
     assert len(contents(prepared(tmp_path, 8, kind))) > 5
+
+
+@pytest.mark.parametrize("scenes_per_shard", [100, 8])
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_whatever_changes_while_a_format_finishes_is_refused_or_mended(
+    moment: str, scenes_per_shard: int, tmp_path: Path
+) -> None:
+    """The format renames the last shard of a split, or adds to it: its bytes are not those that were written."""
+    if scenes_per_shard == 100 and MOMENTS[moment][0] is _joined_hdf5:
+        pytest.skip("single shards are not joined")
+    whole = contents(prepared(tmp_path / "whole", scenes_per_shard))
+    draft = interrupted_before(moment, tmp_path / "store", scenes_per_shard)
+    originals = {path: path.read_bytes() for path in draft.glob("*") if path.suffix != ".journal" and path.is_file()}
+    refused = set()
+    for path in originals:
+        for change in (cut, remove, flip):
+            copy = tmp_path / f"{path.name}-{change.__name__}"
+            shutil.copytree(tmp_path / "store", copy, copy_function=_copied_with_links())
+            change(copy / path.relative_to(tmp_path / "store"))
+            try:
+                assert contents(prepared(copy, scenes_per_shard)) == whole
+            except ArtifactCorruptError as error:
+                assert "this finished shard was changed or removed; start again with --overwrite" in str(error)
+                refused.add((path.name, change.__name__))
+    assert refused
 
 
 def _interrupted(function: Callable[..., Any], at: int) -> Callable[..., Any]:
@@ -80,3 +128,18 @@ def _interrupted(function: Callable[..., Any], at: int) -> Callable[..., Any]:
         return function(*arguments)
 
     return call
+
+
+def _copied_with_links() -> Callable[[str, str], str]:
+    """A way to copy files that copies hard links as hard links."""
+    copies: dict[int, str] = {}
+
+    def copy(source: str, target: str) -> str:
+        inode = Path(source).stat().st_ino
+        if inode in copies:
+            os.link(copies[inode], target)
+        else:
+            copies[inode] = shutil.copy2(source, target)
+        return target
+
+    return copy
