@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from iodine_kit.cli.options import ARTIFACT_HELP, DEFAULT_STORE, JsonOption, StoreOption, note_unknown_kinds, store_at
+from iodine_kit.cli.other_commands import completed
 from iodine_kit.process import print_json, print_text
 
 if TYPE_CHECKING:
@@ -121,9 +122,11 @@ def _print_unfinished(
     for path, error in unreadable.items():
         newer = "a newer iodine-kit made it: 'iodine-kit show' names the version"
         remedy = newer if isinstance(error, SchemaError) else "its manifest cannot be read: rebuild it with --overwrite"
-        print_text(f"{'newer' if isinstance(error, SchemaError) else 'damaged':<26}  {path}  ({remedy})")
+        state = "newer" if isinstance(error, SchemaError) else "damaged"
+        print_text(f"{state:<26}  {path}  ({completed(remedy)})")
     for path in damaged_tags:
-        print_text(f"{'damaged':<26}  {path}  (delete it with 'iodine-kit tag --delete {path.stem}')")
+        remedy = completed(f"delete it with 'iodine-kit tag --delete {path.stem}'")
+        print_text(f"{'damaged':<26}  {path}  ({remedy})")
     for path, identity in interrupted:
         print_text(f"{'interrupted':<26}  {path}  ({identity.stage}: repeat the command to resume)")
 

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from iodine_kit.addresses import redacted
+from iodine_kit.cli.other_commands import completed
 from iodine_kit.process import print_json, print_path, visible
 from iodine_kit.progress import Advance, Reporter, Show
 from iodine_kit.store import Artifact
@@ -29,10 +30,13 @@ _WIDEST = 400
 
 
 class _StandardError(Console):
-    """A console of rich on standard error that knows which characters it can show, and shows control characters."""
+    """A console of rich on standard error that knows which characters it can show, and shows control characters.
+
+    Commands that a sentence names act on the store of this command.
+    """
 
     def print(self, *objects: Any, **options: Any) -> None:
-        super().print(*(visible(one) if isinstance(one, str) else one for one in objects), **options)
+        super().print(*(visible(completed(one)) if isinstance(one, str) else one for one in objects), **options)
 
     @property
     def encoding(self) -> str:

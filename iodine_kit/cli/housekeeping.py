@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from iodine_kit.cli.options import ARTIFACT_HELP, DEFAULT_STORE, StoreOption, note_unknown_kinds, store_at
+from iodine_kit.cli.other_commands import completed
 from iodine_kit.process import print_json, print_path, print_text
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ def _list_tags(store: Store, as_json: bool) -> None:
             f"{one.name:<{width}}  {one.created}  {store.place(one.artifact)}" + (f"  ({state})" if state else "")
         )
     for path in damaged:
-        print_text(f"{path.stem:<{width}}  damaged: delete it with 'iodine-kit tag --delete {path.stem}'")
+        remedy = completed(f"delete it with 'iodine-kit tag --delete {path.stem}'")
+        print_text(f"{path.stem:<{width}}  damaged: {remedy}")
     if not tags and not damaged:
         Terminal().note(f"no tags in {store.root}: make one with 'iodine-kit tag NAME ARTIFACT'")
 

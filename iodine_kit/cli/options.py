@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
+from iodine_kit.cli.other_commands import remember_store
 from iodine_kit.system import to_path
 
 if TYPE_CHECKING:
@@ -64,6 +66,11 @@ class Command(TyperCommand):
             error.message = error.message.removeprefix("Value error, ")  # some versions of typer begin with it
             raise
 
+    def invoke(self, ctx: Any) -> Any:
+        """Call the command; the commands that its sentences name act on the same store."""
+        remember_store(ctx, to_path(os.environ.get(STORE_VARIABLE) or str(DEFAULT_STORE)))
+        return super().invoke(ctx)
+
 
 def _is_unknown(option: str, known: set[str]) -> bool:
     return option.startswith("--") and len(option) > 2 and option not in known
@@ -88,11 +95,10 @@ def check_settings(settings: list[str], commands: Iterable[str]) -> None:
 
 
 DEFAULT_STORE = Path("data")
+STORE_VARIABLE = "IODINE_KIT_STORE"
 StoreOption = Annotated[
     Path,
-    typer.Option(
-        "--store", envvar="IODINE_KIT_STORE", metavar="DIR", parser=to_path, help="Directory of all artifacts."
-    ),
+    typer.Option("--store", envvar=STORE_VARIABLE, metavar="DIR", parser=to_path, help="Directory of all artifacts."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the artifact's path.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Rebuild even if the artifact is up to date.")]
