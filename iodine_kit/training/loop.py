@@ -148,7 +148,9 @@ class Trainer:
         throughput = Throughput(self.step, self.config.steps, self.config.batch_size, self._device)
         try:
             if self.world.first:
-                self._log = TrainingLog(self.directory, self.step, self.execution.tensorboard, self.reporter.note)
+                self._log = TrainingLog(
+                    self.directory, self.step, self.execution.tensorboard, self.reporter.note, self.state.saved_log
+                )
                 self._validation = _Validation(validate, self.state, self._estimate) if validate else None
             with numerics(self.config, self.execution), StopRequest(self.execution.max_seconds) as stop:
                 self._run_steps(batches, validate is not None, throughput, stop)
@@ -244,8 +246,8 @@ class Trainer:
         if not self.world.first:
             return
         if self._log:
-            self._log.flush()  # before the checkpoint: a resumed run can remove surplus rows, but not restore lost ones
-        self._checkpoints.save(self.step, self.state.checkpoint())
+            self._log.flush()  # before the checkpoint: others who follow the run know no step without its row
+        self._checkpoints.save(self.step, self.state.checkpoint(self._log.rows() if self._log else b""))
 
     def _stop(self, actions: StepActions) -> None:
         if actions.stop_signalled or actions.stop_out_of_time:

@@ -119,15 +119,22 @@ def _rounded(value: Any) -> Any:
 class TrainingLog:
     """Appends rows to ``metrics.jsonl`` in ``directory``, and writes TensorBoard events if ``tensorboard`` is true.
 
-    The file is the same for the same run: speed and memory go to TensorBoard only. Rows of steps after ``start``, left
-    by a crash, are removed, and so are a damaged row and all after it; a ``note`` says so.
+    The file is the same for the same run: speed and memory go to TensorBoard only. A run that resumes begins with the
+    rows in its checkpoint, ``saved``, so that rows of later steps, left by a crash, are removed, and a damaged file is
+    restored; a ``note`` says so. A checkpoint of an earlier version has no rows: then those of the file count, up to
+    ``start``, or to a damaged one.
     """
 
-    def __init__(self, directory: Path, start: int, tensorboard: bool, note: Callable[[str], None]) -> None:
+    def __init__(
+        self, directory: Path, start: int, tensorboard: bool, note: Callable[[str], None], saved: bytes | None = None
+    ) -> None:
         path = directory / METRICS
-        kept = [line for line, row in intact_rows(path, note) if row["step"] <= start]
-        write_atomically(path, "".join(line + "\n" for line in kept).encode())
-        self._file = path.open("a", buffering=1, encoding="utf-8")  # line by line, so that others can follow the run
+        if saved is None:
+            saved = "".join(line + "\n" for line, row in intact_rows(path, note) if row["step"] <= start).encode()
+        elif not path.is_file() or not path.read_bytes().startswith(saved):
+            note(f"note: {path}: was changed or removed; restored from the checkpoint")
+        write_atomically(path, saved)
+        self._file = path.open("a+", buffering=1, encoding="utf-8")  # line by line, so that others can follow the run
         self._events: Any = None
         if tensorboard and readable(str(directory)) != str(directory):
             note(f"note: {directory}: no TensorBoard events: TensorBoard writes only to paths in UTF-8")
@@ -154,6 +161,11 @@ class TrainingLog:
         os.fsync(self._file.fileno())
         if self._events is not None:
             self._events.flush()
+
+    def rows(self) -> bytes:
+        """All rows so far, as they are in the file."""
+        self._file.seek(0)
+        return self._file.read().encode()
 
     def close(self) -> None:
         """Close the files."""

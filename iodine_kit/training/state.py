@@ -152,7 +152,9 @@ class Mismatch:
 
 
 ADAM = ("exp_avg", "exp_avg_sq", "step")
-SEPARATE = ("adam/", "best/")
+LOG = "log/rows"
+"""The tensor, ``uint8[bytes]``, with the rows of the training log up to the step of the checkpoint."""
+SEPARATE = ("adam/", "best/", LOG)
 """Prefixes of the tensors that only some checkpoints have."""
 
 
@@ -162,10 +164,12 @@ class TrainingState:
     Attributes:
         settings: tables of the run's configuration (``dataset``, ``model``, ``train``, ``start``), by which a
             checkpoint of another run is recognised.
+        saved_log: rows of the training log in the checkpoint from which the run continues; ``None`` without one.
     """
 
     def __init__(self, model: nn.Module, config: TrainConfig, settings: Mapping[str, Any]) -> None:
         self.model, self.settings, self.step = model, settings, 0
+        self.saved_log: bytes | None = None
         device = next(model.parameters()).device
         # Fused Adam skips an update if a tensor on the device says so; the host need not wait for that tensor.
         self.optimizer = torch.optim.Adam(
@@ -185,8 +189,8 @@ class TrainingState:
         """The weights to validate and to end with: the averages if the run has any."""
         return {**self.model.state_dict(), **(self.ema.values if self.ema else {})}
 
-    def checkpoint(self) -> Checkpoint:
-        """All that a resumed run needs."""
+    def checkpoint(self, log: bytes = b"") -> Checkpoint:
+        """All that a resumed run needs; ``log`` has the rows of the training log so far."""
         moments = {
             f"adam/{entry}/{name}": self.optimizer.state[parameter][entry]
             for name, parameter in self.model.named_parameters()
@@ -195,7 +199,8 @@ class TrainingState:
         }
         best = {f"best/{name}": tensor for name, tensor in self.best.weights.items()}
         facts = {"step": self.step, "settings": self.settings, "best": self.best.facts}
-        return Checkpoint({**self._tensors(), **moments, **best}, facts)
+        rows = {LOG: torch.tensor(bytearray(log), dtype=torch.uint8)}
+        return Checkpoint({**self._tensors(), **moments, **best, **rows}, facts)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Continue from a checkpoint.
@@ -220,6 +225,7 @@ class TrainingState:
         self.best.weights = {n.removeprefix("best/"): t for n, t in stored.items() if n.startswith("best/")}
         self.best.facts = dict(checkpoint.facts["best"])
         self.step = int(checkpoint.facts["step"])
+        self.saved_log = checkpoint.tensors[LOG].numpy().tobytes() if LOG in checkpoint.tensors else None
 
     def _mismatch(self, checkpoint: Checkpoint) -> Mismatch | None:
         """Compare the settings table by table, in alphabetical order, then the tensors."""

@@ -167,10 +167,45 @@ def test_incomplete_and_surplus_rows_after_a_crash_are_removed(tmp_path: Path) -
     assert result(tmp_path / "whole") == result(tmp_path / "run")
 
 
+def without_first_row(path: Path) -> None:
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[1:]))
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+@pytest.mark.parametrize("damage", [cut, empty, flipped, remove, without_first_row])
+def test_a_damaged_log_is_restored_from_the_checkpoint_with_a_note(
+    tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    trainer(tmp_path / "whole").run(Batches())
+    crashed(tmp_path / "run")
+    path = tmp_path / "run" / METRICS
+    damage(path)
+    notes = Notes()
+    trainer(tmp_path / "run", notes=notes).run(Batches())
+    assert notes.texts[1:] == [f"note: {path}: was changed or removed; restored from the checkpoint"]
+    assert result(tmp_path / "whole") == result(tmp_path / "run")
+
+
+def test_the_log_of_an_older_checkpoint_is_restored_if_the_newest_one_is_damaged(tmp_path: Path) -> None:
+    trainer(tmp_path / "whole").run(Batches())
+    crashed(tmp_path / "run")
+    cut(tmp_path / "run" / NEWEST)
+    notes = Notes()
+    trainer(tmp_path / "run", notes=notes).run(Batches())
+    assert len(notes.texts) == 2  # about the checkpoint: surplus rows are normal
+    assert result(tmp_path / "whole") == result(tmp_path / "run")
+
+
 @pytest.mark.parametrize("damage", [b"\0" * 40, b'{"step": 3, "lo', b"\xff\xfe", b"[]", b"7", b'{"loss": 1.0}'])
-def test_a_damaged_row_ends_the_log_with_a_note(tmp_path: Path, damage: bytes) -> None:
+def test_a_checkpoint_of_an_earlier_version_keeps_the_rows_before_a_damaged_one(tmp_path: Path, damage: bytes) -> None:
     """A loss of power can leave such a row in the middle, complete with its newline."""
     crashed(tmp_path)
+    newest = decode((tmp_path / NEWEST).read_bytes(), tmp_path)
+    tensors = {name: tensor for name, tensor in newest.tensors.items() if not name.startswith("log/")}
+    write_atomically(tmp_path / NEWEST, encode(Checkpoint(tensors, newest.facts)))
     path = tmp_path / METRICS
     lines = path.read_bytes().splitlines(keepends=True)
     lines[2] = damage + b"\n"
