@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from iodine_kit.store import Store
+    from iodine_kit.store.contents import Contents
     from iodine_kit.store.garbage import Removal, Rules
     from iodine_kit.store.tags import Tag
 
@@ -120,23 +121,29 @@ def gc(
     remaining artifact was made from, and what a process is working on. Without ARTIFACT: nor runs, downloads, reports
     and studies, unless --kind or --all asks for them.
     """
-    from iodine_kit.store.garbage import Rules, removable
-    from iodine_kit.store.removal import named, remove
+    from iodine_kit.store.contents import contents
+    from iodine_kit.store.garbage import Rules, removable, still_removable
+    from iodine_kit.store.removal import named, refuse_if_used, remove
 
     shelf = store_at(store)
     rules = Rules(older_than * _DAY, frozenset(kind or ()), all_kinds)
     if places and (kind or all_kinds):
         raise typer.BadParameter("name artifacts, or select them with --kind and --all", param_hint="ARTIFACT")
 
-    def choose() -> list[Removal]:
-        return named(shelf, places) if places else removable(shelf, rules)
+    there = contents(shelf)
+    chosen = named(shelf, places, there) if places else removable(shelf, rules, there)
 
-    chosen = choose()
+    def still(now: Contents) -> Sequence[Removal]:
+        if not places:
+            return still_removable(shelf, rules, chosen, now)
+        refuse_if_used([one.path for one in chosen], now)
+        return chosen
+
     if not as_json:
         _print_removals(chosen)
     if not places:
-        _note_kept(shelf, rules, chosen)
-    removed = remove(shelf, chosen, choose) if chosen and (yes or _confirmed(chosen, as_json)) else []
+        _note_kept(shelf, rules, chosen, there)
+    removed = remove(shelf, chosen, there, still) if chosen and (yes or _confirmed(chosen, as_json)) else []
     if as_json:
         print_json({"artifacts": [_as_json(one) for one in chosen], "bytes": sum(one.size for one in chosen),
                     "removed": [str(one.path) for one in removed]})  # fmt: skip
@@ -164,21 +171,20 @@ def _confirmed(chosen: list[Removal], as_json: bool) -> bool:
     return typer.confirm(f"Remove all of the above ({byte_size(sum(one.size for one in chosen))})?", err=True)
 
 
-def _note_kept(store: Store, rules: Rules, chosen: list[Removal]) -> None:
+def _note_kept(store: Store, rules: Rules, chosen: list[Removal], there: Contents) -> None:
     """Say what would be removed if the user asked for it, and what prevents any removal."""
     from collections import Counter
 
     from iodine_kit.cli.console import Terminal
     from iodine_kit.formatting import byte_size, counted
-    from iodine_kit.store.contents import contents
     from iodine_kit.store.garbage import PRECIOUS, removable
 
-    for path in contents(store).unknown:
+    for path in there.unknown:
         reason = f"no artifact is removed, because {path} is damaged, so that nobody knows what it needs"
         Terminal().note(f"{reason}; {_remedy(path)}")
     if rules.kinds or rules.all_kinds:
         return
-    more = [one for one in removable(store, replace(rules, all_kinds=True)) if one not in chosen]
+    more = [one for one in removable(store, replace(rules, all_kinds=True), there) if one not in chosen]
     counts = Counter(one.what for one in more if one.path.parent.name in PRECIOUS)
     if counts:
         kept = ", ".join(counted(count, what) for what, count in sorted(counts.items()))

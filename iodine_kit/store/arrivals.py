@@ -226,6 +226,8 @@ def arriving(store: Store, name: str, *, keep: bool = False) -> Iterator[Arrival
     with ExitStack() as held:
         with storage_errors(store.root, "written"), gate(store.root):
             held.enter_context(locked(folder, "receiving these artifacts"))
+            with suppress(OSError):
+                os.utime(folder)  # whoever wants to remove what an interrupted transfer left sees that it resumes
         try:
             yield Arrivals(store, folder)
             done = True

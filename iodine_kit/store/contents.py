@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from iodine_kit.errors import IodineKitError
-from iodine_kit.store.artifact import PARTIAL, Artifact, draft_identity
+from iodine_kit.store.artifact import IDENTITY, PARTIAL, Artifact, draft_identity, load_artifact
 from iodine_kit.store.locks import is_locked
 from iodine_kit.store.manifest import MANIFEST, Identity, read_manifest
 from iodine_kit.store.store import Store
@@ -44,6 +44,7 @@ class Contents:
         unknown: artifacts and tags whose files are so damaged that what they need is unknown.
         drafts: unfinished artifacts.
         tags: artifacts with a tag, and the names of their tags.
+        stamps: what changes with the file of a manifest, by directory.
     """
 
     artifacts: list[Artifact]
@@ -52,6 +53,7 @@ class Contents:
     unknown: list[Path]
     drafts: list[Unfinished]
     tags: dict[str, list[str]]
+    stamps: dict[Path, tuple[int, ...]]
 
 
 def final_of(path: Path) -> Path:
@@ -64,14 +66,21 @@ def directory(path: Path) -> str:
     return f"{path.parent.name}/{path.name}"
 
 
-def contents(store: Store) -> Contents:
+def contents(store: Store, before: Contents | None = None) -> Contents:
     """Read all manifests, drafts and tags of a store.
 
     Drafts come first: one that a process finishes meanwhile is then seen twice, and never not at all.
+
+    Args:
+        before: what the store held a short time ago. Only manifests that changed since are read, and no files of
+            drafts: a draft has changed since if a process resumed it.
     """
     folders = [path for kind in entries(store.root) for path in entries(kind)]
-    drafts = [_draft(path) for path in folders if path.name.startswith(".") and path.name.endswith(PARTIAL)]
-    artifacts, unreadable = store.survey()
+    partial = [path for path in folders if path.name.startswith(".") and path.name.endswith(PARTIAL)]
+    drafts = [_draft(path, before) for path in partial]
+    stamps = {path: _stamp(path / MANIFEST) for path in folders}
+    same = _unchanged(before, stamps) if before is not None else {}
+    artifacts, unreadable = store.survey(load=lambda path: same.get(path) or load_artifact(path))
     tags, damaged = all_tags(store)
     inputs = {directory(one.path): _directories(one.manifest.identity) for one in artifacts}
     unknown = list(damaged)
@@ -82,7 +91,7 @@ def contents(store: Store) -> Contents:
     for draft in drafts:
         if draft.identity is not None:
             inputs[directory(draft.path)] = _directories(draft.identity)
-    return Contents(artifacts, list(unreadable), inputs, unknown, drafts, names_by_artifact(tags))
+    return Contents(artifacts, list(unreadable), inputs, unknown, drafts, names_by_artifact(tags), stamps)
 
 
 def _directories(identity: Identity) -> set[str]:
@@ -98,21 +107,41 @@ def _inputs_of_damaged(path: Path) -> set[str] | None:
         return None
 
 
-def _draft(path: Path) -> Unfinished:
+def _draft(path: Path, before: Contents | None) -> Unfinished:
     in_use = is_locked(final_of(path))
     identity = draft_identity(path)
     with suppress(IodineKitError):  # while it is being finished, only the manifest names its inputs
         identity = identity or read_manifest(path).identity
-    return Unfinished(path, identity, newest_change(path), in_use)
+    return Unfinished(path, identity, newest_change(path) if before is None else _change_since(before, path), in_use)
+
+
+def _change_since(before: Contents, draft: Path) -> float:
+    """When a draft changed for the last time, given its earlier state: whoever resumes it writes its identity again."""
+    earlier = [one.changed for one in before.drafts if one.path == draft]
+    return max(*earlier, *(changed(path) for path in (draft, draft / IDENTITY))) if earlier else time.time()
+
+
+def _unchanged(before: Contents, stamps: dict[Path, tuple[int, ...]]) -> dict[Path, Artifact]:
+    return {one.path: one for one in before.artifacts if stamps.get(one.path, ()) == before.stamps.get(one.path)}
+
+
+def _stamp(manifest: Path) -> tuple[int, ...]:
+    with suppress(OSError):
+        status = manifest.stat()
+        return status.st_ino, status.st_size, status.st_mtime_ns
+    return ()
 
 
 def newest_change(path: Path) -> float:
     """When a file, or anything in a directory, changed for the last time, in seconds since 1970."""
-    newest = 0.0
-    for one in tree(path):
-        with suppress(OSError):
-            newest = max(newest, one.lstat().st_mtime)
-    return newest
+    return max(changed(one) for one in tree(path))
+
+
+def changed(path: Path) -> float:
+    """When a file or directory itself changed for the last time, in seconds since 1970; 0 if there is none."""
+    with suppress(OSError):
+        return path.lstat().st_mtime
+    return 0.0
 
 
 def last_use(path: Path) -> float:

@@ -6,8 +6,9 @@ and downloads (they take hours to make again), all that was used a short time ag
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from iodine_kit.store.contents import (
     Contents,
     Unfinished,
     all_places,
+    changed,
     contents,
     directory,
     entries,
@@ -38,6 +40,8 @@ LEFTOVER_AGE = 1 * DAY
 """Seconds after which a temporary file belongs to a process that was killed. Transfers that can resume stay longer."""
 PRECIOUS = frozenset({"run", "download", "report", "study"})
 """Kinds that are removed only if the user names them: they take long to make again, or people read them."""
+
+LEFTOVER = "leftover"
 
 
 class Removal(NamedTuple):
@@ -68,16 +72,39 @@ class Rules:
         return self.all_kinds or (kind in self.kinds if self.kinds else kind not in PRECIOUS)
 
 
-def removable(store: Store, rules: Rules, now: float | None = None) -> list[Removal]:
+def removable(store: Store, rules: Rules, there: Contents | None = None) -> list[Removal]:
     """What the rules allow to remove, users before their inputs; nothing of it is needed by what remains.
 
     If the manifest of an artifact is so damaged that nobody knows what it needs, no artifact is removed.
 
     Args:
-        now: in seconds since 1970; defaults to the clock of this machine.
+        there: what the store holds; it is read by default.
     """
-    now = time.time() if now is None else now
-    there = contents(store)
+    there = contents(store) if there is None else there
+    found = _removable(store, there, rules, time.time(), list(_temporary(store.root)), newest_change)
+    return [one._replace(size=size_of(one.path)) for one in found]
+
+
+def still_removable(store: Store, rules: Rules, chosen: Sequence[Removal], there: Contents) -> list[Removal]:
+    """Which of the chosen ones the rules still allow to remove. Reads no file below a directory.
+
+    Args:
+        there: what the store holds now, see :func:`iodine_kit.store.contents.contents`.
+    """
+    leftovers = [one.path for one in chosen if one.what == LEFTOVER and os.path.lexists(one.path)]
+    allowed = {one.path for one in _removable(store, there, rules, time.time(), leftovers, changed)}
+    return [one for one in chosen if one.path in allowed]
+
+
+def _removable(
+    store: Store,
+    there: Contents,
+    rules: Rules,
+    now: float,
+    leftovers: Iterable[Path],
+    changed_at: Callable[[Path], float],
+) -> list[Removal]:
+    """What can be removed, with sizes of 0."""
     stale = [one for one in there.drafts if _is_stale(one, rules, now)]
     remaining = there.inputs.keys() - {directory(one.path) for one in stale}
     unused: dict[str, Artifact] = {}
@@ -91,15 +118,21 @@ def removable(store: Store, rules: Rules, now: float | None = None) -> list[Remo
         needed = needed_by(remaining - unused.keys(), there.inputs)
         unused = {name: one for name, one in unused.items() if name not in needed}
     found = [
-        Removal(one.path, one.reference.kind, size_of(one.path), f"not used for {age(now - last_use(one.path))}")
+        Removal(one.path, one.reference.kind, 0, f"not used for {age(now - last_use(one.path))}")
         for one in users_first(unused, there.inputs)
     ]
     active = needed_by([directory(one.path) for one in there.drafts if one.in_use], there.inputs)
     for one in stale:
         if directory(one.final) not in active:
             kind = f"interrupted {one.path.parent.name}"
-            found.append(Removal(one.path, kind, size_of(one.path), f"not continued for {age(now - one.changed)}"))
-    return found + list(_leftovers(store, there, rules, now))
+            found.append(Removal(one.path, kind, 0, f"not continued for {age(now - one.changed)}"))
+    locks = {STORE_LOCK, *(lock_name(path) for path in all_places(there))}
+    found += [
+        Removal(path, LEFTOVER, 0, "left by a process that was killed")
+        for path in leftovers
+        if not _is_in_use(path, locks) and _is_old(path, rules, now, changed_at)
+    ]
+    return found
 
 
 def _is_stale(draft: Unfinished, rules: Rules, now: float) -> bool:
@@ -134,22 +167,20 @@ def users_first(chosen: dict[str, Artifact], inputs: dict[str, set[str]]) -> lis
     return list(reversed(done.values()))
 
 
-def _leftovers(store: Store, there: Contents, rules: Rules, now: float) -> Iterator[Removal]:
-    """What killed processes left: temporary manifests and tags, arrivals, half removals, and locks of nothing."""
-    known = {STORE_LOCK, *(lock_name(path) for path in all_places(there))}
-    for path in _temporary(store.root):
-        if path.parent.name == LOCKS and (path.name in known or is_held(path)):
-            continue
-        if path.parent.name == ARRIVALS and is_locked(path):
-            continue
-        resumes = path.parent.name == ARRIVALS and not path.name.startswith(UNPACKING)
-        oldest = rules.older_than if resumes else LEFTOVER_AGE
-        if now - newest_change(path) > oldest or path.name.endswith(REMOVED):
-            yield Removal(path, "leftover", size_of(path), "left by a process that was killed")
+def _is_in_use(leftover: Path, locks: Collection[str]) -> bool:
+    if leftover.parent.name == LOCKS:
+        return leftover.name in locks or is_held(leftover)
+    return leftover.parent.name == ARRIVALS and is_locked(leftover)
+
+
+def _is_old(leftover: Path, rules: Rules, now: float, changed_at: Callable[[Path], float]) -> bool:
+    resumes = leftover.parent.name == ARRIVALS and not leftover.name.startswith(UNPACKING)
+    oldest = rules.older_than if resumes else LEFTOVER_AGE
+    return leftover.name.endswith(REMOVED) or now - changed_at(leftover) > oldest
 
 
 def _temporary(root: Path) -> Iterator[Path]:
-    """Files and directories that exist only while a process works, in a store."""
+    """What exists only while a process works: temporary manifests and tags, arrivals, half removals, and locks."""
     for folder in entries(root):
         for path in entries(folder):
             is_tag = folder.name == FOLDER and path.suffix == ".tmp"

@@ -17,18 +17,20 @@ from iodine_kit.store.store import Store
 from iodine_kit.system import storage_errors, to_path
 
 
-def named(store: Store, places: Sequence[str]) -> list[Removal]:
+def named(store: Store, places: Sequence[str], there: Contents | None = None) -> list[Removal]:
     """The artifacts that the user names, also interrupted and damaged ones, users before their inputs.
+
+    Args:
+        there: what the store holds; it is read by default.
 
     Raises:
         ArtifactNotFoundError: if there is no such artifact.
         ResumeError: if one is in use: it has a tag, something else was made from it, or a process is making it.
     """
-    there = contents(store)
+    there = contents(store) if there is None else there
     paths = list(dict.fromkeys(_find(store, there, place) for place in places))
+    refuse_if_used(paths, there)
     names = {directory(path) for path in paths}
-    for path in paths:
-        _refuse_if_used(path, names, there)
     finished = {directory(one.path): one for one in there.artifacts if directory(one.path) in names}
     ordered = [one.path for one in users_first(finished, there.inputs)]
     others = [path for path in paths if path not in ordered]
@@ -62,6 +64,13 @@ def _what(path: Path, there: Contents) -> str:
     return f"damaged {kind}" if path in there.unreadable else kind
 
 
+def refuse_if_used(paths: Sequence[Path], there: Contents) -> None:
+    """Raise :class:`ResumeError` if one of these artifacts is in use, unless only by others of them."""
+    names = {directory(path) for path in paths}
+    for path in paths:
+        _refuse_if_used(path, names, there)
+
+
 def _refuse_if_used(path: Path, names: Collection[str], there: Contents) -> None:
     final = final_of(path)
     if is_locked(final):
@@ -78,7 +87,9 @@ def _refuse_if_used(path: Path, names: Collection[str], there: Contents) -> None
         raise ResumeError(f"{path}: {made} made from it; name {'them' if len(users) > 1 else 'it'} too, to remove all")
 
 
-def remove(store: Store, chosen: Sequence[Removal], allowed: Callable[[], Sequence[Removal]]) -> list[Removal]:
+def remove(
+    store: Store, chosen: Sequence[Removal], before: Contents, still: Callable[[Contents], Sequence[Removal]]
+) -> list[Removal]:
     """Remove what was chosen, unless it has come into use since; returns what was removed.
 
     Nobody can begin to use an artifact meanwhile: drafts begin in the same lock. An interruption leaves hidden
@@ -86,16 +97,18 @@ def remove(store: Store, chosen: Sequence[Removal], allowed: Callable[[], Sequen
 
     Args:
         chosen: what the user has seen.
-        allowed: says again, inside the lock, what may be removed.
+        before: what the store held when it was chosen.
+        still: says, inside the lock, which of the chosen ones may be removed, given what the store holds then. All that
+            begins in this store waits for it.
 
     Raises:
         StorageError: if the store cannot be written.
     """
     removed: list[tuple[Removal, Path]] = []
     with storage_errors(store.root, "written"), gate(store.root):
-        still = {one.path for one in allowed()}
+        allowed = {one.path for one in still(contents(store, before))}
         for one in chosen:
-            if one.path in still and (hidden := _hide(one.path)) is not None:
+            if one.path in allowed and (hidden := _hide(one.path)) is not None:
                 removed.append((one, hidden))
         for _, hidden in removed:
             if hidden.is_file():  # within the lock, because it can be a lock

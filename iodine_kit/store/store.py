@@ -169,13 +169,15 @@ class Store:
         """Artifacts whose manifest cannot be read."""
         return list(self.survey()[1])
 
-    def survey(self, kind: str = "*") -> tuple[list[Artifact], dict[Path, IodineKitError]]:
+    def survey(
+        self, kind: str = "*", load: Callable[[Path], Artifact | None] = load_artifact
+    ) -> tuple[list[Artifact], dict[Path, IodineKitError]]:
         """All finished artifacts of a kind, as :meth:`artifacts`, and why the manifests of others cannot be read."""
         artifacts: list[Artifact] = []
         unreadable: dict[Path, IodineKitError] = {}
         for path in self._finished(kind):
             try:
-                artifacts += filter(None, [load_artifact(path)])  # unless it was removed meanwhile
+                artifacts += filter(None, [load(path)])  # unless it was removed meanwhile
             except (ArtifactCorruptError, SchemaError) as error:
                 unreadable[path] = error
             except StorageError as error:

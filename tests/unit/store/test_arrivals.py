@@ -11,7 +11,8 @@ import pytest
 from iodine_kit.errors import ResumeError
 from iodine_kit.store import Identity, Store
 from iodine_kit.store.arrivals import ARRIVALS, arriving
-from iodine_kit.store.garbage import DAY, Rules, removable
+from iodine_kit.store.contents import contents
+from iodine_kit.store.garbage import DAY, Rules, removable, still_removable
 from iodine_kit.store.locks import LOCKS, lock_name
 from iodine_kit.store.manifest import MANIFEST
 from iodine_kit.store.removal import remove
@@ -24,7 +25,9 @@ def test_the_lock_of_a_long_transfer_stays_and_goes_with_it(tmp_path: Path, monk
     with arriving(store, "pull-1"):
         os.utime(lock, (0, 0))
         rules = Rules(older_than=DAY)
-        remove(store, removable(store, rules), lambda: removable(store, rules))
+        before = contents(store)
+        chosen = removable(store, rules, before)
+        remove(store, chosen, before, lambda now: still_removable(store, rules, chosen, now))
         with pytest.raises(ResumeError, match="another process is receiving"), arriving(store, "pull-1"):
             pass
     assert not lock.exists()

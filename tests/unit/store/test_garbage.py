@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from iodine_kit.errors import ArtifactNotFoundError, ResumeError, StorageError
 from iodine_kit.store import Artifact, Identity, Store
-from iodine_kit.store.contents import directory, last_use
-from iodine_kit.store.garbage import DAY, PRECIOUS, Removal, Rules, removable
+from iodine_kit.store.arrivals import arriving
+from iodine_kit.store.contents import Contents, contents, directory, last_use
+from iodine_kit.store.garbage import DAY, PRECIOUS, Removal, Rules, removable, still_removable
 from iodine_kit.store.manifest import MANIFEST
 from iodine_kit.store.removal import named, remove
 from iodine_kit.store.tags import add_tag
@@ -49,8 +50,12 @@ def interrupted(store: Store, name: str, kind: str = "dataset", *inputs: Artifac
 
 
 def collect(store: Store, rules: Rules | None = None) -> set[Path]:
-    rules = rules or Rules()
-    return {one.path for one in remove(store, removable(store, rules), lambda: removable(store, rules))}
+    rules, there = rules or Rules(), contents(store)
+    return {one.path for one in gone(store, removable(store, rules, there), there, rules)}
+
+
+def gone(store: Store, chosen: Sequence[Removal], before: Contents, rules: Rules | None = None) -> list[Removal]:
+    return remove(store, chosen, before, lambda now: still_removable(store, rules or Rules(), chosen, now))
 
 
 @pytest.fixture
@@ -87,8 +92,8 @@ def test_nothing_needed_is_removed_and_everything_else_is(
             kept.add(resuming)
         while more := {one for number in kept for one in inputs[number]} - kept:
             kept |= more
-        gone = collect(store, Rules(all_kinds=all_kinds))
-        assert gone == {one.path for number, one in enumerate(made) if number not in kept}
+        removed = collect(store, Rules(all_kinds=all_kinds))
+        assert removed == {one.path for number, one in enumerate(made) if number not in kept}
         remaining = store.artifacts()
         assert {one.path for one in remaining} == {made[number].path for number in kept}
         assert all(store.verify(one) == [] for one in remaining)
@@ -113,7 +118,7 @@ def test_an_interrupted_removal_leaves_no_half_artifact_and_is_finished_later(
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Path, "rename", interrupted_rename)
-        remove(store, chosen, lambda: chosen)
+        gone(store, chosen, contents(store))
     assert store.artifacts() == [data] and len(list(user.path.parent.iterdir())) == 1
     assert collect(store) and store.artifacts() == []
     assert [path for path in store.root.rglob("*") if path.is_file() and path.parent.name != ".locks"] == []
@@ -137,8 +142,8 @@ def test_stale_drafts_and_leftovers_go_and_runs_stay(store: Store) -> None:
     assert collect(store) == set()
     for path in (stale, run, *leftovers, *store.root.glob(".locks/*")):
         age(path)
-    gone = collect(store)
-    assert gone == {stale, *leftovers, store.root / ".locks" / "run__gone-000000000000.lock"}
+    removed = collect(store)
+    assert removed == {stale, *leftovers, store.root / ".locks" / "run__gone-000000000000.lock"}
     assert fresh.is_dir() and run.is_dir() and resuming.is_dir() and store.artifacts() == [artifact]
     assert collect(store, Rules(kinds=frozenset({"run"}))) == {run}
 
@@ -168,8 +173,8 @@ def test_what_is_finished_while_manifests_are_read_keeps_its_inputs(
     survey = Store.survey
     with store.draft(identity("new", "statistics", [data])) as draft, monkeypatch.context() as patch:
 
-        def slow_survey(self: Store, kind: str = "*") -> Any:
-            found = survey(self, kind)
+        def slow_survey(self: Store, **load: Any) -> Any:
+            found = survey(self, **load)
             draft.commit({}, {})
             return found
 
@@ -193,10 +198,46 @@ def test_reading_an_input_is_a_use(store: Store) -> None:
 def test_what_comes_into_use_after_it_was_shown_stays(store: Store) -> None:
     data = make(store, "d", "dataset")
     age(data.path)
-    chosen = removable(store, Rules())
+    half, transfer = interrupted(store, "half"), store.root / ".arrivals" / "pull-1"
+    transfer.mkdir(parents=True)
+    for path in (half, transfer):
+        age(path)
+    before = contents(store)
+    chosen = removable(store, Rules(), before)
+    assert {one.path for one in chosen} == {data.path, half, transfer}
     store.touch(data)
-    assert [one.path for one in chosen] == [data.path]
-    assert remove(store, chosen, lambda: removable(store, Rules())) == [] and data.path.is_dir()
+    with pytest.raises(KeyboardInterrupt), store.draft(identity("half", "dataset", []), keep="*.state", fresh=False):
+        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt), arriving(store, "pull-1", keep=True):
+        raise KeyboardInterrupt
+    assert gone(store, chosen, before) == [] and all(one.path.is_dir() for one in chosen)
+
+
+def test_what_is_used_by_a_new_artifact_or_a_tag_stays(store: Store) -> None:
+    data, run, other = make(store, "d", "dataset"), make(store, "r", "evaluation"), make(store, "o")
+    for one in (data, run, other):
+        age(one.path)
+    before = contents(store)
+    chosen = removable(store, Rules(), before)
+    make(store, "e", "evaluation", data)
+    add_tag(store, "best", run)
+    assert [one.path for one in gone(store, chosen, before)] == [other.path]
+
+
+def test_inside_the_lock_nothing_is_read_that_has_not_changed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = [make(store, f"n{number}") for number in range(3)]
+    half = interrupted(store, "half")
+    for path in (half, *(one.path for one in made)):
+        age(path)
+    before = contents(store)
+    chosen = removable(store, Rules(), before)
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("everything that begins in this store waits")
+
+    for name in ("garbage.size_of", "garbage.newest_change", "contents.newest_change", "contents.load_artifact"):
+        monkeypatch.setattr(f"iodine_kit.store.{name}", refuse)
+    assert {one.path for one in gone(store, chosen, before)} == {half, *(one.path for one in made)}
 
 
 def test_a_damaged_manifest_keeps_what_it_names_or_everything(store: Store) -> None:
@@ -211,7 +252,7 @@ def test_a_damaged_manifest_keeps_what_it_names_or_everything(store: Store) -> N
     assert collect(store) == set()
     assert [one.what for one in named(store, [user.path.name])] == ["damaged evaluation"]
     chosen = named(store, [str(user.path)])
-    assert remove(store, chosen, lambda: chosen) and collect(store) == {data.path}
+    assert remove(store, chosen, contents(store), lambda now: chosen) and collect(store) == {data.path}
 
 
 def test_what_is_named_goes_unless_it_is_in_use(store: Store) -> None:
@@ -228,7 +269,7 @@ def test_what_is_named_goes_unless_it_is_in_use(store: Store) -> None:
         named(store, ["nothing"])
     assert [one.path for one in named(store, [second.path.name, half.name])] == [half, second.path]
     chosen = named(store, [second.reference.directory, str(half)])
-    assert len(remove(store, chosen, lambda: chosen)) == 2
+    assert len(remove(store, chosen, contents(store), lambda now: chosen)) == 2
     assert {directory(one.path) for one in store.artifacts()} == {one.reference.directory for one in (data, run, first)}
 
 
@@ -242,7 +283,7 @@ def test_a_store_that_cannot_be_written_is_one_sentence(store: Store, monkeypatc
 
     monkeypatch.setattr(Path, "rename", refuse)
     with pytest.raises(StorageError, match=r"Read-only file system\); this disk cannot be written"):
-        remove(store, chosen, lambda: chosen)
+        gone(store, chosen, contents(store))
     assert store.artifacts() == [data]
 
 
