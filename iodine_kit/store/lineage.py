@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -151,34 +151,36 @@ class Branch(NamedTuple):
 
 def branches(store: Store, artifact: Artifact) -> list[Branch]:
     """What an artifact was made from, as a tree: its source files, its inputs, and what those were made from."""
-    return _branches(store, artifact, {artifact.path})
-
-
-def _branches(store: Store, artifact: Artifact, seen: set[Path]) -> list[Branch]:
-    found = []
-    for source in artifact.manifest.identity.sources:
-        found.append(Branch(f"{source.name}  {source.bytes} bytes  sha256 {source.sha256}", "", []))
-    for one in inputs_of(store, artifact):
+    tree, seen = _sources(artifact), {artifact.path}
+    waiting = [(tree, one) for one in reversed(inputs_of(store, artifact))]
+    while waiting:  # no recursion: a lineage from elsewhere can be long
+        beside, one = waiting.pop()
         role = "" if one.role == one.reference.kind else f"{one.role}: "
-        text, note, below = role + one.reference.directory, _NOTES[one.status], []
-        if one.artifact is not None:
-            if one.artifact.path not in seen:
-                seen.add(one.artifact.path)
-                below = _branches(store, one.artifact, seen)
-            elif one.artifact.manifest.identity.inputs or one.artifact.manifest.identity.sources:
-                note = note or "as above"
-        found.append(Branch(text, one.status, below, note))
-    return found
+        note, below = _NOTES[one.status], []
+        if one.artifact is not None and one.artifact.path not in seen:
+            seen.add(one.artifact.path)
+            below = _sources(one.artifact)
+            waiting += [(below, its) for its in reversed(inputs_of(store, one.artifact))]
+        elif one.artifact is not None and (one.artifact.manifest.identity.inputs or _sources(one.artifact)):
+            note = note or "as above"
+        beside.append(Branch(role + one.reference.directory, one.status, below, note))
+    return tree
 
 
-def drawn(tree: Iterable[Branch], before: str = "") -> Iterator[str]:
+def _sources(artifact: Artifact) -> list[Branch]:
+    return [Branch(f"{one.name}  {one.bytes} bytes  sha256 {one.sha256}", "", [])
+            for one in artifact.manifest.identity.sources]  # fmt: skip
+
+
+def drawn(tree: Sequence[Branch]) -> Iterator[str]:
     """The lines of a tree."""
-    tree = list(tree)
-    for number, branch in enumerate(tree, 1):
-        last = number == len(tree)
+    waiting = [("", branch, branch is tree[-1]) for branch in reversed(tree)]
+    while waiting:
+        before, branch, is_last = waiting.pop()
         note = f"  ({branch.note})" if branch.note else ""
-        yield f"{before}{'└── ' if last else '├── '}{branch.text}{note}"
-        yield from drawn(branch.below, before + ("    " if last else "│   "))
+        yield f"{before}{'└── ' if is_last else '├── '}{branch.text}{note}"
+        before += "    " if is_last else "│   "
+        waiting += [(before, one, one is branch.below[-1]) for one in reversed(branch.below)]
 
 
 def verify(store: Store, artifact: Artifact) -> list[str]:
@@ -193,7 +195,7 @@ def verify(store: Store, artifact: Artifact) -> list[str]:
 
 def _verify(store: Store, artifact: Artifact) -> Iterator[str]:
     seen, waiting = {artifact.path}, [(artifact, "")]
-    while waiting:  # no recursion: a lineage from elsewhere can be long
+    while waiting:
         made, before = waiting.pop()
         yield from (f"{before}{problem}" for problem in find_problems(made.path, made.manifest))
         below = []

@@ -140,7 +140,7 @@ def test_a_reference_is_never_a_path(field: str) -> None:
         Reference.model_validate({"kind": "run", "name": "a", "key": "ab" * 32, field: "../../x"})
 
 
-def test_a_long_lineage_is_verified(store: Store) -> None:
+def test_a_long_lineage_is_verified_and_drawn(store: Store) -> None:
     made = None
     for number in range(60):
         inputs = {"run": made.reference} if made else {}
@@ -155,6 +155,8 @@ def test_a_long_lineage_is_verified(store: Store) -> None:
     sys.setrecursionlimit(depth + 50)
     try:
         (problem,) = store.verify(made)
+        lines = list(drawn(branches(store, made)))
     finally:
         sys.setrecursionlimit(before)
+    assert len(lines) == 59 and lines[-1].startswith(58 * "    " + "└── run/r0-")
     assert problem.endswith("a is missing") and problem.count("its run run/") == 59
