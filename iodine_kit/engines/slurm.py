@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
+from types import SimpleNamespace
 from typing import Any, ParamSpec, TypeVar
 
 from iodine_kit.engines import EngineConfig, Running, address_options, extra
@@ -43,7 +46,11 @@ def open(config: EngineConfig, directory: Path) -> Iterator[Running]:
     units = options.pop("units", UNITS_PER_JOB)
     draft = next((path for path in (directory, *directory.parents) if path.suffix == ".partial"), directory)
     folder = draft.parents[1] / ".jobs" / f"{draft.stem.strip('.')}-{token_hex(4)}"
-    jobs = Jobs(_executor(submitit, folder, is_local, options), seconds_per_look=0.2 if is_local else 2.0)
+    executor = _executor(submitit, folder, is_local, options)
+    if is_local:
+        jobs = Jobs(executor, seconds_per_look=0.2, starting=partial(_printing_to, folder / "processes.log"))
+    else:
+        jobs = Jobs(executor, seconds_per_look=2.0)
     try:
         yield Running(
             jobs,
@@ -79,6 +86,23 @@ def _executor(submitit: Any, folder: Path, is_local: bool, options: dict[str, An
     return executor
 
 
+@contextmanager
+def _printing_to(log: Path) -> Iterator[None]:
+    """Let the processes that submitit starts on this machine print to a file, not to the user's terminal.
+
+    Those that watch a job have the standard error of this process, and end with a traceback when the job is cancelled.
+    Submitit has no option for it.
+    """
+    from submitit.local import local
+
+    with log.open("ab") as file:
+        local.subprocess = SimpleNamespace(**{**vars(subprocess), "Popen": partial(subprocess.Popen, stderr=file)})
+        try:
+            yield
+        finally:
+            local.subprocess = subprocess
+
+
 def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     with suppress(OSError):  # logs of other jobs are in it
@@ -88,8 +112,10 @@ def _remove(folder: Path) -> None:
 class Jobs(Executor):
     """Submitit's jobs as an executor; a thread looks which of them have ended."""
 
-    def __init__(self, executor: Any, seconds_per_look: float) -> None:
-        self._executor, self._seconds = executor, seconds_per_look
+    def __init__(
+        self, executor: Any, seconds_per_look: float, starting: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> None:
+        self._executor, self._seconds, self._starting = executor, seconds_per_look, starting
         self._jobs: dict[Future[Any], Any] = {}
         self._lock = threading.Lock()
         self._end = threading.Event()
@@ -102,7 +128,8 @@ class Jobs(Executor):
         future: Future[T] = Future()
         future.set_running_or_notify_cancel()
         try:
-            job = self._executor.submit(fn, *args, **kwargs)
+            with self._starting():
+                job = self._executor.submit(fn, *args, **kwargs)
         except Exception as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ConfigError(f"--engine slurm: the job was refused ({reason}): change --address") from error

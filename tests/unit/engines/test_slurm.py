@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -96,6 +97,20 @@ def test_the_sentence_about_a_lost_job_names_the_folder_of_its_log(tmp_path: Pat
         (folder,) = (tmp_path / ".jobs").iterdir()
         assert f"see {folder}, allow more with time= (minutes) or mem_gb= in --address" in running.remedy
     assert not folder.exists()
+
+
+def wait_for_ever(started: Path) -> None:
+    started.write_text("")
+    signal.pause()
+
+
+def test_a_cancelled_job_of_this_machine_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    started = tmp_path / "started"
+    os.mkfifo(started)
+    with ENGINES.load("slurm").open(LOCAL, tmp_path / "kind" / ".draft.partial") as running:
+        running.executor.submit(wait_for_ever, started)
+        started.read_text()  # waits
+    assert capfd.readouterr() == ("", "") and not (tmp_path / ".jobs").exists()
 
 
 class Submitted:
