@@ -152,9 +152,10 @@ def _card(
 
 def _phases(run: Artifact, store: Store) -> list[Artifact]:
     """A run and the runs that it started from, oldest first."""
-    inputs = run.manifest.identity.inputs
-    earlier = _phases(store.resolve(inputs[ROLE]), store) if ROLE in inputs else []
-    return [*earlier, run]
+    phases = [run]
+    while ROLE in (inputs := phases[-1].manifest.identity.inputs):
+        phases.append(store.resolve(inputs[ROLE]))
+    return phases[::-1]
 
 
 def _phase(run: Artifact) -> Phase:
