@@ -19,7 +19,7 @@ from iodine_kit.store.tags import all_tags, names_by_artifact
 
 
 @dataclass(frozen=True)
-class Unfinished:
+class DraftStatus:
     """A ``.partial`` directory: what it will become, if that is known; when it last changed; whether it is in use."""
 
     path: Path
@@ -51,7 +51,7 @@ class Contents:
     unreadable: list[Path]
     inputs: dict[str, set[str]]
     unknown: list[Path]
-    drafts: list[Unfinished]
+    drafts: list[DraftStatus]
     tags: dict[str, list[str]]
     stamps: dict[Path, tuple[int, ...]]
 
@@ -107,12 +107,12 @@ def _inputs_of_damaged(path: Path) -> set[str] | None:
         return None
 
 
-def _draft(path: Path, before: Contents | None) -> Unfinished:
+def _draft(path: Path, before: Contents | None) -> DraftStatus:
     in_use = is_locked(final_of(path))
     identity = draft_identity(path)
     with suppress(IodineKitError):  # while it is being finished, only the manifest names its inputs
         identity = identity or read_manifest(path).identity
-    return Unfinished(path, identity, newest_change(path) if before is None else _change_since(before, path), in_use)
+    return DraftStatus(path, identity, newest_change(path) if before is None else _change_since(before, path), in_use)
 
 
 def _change_since(before: Contents, draft: Path) -> float:

@@ -18,7 +18,7 @@ from iodine_kit.store.arrivals import ARRIVALS, UNPACKING
 from iodine_kit.store.artifact import REMOVED, Artifact
 from iodine_kit.store.contents import (
     Contents,
-    Unfinished,
+    DraftStatus,
     all_places,
     changed,
     contents,
@@ -135,7 +135,7 @@ def _removable(
     return found
 
 
-def _is_stale(draft: Unfinished, rules: Rules, now: float) -> bool:
+def _is_stale(draft: DraftStatus, rules: Rules, now: float) -> bool:
     allowed = draft.identity is None or rules.allows(draft.identity.kind)
     return allowed and not draft.in_use and now - draft.changed > rules.older_than
 
