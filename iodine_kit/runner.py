@@ -134,7 +134,7 @@ def obtain(job: Job, context: Context) -> Artifact:
 def _obtain(job: Job, context: Context, *, look_again: bool = True) -> Artifact:
     store, note = context.store, context.reporter.note
     pending = find_interrupted(job, context)
-    existing = None if context.overwrite or pending else store.find(job.identity)
+    existing = None if context.overwrite or pending else store.find(job.identity, context.again)
     if existing is not None:
         note(f"up to date: {existing.path}", routine=True)
         remark = other_code(job, existing, context.again)

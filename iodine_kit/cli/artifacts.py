@@ -118,10 +118,11 @@ def _print_unfinished(
     unreadable: dict[Path, IodineKitError], damaged_tags: list[Path], interrupted: list[Unfinished]
 ) -> None:
     from iodine_kit.errors import SchemaError
+    from iodine_kit.store.manifest import REBUILD
 
     for path, error in unreadable.items():
         newer = "a newer iodine-kit made it: 'iodine-kit show' names the version"
-        remedy = newer if isinstance(error, SchemaError) else "its manifest cannot be read: rebuild it with --overwrite"
+        remedy = newer if isinstance(error, SchemaError) else f"its manifest cannot be read: {REBUILD}"
         state = "newer" if isinstance(error, SchemaError) else "damaged"
         print_text(f"{state:<26}  {path}  ({completed(remedy)})")
     for path in damaged_tags:

@@ -193,9 +193,11 @@ def _note_kept(store: Store, rules: Rules, chosen: list[Removal], there: Content
 
 
 def _remedy(path: Any) -> str:
+    from iodine_kit.store.manifest import REBUILD
+
     if path.suffix == ".json":
         return f"delete it with 'iodine-kit tag --delete {path.stem}'"
-    return f"remove it with 'iodine-kit gc {path.parent.name}/{path.name}', or rebuild it"
+    return f"{REBUILD}, or remove it with 'iodine-kit gc {path.parent.name}/{path.name}'"
 
 
 def _note_removed(chosen: list[Removal], removed: list[Removal], store: Store, kinds: Sequence[str]) -> None:

@@ -74,7 +74,8 @@ def run(
     """Run the stages of a pipeline file, from the data to the report; stages that are up to date are reused.
 
     --dry-run prints a status per stage: fresh is reused, interrupted resumes, missing is made, stale is made again
-    because settings, inputs or code changed, and waiting depends on an earlier stage that is not fresh.
+    because settings, inputs or code changed, waiting depends on an earlier stage that is not fresh, and damaged differs
+    from its manifest: the run would end there.
 
     With a table 'matrix' in the file, or --matrix, the pipeline has one member for each combination of values. Stages
     that members share run once. At the end there is one table, one comparison and one report of all members.
@@ -94,7 +95,11 @@ def run(
     _check_report(output, selection)
     context = Context(store_at(store), Terminal(), overwrite, engine=engine_of(engine, address, workers))
     if dry_run:
-        _print_plan(pipelines.plan_graph(nodes, context, selection), as_json)
+        planned = pipelines.plan_graph(nodes, context, selection)
+        _print_plan(planned, as_json)
+        for stage in planned:
+            if stage.problem:
+                raise stage.problem
         return
     pipelines.try_engine(nodes, context, selection)
     if jobs > 1 and len(members) > 1:

@@ -112,11 +112,13 @@ def _list(origin: str, jobs: int, as_json: bool) -> None:
     """Print what a remote has."""
     from iodine_kit.cli.console import Terminal
     from iodine_kit.formatting import byte_size
-    from iodine_kit.remote import Remote, contents, parse_address, tags
+    from iodine_kit.remote import Remote, parse_address, survey, tags
 
     address = parse_address(origin)
     remote = Remote(address)
-    found = contents(remote, jobs)
+    found, damaged = survey(remote, jobs)
+    for error in damaged.values():
+        Terminal().note(f"not listed: {error}")
     names: dict[tuple[str, str], list[str]] = {}
     for tag in tags(remote):
         names.setdefault((tag.artifact.directory, tag.artifact.content), []).append(tag.name)

@@ -112,14 +112,14 @@ def obtain_node(
         again = f"--force {COMMANDS[node.role]}"
         artifact = obtain(job, replace(context, overwrite=overwrite, again=again))
     else:
-        found = context.store.find(job.identity)
+        command = COMMANDS[node.role]
+        found = context.store.find(job.identity, f"--force {command}")
         if found is None:
-            command = COMMANDS[node.role]
             raise ArtifactNotFoundError(
                 f"{context.store.root / job.identity.planned.directory}: this input is missing or out of date: make "
                 f"it with --until {command}, or add --only {command}"
             )
-        artifact = context.store.usable(found, f"--force {COMMANDS[node.role]}")
+        artifact = context.store.usable(found, f"--force {command}")
     if node.role == "dataset":
         for member in node.members:
             _check_masks(member.tables, artifact, selection)

@@ -22,13 +22,14 @@ class Planned:
 
     Attributes:
         stage: the role that it makes.
-        status: ``fresh``, ``interrupted``, ``missing``, ``stale`` or ``waiting``.
+        status: ``fresh``, ``interrupted``, ``missing``, ``stale``, ``waiting`` or ``damaged``.
         because: the reason.
         members: names of the members of a matrix that share it; empty without a matrix.
         artifact: the path of the artifact, whether it is made or not; "" if it depends on inputs that are not made.
         key: the artifact key; "" as for ``artifact``.
         made_by: that other code than today's made the artifact, what changed, and the way out; "" if it is the same.
         job: what makes the artifact; ``None`` as for ``artifact``.
+        problem: why the artifact cannot be used and what to do, if it is damaged: a run ends with this error.
     """
 
     stage: str
@@ -39,6 +40,7 @@ class Planned:
     key: str = ""
     made_by: str = ""
     job: Job | None = None
+    problem: ArtifactCorruptError | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The facts in JSON types; without empty ones."""
@@ -92,18 +94,18 @@ def plan_node(
         return Planned(node.role, "missing", str(error), node.names), None
     overwrite = node.role in selection.roles and (context.overwrite or node.role in selection.force)
     path, again = str(context.store.root / job.identity.planned.directory), f"--force {COMMANDS[node.role]}"
+    planned = Planned(node.role, "", "", node.names, path, job.identity.key, job=job)
     try:
-        artifact = context.store.find(job.identity)
-    except ArtifactCorruptError:
-        if not overwrite:
-            raise
-        because = "it is damaged, and is to be overwritten"
-        return Planned(node.role, "stale", because, node.names, path, job.identity.key, job=job), None
-    status, because = _status(node.role, job, artifact, replace(context, overwrite=overwrite, again=again))
-    if artifact and status == "fresh":
-        refuse_damaged(artifact, again)
+        artifact = context.store.find(job.identity, again)
+        status, because = _status(node.role, job, artifact, replace(context, overwrite=overwrite, again=again))
+        if artifact and status == "fresh":
+            refuse_damaged(artifact, again)
+    except ArtifactCorruptError as error:
+        if overwrite:
+            return replace(planned, status="stale", because="it is damaged, and is to be overwritten"), None
+        return replace(planned, status="damaged", because=path, problem=error), None
     made_by = other_code(job, artifact, again) if artifact and status == "fresh" else ""
-    return Planned(node.role, status, because, node.names, path, job.identity.key, made_by, job), artifact
+    return replace(planned, status=status, because=because, made_by=made_by), artifact
 
 
 def refuse_damaged(artifact: Artifact, again: str) -> None:

@@ -33,7 +33,7 @@ class StageCheck:
 
     Attributes:
         stage: what it makes.
-        status: ``fresh``, ``interrupted`` or ``missing``.
+        status: ``fresh``, ``interrupted``, ``missing`` or ``damaged``.
         estimate: what it takes; ``None`` if nothing has to be made, or if it cannot be foreseen.
         members: names of the members of a matrix that share it; empty without a matrix.
     """

@@ -9,7 +9,7 @@ from typing import Any
 from iodine_kit import pipeline as pipelines
 from iodine_kit.artifacts.dataset import DatasetFacts
 from iodine_kit.config import Values
-from iodine_kit.errors import CountError, IodineKitError, SchemaError, did_you_mean
+from iodine_kit.errors import ArtifactCorruptError, CountError, IodineKitError, SchemaError, did_you_mean
 from iodine_kit.evaluation.scoring import ALL, stored_as
 from iodine_kit.metrics import METRICS
 from iodine_kit.pipeline.plan import refuse_damaged
@@ -29,7 +29,7 @@ class Step:
 
     Attributes:
         role: what it makes.
-        status: ``fresh``, ``interrupted`` or ``missing``.
+        status: ``fresh``, ``interrupted``, ``missing`` or ``damaged``.
         artifact: the finished one, or the one that is foreseen; ``None`` if it cannot be foreseen.
         execution: configuration that changes no result, but time and memory.
     """
@@ -94,10 +94,16 @@ class Walk:
 
     def _finish(self, step: Step, job: Job, facts: Mapping[str, Any]) -> None:
         """Look for the artifact in the store."""
-        made = self._context.store.find(job.identity)
-        step.status = "interrupted" if find_interrupted(job, self._context) else "missing" if made is None else "fresh"
-        if made and step.status == "fresh":
-            refuse_damaged(made, f"--force {pipelines.COMMANDS[step.role]}")
+        again = f"--force {pipelines.COMMANDS[step.role]}"
+        try:
+            pending = find_interrupted(job, self._context)
+            made = self._context.store.find(job.identity, again)
+            if made and not pending:
+                refuse_damaged(made, again)
+        except ArtifactCorruptError:
+            step.status = "damaged"
+            raise
+        step.status = "interrupted" if pending else "missing" if made is None else "fresh"
         step.artifact = made or foreseen(job.identity, facts, self._context.store)
 
     def _dataset(self, step: Step) -> None:

@@ -30,7 +30,7 @@ def fetch(remote: Remote, arrivals: Arrivals, manifest: Manifest, name: str, thr
     try:
         arrivals.receive(manifest, name, _blocks(remote, record, threads), place)
     except CorruptDataError as error:
-        raise _with_remedy(str(error), remote) from error
+        raise CorruptDataError(f"{error}; {remote.remedy(manifest.reference.directory)}") from error
 
 
 def _blocks(remote: Remote, record: FileRecord, threads: Pool) -> Iterator[bytes]:
@@ -59,8 +59,3 @@ def _reading(remote: Remote, record: FileRecord) -> Iterator[None]:
     except FileNotFoundError:
         place = f"{remote.address.shown}/{object_name(record.sha256)}"
         raise CorruptDataError(f"{place}: this object is missing") from None
-
-
-def _with_remedy(problem: str, remote: Remote) -> CorruptDataError:
-    remedy = f"iodine-kit push ARTIFACT --to {remote.address.shown} --overwrite"
-    return CorruptDataError(f"{problem}; repair it from a store that has the artifact: {remedy}")

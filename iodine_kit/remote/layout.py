@@ -112,6 +112,11 @@ class Remote:
         if patience is not None:
             self._system.retries = patience
 
+    def remedy(self, directory: str) -> str:
+        """What to do if an artifact is damaged here; ``directory`` is that of the artifact, ``kind/name-key12``."""
+        command = f"iodine-kit push --store DIR {directory} --to {self.address.shown} --overwrite"
+        return f"repair it from a store that has the artifact: {command}"
+
     def sizes(self, folder: str) -> dict[str, int]:
         """Names and sizes of the files directly in a folder; empty if there is no such folder."""
         with remote_errors(self.address, "read"):
@@ -138,16 +143,16 @@ class Remote:
             CorruptDataError: it is missing or damaged, belongs to another artifact, or names what it must not name.
             SchemaError: a newer version of iodine-kit wrote it.
         """
-        place = f"{self.address.shown}/{entry.manifest}"
+        place, remedy = f"{self.address.shown}/{entry.manifest}", self.remedy(entry.directory)
         try:
             data = self._read(entry.manifest, LARGEST_MANIFESTS)
         except FileNotFoundError:
-            raise CorruptDataError(f"{place}: is missing; push the artifact again") from None
+            raise CorruptDataError(f"{place}: is missing; {remedy}") from None
         if len(data) > LARGEST_MANIFESTS:
-            raise CorruptDataError(f"{place}: is no manifest, because it is too long; push the artifact again")
-        manifest = check_manifest(data, place)
+            raise CorruptDataError(f"{place}: is no manifest, because it is too long; {remedy}")
+        manifest = check_manifest(data, place, remedy)
         if Entry(manifest.reference.directory, manifest.content) != entry:
-            raise CorruptDataError(f"{place}: belongs to another artifact; delete it, and push the artifact again")
+            raise CorruptDataError(f"{place}: belongs to another artifact; {remedy}")
         return data, manifest
 
     def small_file(self, name: str) -> bytes | None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from contextlib import suppress
 
-from iodine_kit.errors import ArtifactCorruptError, CorruptDataError, SchemaError
+from iodine_kit.errors import ArtifactCorruptError, CorruptDataError, IodineKitError, SchemaError
 from iodine_kit.formatting import counted
 from iodine_kit.progress import Reporter
 from iodine_kit.remote.fetch import fetch
@@ -21,16 +20,24 @@ from iodine_kit.store.tags import PREFIX, add_tag
 
 def contents(remote: Remote, jobs: int = JOBS) -> list[tuple[Entry, Manifest]]:
     """All artifacts of a remote with their manifests, the one made last at the end; omits those that cannot be read."""
+    return survey(remote, jobs)[0]
+
+
+def survey(remote: Remote, jobs: int = JOBS) -> tuple[list[tuple[Entry, Manifest]], dict[Entry, IodineKitError]]:
+    """All artifacts of a remote, as :func:`contents`, and why the manifests of others cannot be read."""
     remote.check()
 
-    def read(entry: Entry) -> tuple[Entry, Manifest] | None:
-        with suppress(CorruptDataError, SchemaError):
+    def read(entry: Entry) -> tuple[Entry, Manifest | IodineKitError]:
+        try:
             return entry, remote.manifest(entry)[1]
-        return None
+        except (CorruptDataError, SchemaError) as error:
+            return entry, error
 
     with pool(min(jobs, remote.address.kind.jobs), lambda count: None) as threads:
-        found = [one for one in threads.map(read, remote.entries()) if one is not None]
-    return sorted(found, key=lambda one: (str(one[1].made.get("finished", "")), one[0]))
+        read_all = threads.map(read, remote.entries())
+    found = [(entry, one) for entry, one in read_all if isinstance(one, Manifest)]
+    damaged = {entry: one for entry, one in read_all if isinstance(one, IodineKitError)}
+    return sorted(found, key=lambda one: (str(one[1].made.get("finished", "")), one[0])), damaged
 
 
 def pull(

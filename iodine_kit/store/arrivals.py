@@ -36,6 +36,7 @@ UNPACKING = "unpack-"
 LARGEST_MANIFESTS = 32 << 20
 """Bytes of all manifests that arrive together; they are the only files that are read into memory."""
 TOO_LARGE = f"more than {LARGEST_MANIFESTS >> 20} MiB of manifests; copy fewer artifacts at once"
+COPY_AGAIN = "copy the artifact again from a store that has it"
 
 
 def is_safe_path(name: str) -> bool:
@@ -46,27 +47,38 @@ def is_safe_path(name: str) -> bool:
     return plain and is_relative and "\\" not in name and printable(name) == one_form(name)
 
 
-def check_manifest(data: bytes, place: object) -> Manifest:
+def check_manifest(data: bytes, place: object, remedy: str = COPY_AGAIN) -> Manifest:
     """Read a manifest that arrives, and check that it is consistent and names only files of its own folder.
+
+    Args:
+        place: where it comes from; begins the message of an error.
+        remedy: what to do if it was altered; ends the message.
 
     Raises:
         CorruptDataError: if it was altered, or is none.
         SchemaError: if a newer version of iodine-kit wrote it.
     """
-    manifest = parse_manifest(data, place, CorruptDataError)
+    manifest = parse_manifest(data, place, CorruptDataError, remedy)
+    if problem := _contradiction(manifest):
+        raise CorruptDataError(f"{place}: {problem}; {remedy}")
+    return manifest
+
+
+def _contradiction(manifest: Manifest) -> str:
+    """What in a manifest contradicts itself, or must not be there; "" if nothing does."""
     names, directory = manifest.files, manifest.reference.directory
     unsafe = [name for name in (directory, *names) if not is_safe_path(name)]
     folders = {parent.as_posix() for name in names for parent in PurePosixPath(name).parents}
     unsafe += [name for name in names if name == MANIFEST or name in folders]
     if unsafe or directory.count("/") != 1:
-        raise CorruptDataError(f"{place}: names a file that no artifact has: {printable((unsafe or [directory])[0])!r}")
+        return f"names a file that no artifact has: {printable((unsafe or [directory])[0])!r}"
     if any(record.bytes < 0 for record in names.values()):
-        raise CorruptDataError(f"{place}: the size of a file is negative: the manifest was altered")
+        return "the size of a file is negative: the manifest was altered"
     if content_hash({name: record.sha256 for name, record in names.items()}) != manifest.content:
-        raise CorruptDataError(f"{place}: the list of files does not match its hash: the manifest was altered")
+        return "the list of files does not match its hash: the manifest was altered"
     if facts_hash(manifest.facts) != manifest.facts_sha256:
-        raise CorruptDataError(f"{place}: the facts do not match their hash: the manifest was altered")
-    return manifest
+        return "the facts do not match their hash: the manifest was altered"
+    return ""
 
 
 class Arrivals:

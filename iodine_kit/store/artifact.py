@@ -24,6 +24,7 @@ from iodine_kit.store.locks import locked
 from iodine_kit.store.manifest import (
     KEY_IN_NAME,
     MANIFEST,
+    REBUILD,
     WRITING,
     Identity,
     Manifest,
@@ -204,12 +205,16 @@ def recover_if_abandoned(final: Path) -> None:
             recover_replacement(final)
 
 
-def load_artifact(path: Path) -> Artifact | None:
-    """The finished artifact in a directory, the old or the new one while it is replaced; ``None`` if there is none."""
+def load_artifact(path: Path, remedy: str = REBUILD) -> Artifact | None:
+    """The finished artifact in a directory, the old or the new one while it is replaced; ``None`` if there is none.
+
+    Args:
+        remedy: what to do if its manifest is damaged; ends the message of the error.
+    """
     for _ in range(LOOKS):
         recover_if_abandoned(path)
         try:
-            return Artifact(path, read_manifest(path))
+            return Artifact(path, read_manifest(path, remedy))
         except StorageError as error:
             if not isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
                 raise

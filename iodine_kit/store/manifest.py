@@ -124,6 +124,7 @@ def file_sha256(path: Path) -> str:
 MANIFEST = "manifest.json"
 WRITING = f".{MANIFEST}-"
 """Beginning of the name of a manifest that is being written; a process that is killed leaves it."""
+REBUILD = "rebuild the artifact with --overwrite, or in a pipeline with --force STAGE"
 SCHEMA: Final = "iodine-kit/artifact/1"
 """The schema that this code writes. Its version is raised if a field is added, removed, or means something else."""
 
@@ -206,8 +207,11 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def read_manifest(directory: Path) -> Manifest:
+def read_manifest(directory: Path, remedy: str = REBUILD) -> Manifest:
     """Read ``manifest.json``.
+
+    Args:
+        remedy: what to do if it is damaged; ends the message of the error.
 
     Raises:
         ArtifactCorruptError: it is damaged, or its key does not match.
@@ -217,15 +221,18 @@ def read_manifest(directory: Path) -> Manifest:
     path = directory / MANIFEST
     with storage_errors(path):
         data = path.read_bytes()
-    return parse_manifest(data, path)
+    return parse_manifest(data, path, remedy=remedy)
 
 
-def parse_manifest(data: bytes, place: object, damaged: type[IodineKitError] = ArtifactCorruptError) -> Manifest:
+def parse_manifest(
+    data: bytes, place: object, damaged: type[IodineKitError] = ArtifactCorruptError, remedy: str = REBUILD
+) -> Manifest:
     """Read a manifest from its bytes.
 
     Args:
         place: where they come from; begins the message of an error.
         damaged: what to raise if they are no manifest, or its key does not match.
+        remedy: what to do then; ends the message.
 
     Raises:
         SchemaError: if a newer version of iodine-kit wrote the manifest.
@@ -236,14 +243,9 @@ def parse_manifest(data: bytes, place: object, damaged: type[IodineKitError] = A
         manifest = Manifest.model_validate(_in_current_version(values, place))
     except (ValueError, ValidationError, RecursionError) as error:
         reason = f"{error.error_count()} invalid fields" if isinstance(error, ValidationError) else error
-        raise damaged(
-            f"{place}: not a manifest that this version can read ({reason}); delete the artifact and rebuild it"
-        ) from None
+        raise damaged(f"{place}: not a manifest that this version can read ({reason}); {remedy}") from None
     if manifest.key != manifest.identity.key:
-        raise damaged(
-            f"{place}: the key does not match the identity: the manifest was altered; delete the artifact "
-            "and rebuild it"
-        )
+        raise damaged(f"{place}: the key does not match the identity: the manifest was altered; {remedy}")
     return manifest
 
 

@@ -12,7 +12,7 @@ from iodine_kit.store.artifact import PARTIAL, REMOVED, SHORTEST_KEY, matching_d
 from iodine_kit.store.contents import Contents, contents, directory, final_of, size_of
 from iodine_kit.store.garbage import Removal, users_first
 from iodine_kit.store.locks import LOCKS, gate, is_locked, lock_name, locked
-from iodine_kit.store.manifest import KEY_IN_NAME
+from iodine_kit.store.manifest import KEY_IN_NAME, REBUILD
 from iodine_kit.store.store import Store
 from iodine_kit.system import storage_errors, to_path
 
@@ -84,7 +84,10 @@ def _refuse_if_used(path: Path, names: Collection[str], there: Contents) -> None
     users = sorted(name for name, inputs in there.inputs.items() if directory(final) in inputs and name not in own)
     if users:
         made = f"{users[0]} and {len(users) - 1} more were" if len(users) > 1 else f"{users[0]} was"
-        raise ResumeError(f"{path}: {made} made from it; name {'them' if len(users) > 1 else 'it'} too, to remove all")
+        them = "them" if len(users) > 1 else "it"
+        if path in there.unreadable:
+            raise ResumeError(f"{path}: {made} made from it; {REBUILD}, or name {them} too, to remove all")
+        raise ResumeError(f"{path}: {made} made from it; name {them} too, to remove all")
 
 
 def remove(

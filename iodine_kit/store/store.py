@@ -30,6 +30,7 @@ from iodine_kit.store.locks import gate, is_locked, locked
 from iodine_kit.store.manifest import (
     KEY_IN_NAME,
     MANIFEST,
+    REBUILD,
     Identity,
     Reference,
     find_problems,
@@ -61,9 +62,13 @@ class Store:
         """The store that contains an artifact."""
         return cls(artifact.path.absolute().parents[1])
 
-    def find(self, identity: Identity) -> Artifact | None:
-        """The finished artifact with this identity, if its inputs had the same content; else ``None``."""
-        artifact = self.load(identity.planned)
+    def find(self, identity: Identity, again: str = "") -> Artifact | None:
+        """The finished artifact with this identity, if its inputs had the same content; else ``None``.
+
+        Args:
+            again: the option that makes it again; part of the error for a damaged manifest.
+        """
+        artifact = self.load(identity.planned, f"rebuild it with {again}" if again else REBUILD)
         if artifact is None or artifact.manifest.key != identity.key:
             return None
         inputs = artifact.manifest.identity.inputs
@@ -246,9 +251,9 @@ class Store:
 
         return lineage.verify(self, artifact)
 
-    def load(self, reference: Reference) -> Artifact | None:
+    def load(self, reference: Reference, remedy: str = REBUILD) -> Artifact | None:
         """The artifact in the directory that a reference names, whatever its content; ``None`` if there is none."""
-        return load_artifact(self.place(reference))
+        return load_artifact(self.place(reference), remedy)
 
     def place(self, reference: Reference) -> Path:
         """The directory of an artifact, whether it exists or not."""

@@ -128,7 +128,7 @@ def test_an_artifact_that_another_process_finishes_before_the_work_begins_is_not
     context = Context(Store(tmp_path))
     find, looks = Store.find, iter([True])
 
-    def find_nothing_at_first(store: Store, identity: Identity) -> Any:
+    def find_nothing_at_first(store: Store, identity: Identity, again: str = "") -> Any:
         if next(looks, False):
             monkeypatch.setattr(Store, "find", find)
             other = obtain(job(), context)
@@ -146,7 +146,7 @@ def test_a_draft_that_another_process_left_before_the_work_begins_resumes(
 ) -> None:
     context = Context(Store(tmp_path))
 
-    def find(store: Store, identity: Identity) -> None:
+    def find(store: Store, identity: Identity, again: str) -> None:
         monkeypatch.undo()
         interrupt(job(stop=True), context)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from iodine_kit.cli.app import app
 from iodine_kit.engines import EngineConfig
 from iodine_kit.errors import ArtifactCorruptError, ConfigError
 from iodine_kit.pipeline import Node, Planned, build_graph, expand, plan_graph, run_members, select
@@ -64,15 +67,31 @@ def planned(folder: Path, force: Sequence[str] = ()) -> Planned:
 
 def test_a_plan_refuses_what_the_run_refuses_and_names_the_same_remedy(made: Artifact, tmp_path: Path) -> None:
     (made.path / "unlisted").touch()
-    for act in (lambda: planned(tmp_path), lambda: run({}, tmp_path, until="prepare")):
-        with pytest.raises(ArtifactCorruptError, match=r"unlisted is not listed .*; rebuild it with --force prepare$"):
-            act()
+    problem = r"unlisted is not listed .*; rebuild it with --force prepare$"
+    with pytest.raises(ArtifactCorruptError, match=problem) as refused:
+        run({}, tmp_path, until="prepare")
+    assert planned(tmp_path).status == "damaged" and str(planned(tmp_path).problem) == str(refused.value)
+
+
+def test_a_dry_run_prints_the_plan_before_it_refuses_a_damaged_manifest(made: Artifact, tmp_path: Path) -> None:
+    manifest, file = made.path / "manifest.json", tmp_path / "tiny.toml"
+    manifest.write_text(manifest.read_text("utf-8").replace('"version": ', '"version": 9'), "utf-8")
+    file.write_text('[prepare]\ndataset = "tetrominoes"\ngenerate = 20\n[train]\nsteps = 2\n', "utf-8")
+    options = ["run", str(file), "--dry-run", "--store", str(tmp_path)]
+    done = CliRunner().invoke(app, options)
+    assert done.exit_code == 11 and "manifest was altered; rebuild it with --force prepare" in done.stderr
+    assert [line.split()[:2] for line in done.stdout.splitlines()][:2] == [["damaged", "dataset"], ["waiting", "run"]]
+    rows = json.loads(CliRunner().invoke(app, [*options, "--json"]).stdout)
+    assert [row["status"] for row in rows][:2] == ["damaged", "waiting"]
+    checked = json.loads(CliRunner().invoke(app, ["check", str(file), "--store", str(tmp_path), "--json"]).stdout)
+    assert checked["stages"][0]["status"] == "damaged" and checked["problems"][0]["status"] == 11
+    forced = CliRunner().invoke(app, [*options, "--force", "prepare"])
+    assert forced.exit_code == 0 and forced.stdout.startswith("stale    dataset      it is damaged, and is to be")
 
 
 def test_a_plan_shows_that_a_damaged_artifact_is_made_again_as_the_run_does(made: Artifact, tmp_path: Path) -> None:
     (made.path / "manifest.json").write_text("{")
-    with pytest.raises(ArtifactCorruptError, match="rebuild it"):
-        planned(tmp_path)
+    assert planned(tmp_path).status == "damaged"
     shown = planned(tmp_path, force=["prepare"])
     assert (shown.status, shown.because) == ("stale", "it is damaged, and is to be overwritten")
     assert run({}, tmp_path, until="prepare", force=["prepare"])

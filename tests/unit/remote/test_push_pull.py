@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,9 @@ from threading import Event, Thread
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from iodine_kit.cli.app import app
 from iodine_kit.errors import (
     ArtifactCorruptError,
     ArtifactNotFoundError,
@@ -27,7 +30,7 @@ from iodine_kit.errors import (
     StorageError,
 )
 from iodine_kit.progress import Advance, Silent
-from iodine_kit.remote import Remote, Transferred, contents, parse_address, pull, push, tags
+from iodine_kit.remote import Remote, Transferred, contents, parse_address, pull, push, survey, tags
 from iodine_kit.store import Artifact, Store
 from iodine_kit.store.manifest import content_hash
 from iodine_kit.store.tags import add_tag, find_tag
@@ -191,12 +194,31 @@ def test_a_damaged_object_is_refused_and_can_be_repaired_as_the_message_says(
     send(here, predictions, remote)
     path = objects(folder)[predictions.manifest.files["p.h5"].sha256]
     damage(path)
-    with pytest.raises(CorruptDataError, match=f"objects/.*{said}.*push ARTIFACT --to .* --overwrite"):
+    remedy = "push --store DIR predictions/toy-.* --to .* --overwrite"
+    with pytest.raises(CorruptDataError, match=f"objects/.*{said}.*{remedy}"):
         fetch(there, remote)
     assert there.artifacts() == []
     send(here, predictions, remote, overwrite=True)
     fetch(there, remote)
     assert there.verify(there.open(predictions.reference.directory)) == []
+
+
+def test_a_list_names_a_damaged_manifest_and_the_remedy_repairs_it(
+    here: Store, there: Store, predictions: Artifact, remote: Remote, folder: Path
+) -> None:
+    send(here, predictions, remote)
+    (path,) = folder.glob("manifests/predictions/*/*.json")
+    path.write_text(path.read_text("utf-8").replace('"name": "toy"', '"name": "toys"', 1), "utf-8")
+    found, damaged = survey(remote)
+    remedy = r"push --store DIR predictions/toy-.* --to .* --overwrite$"
+    assert [one.directory for one in damaged] == [predictions.reference.directory]
+    with pytest.raises(CorruptDataError, match=remedy):
+        fetch(there, remote)
+    done = CliRunner().invoke(app, ["pull", "--from", str(folder)], env={"COLUMNS": "500"})
+    assert done.exit_code == 0 and re.search(remedy, done.stderr.strip())
+    assert "predictions/" not in done.stdout and len(done.stdout.splitlines()) == len(found)
+    send(here, predictions, remote, overwrite=True)
+    assert survey(remote)[1] == {} and fetch(there, remote)
 
 
 def test_an_altered_file_is_not_sent(here: Store, predictions: Artifact, remote: Remote, folder: Path) -> None:

@@ -255,6 +255,16 @@ def test_a_damaged_manifest_keeps_what_it_names_or_everything(store: Store) -> N
     assert remove(store, chosen, contents(store), lambda now: chosen) and collect(store) == {data.path}
 
 
+def test_a_damaged_artifact_that_others_need_is_to_be_rebuilt_or_removed_with_them(store: Store) -> None:
+    data = make(store, "d", "dataset")
+    user = make(store, "e", "evaluation", data)
+    (data.path / MANIFEST).write_text("{")
+    with pytest.raises(ResumeError, match=r"rebuild the artifact with --overwrite, .* or name it too"):
+        named(store, [str(data.path)])
+    chosen = named(store, [str(data.path), str(user.path)])
+    assert len(remove(store, chosen, lambda: chosen)) == 2
+
+
 def test_what_is_named_goes_unless_it_is_in_use(store: Store) -> None:
     data = make(store, "d", "dataset")
     run = make(store, "r", "run", data)

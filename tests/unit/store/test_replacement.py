@@ -34,7 +34,7 @@ def test_a_reader_that_finds_nothing_between_two_renames_looks_again(
     made = make(store, "old")
     hidden = made.path.with_name("elsewhere")
 
-    def read(path: Path) -> Any:
+    def read(path: Path, remedy: str) -> Any:
         monkeypatch.undo()
         made.path.rename(hidden)
         try:
