@@ -2,7 +2,8 @@
 
 The file is a sequence of frames, each ``length u32 | CRC-32 u32 | body``. A body is a line of JSON, followed by bytes.
 A frame contains the samples of one or more records, and the state of the work after them. The first frame that is
-incomplete or damaged ends the journal; the records of that frame are processed again.
+incomplete or damaged ends the journal; the records of that frame are processed again. When a shard is finished, the
+file is replaced: its first frame has the state, and counts the samples of later frames that still wait for a shard.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, BinaryIO
 
+from iodine_kit.errors import ArtifactCorruptError
 from iodine_kit.formats import Columns, Sample
 
 NAME = "prepare.journal"
@@ -80,7 +82,11 @@ class Journal:
     """Samples that wait for their shard to fill up, and the state of the work."""
 
     def __init__(self, path: Path) -> None:
-        """Open the journal; if the file exists, recover what an interrupted run wrote."""
+        """Open the journal; if the file exists, recover what an interrupted run wrote.
+
+        Raises:
+            ArtifactCorruptError: if the file is damaged where samples wait that are processed already.
+        """
         self._path = path
         self.state = State()
         self._waiting: dict[str, list[_SamplePosition]] = {}
@@ -90,6 +96,7 @@ class Journal:
         self._written_at = monotonic()
         self._file: BinaryIO | None = None
         self._end = 0
+        self._follow = 0  # number of samples that the state counts and that later frames contain
         if path.exists():
             self._recover()
 
@@ -111,6 +118,8 @@ class Journal:
             self._file = self._path.open("wb")
         described = [[split, s.key, {n: len(p) for n, p in s.parts.items()}] for split, s in self._unwritten]
         line = {"samples": described, **vars(self.state), "bad": self.state.bad[self._bad_written :]}
+        if self._follow:
+            line["follow"], self._follow = self._follow, 0
         header = json.dumps(line, separators=(",", ":")).encode() + b"\n"
         parts = b"".join(part for _, sample in self._unwritten for part in sample.parts.values())
         write_frame(self._file, header, parts)
@@ -139,6 +148,7 @@ class Journal:
         replacement.unlink(missing_ok=True)  # of an interrupted replacement
         fresh = Journal(replacement)
         fresh.state = self.state
+        fresh._follow = sum(map(len, self._waiting.values())) - count
         fresh.write()
         for name in self._waiting:
             for sample in self.samples(name, count if name == split else 0):
@@ -171,13 +181,19 @@ class Journal:
             offset += sum(sizes.values())
 
     def _recover(self) -> None:
+        follow = 0
         with self._path.open("r+b") as file:
             for offset, body in frames(file):
                 header = body[: body.index(b"\n") + 1]
                 line = json.loads(header)
                 self._index_samples(line, offset + len(header))
+                follow += line.get("follow", 0)
                 self.state = _state(line, self.state.bad)
                 self._end = offset + len(body)
+            if sum(map(len, self._waiting.values())) < follow:
+                raise ArtifactCorruptError(
+                    f"{self._path}: is damaged, and scenes in it are lost; start again with --overwrite"
+                )
             file.truncate(self._end)
         self._bad_written = len(self.state.bad)
         if self._end:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from iodine_kit.errors import ArtifactCorruptError
 from iodine_kit.formats import Sample
 from iodine_kit.stages.prepare.journal import Journal
 
@@ -82,3 +83,29 @@ def test_a_journal_that_is_cut_off_or_damaged_anywhere_recovers_its_intact_frame
     journal.write()
     journal.close()
     assert Journal(path).state.next_record == done + 1
+
+
+@pytest.mark.parametrize("change", ["cut", "flip"])
+def test_samples_that_wait_after_a_finished_shard_are_not_lost_without_an_error(tmp_path: Path, change: str) -> None:
+    """The state that is written first counts them, so a journal that ends before them is none to resume from."""
+    journal = written(tmp_path / "j", 9, close=False)
+    journal.finish_shard("even", 3)
+    journal.state.next_record = 10
+    journal.append("odd", [sample(9)])
+    journal.write()
+    journal.close()
+    whole, ends = (tmp_path / "j").read_bytes(), set()
+    for place in range(len(whole)):
+        flipped = whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :]
+        (tmp_path / "d").write_bytes(whole[:place] if change == "cut" else flipped)
+        try:
+            damaged = Journal(tmp_path / "d")
+        except ArtifactCorruptError as error:
+            assert str(error).startswith(f"{tmp_path / 'd'}: is damaged, and scenes in it are lost; ")
+            ends.add(-1)
+            continue
+        damaged.close()
+        finished = sum(sum(counts) for counts in damaged.state.shards.values())
+        assert damaged.waiting("even") + damaged.waiting("odd") + finished == damaged.state.next_record
+        ends.add(damaged.state.next_record)
+    assert ends == {-1, 0, 9}
