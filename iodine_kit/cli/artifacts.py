@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from iodine_kit.cli.options import ARTIFACT_HELP, DEFAULT_STORE, JsonOption, StoreOption, note_unknown_kinds, store_at
+from iodine_kit.cli.options import ARTIFACT_HELP, DEFAULT_STORE, JsonOption, StoreOption, check_kinds, store_at
 from iodine_kit.cli.other_commands import completed
 from iodine_kit.process import print_json, print_text
 
@@ -65,6 +65,7 @@ def list_artifacts(
     from iodine_kit.store.tags import all_tags, names_by_artifact
 
     place = store_at(store)
+    check_kinds(kind or (), place)
     artifacts, unreadable = place.survey()
     tags, damaged_tags = all_tags(place)
     wanted = Filter(kind or (), name, unused, older_than * _DAY, tag, text or "")
@@ -79,10 +80,9 @@ def list_artifacts(
     if wanted == Filter():
         _print_unfinished(unreadable, damaged_tags, interrupted)
     if not (artifacts or unreadable or interrupted):
-        Terminal().note(f"no artifacts in {store}")
+        Terminal().note(f"no artifacts in {store}" if store.exists() else f"no artifacts: {store} does not exist")
     elif not found and artifacts:
         Terminal().note(f"none of {len(artifacts)} artifacts in {store} fits")
-        note_unknown_kinds(wanted.kinds, place, Terminal())
 
 
 def _as_json(row: Row) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from iodine_kit.cli.options import ARTIFACT_HELP, DEFAULT_STORE, StoreOption, note_unknown_kinds, store_at
+from iodine_kit.cli.options import ARTIFACT_HELP, DEFAULT_STORE, StoreOption, check_kinds, store_at
 from iodine_kit.cli.other_commands import completed
 from iodine_kit.process import print_json, print_path, print_text
 
@@ -126,6 +126,7 @@ def gc(
     from iodine_kit.store.removal import named, refuse_if_used, remove
 
     shelf = store_at(store)
+    check_kinds(kind or (), shelf)
     rules = Rules(older_than * _DAY, frozenset(kind or ()), all_kinds)
     if places and (kind or all_kinds):
         raise typer.BadParameter("name artifacts, or select them with --kind and --all", param_hint="ARTIFACT")
@@ -147,7 +148,7 @@ def gc(
     if as_json:
         print_json({"artifacts": [_as_json(one) for one in chosen], "bytes": sum(one.size for one in chosen),
                     "removed": [str(one.path) for one in removed]})  # fmt: skip
-    _note_removed(chosen, removed, shelf, kind or ())
+    _note_removed(chosen, removed, shelf)
 
 
 def _as_json(one: Removal) -> dict[str, Any]:
@@ -200,13 +201,14 @@ def _remedy(path: Any) -> str:
     return f"{REBUILD}, or remove it with 'iodine-kit gc {path.parent.name}/{path.name}'"
 
 
-def _note_removed(chosen: list[Removal], removed: list[Removal], store: Store, kinds: Sequence[str]) -> None:
+def _note_removed(chosen: list[Removal], removed: list[Removal], store: Store) -> None:
     from iodine_kit.cli.console import Terminal
     from iodine_kit.formatting import byte_size
 
     if not chosen:
-        Terminal().note("nothing to remove")
-        note_unknown_kinds(kinds, store, Terminal())
+        Terminal().note(
+            "nothing to remove" if store.root.exists() else f"nothing to remove: {store.root} does not exist"
+        )
     elif not removed:
         size = byte_size(sum(one.size for one in chosen))
         Terminal().note(f"nothing was removed; --yes removes {len(chosen)} of the above, {size}")

@@ -197,14 +197,15 @@ def store_at(path: Path) -> Store:
     return Store(path)
 
 
-def note_unknown_kinds(kinds: Iterable[str], store: Store, reporter: Reporter) -> None:
-    """Say which of these kinds no artifact of a store has."""
+def check_kinds(kinds: Iterable[str], store: Store) -> None:
+    """Refuse a kind that no stage makes and no artifact of the store has: it is a typing mistake."""
     from iodine_kit.errors import did_you_mean
+    from iodine_kit.store.queries import KINDS
 
-    known = sorted({path.parent.parent.name for path in store.root.glob("*/[!.]*/manifest.json")})
-    for kind in dict.fromkeys(kinds):
-        if known and kind not in known:
-            reporter.note(f"no artifact in {store.root} has the kind '{kind}'{did_you_mean(kind, known)}")
+    known = {*KINDS, *(path.parent.parent.name for path in store.root.glob("*/[!.]*/manifest.json"))}
+    for kind in kinds:
+        if kind not in known:
+            raise typer.BadParameter(f"there is no kind '{kind}'{did_you_mean(kind, known)}", param_hint="--kind")
 
 
 def input_artifact(

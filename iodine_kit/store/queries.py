@@ -13,6 +13,11 @@ from iodine_kit.store.artifact import Artifact
 from iodine_kit.store.lineage import users
 from iodine_kit.store.manifest import MANIFEST
 
+KINDS = (
+    "dataset", "run", "predictions", "evaluation", "comparison", "probe", "traversal", "statistics", "report", "study",
+    "download",
+)  # fmt: skip
+"""Kinds of artifacts."""
 Order = Literal["used", "size", "name"]
 
 

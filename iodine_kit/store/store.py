@@ -65,8 +65,7 @@ class Store:
     def find(self, identity: Identity, again: str = "") -> Artifact | None:
         """The finished artifact with this identity, if its inputs had the same content; else ``None``.
 
-        Args:
-            again: the option that makes it again; part of the error for a damaged manifest.
+        If its manifest is damaged, the error names ``again``, the option that makes it again.
         """
         artifact = self.load(identity.planned, f"rebuild it with {again}" if again else REBUILD)
         if artifact is None or artifact.manifest.key != identity.key:
@@ -93,8 +92,7 @@ class Store:
     def usable(self, artifact: Artifact, again: str = "--overwrite") -> Artifact:
         """Return the artifact if its files have the right sizes and hashes; large files are not hashed.
 
-        Args:
-            again: the option that makes it again; part of the error.
+        If they do not, the error names ``again``, the option that makes it again.
 
         Raises:
             ArtifactCorruptError: if a file is missing, altered or not listed in the manifest.

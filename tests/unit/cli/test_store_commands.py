@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tarfile
 import time
 from pathlib import Path
@@ -15,10 +16,12 @@ from typer.testing import CliRunner
 from iodine_kit.cli.app import app
 from iodine_kit.store import Identity, Store
 from iodine_kit.store.manifest import MANIFEST, Manifest, read_manifest
+from iodine_kit.store.queries import KINDS
 from iodine_kit.store.schema import json_schema
 from iodine_kit.store.tags import all_tags
 
 ROOT = Path(__file__).parents[3]
+STAGES = sorted((ROOT / "iodine_kit" / "stages").rglob("*.py"))
 KEYS = {"run": "82c7dee01cda", "dataset": "2c4ced6c99fb", "evaluation": "8a85168f06e0", "report": "a4b48abee27f"}
 
 
@@ -59,7 +62,7 @@ def test_a_list_is_filtered_sorted_and_greppable(store: Path) -> None:
     assert names("--older-than", "10") == []
     age(store, 20)
     assert len(names("--older-than", "10")) == 7
-    assert "none of 7 artifacts" in kit(store, "list", "--kind", "rnu").stderr
+    assert "none of 7 artifacts" in kit(store, "list", "--kind", "study").stderr
     row = json.loads(kit(store, "list", "--kind", "run", "--json").stdout)[0]
     assert list(row) == ["artifact", "key", "finished", "kind", "bytes", "used", "used_by", "tags"]
     assert len(row["used_by"]) == 3 and row["tags"] == ["best"]
@@ -226,9 +229,12 @@ def test_an_artifact_or_a_kind_that_is_written_wrongly_is_one_sentence_with_a_hi
     )
     assert "error: '': no such artifact" in kit(store, "show", "", status=10).stderr
     for command in ("list", "gc"):
-        noted = kit(store, command, "--kind", "rnu").stderr
-        assert f"no artifact in {store} has the kind 'rnu'; did you mean 'run'?" in noted
-        assert "has the kind" not in kit(store, command, "--kind", "run").stderr
+        assert "there is no kind 'rnu'; did you mean 'run'?" in kit(store, command, "--kind", "rnu", status=2).stderr
+        for kind in KINDS:
+            kit(store, command, "--kind", kind)
+        assert f"{store}-2 does not exist" in kit(Path(f"{store}-2"), command).stderr
+    made = re.findall(r'\bkind="([a-z]+)", ?\n? +name=', "".join(path.read_text("utf-8") for path in STAGES))
+    assert set(made) | {"study", "download"} == set(KINDS)
     file = store.parent / "a.toml"
     file.touch()
     for command in (["list"], ["gc"], ["show", KEYS["run"]], ["tag"]):
