@@ -114,9 +114,7 @@ def memory_disk(scratch: Path) -> Path:
 
 
 def fuzz(name: str, count: int, seed: int, scratch: Path, losses: Losses, say: Say) -> None:
-    """Read ``count`` damaged files with a reader, or as many as its entry in ``READERS`` says if that is fewer."""
-    reader = READERS[name]
-    count = min(count, reader.inputs)
+    """Read ``count`` damaged files with a reader."""
     counts, peak = Counter[str](), 0
     by_atheris, scratch = find_spec("atheris") is not None, memory_disk(scratch)
     while losses.tried < count:
@@ -198,8 +196,10 @@ def _atheris_main(name: str, count: int, seed: int, folder: Path) -> None:
     with atheris.instrument_imports(include=["iodine_kit"]):
         import iodine_kit.artifacts.traversals_file
         import iodine_kit.pipeline
+        import iodine_kit.store.archive
         import iodine_kit.tensorbundle
-        import iodine_kit.tfrecord  # noqa: F401
+        import iodine_kit.tfrecord
+        import iodine_kit.training.checkpoint  # noqa: F401
         from iodine_kit.formats import FORMATS
         from iodine_kit.layouts import LAYOUTS
         from iodine_kit.predictions.readers import READERS as PREDICTIONS

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from faults import own_files
 
 N, K, SIDE = 3, 4, 8
 
@@ -26,13 +27,11 @@ class ReaderUnderTest:
         seeds: writes valid files into a folder, and returns their bytes.
         read: reads a file completely; returns what must not change if only bits are flipped, or ``None``.
         name: of the file.
-        inputs: number of them in the long form.
     """
 
     seeds: Callable[[Path], list[bytes]]
     read: Callable[[Path], Any]
     name: str
-    inputs: int = 100_000
 
 
 def _scenes() -> list[Any]:
@@ -102,26 +101,6 @@ def _read_webdataset(path: Path) -> None:
         if other.name != path.name and not (path.parent / other.name).exists():
             (path.parent / other.name).write_bytes(other.read_bytes())
     _read_split("webdataset", path.parent)
-
-
-def _predictions(folder: Path) -> list[bytes]:
-    from iodine_kit.predictions.file import PredictionWriter
-    from iodine_kit.records import PredictionBatch
-
-    batch = PredictionBatch(("a", "b", "c"), np.zeros((N, SIDE, SIDE), np.uint8), elbo=np.zeros((N, 2), np.float32))
-    with PredictionWriter(folder / "p.h5", N) as writer:
-        writer.append(batch)
-    return [(folder / "p.h5").read_bytes()]
-
-
-def _read_predictions(path: Path) -> None:
-    from iodine_kit.predictions.file import PredictionReader
-
-    reader = PredictionReader(path)
-    try:
-        reader.batch(0, len(reader))
-    finally:
-        reader.close()
 
 
 def _third_party(kind: str, path: Path) -> None:
@@ -210,40 +189,6 @@ def _read_oclf(path: Path) -> None:
             plugin.scenes(item, str(number), wanted, plugin.Config())
 
 
-def _manifest(folder: Path) -> list[bytes]:
-    from iodine_kit.store import Identity
-    from iodine_kit.store.manifest import build_manifest, write_manifest
-
-    reference = {"kind": "run", "name": "r", "key": "ab", "content": "cd"}
-    source = {"name": "f", "sha256": "00", "bytes": 1, "location": "here"}
-    identity = Identity.model_validate(
-        {"kind": "dataset", "name": "toy", "stage": "prepare", "version": 1, "plugins": {"format/hdf5": 1},
-         "config": {"a": {"b": [1, 2.5, None]}}, "inputs": {"run": reference}, "sources": [source]}
-    )  # fmt: skip
-    (folder / "a.txt").write_text("a")
-    facts = {"count": 1, "text": "é", "splits": {"test": 3}}
-    write_manifest(folder, build_manifest(folder, identity, facts, {"finished": "2026-01-01T00:00:00+00:00"}))
-    return [(folder / "manifest.json").read_bytes()]
-
-
-def _read_manifest(path: Path) -> None:
-    from iodine_kit.store.manifest import find_problems, read_manifest
-
-    find_problems(path.parent, read_manifest(path.parent))
-
-
-def _toml(folder: Path) -> list[bytes]:
-    pipelines = Path(__file__).parents[2] / "pipelines"
-    lines = (pipelines / "quickstart.toml").read_text("utf-8").splitlines()
-    return ["\n".join(line for line in lines if not line.startswith("#")).encode()]
-
-
-def _read_toml(path: Path) -> None:
-    from iodine_kit import pipeline
-
-    pipeline.load(str(path))
-
-
 def _bundle(folder: Path) -> list[bytes]:
     from unit.tensorbundle import writer
 
@@ -302,21 +247,23 @@ READERS: dict[str, ReaderUnderTest] = {
     "tar, WebDataset": ReaderUnderTest(
         functools.partial(_webdataset, "test-000000.tar"), _read_webdataset, "test-000000.tar"
     ),
+    "tar, packed artifacts": ReaderUnderTest(own_files.archives, own_files.read_archive, "a.tar"),
     "npz, index of WebDataset": ReaderUnderTest(
-        functools.partial(_webdataset, "test.index.npz"), _read_webdataset, "test.index.npz", 20_000
+        functools.partial(_webdataset, "test.index.npz"), _read_webdataset, "test.index.npz"
     ),
     "HDF5, data set": ReaderUnderTest(
         _own_hdf5, lambda path: _read_split("hdf5", path.parent), "test.h5"
     ),
-    "HDF5, predictions": ReaderUnderTest(_predictions, _read_predictions, "predictions.h5", 20_000),
+    "HDF5, predictions": ReaderUnderTest(own_files.predictions, own_files.read_predictions, "predictions.h5"),
     "HDF5, third-party": ReaderUnderTest(_hdf5, functools.partial(_third_party, "hdf5"), "a.h5"),
     "npz": ReaderUnderTest(_npz, functools.partial(_third_party, "npz"), "a.npz"),
     "npy": ReaderUnderTest(_npy, functools.partial(_third_party, "npy"), "a.npy"),
     "PNG": ReaderUnderTest(functools.partial(_pictures, "PNG"), _read_picture, "a.png"),
-    "JPEG": ReaderUnderTest(functools.partial(_pictures, "JPEG"), _read_picture, "a.jpg", 20_000),
-    "manifest": ReaderUnderTest(_manifest, _read_manifest, "manifest.json"),
-    "TOML pipeline": ReaderUnderTest(_toml, _read_toml, "p.toml"),
+    "JPEG": ReaderUnderTest(functools.partial(_pictures, "JPEG"), _read_picture, "a.jpg"),
+    "manifest": ReaderUnderTest(own_files.manifests, own_files.read_manifest, "manifest.json"),
+    "TOML pipeline": ReaderUnderTest(own_files.pipelines, own_files.read_pipeline, "p.toml"),
     "TensorFlow checkpoint": ReaderUnderTest(_bundle, _read_bundle, "m.ckpt.index"),
-    "zip of checkpoints": ReaderUnderTest(_zip, _read_zip, "a.zip", 20_000),
-    "JSON of CLEVR": ReaderUnderTest(_json, _read_json, "scenes.json", 20_000),
+    "safetensors": ReaderUnderTest(own_files.weights, own_files.read_weights, "w.safetensors"),
+    "zip of checkpoints": ReaderUnderTest(_zip, _read_zip, "a.zip"),
+    "JSON of CLEVR": ReaderUnderTest(_json, _read_json, "scenes.json"),
 }  # fmt: skip
