@@ -12,7 +12,7 @@ from iodine_kit.errors import ArtifactNotFoundError, IodineKitError
 from iodine_kit.pipeline.file import COMMANDS, check
 from iodine_kit.pipeline.graph import Node, Selection, build_graph, select
 from iodine_kit.pipeline.matrix import Member
-from iodine_kit.pipeline.plan import plan_graph, plan_job
+from iodine_kit.pipeline.plan import each_planned, plan_job
 from iodine_kit.progress import Silent
 from iodine_kit.runner import Context, obtain
 from iodine_kit.stages import evaluate, infer, probe
@@ -80,12 +80,12 @@ def try_engine(nodes: Sequence[Node], context: Context, selection: Selection) ->
 
 def _uses_engine(nodes: Sequence[Node], context: Context, selection: Selection) -> bool:
     """Whether a stage that makes units has to be made; also if an error, which the run will report, hides it."""
-    try:
-        planned = plan_graph(nodes, replace(context, reporter=Silent()), selection)
+    roles = [role for role in ON_ENGINES if role in selection.roles]
+    planned = each_planned(nodes, replace(context, reporter=Silent()), selection)
+    try:  # stages after the first one to make are not planned here: the run does it again
+        return any(one.stage in roles and one.status != "fresh" for one in planned)
     except IodineKitError:
         return True
-    roles = [role for role in ON_ENGINES if role in selection.roles]
-    return any(one.stage in roles and one.status != "fresh" for one in planned)
 
 
 def describe(node: Node, nodes: Sequence[Node]) -> str:

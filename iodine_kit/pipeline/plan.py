@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -60,23 +60,26 @@ def plan(tables: Mapping[str, Values], context: Context) -> list[Planned]:
 
 def plan_graph(nodes: Sequence[Node], context: Context, selection: Selection) -> list[Planned]:
     """List the selected stages of all members, each shared one once, whether it would run, and why. Runs nothing."""
+    return list(each_planned(nodes, context, selection))
+
+
+def each_planned(nodes: Sequence[Node], context: Context, selection: Selection) -> Iterator[Planned]:
+    """Yield what :func:`plan_graph` lists; a stage is planned when it is asked for."""
     context = replace(context, download=False)
     fresh: dict[Node, Artifact] = {}
     blocked: dict[Node, Node] = {}
-    planned: list[Planned] = []
     for node in (one for one in nodes if one.role in selection.needed):
         blocker = next((blocked[one] for one in node.inputs.values() if one in blocked), None)
         if blocker:
             blocked[node] = blocker
-            planned.append(Planned(node.role, "waiting", f"for {blocker.role}", node.names))
+            yield Planned(node.role, "waiting", f"for {blocker.role}", node.names)
             continue
         stage, artifact = plan_node(node, fresh, context, selection)
-        planned.append(stage)
         if artifact is not None and stage.status == "fresh":
             fresh[node] = artifact
         else:
             blocked[node] = node
-    return planned
+        yield stage
 
 
 def plan_job(node: Node, made: Mapping[Node, Artifact], context: Context) -> Job:

@@ -44,6 +44,23 @@ def test_an_engine_is_not_tried_for_stages_that_do_not_use_it(tmp_path: Path, mo
     try_(EngineConfig(workers=2), tmp_path)
 
 
+def test_nothing_is_planned_after_the_first_stage_that_needs_the_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned: list[str] = []
+
+    def plan_once(node: Node, *_: Any) -> tuple[Planned, None]:
+        planned.append(node.role)
+        return Planned(node.role, "missing", ""), None
+
+    monkeypatch.setattr(sys.modules[plan_graph.__module__], "plan_node", plan_once)
+    members = expand({**TABLES, "matrix": {"prepare.generate": [20, 30]}})
+    context = Context(Store(tmp_path), engine=EngineConfig(address="tcp://host:1"))
+    with pytest.raises(ConfigError, match="has no address"):
+        try_engine(build_graph(members), context, select(members[0].tables))
+    assert planned == ["dataset"]
+
+
 @pytest.fixture
 def made(tmp_path: Path) -> Artifact:
     """The data set of ``TABLES``."""
