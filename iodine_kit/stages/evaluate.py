@@ -13,15 +13,6 @@ from pydantic import Field, field_validator
 from iodine_kit.artifacts.dataset import dataset_info, lack_of_masks, open_split
 from iodine_kit.artifacts.evaluations import VERSION, write_scores, write_summary
 from iodine_kit.artifacts.predictions_and_truth import Pairs, PredictionsFacts, batch_size, open_truth
-from iodine_kit.artifacts.scene_units import (
-    keeping_units,
-    number_of_units,
-    reachable,
-    read_arrays,
-    scenes_of,
-    unit_size,
-    write_arrays,
-)
 from iodine_kit.config import Config, TableFormat, build, split_table
 from iodine_kit.engines import IN_THIS_PROCESS
 from iodine_kit.errors import SchemaError
@@ -38,6 +29,15 @@ from iodine_kit.progress import Advance, Reporter
 from iodine_kit.runner import Context, FactValues, Inputs, Job, Tables
 from iodine_kit.store import Artifact, Identity
 from iodine_kit.units import KeptOpen, make_units, pattern
+from iodine_kit.units.scenes import (
+    keeping_units,
+    number_of_units,
+    reachable,
+    read_arrays,
+    scenes_of,
+    unit_size,
+    write_arrays,
+)
 
 TABLES = ("eval",)
 INPUTS = ("predictions", "dataset")
@@ -228,7 +228,8 @@ def _close(pairs: Pairs, scorer: Scorer) -> None:
 def _make(scoring: _Scoring, out: Path, context: Context) -> FactValues:
     config, inputs, reporter = scoring.config, scoring.inputs, context.reporter
     pairs, scorer = scoring.open(check=True)
-    scoring = replace(scoring, size=unit_size(scorer.pixels), inputs=reachable(inputs, context.engine))
+    size = unit_size(scorer.pixels, batch_size(scorer.pixels))
+    scoring = replace(scoring, size=size, inputs=reachable(inputs, context.engine))
     units = number_of_units(scoring.size, len(pairs))
     if units == 1 and context.engine.name != IN_THIS_PROCESS.name:
         scenes = counted(len(pairs), "scene")

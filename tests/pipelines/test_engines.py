@@ -36,7 +36,7 @@ def killing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster: Any) -> Ca
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(segment, "WORK_OF_A_UNIT", 1)  # a batch
     for stage in (evaluate, probe):
-        monkeypatch.setattr(stage, "unit_size", lambda pixels: 3)
+        monkeypatch.setattr(stage, "unit_size", lambda pixels, batch: 3)
 
     def run(*arguments: object) -> set[str]:
         marks = tmp_path / "marks"

@@ -18,13 +18,14 @@ from unit.stages.artifact_builders import store_scenes
 from unit.stages.foreseen import store_predictions
 from unit.training.toy_model import Notes
 
-from iodine_kit.artifacts import scene_units
+from iodine_kit.artifacts.predictions_and_truth import batch_size
 from iodine_kit.engines import EngineConfig
 from iodine_kit.errors import SchemaError
 from iodine_kit.records import Array, DatasetInfo, Scene
 from iodine_kit.runner import Context, run_stage
 from iodine_kit.stages import evaluate, probe
 from iodine_kit.store import Artifact, Store
+from iodine_kit.units import scenes
 
 SCENES, UNITS = 23, 6
 TABLES: Any = {"eval": {"resamples": 5}, "probe": {"folds": 2, "resamples": 5}}
@@ -58,7 +59,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
 @pytest.fixture(autouse=True)
 def _few_scenes_per_unit(monkeypatch: pytest.MonkeyPatch) -> None:
     for stage in (evaluate, probe):
-        monkeypatch.setattr(stage, "unit_size", lambda pixels: 4)
+        monkeypatch.setattr(stage, "unit_size", lambda pixels, batch: 4)
     monkeypatch.setattr(probe, "FEW_OBJECTS", 0)
 
 
@@ -76,7 +77,7 @@ def files(artifact: Artifact) -> dict[str, str]:
 def in_one_go(stage: Any, stored: Mapping[str, Artifact]) -> dict[str, str]:
     """What the stage makes without units; the artifact is removed again."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stage, "unit_size", lambda pixels: 100)
+        patch.setattr(stage, "unit_size", lambda pixels, batch: 100)
         patch.setattr(stage, "make_units", None)
         patch.setattr(probe, "FEW_OBJECTS", 1000)
         artifact = made(stage, stored, overwrite=True)
@@ -151,9 +152,10 @@ def test_two_processes_one_of_which_is_killed_make_the_same_bytes(stored: dict[s
 def test_units_are_whole_batches_whose_size_depends_on_the_images_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     for side in (8, 35, 64, 128, 1024):
-        size, batch = scene_units.unit_size(side * side), scene_units.batch_size(side * side)
-        assert size % batch == 0 and batch <= size <= max(batch, scene_units.MOST_SCENES)
-        parts = [scene_units.scenes_of(number, size, 9999) for number in range(scene_units.number_of_units(size, 9999))]
+        batch = batch_size(side * side)
+        size = scenes.unit_size(side * side, batch)
+        assert size % batch == 0 and batch <= size <= max(batch, scenes.MOST_SCENES)
+        parts = [scenes.scenes_of(number, size, 9999) for number in range(scenes.number_of_units(size, 9999))]
         assert [scene for part in parts for scene in part] == list(range(9999))
 
 

@@ -17,9 +17,19 @@ from pydantic import Field
 
 from iodine_kit.artifacts.dataset import dataset_info, open_split, require_masks
 from iodine_kit.artifacts.evaluations import as_text
-from iodine_kit.artifacts.predictions_and_truth import Pairs, PredictionsFacts
-from iodine_kit.artifacts.probed_scenes import LATENTS, as_arrays, from_arrays, gather, objects_of, slots_of
-from iodine_kit.artifacts.scene_units import (
+from iodine_kit.artifacts.predictions_and_truth import Pairs, PredictionsFacts, batch_size
+from iodine_kit.config import Config, build
+from iodine_kit.engines import IN_THIS_PROCESS
+from iodine_kit.errors import CountError, SchemaError, did_you_mean
+from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
+from iodine_kit.progress import Advance
+from iodine_kit.records import Array
+from iodine_kit.runner import Context, FactValues, Inputs, Job, Tables
+from iodine_kit.stages.probe.scene_arrays import LATENTS, as_arrays, from_arrays, gather, objects_of, slots_of
+from iodine_kit.store import Artifact, Identity
+from iodine_kit.tables import as_csv, as_markdown, joined
+from iodine_kit.units import KeptOpen, make_units, pattern
+from iodine_kit.units.scenes import (
     keeping_units,
     number_of_units,
     reachable,
@@ -28,16 +38,6 @@ from iodine_kit.artifacts.scene_units import (
     unit_size,
     write_arrays,
 )
-from iodine_kit.config import Config, build
-from iodine_kit.engines import IN_THIS_PROCESS
-from iodine_kit.errors import CountError, SchemaError, did_you_mean
-from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
-from iodine_kit.progress import Advance
-from iodine_kit.records import Array
-from iodine_kit.runner import Context, FactValues, Inputs, Job, Tables
-from iodine_kit.store import Artifact, Identity
-from iodine_kit.tables import as_csv, as_markdown, joined
-from iodine_kit.units import KeptOpen, make_units, pattern
 
 if TYPE_CHECKING:
     from iodine_kit.evaluation.probing.factors import Factor
@@ -176,7 +176,8 @@ _OPENED: KeptOpen[_Gathering, Pairs] = KeptOpen(Pairs.close)
 def _gather_all(config: ProbeConfig, inputs: Inputs, out: Path, context: Context) -> dict[str, Array]:
     """The objects and slots of all scenes, as :func:`gather` returns them for some."""
     pairs = Pairs(inputs["predictions"], inputs["dataset"])
-    size, wanted = unit_size(pairs.info.height * pairs.info.width), min(len(pairs), config.scenes)
+    pixels = pairs.info.height * pairs.info.width
+    size, wanted = unit_size(pixels, batch_size(pixels)), min(len(pairs), config.scenes)
     units = number_of_units(size, wanted)
     if units == 1:
         return gather(pairs, range(wanted))

@@ -13,21 +13,19 @@ from pathlib import Path
 
 import numpy as np
 
-from iodine_kit.artifacts.predictions_and_truth import batch_size
 from iodine_kit.engines import IN_THIS_PROCESS, EngineConfig
 from iodine_kit.errors import FINAL
 from iodine_kit.records import Array
 from iodine_kit.store import Artifact
-from iodine_kit.units import pattern
+from iodine_kit.units.files import pattern
 
 UNIT_PIXELS = 8 << 20
 """Pixels of the scenes of a unit: about a second of work, so that little is lost with it."""
 MOST_SCENES = 4096
 
 
-def unit_size(pixels: int) -> int:
-    """Number of scenes per unit, whole batches; ``pixels`` of one scene."""
-    batch = batch_size(pixels)
+def unit_size(pixels: int, batch: int) -> int:
+    """Number of scenes per unit, whole batches of ``batch`` scenes; ``pixels`` of one scene."""
     return batch * max(1, min(UNIT_PIXELS // pixels, MOST_SCENES) // batch)
 
 
