@@ -83,6 +83,13 @@ class Artifact:
         """The configuration that shaped it, by table."""
         return self.manifest.identity.config
 
+    def problems(self, *, hash_up_to: int) -> list[str]:
+        """As :func:`find_problems`, also while another process removes or replaces it."""
+        try:
+            return find_problems(self.path, self.manifest, hash_up_to=hash_up_to)
+        except FileNotFoundError as error:
+            return [f"{error.filename} is missing"]
+
 
 @dataclass(frozen=True)
 class Draft:

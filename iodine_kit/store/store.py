@@ -33,7 +33,6 @@ from iodine_kit.store.manifest import (
     REBUILD,
     Identity,
     Reference,
-    find_problems,
     input_contents,
     read_manifest,
     write_manifest,
@@ -42,13 +41,6 @@ from iodine_kit.system import to_path
 
 HASHED_ON_USE = 16 << 20
 """Largest file, in bytes, that is hashed at every use of its artifact; of larger ones only the size is checked."""
-
-
-def _problems(artifact: Artifact) -> list[str]:
-    try:
-        return find_problems(artifact.path, artifact.manifest, hash_up_to=HASHED_ON_USE)
-    except FileNotFoundError as error:
-        return [f"{error.filename} is missing"]
 
 
 class Store:
@@ -97,9 +89,9 @@ class Store:
         Raises:
             ArtifactCorruptError: if a file is missing, altered or not listed in the manifest.
         """
-        problems = _problems(artifact)
+        problems = artifact.problems(hash_up_to=HASHED_ON_USE)
         if problems and (now := load_artifact(artifact.path)) and now.manifest.content == artifact.manifest.content:
-            problems = _problems(now)  # another process may have replaced it meanwhile
+            problems = now.problems(hash_up_to=HASHED_ON_USE)  # another process may have replaced it meanwhile
         if problems:
             raise ArtifactCorruptError(f"{artifact.path}: {'; '.join(problems)}; rebuild it with {again}")
         with suppress(OSError):  # its directory has the time of the last use as an input; a store may be read-only

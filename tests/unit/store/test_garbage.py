@@ -262,7 +262,7 @@ def test_a_damaged_artifact_that_others_need_is_to_be_rebuilt_or_removed_with_th
     with pytest.raises(ResumeError, match=r"rebuild the artifact with --overwrite, .* or name it too"):
         named(store, [str(data.path)])
     chosen = named(store, [str(data.path), str(user.path)])
-    assert len(remove(store, chosen, lambda: chosen)) == 2
+    assert len(remove(store, chosen, contents(store), lambda now: chosen)) == 2
 
 
 def test_what_is_named_goes_unless_it_is_in_use(store: Store) -> None:
