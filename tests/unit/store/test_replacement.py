@@ -11,7 +11,7 @@ import pytest
 from iodine_kit.errors import ArtifactCorruptError, StorageError
 from iodine_kit.runner import Context, Job, obtain
 from iodine_kit.store import Artifact, Identity, Store, artifact
-from iodine_kit.store import store as module
+from iodine_kit.store import artifact as module
 from iodine_kit.store.manifest import MANIFEST, find_problems
 
 RUN = Identity(kind="run", name="r", stage="train", version=1)
