@@ -204,6 +204,8 @@ def _lineage_as_json(store: Store, artifact: Artifact) -> list[dict[str, str]]:
 def verify(place: ArtifactArgument, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
     """Check the hashes of an artifact's files, and of its inputs' files, against the manifests."""
     from iodine_kit.errors import ArtifactCorruptError
+    from iodine_kit.formatting import counted
+    from iodine_kit.store.lineage import closure
 
     shelf = store_at(store)
     artifact = shelf.open(place)
@@ -211,9 +213,13 @@ def verify(place: ArtifactArgument, store: StoreOption = DEFAULT_STORE, as_json:
     if as_json:
         print_json({"artifact": str(artifact.path), "problems": problems})
     if problems:
-        raise ArtifactCorruptError(f"{artifact.path}: {'; '.join(problems)}; rebuild it with --overwrite")
+        of_input = any(one.startswith("its ") for one in problems)
+        remedy = "rebuild what differs with --overwrite, inputs first" if of_input else "rebuild it with --overwrite"
+        raise ArtifactCorruptError(f"{artifact.path}: {'; '.join(problems)}; {remedy}")
     if not as_json:
-        print_text(f"{artifact.path}: {len(artifact.manifest.files)} files are unchanged")
+        files, inputs = len(artifact.manifest.files), len(closure(shelf, [artifact])) - 1
+        below = f", and so are all files of {counted(inputs, 'input')}" if inputs else ""
+        print_text(f"{artifact.path}: {counted(files, 'file')} {'is' if files == 1 else 'are'} unchanged{below}")
 
 
 def _short(value: Any) -> str:

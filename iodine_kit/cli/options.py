@@ -170,20 +170,20 @@ def tables_of(
 
 
 def engine_of(name: str, address: str, workers: int) -> EngineConfig:
-    """The engine that the options describe.
-
-    Raises:
-        ConfigError: an option has a wrong value.
-        UnknownNameError: there is no engine of this name.
-    """
+    """The engine that the options describe; raises :class:`ConfigError` for a wrong value, or for an unknown name
+    :class:`UnknownNameError`."""
     from iodine_kit.addresses import redacted
+    from iodine_kit.cli.console import Terminal
     from iodine_kit.config import build
     from iodine_kit.engines import ENGINES, EngineConfig
     from iodine_kit.errors import ConfigError
 
-    ENGINES.load(name)
+    plugin = ENGINES.load(name)
     if (shown := redacted(address)) != address:
         raise ConfigError(f"--address {shown}: the address of a cluster has no user, password or token; omit it")
+    if workers != 1 and getattr(plugin, "OWN_WORKERS", False):
+        Terminal().note(f"note: --workers {workers} has no effect: the cluster of --engine {name} has its own workers")
+        workers = 1
     return build(EngineConfig, {"name": name, "address": address, "workers": workers}, "engine")
 
 

@@ -16,6 +16,7 @@ from iodine_kit.system import to_path
 
 SUMMARY = "an existing Dask cluster; needs the extra 'dask'"
 ADDRESS = "tcp://HOST:PORT of the scheduler, or its scheduler file (FILE.json)"
+OWN_WORKERS = True
 TASKS_AHEAD = 2
 """Tasks per thread of the cluster that are submitted."""
 SECONDS_TO_CONNECT = 15

@@ -14,6 +14,7 @@ from iodine_kit.errors import ConfigError, SourceError
 
 SUMMARY = "an existing Ray cluster; needs the extra 'ray'"
 ADDRESS = "auto, HOST:PORT or ray://HOST:PORT; optionally followed by ,num_gpus=1,num_cpus=2: what each task needs"
+OWN_WORKERS = True
 RESOURCES: Mapping[str, type[float]] = {"num_cpus": float, "num_gpus": float}
 TASKS_AHEAD = 2
 P = ParamSpec("P")

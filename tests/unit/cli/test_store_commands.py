@@ -82,6 +82,8 @@ def test_damaged_newer_and_interrupted_artifacts_are_listed(store: Path) -> None
     assert "its manifest cannot be read" in printed and "a newer iodine-kit made it" in printed
     assert "iodine-kit tag --delete bad" in printed
     assert "version 2 of its schema" in kit(store, "show", run.parent, status=7).stderr
+    refused = kit(store, "verify", KEYS["evaluation"], status=11).stderr
+    assert "has a manifest that cannot be read; rebuild what differs with --overwrite, inputs first" in refused
 
 
 def test_show_has_tags_lineage_and_users(store: Path) -> None:
@@ -198,7 +200,9 @@ def test_an_archive_carries_a_report_and_all_it_needs_to_another_store(store: Pa
     rows = json.loads(kit(store, "pack", KEYS["report"], "--output", archive, "--overwrite", "--json").stdout)
     assert archive.read_bytes() == before and len(rows["artifacts"]) == 7
     assert len(kit(other, "unpack", archive).stdout.splitlines()) == 7
-    assert "10 files are unchanged" in kit(other, "verify", KEYS["report"]).stdout
+    verified = kit(other, "verify", KEYS["report"]).stdout
+    assert "10 files are unchanged, and so are all files of 6 inputs" in verified
+    assert kit(other, "verify", KEYS["dataset"]).stdout.strip().endswith("files are unchanged")
     again = json.loads(kit(other, "unpack", archive, "--json").stdout)
     assert {row["status"] for row in again["artifacts"]} == {"skipped"}
     archive.write_bytes(before[: len(before) // 2])

@@ -61,6 +61,16 @@ def test_nothing_is_planned_after_the_first_stage_that_needs_the_engine(
     assert planned == ["dataset"]
 
 
+def test_a_number_of_workers_that_a_cluster_does_not_use_is_noted(tmp_path: Path) -> None:
+    file = tmp_path / "tiny.toml"
+    file.write_text('[prepare]\ndataset = "tetrominoes"\ngenerate = 20\n', "utf-8")
+    noted = "--workers 4 has no effect: the cluster of --engine {} has its own workers"
+    for engine, number, said in (("ray", 4, True), ("dask", 4, True), ("ray", 1, False), ("local", 4, False)):
+        options = ["run", str(file), "--dry-run", "--engine", engine, "--workers", str(number)]
+        done = CliRunner().invoke(app, [*options, "--store", str(tmp_path)])
+        assert done.exit_code == 0 and (noted.format(engine) in done.stderr) == said
+
+
 @pytest.fixture
 def made(tmp_path: Path) -> Artifact:
     """The data set of ``TABLES``."""
