@@ -21,8 +21,8 @@ from typing import Any
 
 PACKAGE = "iodine_kit"
 AROUND = (
-    "cli", "config", "engines", "errors", "process", "progress", "registry", "runner", "source_code", "store", "system",
-    "units",
+    "cli", "config", "engines", "errors", "new_file", "process", "progress", "registry", "runner", "source_code",
+    "store", "system", "units",
 )  # fmt: skip
 """Modules of the package that run a stage and store its artifact; they do not shape it."""
 FAMILIES = {

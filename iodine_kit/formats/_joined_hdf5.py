@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from iodine_kit.system import require_free_space, storage_errors, sync_to_disk
+from iodine_kit.new_file import put_in_place
+from iodine_kit.system import require_free_space, storage_errors
 from iodine_kit.untrusted.hdf5 import JOINED, VIEW, create_file
 
 MISSING = "a shard of this split cannot be opened: copy all files of the split to one folder"
@@ -41,8 +42,7 @@ def _replace(path: Path, write: Callable[[Path], None], *, copied: bool = False)
             require_free_space(path.parent, path.stat().st_size)
             shutil.copyfile(path, temporary)
         write(temporary)
-        sync_to_disk(temporary)
-        temporary.replace(path)
+        put_in_place(temporary, path)
 
 
 def _add_view(path: Path, directory: Path, names: Sequence[str], columns: Sequence[str]) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from iodine_kit.errors import CorruptDataError
+from iodine_kit.new_file import put_in_place
 from iodine_kit.predictions.file import PredictionReader, PredictionWriter
 from iodine_kit.records import PredictionBatch
 from iodine_kit.system import storage_errors, sync_to_disk
@@ -102,8 +103,7 @@ class PredictionAssembly:
             writer.append(first)
             for start in range(len(first.keys), len(self._keys), self._batch_size):
                 writer.append_keys(self._keys[start : start + self._batch_size])
-        sync_to_disk(temporary)
-        temporary.replace(self._path)
+        put_in_place(temporary, self._path)
 
     def _fill(self, reader: PredictionReader) -> None:
         """Write the rows of a part to their places, and wait until they are on the disk."""
@@ -127,7 +127,5 @@ class PredictionAssembly:
         with storage_errors(self._mark, "written"):
             temporary = self._mark.with_suffix(".tmp")
             temporary.write_text(json.dumps({"rows": rows, "sha256": self._digests()}), "ascii")
-            sync_to_disk(temporary)
-            temporary.replace(self._mark)
-            sync_to_disk(self._mark)
+            put_in_place(temporary, self._mark)
         self.rows = rows

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from secrets import token_hex
@@ -14,6 +13,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from iodine_kit.config import Config
 from iodine_kit.errors import ArtifactCorruptError, IodineKitError
+from iodine_kit.new_file import put_in_place
 from iodine_kit.store.made import well_typed
 from iodine_kit.system import readable, storage_errors
 from iodine_kit.untrusted.folders import is_data
@@ -198,11 +198,8 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
     # Hidden, because every other file in the directory must be listed; with a unique name: others may write it too.
     temporary = directory / f"{WRITING}{token_hex(8)}"
     try:
-        with temporary.open("xb") as file:
-            file.write((text + "\n").encode())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(directory / MANIFEST)
+        temporary.write_bytes((text + "\n").encode())
+        put_in_place(temporary, directory / MANIFEST)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -15,11 +15,12 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from iodine_kit.config import Config
 from iodine_kit.errors import ArtifactCorruptError, ArtifactNotFoundError, ConfigError, ResumeError, did_you_mean
+from iodine_kit.new_file import put_in_place
 from iodine_kit.store.artifact import Artifact
 from iodine_kit.store.locks import gate
 from iodine_kit.store.manifest import Reference
 from iodine_kit.store.store import Store
-from iodine_kit.system import storage_errors, sync_to_disk
+from iodine_kit.system import storage_errors
 
 FOLDER = ".tags"
 PREFIX = "tag:"
@@ -116,8 +117,7 @@ def add_tag(store: Store, name: str, artifact: Artifact) -> Tag:
         temporary = path.with_name(f".{path.name}-{token_hex(8)}.tmp")
         try:
             temporary.write_text(json.dumps(tag.model_dump(mode="json", by_alias=True), indent=2) + "\n", "utf-8")
-            sync_to_disk(temporary)
-            temporary.replace(path)
+            put_in_place(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
     return tag

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from iodine_kit.artifacts.dataset import DatasetFacts, check_split
 from iodine_kit.errors import ArtifactCorruptError, ResumeError
+from iodine_kit.new_file import put_in_place
 from iodine_kit.progress import Reporter
 from iodine_kit.stages.croissant.document import croissant, files_of
 from iodine_kit.store import Artifact, FileRecord, file_sha256
@@ -79,6 +80,6 @@ def _copy(source: Path, target: Path, record: FileRecord) -> None:
         shutil.copyfile(source, part)
         if file_sha256(part) != record.sha256:
             raise ArtifactCorruptError(f"{source}: was altered; rebuild the data set with --overwrite")
-        part.replace(target)
+        put_in_place(part, target)
     finally:
         part.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def written(path: Path, batch: PredictionBatch, size: int, start: int = 0, stop:
     side=st.sampled_from([1, 3, 20]),
     size=st.integers(1, 9),
     batches=st.integers(1, 4),
-    kills=st.lists(st.integers(1, 12), max_size=6),
+    kills=st.lists(st.integers(1, 18), max_size=6),
 )
 def test_the_bytes_are_those_of_one_go_whenever_it_is_killed(
     tmp_path_factory: pytest.TempPathFactory,
@@ -79,15 +80,15 @@ def test_the_bytes_are_those_of_one_go_whenever_it_is_killed(
         while not finished:
             left = next(lives)
 
-            def sync_or_die(path: Path, sync: Any = assembly.sync_to_disk) -> None:
+            def sync_or_die(descriptor: int, sync: Any = os.fsync) -> None:
                 nonlocal left
                 left -= 1
                 if left == 0:
                     raise Killed
-                sync(path)
+                sync(descriptor)
 
             with patch.context() as attempt:
-                attempt.setattr(assembly, "sync_to_disk", sync_or_die)
+                attempt.setattr("os.fsync", sync_or_die)
                 growing = PredictionAssembly(whole, mark, keys, size)
                 try:
                     while growing.rows < len(keys):
