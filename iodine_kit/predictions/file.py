@@ -108,9 +108,19 @@ class PredictionReader:
         """Names of the stored fields."""
         return set(self._columns)
 
-    def places(self) -> dict[str, int]:
-        """The offset in the file, in bytes, of the first row of every field; rows follow each other without gaps."""
-        return {name: int(column.id.get_offset()) for name, column in self._columns.items()}
+    def places(self) -> dict[str, range]:
+        """The bytes of the file that hold every field; its rows follow each other without gaps.
+
+        Raises:
+            CorruptDataError: if the rows of a field have gaps: another program wrote the file, or it is damaged.
+        """
+        places = {}
+        for name, column in self._columns.items():
+            start = column.id.get_offset()
+            if start is None:
+                raise CorruptDataError(f"{self._path}: '{name}' is not stored in one piece")
+            places[name] = range(start, start + column.nbytes)
+        return places
 
     def column(self, name: str) -> Any:
         """All rows of one field, or ``None`` if it was not stored."""
