@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -219,6 +220,10 @@ def _check_export(croissant: bool, compressed: bool, url: str) -> None:
         raise typer.BadParameter("is for TFRecord files: omit it with --croissant", param_hint="--compression")
     if url and not croissant:
         raise typer.BadParameter("needs --croissant", param_hint="--url")
+    if url and not re.match(r"[a-z][a-z0-9+.-]*://[^/\s]+", url, re.IGNORECASE):
+        raise typer.BadParameter(
+            f"write the whole address, such as https://host/folder, not {url!r}", param_hint="--url"
+        )
 
 
 def datasets(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:

@@ -245,6 +245,14 @@ def test_an_artifact_or_a_kind_that_is_written_wrongly_is_one_sentence_with_a_hi
         assert f"{file}: this is a file, not the folder of a store" in kit(file, *command, status=14).stderr
 
 
+def test_the_address_of_a_published_data_set_is_complete(store: Path, tmp_path: Path) -> None:
+    options = [KEYS["dataset"], tmp_path / "published", "--croissant", "--url"]
+    for url in ("notaurl", "host/folder", "https:/host", "https://"):
+        assert "write the whole address" in kit(store, "export", *options, url, status=2).stderr
+    assert not (tmp_path / "published").exists()
+    kit(store, "export", *options, "https://host/folder")
+
+
 def test_no_text_of_a_manifest_sends_commands_to_the_terminal(store: Path) -> None:
     """A manifest may come from elsewhere."""
     manifest = next(store.glob(f"run/*{KEYS['run']}*")) / MANIFEST
