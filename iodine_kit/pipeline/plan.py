@@ -45,8 +45,9 @@ class Planned:
     def as_json(self) -> dict[str, Any]:
         """The facts in JSON types; without empty ones."""
         facts = {
-            "members": list(self.members), "stage": COMMANDS[self.stage], "role": self.stage, "status": self.status,
-            "because": self.because, "artifact": self.artifact, "key": self.key, "made_by": self.made_by,
+            "members": list(self.members), "stage": COMMANDS[self.stage], "command": COMMANDS[self.stage],
+            "role": self.stage, "status": self.status, "because": self.because,
+            "artifact": self.artifact, "key": self.key, "made_by": self.made_by,
         }  # fmt: skip
         return {name: value for name, value in facts.items() if value}
 

@@ -13,7 +13,7 @@ from iodine_kit.config import Values
 from iodine_kit.errors import IodineKitError, MemoryLimitError, StorageError
 from iodine_kit.formatting import byte_size
 from iodine_kit.pipeline import Member, Node, build_graph, expand
-from iodine_kit.pipeline.file import MATRIX
+from iodine_kit.pipeline.file import COMMANDS, MATRIX
 from iodine_kit.pipeline_check.mistakes import valid_members
 from iodine_kit.pipeline_check.rates import Estimate, History, estimate
 from iodine_kit.pipeline_check.walk import Step, Walk
@@ -46,7 +46,8 @@ class StageCheck:
     def facts(self) -> dict[str, Any]:
         """The same in JSON's types; without what is not known."""
         members = {"members": list(self.members)} if self.members else {}
-        facts: dict[str, Any] = {**members, "stage": self.stage, "status": self.status}
+        names = {"stage": self.stage, "command": COMMANDS[self.stage], "role": self.stage}
+        facts: dict[str, Any] = {**members, **names, "status": self.status}
         if self.estimate:
             seconds = self.estimate.seconds
             facts |= {"seconds": [round(end, 1) for end in seconds]} if seconds else {}

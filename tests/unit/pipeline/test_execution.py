@@ -112,6 +112,9 @@ def test_a_dry_run_prints_the_plan_before_it_refuses_a_damaged_manifest(made: Ar
     assert [row["status"] for row in rows][:2] == ["damaged", "waiting"]
     checked = json.loads(CliRunner().invoke(app, ["check", str(file), "--store", str(tmp_path), "--json"]).stdout)
     assert checked["stages"][0]["status"] == "damaged" and checked["problems"][0]["status"] == 11
+    assert [(one["command"], one["role"]) for one in checked["stages"]] == [
+        (one["command"], one["role"]) for one in rows
+    ]
     forced = CliRunner().invoke(app, [*options, "--force", "prepare"])
     assert forced.exit_code == 0 and forced.stdout.startswith("stale    dataset      it is damaged, and is to be")
 
