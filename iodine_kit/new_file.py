@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
 import glob
-import importlib.util
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -59,11 +59,7 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def _lock(file: BinaryIO) -> bool:
-    """Lock a file until it is closed or its process ends; whether that is possible and nobody had locked it."""
-    if importlib.util.find_spec("fcntl") is None:  # Windows
-        return False
-    import fcntl
-
+    """Lock a file until it is closed or its process ends; whether nobody had locked it."""
     with suppress(OSError):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True

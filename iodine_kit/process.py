@@ -22,9 +22,7 @@ from typing import Any, TextIO
 
 from iodine_kit.errors import StorageError
 
-STOP_SIGNALS = tuple(
-    signal.Signals(getattr(signal, name)) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 REPEATS = 10.0
 """Seconds after a request in which SIGTERM and SIGHUP only repeat it: a shell and its terminal both send SIGHUP."""
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")

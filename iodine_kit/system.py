@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import importlib.util
 import os
 import re
+import resource
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -133,10 +133,6 @@ def _lock_refused(place: object, number: int) -> StorageError:
 
 def most_open_files() -> int:
     """How many files one reader of many may keep open: an eighth of what this process is allowed, at most 512."""
-    if importlib.util.find_spec("resource") is None:  # Windows
-        return 64
-    import resource
-
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return 512 if limit == resource.RLIM_INFINITY else max(4, min(512, limit // 8))
 

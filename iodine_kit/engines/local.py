@@ -25,8 +25,8 @@ TASKS_AHEAD = 2
 """Tasks per worker that are submitted."""
 THREADS = "IODINE_KIT_THREADS"
 """Environment variable of a worker: the number of threads that it may use."""
-_OF_TERMINALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name))
-"""Signals that a terminal sends to all processes in it; Windows has no SIGHUP."""
+_OF_TERMINALS = (signal.SIGINT, signal.SIGHUP)
+"""Signals that a terminal sends to all processes in it."""
 _SIGNAL_SECONDS = 0.5
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -133,9 +133,6 @@ class Pool(Executor):
 @contextmanager
 def delayed_interrupts() -> Iterator[None]:
     """Block Ctrl-C and SIGHUP. Processes that start in this context inherit the block: only the parent reacts."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_TERMINALS)
     try:
         yield

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,25 +51,12 @@ def is_held(lock: Path) -> bool:
     if not lock.exists():
         return False  # also in a store that cannot be written
     try:
-        if importlib.util.find_spec("fcntl") is not None:
-            return _is_held_exclusively(lock)
-        with FileLock(lock, timeout=0):  # Windows
-            return False
+        with lock.open("rb") as file:  # a shared lock: processes that ask at the same time do not disturb each other
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False  # it was removed meanwhile
-    except (Timeout, OSError):
+    except OSError:
         return True
-
-
-def _is_held_exclusively(lock: Path) -> bool:
-    """Ask with a shared lock: processes that ask at the same time do not take each other for one that works."""
-    import fcntl
-
-    with lock.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
     return False
 
 

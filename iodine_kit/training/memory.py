@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import resource
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +14,7 @@ def resident_bytes() -> int:
 
 
 def process_bytes(name: str) -> int:
-    """An entry of Linux's status of the process; elsewhere its largest memory so far, and 0 on Windows.
+    """An entry of Linux's status of the process; elsewhere its largest memory so far.
 
     Linux's ``ru_maxrss`` is no substitute: it starts with the memory of the parent process.
     """
@@ -22,10 +22,6 @@ def process_bytes(name: str) -> int:
     if status.exists():
         lines = status.read_text("ascii", "replace").splitlines()
         return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:")), 0)
-    if importlib.util.find_spec("resource") is None:
-        return 0
-    import resource
-
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 

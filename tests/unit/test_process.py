@@ -110,18 +110,6 @@ def test_a_supervisor_that_repeats_its_signal_interrupts_again(monkeypatch: pyte
     assert interrupted == [0.0, 11.0, 22.0]
 
 
-def test_work_in_several_processes_needs_no_signals_of_unix() -> None:
-    program = """
-import signal
-del signal.SIGHUP, signal.pthread_sigmask
-from iodine_kit.engines import local
-with local.delayed_interrupts():
-    print([number.name for number in local._OF_TERMINALS])
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert done.stdout == "['SIGINT']\n", done.stderr
-
-
 class Closing(logging.Handler):
     """Closes the other side of a terminal at the first message about a shard."""
 
