@@ -122,7 +122,7 @@ def damaged_artifacts(hammer: Hammer) -> Iterator[Losses]:
 def damaged_drafts(hammer: Hammer) -> Iterator[Losses]:
     """A file of an interrupted run: journal, checkpoint, unit, shard."""
     for one, row in hammer.left(hammer.stages.all, _name):
-        if one.name.startswith(("prepare", "train", "infer")) and "workers" not in one.name:
+        if one.name.startswith(("prepare", "train", "infer", "eval", "probe")) and "workers" not in one.name:
             losses, kinds = Losses("draft", row), Counter[str]()
             for number in hammer.times(DRAFTS):
                 draw = hammer.draw("draft", one.name, number)
