@@ -109,17 +109,16 @@ def obtain_node(
     with planning():
         job = plan_job(node, made, replace(context, overwrite=overwrite))
     if selected:
-        again = f"--force {COMMANDS[node.role]}"
-        artifact = obtain(job, replace(context, overwrite=overwrite, again=again))
+        artifact = obtain(job, replace(context, overwrite=overwrite, again=node.again))
     else:
         command = COMMANDS[node.role]
-        found = context.store.find(job.identity, f"--force {command}")
+        found = context.store.find(job.identity, node.again)
         if found is None:
             raise ArtifactNotFoundError(
                 f"{context.store.root / job.identity.planned.directory}: this input is missing or out of date: make "
                 f"it with --until {command}, or add --only {command}"
             )
-        artifact = context.store.usable(found, f"--force {command}")
+        artifact = context.store.usable(found, node.again)
     if node.role == "dataset":
         for member in node.members:
             _check_masks(member.tables, artifact, selection)

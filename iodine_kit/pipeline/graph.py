@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
@@ -24,11 +25,14 @@ class Node:
         role: of its artifact.
         members: those that share it; their tables agree in everything that shapes its artifact.
         inputs: the nodes of its inputs, by role.
+        again: the options of ``run`` that make its artifact again, and no other of this role if not all members share
+            it: artifacts of the others may have taken days.
     """
 
     role: str
     members: tuple[Member, ...]
     inputs: Mapping[str, Node] = field(repr=False)
+    again: str
 
     @property
     def tables(self) -> dict[str, Values]:
@@ -105,8 +109,13 @@ def build_graph(members: Sequence[Member]) -> list[Node]:
         for role, mark in made.items():
             if mark not in nodes:
                 inputs = {one: nodes[made[one]] for one in _inputs(role, list(made))}
-                nodes[mark] = Node(role, tuple(sharing[mark]), inputs)
+                nodes[mark] = Node(role, tuple(sharing[mark]), inputs, _again(role, sharing[mark], members))
     return list(nodes.values())
+
+
+def _again(role: str, sharing: Sequence[Member], members: Sequence[Member]) -> str:
+    name = "" if len(sharing) == len(members) > 1 else sharing[0].name
+    return f"--force {COMMANDS[role]}" + (f" --member {shlex.quote(name)}" if name else "")
 
 
 def _marks(member: Member) -> dict[str, str]:

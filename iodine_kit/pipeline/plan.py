@@ -97,7 +97,7 @@ def plan_node(
     except SourceError as error:
         return Planned(node.role, "missing", str(error), node.names), None
     overwrite = node.role in selection.roles and (context.overwrite or node.role in selection.force)
-    path, again = str(context.store.root / job.identity.planned.directory), f"--force {COMMANDS[node.role]}"
+    path, again = str(context.store.root / job.identity.planned.directory), node.again
     planned = Planned(node.role, "", "", node.names, path, job.identity.key, job=job)
     try:
         artifact = context.store.find(job.identity, again)

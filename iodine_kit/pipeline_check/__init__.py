@@ -143,7 +143,8 @@ def _walk_members(members: Sequence[Member], history: History, context: Context)
     prepared: dict[Node, Walk] = {}
     for member in members:
         node = next(one for one in nodes if one.role == "dataset" and member in one.members)
-        walks[member] = Walk(member.tables, context, prepared.get(node))
+        again = {one.role: one.again for one in nodes if member in one.members}
+        walks[member] = Walk(member.tables, context, prepared.get(node), again)
         prepared.setdefault(node, walks[member])
     checked = []
     for node in nodes:

@@ -50,8 +50,16 @@ class Walk:
         trial: what is known of the data before it is prepared; ``None`` if it is prepared.
     """
 
-    def __init__(self, tables: Tables, context: Context, same_data: Walk | None = None) -> None:
-        """Walk; ``same_data`` is a walk through a pipeline with the same data set."""
+    def __init__(
+        self, tables: Tables, context: Context, same_data: Walk | None = None, again: Mapping[str, str] | None = None
+    ) -> None:
+        """Walk.
+
+        Args:
+            same_data: a walk through a pipeline with the same data set.
+            again: by role, the options of ``run`` that make the artifact again.
+        """
+        self._again = again or {role: f"--force {pipelines.COMMANDS[role]}" for role in pipelines.roles(tables)}
         self.steps: dict[str, Step] = {}
         self.problems: list[IodineKitError] = []
         self.trial: prepare.Trial | None = None
@@ -94,7 +102,7 @@ class Walk:
 
     def _finish(self, step: Step, job: Job, facts: Mapping[str, Any]) -> None:
         """Look for the artifact in the store."""
-        again = f"--force {pipelines.COMMANDS[step.role]}"
+        again = self._again[step.role]
         try:
             pending = find_interrupted(job, self._context)
             made = self._context.store.find(job.identity, again)

@@ -144,7 +144,7 @@ def test_an_artifact_of_other_code_is_named_with_the_way_out(store: Path) -> Non
     evaluation.write_text(json.dumps(manifest))
     planned = printed(store, "--dry-run")
     (member,) = (one["members"][0] for one in planned if one["artifact"] == str(evaluation.parent))
-    remark = "made by other code: metrics.ari changed since; --force eval makes it again"
+    remark = f"made by other code: metrics.ari changed since; --force eval --member {member} makes it again"
     assert remark in call(store, "--dry-run", "--member", member).stdout
     assert f"note: {evaluation.parent} was {remark}" in call(store, "--until", "eval", "--member", member).stderr
     call(store, "--until", "eval", "--member", member, "--force", "eval")

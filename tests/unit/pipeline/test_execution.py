@@ -119,6 +119,22 @@ def test_a_dry_run_prints_the_plan_before_it_refuses_a_damaged_manifest(made: Ar
     assert forced.exit_code == 0 and forced.stdout.startswith("stale    dataset      it is damaged, and is to be")
 
 
+def test_a_remedy_makes_no_artifact_of_other_members_again(tmp_path: Path) -> None:
+    def again(*names: str, **tables: Any) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for node in build_graph(expand({**TABLES, **tables}, names=names)):
+            found.setdefault(node.role, []).append(node.again)
+        return found
+
+    assert again()["run"] == ["--force train"]
+    seeds = again(matrix={"seeds": [1, 2]})
+    assert seeds["dataset"] == ["--force prepare"]
+    assert seeds["run"] == ["--force train --member seed=1", "--force train --member seed=2"]
+    assert again("seed=2", matrix={"seeds": [1, 2]})["dataset"] == ["--force prepare --member seed=2"]
+    named = again(matrix={"report.title": ["a b", "c"]})
+    assert named["run"] == ["--force train"] and named["report"][0] == "--force report --member 'title=a b'"
+
+
 def test_a_plan_shows_that_a_damaged_artifact_is_made_again_as_the_run_does(made: Artifact, tmp_path: Path) -> None:
     (made.path / "manifest.json").write_text("{")
     assert planned(tmp_path).status == "damaged"
