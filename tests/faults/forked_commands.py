@@ -21,6 +21,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from warm import hash_code
+
 HERE = Path(__file__).parent
 KINDS = ("off", "count", "kill", "refuse")
 ALL, SPACE = 3, 1
@@ -153,10 +155,7 @@ def _load() -> None:
 
     for name in LOADED:
         importlib.import_module(name)
-    from iodine_kit.source_code import code_of
-
-    for name in ("prepare", "train", "infer", "evaluate", "probe", "traverse", "report", "compare"):
-        code_of(f"iodine_kit.stages.{name}", ["model/iodine", "dataset/tetrominoes", "format/hdf5", "metric/ari"])
+    hash_code()
 
 
 def _run(request: dict[str, Any], folder: Path) -> Ended:
