@@ -80,7 +80,7 @@ def list_artifacts(
     if wanted == Filter():
         _print_unfinished(unreadable, damaged_tags, interrupted)
     if not (artifacts or unreadable or interrupted):
-        Terminal().note(f"no artifacts in {store}" if store.exists() else f"no artifacts: {store} does not exist")
+        Terminal().note(f"no artifacts in {store}" + ("" if store.exists() else ": this folder does not exist"))
     elif not found and artifacts:
         Terminal().note(f"none of {len(artifacts)} artifacts in {store} fits")
 
