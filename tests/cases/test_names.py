@@ -224,8 +224,8 @@ def test_images_of_clevr_s_generator_without_scenes_are_for_the_data_set_folder(
     rendered(tmp_path / "in/images", [f"CLEVR_new_{number:06}" for number in range(3)])
     error = iodine_kit("prepare", "clevr", "--source", "in/images", "--store", "store", status=5).stderr
     command = error.strip().rpartition("iodine-kit ")[2].split()
-    assert command == ["prepare", "folder", "--source", "in/images"]
-    made = iodine_kit(*command, "--store", "store")
+    assert command == ["prepare", "--store", "store", "folder", "--source", "in/images"]
+    made = iodine_kit(*command)
     assert keys(tmp_path, made.stdout) == [f"CLEVR_new_{number:06}" for number in range(3)]
 
 
