@@ -96,6 +96,7 @@ def run(
     context = Context(store_at(store), Terminal(), overwrite, engine=engine_of(engine, address, workers))
     if dry_run:
         planned = pipelines.plan_graph(nodes, context, selection)
+        planned += pipelines.plan_end(members, nodes, planned, selection, context)
         _print_plan(planned, as_json)
         for stage in planned:
             if stage.problem:
@@ -196,9 +197,9 @@ def _finish_matrix(
     from iodine_kit.cli.console import show_table
     from iodine_kit.stages.report import PAGE
 
-    comparison, report = pipelines.compare_members(results, selection, context)
     if any(one.metrics for one in results) and not as_json:
         show_table(pipelines.summary_table(results))
+    comparison, report = pipelines.compare_members(results, selection, context)
     facts: dict[str, Any] = {}
     if comparison:
         facts["comparison"] = str(comparison.path)

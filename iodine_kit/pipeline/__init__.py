@@ -7,6 +7,7 @@ a matrix into members, and :mod:`graph <iodine_kit.pipeline.graph>` says which s
 does so in several processes. :mod:`summary <iodine_kit.pipeline.summary>` compares the members at the end.
 """
 
+from iodine_kit.pipeline.comparison import compare_members, plan_end
 from iodine_kit.pipeline.execution import run, run_members, try_engine
 from iodine_kit.pipeline.file import (
     COMMANDS,
@@ -24,11 +25,11 @@ from iodine_kit.pipeline.graph import Node, Selection, build_graph, select
 from iodine_kit.pipeline.matrix import Member, expand, refuse_matrix
 from iodine_kit.pipeline.plan import Planned, plan, plan_graph
 from iodine_kit.pipeline.side_by_side import Command, Segment, SideBySide
-from iodine_kit.pipeline.summary import Result, Spread, collect, compare_members, raise_failed, spreads, summary_table
+from iodine_kit.pipeline.summary import Result, Spread, collect, raise_failed, spreads, summary_table
 
 __all__ = [
     "COMMANDS", "FOLDER", "OPTIONAL", "STAGES", "TABLES", "Command", "Member", "Node", "PipelineConfig", "Planned",
     "Result", "Segment", "Selection", "SideBySide", "Spread", "build_graph", "check", "collect", "compare_members",
-    "expand", "load", "override", "plan", "plan_graph", "raise_failed", "refuse_matrix", "roles", "run", "run_members",
-    "select", "spreads", "summary_table", "try_engine",
+    "expand", "load", "override", "plan", "plan_end", "plan_graph", "raise_failed", "refuse_matrix", "roles", "run",
+    "run_members", "select", "spreads", "summary_table", "try_engine",
 ]  # fmt: skip

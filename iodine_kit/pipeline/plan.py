@@ -21,7 +21,7 @@ class Planned:
     """A stage of a plan.
 
     Attributes:
-        stage: the role that it makes.
+        stage: the role that it makes; ``comparison`` for the comparison of the members of a matrix.
         status: ``fresh``, ``interrupted``, ``missing``, ``stale``, ``waiting`` or ``damaged``.
         because: the reason.
         members: names of the members of a matrix that share it; empty without a matrix.
@@ -44,8 +44,9 @@ class Planned:
 
     def as_json(self) -> dict[str, Any]:
         """The facts in JSON types; without empty ones."""
+        command = COMMANDS.get(self.stage, "compare")
         facts = {
-            "members": list(self.members), "stage": COMMANDS[self.stage], "command": COMMANDS[self.stage],
+            "members": list(self.members), "stage": command, "command": command,
             "role": self.stage, "status": self.status, "because": self.because,
             "artifact": self.artifact, "key": self.key, "made_by": self.made_by,
         }  # fmt: skip

@@ -1,23 +1,20 @@
-"""The end of a matrix: one table of all metrics with the spread over seeds, one comparison, and its report."""
+"""The end of a matrix: the results of its members, and one table of all metrics with the spread over seeds."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from statistics import fmean, stdev
 from typing import Any
 
 from iodine_kit.artifacts.evaluations import evaluation_facts
-from iodine_kit.errors import ConfigError, IodineKitError, SchemaError
+from iodine_kit.errors import IodineKitError
 from iodine_kit.evaluation.facts import MetricFacts
 from iodine_kit.evaluation.tables import title_of
 from iodine_kit.formatting import DASH, number, spread
 from iodine_kit.pipeline.execution import Chain, Made
-from iodine_kit.pipeline.graph import Node, Selection
+from iodine_kit.pipeline.graph import Node
 from iodine_kit.pipeline.matrix import SEED, Member
-from iodine_kit.runner import Context, run_stage
-from iodine_kit.stages import compare, report
-from iodine_kit.store import Artifact
 from iodine_kit.tables import Cell, Table
 
 
@@ -115,33 +112,6 @@ def summary_table(results: Sequence[Result]) -> Table:
         rows = [[titles[name], *cells] for name, cells in zip(names, zip(*columns.values(), strict=True), strict=True)]
         return Table(["metric", *columns], rows, caption)
     return Table(["member", *titles.values()], [[head, *cells] for head, cells in columns.items()], caption)
-
-
-def compare_members(
-    results: Sequence[Result], selection: Selection, context: Context
-) -> tuple[Artifact | None, Artifact | None]:
-    """The comparison of all evaluations, and a report of it if reports are made; ``None`` for what cannot be made.
-
-    Members that differ only in the seed of training are one model of the comparison.
-    """
-    distinct = {one.artifacts["evaluation"].manifest.key: one for one in reversed(results) if one.metrics}
-    chosen = [one for one in results if one in distinct.values()]
-    if len(chosen) < compare.FEWEST or "evaluation" not in selection.roles:
-        return None, None
-    evaluations = compare.numbered([one.artifacts["evaluation"] for one in chosen])
-    try:
-        comparison = run_stage(compare, {}, evaluations, replace(context, overwrite=False))
-    except (SchemaError, ConfigError) as error:
-        context.reporter.note(f"note: no comparison of the members: {error}")
-        return None, None
-    if "report" not in selection.roles:
-        return comparison, None
-    first = {role: one for role, one in chosen[0].artifacts.items() if role != "report"}
-    chain = first | {"comparison": comparison}
-    for place, one in enumerate(chosen[1:], start=2):
-        chain |= {f"{role}-{place}": one.artifacts[role] for role in ("evaluation", "predictions")}
-    again = context.overwrite or "report" in selection.force
-    return comparison, run_stage(report, chosen[0].member.tables, chain, replace(context, overwrite=again))
 
 
 def _names(results: Sequence[Result]) -> list[str]:

@@ -125,6 +125,8 @@ MANIFEST = "manifest.json"
 WRITING = f".{MANIFEST}-"
 """Beginning of the name of a manifest that is being written; a process that is killed leaves it."""
 REBUILD = "rebuild the artifact with --overwrite, or in a pipeline with --force STAGE"
+NOT_LISTED = " is not listed in the manifest"
+"""End of the sentence about a file that the manifest does not list: it may be the user's own."""
 SCHEMA: Final = "iodine-kit/artifact/1"
 """The schema that this code writes. Its version is raised if a field is added, removed, or means something else."""
 
@@ -262,7 +264,7 @@ def find_problems(directory: Path, manifest: Manifest, hash_up_to: int | None = 
     """
     present = set(_files_in(directory))
     unlisted = sorted(path for path in present - manifest.files.keys() if is_data(path))
-    problems = [f"{path} is not listed in the manifest" for path in unlisted]
+    problems = [f"{path}{NOT_LISTED}" for path in unlisted]
     for path, record in manifest.files.items():
         if path not in present:
             problems.append(f"{path} is missing")

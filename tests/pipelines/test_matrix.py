@@ -106,6 +106,26 @@ def test_force_makes_one_stage_again_and_the_others_follow_only_if_its_content_c
     assert changed == {"predictions"}
 
 
+def test_a_damaged_comparison_or_report_of_the_members_is_made_again(store: Path) -> None:
+    result = printed(store)
+    comparison, page = Path(result["comparison"]), Path(result["page"])
+    (comparison / "scenes.csv").unlink()
+    page.unlink()
+    *_, first, second = printed(store, "--dry-run")
+    assert (first["role"], first["command"], first["status"]) == ("comparison", "compare", "stale")
+    assert first["because"] == "it is damaged: scenes.csv is missing"
+    assert (second["role"], second["status"], second["members"]) == ("report", "waiting", ["seed=1", "seed=2"])
+    (remark,) = (line for line in call(store).stderr.splitlines() if line.startswith(str(comparison)))
+    assert remark.endswith(": scenes.csv is missing; it is made again")
+    assert (comparison / "scenes.csv").exists() and page.exists()
+    assert plan(store)[-2:] == [("compare", "fresh", 2), ("report", "fresh", 2)]
+    assert plan(store, "--force", "report")[-1] == ("report", "stale", 2)
+    notes = comparison / "notes.txt"
+    notes.write_text("mine")
+    refused = [call(store, *options, status=11).stderr.splitlines()[-1] for options in (("--dry-run",), ())]
+    assert refused[0] == refused[1] and notes.exists()
+
+
 def test_only_needs_inputs_that_are_up_to_date(store: Path) -> None:
     assert len(printed(store, "--only", "eval", "--member", "seed=2")["members"]) == 1
     (predictions,) = {
