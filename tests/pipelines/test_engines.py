@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dask_cluster import PATIENCE, two_workers
 from support import TINY, Command
 from typer.testing import CliRunner
 from units_of_work import Deadly
@@ -20,13 +21,13 @@ from iodine_kit.stages.prepare import results as preparation
 from iodine_kit.store import Store
 from iodine_kit.units import make_units
 
-distributed = pytest.importorskip("distributed")
+pytest.importorskip("distributed")
 SPLITS = ("--split", "train=8", "--split", "test=2")
 
 
 @pytest.fixture
 def cluster() -> Iterator[Any]:
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
+    with two_workers() as cluster:
         yield cluster
 
 
@@ -48,6 +49,7 @@ def killing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster: Any) -> Ca
 
         for module in (preparation, import_module("iodine_kit.stages.infer.make"), evaluate, probe):
             monkeypatch.setattr(module, "make_units", deadly)
+        cluster.wait_for_workers(2, PATIENCE)
         there = ("--store", "there", "--engine", "dask", "--address", cluster.scheduler_address)
         done = CliRunner().invoke(app, [*map(str, arguments), *there], catch_exceptions=False)
         assert done.exit_code == 0, done.output

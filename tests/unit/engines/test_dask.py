@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dask_cluster import PATIENCE, two_workers
 from units_of_work import assert_only_the_lost_unit_is_made_again, work_in
 
 from iodine_kit.engines import EngineConfig
@@ -20,13 +21,13 @@ from iodine_kit.engines import dask  # noqa: E402
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    """Two worker processes with a nanny each, which starts a killed one again."""
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
+    with two_workers() as cluster:
         yield cluster
 
 
 @pytest.fixture
 def address(cluster: Any) -> str:
+    cluster.wait_for_workers(2, PATIENCE)
     return str(cluster.scheduler_address)
 
 
