@@ -23,8 +23,7 @@ def number(value: float) -> str:
         return "undefined" if math.isnan(value) else "∞" if value > 0 else "−∞"
     size = abs(value)
     if size >= 1e9 or 0 < size < 1e-3:
-        mantissa, exponent = f"{value:.2e}".split("e")
-        return _minus(f"{mantissa} × 10{raised(int(exponent))}")
+        return _scientific(value)
     return fixed(value, _decimals(size))
 
 
@@ -45,6 +44,21 @@ def fixed(value: float, decimals: int) -> str:
     return _minus(f"{round(value, decimals) + 0.0:,.{decimals}f}")
 
 
+def alike(values: Sequence[float]) -> list[str]:
+    """Numbers of one cell in one notation: with the decimals that the largest asks for.
+
+    They have more decimals, at most six, if a value would be shown as 0; and powers of ten if the largest has one.
+    """
+    sizes = [abs(value) for value in values if math.isfinite(value) and value]
+    largest = max(sizes, default=0.0)
+    if not sizes or largest >= 1e9 or largest < 1e-3:
+        return [_scientific(value) if math.isfinite(value) and value else number(value) for value in values]
+    first = _decimals(largest)
+    enough = [count_ for count_ in range(first, 7) if all(round(size, count_) for size in sizes)]
+    decimals = enough[0] if enough else 6
+    return [fixed(value, decimals) if math.isfinite(value) else number(value) for value in values]
+
+
 def interval(ends: Sequence[float] | None) -> str:
     """``"[0.9902, 0.9941]"``, with as many decimals as the end farther from 0 asks for; a dash if there is none."""
     if ends is None:
@@ -61,13 +75,14 @@ def estimated(mean: float | None, ends: Sequence[float] | None, sd: float | None
     """``"0.9000 ± 0.0100 [0.8800, 0.9200]"``: a mean with its standard deviation and interval, if it has them."""
     if mean is None:
         return DASH
-    spread_ = "" if sd is None else f" ± {number(sd)}"
-    return f"{number(mean)}{spread_}" + (f" {interval(ends)}" if ends else "")
+    shown = alike([mean, *([] if sd is None else [sd]), *(ends or ())])
+    spread_ = "" if sd is None else f" ± {shown[1]}"
+    return f"{shown[0]}{spread_}" + (f" [{shown[-2]}, {shown[-1]}]" if ends else "")
 
 
 def spread(mean: float, std: float) -> str:
     """``"0.9923 ± 0.0101"``; only the mean if the deviation is not finite."""
-    return f"{number(mean)} ± {number(std)}" if math.isfinite(mean) and math.isfinite(std) else number(mean)
+    return " ± ".join(alike([mean, std])) if math.isfinite(mean) and math.isfinite(std) else number(mean)
 
 
 def value_range(low: float, high: float) -> str:
@@ -138,6 +153,11 @@ def setting(value: Any) -> str:
 def raised(exponent: int) -> str:
     """An exponent in superscript: −4 is ``"⁻⁴"``."""
     return str(exponent).translate(_RAISED)
+
+
+def _scientific(value: float) -> str:
+    mantissa, exponent = f"{value:.2e}".split("e")
+    return _minus(f"{mantissa} × 10{raised(int(exponent))}")
 
 
 def _decimals(size: float) -> int:

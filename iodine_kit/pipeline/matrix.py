@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
-from iodine_kit.config import Values, flatten, merge, nest, parse_value
+from iodine_kit.config import Values, flatten, merge, nest, parse_value, short_keys
 from iodine_kit.errors import ConfigError, IodineKitError, did_you_mean
 from iodine_kit.formatting import setting as as_text
 from iodine_kit.pipeline.file import MATRIX, TABLES, check, override
@@ -68,7 +68,7 @@ def expand(
     base = {name: table for name, table in tables.items() if name != MATRIX}
     if math.prod(map(len, lists.values())) > MOST_MEMBERS:
         raise ConfigError(f"the matrix has {math.prod(map(len, lists.values())):,} members, at most {MOST_MEMBERS:,}")
-    shown = _short_keys(list(lists))
+    shown = short_keys(list(lists))
     combinations = [dict(zip(lists, values, strict=True)) for values in product(*lists.values())]
     chosen = _chosen([(_name(shown, one), one) for one in combinations], names)
     members = [Member(name, one, _with(base, one)) for name, one in chosen]
@@ -145,12 +145,6 @@ def _check_settings(settings: Sequence[str], lists: Mapping[str, Any]) -> None:
                 raise ConfigError(
                     f"--set {setting}: the matrix varies {key}: omit this --set, or give the values with --{MATRIX}"
                 )
-
-
-def _short_keys(keys: Sequence[str]) -> dict[str, str]:
-    """Key → the shortest end of it that no other key has."""
-    ends = {key: [".".join(key.split(".")[start:]) for start in range(key.count("."), -1, -1)] for key in keys}
-    return {key: next(end for end in ends[key] if sum(end in other for other in ends.values()) == 1) for key in keys}
 
 
 def _name(shown: Mapping[str, str], values: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from iodine_kit.evaluation.facts import Better, ComparisonFacts, Ends, ObjectFacts, SceneGroups
+from iodine_kit.evaluation.facts import Better, ComparisonFacts, Ends, ModelFacts, ObjectFacts, SceneGroups
 from iodine_kit.evaluation.probing.facts import ProbeFacts
 from iodine_kit.records import Array, Bytes, Floats
 
@@ -145,7 +145,10 @@ class ReportContext:
         groups, objects: metrics of groups of scenes, and objects by size, if they are known.
         worst, best: keys of the scenes with the lowest and the highest scores by the first metric.
         elbo: final ELBO of each scene in nats, ``float64[total]``, or ``None``.
-        comparison: facts of a comparison with other runs, or ``None``.
+        comparison: facts of a comparison with other evaluations, or ``None``.
+        evaluations: names of all evaluations that are compared; everything but the comparison shows the first one.
+            Empty for a single evaluation.
+        seeds: means over seeds of the model of the first evaluation; ``None`` if it has one seed.
         probe: facts of a probe of the latents, or ``None``.
         traversals: of some slots.
         most_bytes: limit on the size of the scenes' pictures; scenes beyond it are omitted. ``None`` for no limit.
@@ -179,6 +182,8 @@ class ReportContext:
     best: Sequence[str] = ()
     elbo: Array | None = None
     comparison: ComparisonFacts | None = None
+    evaluations: Sequence[str] = ()
+    seeds: ModelFacts | None = None
     probe: ProbeFacts | None = None
     traversals: Sequence[Traversal] = ()
     most_bytes: int | None = None

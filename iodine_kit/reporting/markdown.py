@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from iodine_kit.formatting import count, setting
 from iodine_kit.reporting.context import LineageItem, ReportContext
-from iodine_kit.reporting.sections.summary import metrics_table
+from iodine_kit.reporting.sections.summary import metrics_table, over_seeds
 from iodine_kit.tables import as_markdown, fenced, md, md_code
 
 
@@ -20,6 +20,7 @@ def render_markdown(context: ReportContext, figures: Sequence[str] = (), tables:
         f"# {md(context.title)}",
         md(context.summary),
         _facts(context),
+        _evaluations(context),
         _metrics(context),
         "\n".join(f"- {md(label)}: {md(sentence)}" for label, sentence in context.rules),
         *(table.rstrip("\n") for table in tables),
@@ -40,6 +41,21 @@ def _facts(context: ReportContext) -> str:
     size += f", T = {context.steps} refinement steps" if context.steps else ""
     size += f", lowest loss of {context.restarts} inferences per scene" if context.restarts > 1 else ""
     return f"{md(context.dataset)}, split {md(context.split)}, {size}."
+
+
+def _evaluations(context: ReportContext) -> str:
+    if not context.evaluations:
+        return ""
+    first, several = context.evaluations[0], over_seeds(context)
+    seeds = f" {md(next(iter(context.metrics.values())).title)}, mean ± sd of " if several else ""
+    seeds += (
+        f"{len(context.seeds.seeds)} seeds, {md(context.seeds.name)}: {several}." if context.seeds and several else ""
+    )
+    names = "; ".join(context.evaluations)
+    return (
+        f"{len(context.evaluations)} evaluations are compared: {md(names)}. The comparison and the lineage are about "
+        f"all of them. The table of metrics and the other figures show only the first one, **{md(first)}**.{seeds}"
+    )
 
 
 def _metrics(context: ReportContext) -> str:

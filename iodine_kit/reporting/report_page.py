@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from markupsafe import Markup
@@ -11,6 +12,9 @@ from iodine_kit.reporting.charts import series_css
 from iodine_kit.reporting.context import ReportContext
 from iodine_kit.reporting.sections import SECTIONS, SectionPlugin
 from iodine_kit.reporting.templating import fill
+
+_OF_FIRST = ("breakdown", "refinement", "distribution", "traversals", "representation", "training")
+"""Sections that show only the first evaluation, and do not say so themselves."""
 
 
 class RenderedSection(NamedTuple):
@@ -34,4 +38,11 @@ def render_sections(context: ReportContext, sections: Registry[SectionPlugin] = 
     plugins = [(name, sections.load(name)) for name in sections.names()]
     plugins.sort(key=lambda item: (item[1].ORDER, item[0]))
     rendered = [RenderedSection(name, plugin.TITLE, plugin.render(context)) for name, plugin in plugins]
-    return [section for section in rendered if section.body]
+    return [_labelled(section, context.evaluations) for section in rendered if section.body]
+
+
+def _labelled(section: RenderedSection, evaluations: Sequence[str]) -> RenderedSection:
+    """The section with the name of the evaluation that it shows, if the page compares several."""
+    if not evaluations or section.name not in _OF_FIRST:
+        return section
+    return section._replace(body=fill("of_first.html", name=evaluations[0], body=section.body))

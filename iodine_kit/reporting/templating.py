@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from iodine_kit import formatting
-from iodine_kit.tables import shown
+from iodine_kit.tables import Cell, shown
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -25,9 +25,16 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for filter_ in (formatting.number, formatting.count, formatting.setting, formatting.interval, shown):
+    for filter_ in (in_two_lines, formatting.number, formatting.count, formatting.setting, formatting.interval, shown):
         environment.filters[filter_.__name__] = filter_
     return environment
+
+
+def in_two_lines(cell: Cell) -> Markup:
+    """A cell as tables show it; on a narrow screen, the interval after a mean is below it."""
+    mean, bracket, interval = shown(cell).partition(" [")
+    broken = Markup(' <br class="narrow">[') if mean and bracket else Markup(bracket)
+    return Markup("{}{}{}").format(mean, broken, interval)
 
 
 def fill(template: str, **values: Any) -> Markup:

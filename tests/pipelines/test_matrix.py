@@ -85,7 +85,12 @@ def test_members_share_the_data_set_and_end_in_one_comparison(finished: tuple[Pa
     assert spread["seeds"] == [1, 2] and spread["metrics"]["ari"]["mean"] == pytest.approx(sum(means) / 2)
     compared = json.loads((Path(result["comparison"]) / "summary.json").read_text("utf-8"))
     assert [model["seeds"] for model in compared["models"]] == [[1, 2]]
-    assert Path(result["page"]).read_text("utf-8").count("2 seeds")
+    page, markdown = (Path(result["report"], name).read_text("utf-8") for name in ("index.html", "report.md"))
+    assert "This page compares 2 evaluations: seed=1; seed=2." in page and "mean ± sd of 2 seeds" in page
+    for one in (first, second):
+        assert f"Mask predicted by {one['name']} of scene" in page
+        for role in ("run", "predictions", "evaluation"):
+            assert f"**{role} of {one['name']}** `{role}/{Path(one['artifacts'][role]).name}`" in markdown
     assert {status for _, status, _ in plan(store)} == {"fresh"}
 
 

@@ -50,6 +50,27 @@ def test_bytes_are_counted_in_powers_of_a_thousand(size: float, text: str) -> No
     assert byte_size(size) == text
 
 
+@pytest.mark.parametrize(
+    ("mean", "sd", "ends", "text"),
+    [
+        (7.81e-4, 0.0011, None, "0.0008 ± 0.0011"),
+        (0.1034, 9.16e-5, None, "0.1034 ± 0.0001"),
+        (0.1034, 9.16e-6, None, "0.10340 ± 0.00001"),
+        (0.1034, 1e-9, None, "0.103400 ± 0.000000"),
+        (-6.63e-4, None, (-0.0021, 0.0005), "−0.0007 [−0.0021, 0.0005]"),
+        (2211.4, 243.7, (2121.0, 2303.2), "2,211 ± 244 [2,121, 2,303]"),
+        (9.98, None, (9.5, 10.4), "9.98 [9.50, 10.40]"),
+        (7.8e-4, 1.1e-4, (0.0, 9e-4), "7.80 × 10⁻⁴ ± 1.10 × 10⁻⁴ [0.0000, 9.00 × 10⁻⁴]"),
+        (2e9, 3e7, None, "2.00 × 10⁹ ± 3.00 × 10⁷"),
+        (0.0, 0.0, (0.0, 0.0), "0.0000 ± 0.0000 [0.0000, 0.0000]"),
+    ],
+)
+def test_the_numbers_of_a_cell_have_one_notation(
+    mean: float, sd: float | None, ends: tuple[float, float] | None, text: str
+) -> None:
+    assert estimated(mean, ends, sd) == text
+
+
 def test_an_interval_has_the_same_decimals_at_both_ends() -> None:
     assert interval((0.99, 0.994)) == "[0.9900, 0.9940]" and interval((9.5, 10.25)) == "[9.50, 10.25]"
     assert interval(None) == "–" and interval((float("nan"), 1.0)) == "[undefined, 1.0000]"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from iodine_kit.formatting import fixed
 from iodine_kit.records import Array, Bytes
 from iodine_kit.reporting import colours, pictures
 from iodine_kit.reporting.colours import coloured_slots
@@ -52,8 +53,10 @@ class Card:
         return sum(len(uri) for uri, _ in self.strips.values())
 
 
-def build_card(scene: SceneView, slots: int, limit: float) -> Card:
+def build_card(scene: SceneView, slots: int, limit: float, name: str = "", score: float = np.nan) -> Card:
     """Draw a scene; ``limit`` is the error shown brightest. Pictures that the scene does not have are omitted.
+
+    ``name`` and ``score`` are of the predictions, where those of others are beside them.
 
     Slots are matched with entities on the last step, so that a slot keeps its colour through all of them.
     """
@@ -68,7 +71,7 @@ def build_card(scene: SceneView, slots: int, limit: float) -> Card:
         strips["components"] = (pictures.rgb_strip(list(scene.component)), len(scene.component))
     if scene.soft_mask is not None:
         strips["opacity"] = (pictures.opacity_strip(scene.soft_mask), len(scene.soft_mask))
-    return Card(scene, strips, tuple(_views(scene, len(seen))), tuple(_slots(scene, match, palette)))
+    return Card(scene, strips, tuple(_views(scene, len(seen), name, score)), tuple(_slots(scene, match, palette)))
 
 
 def error_sample(scene: SceneView) -> Array:
@@ -87,18 +90,23 @@ def _pictures(scene: SceneView, limit: float) -> list[Bytes]:
     return [scene.image, pictures.to_bytes(scene.reconstruction), pictures.error_colours(error, limit)]
 
 
-def _views(scene: SceneView, seen: int) -> Iterator[Picture]:
+def _views(scene: SceneView, seen: int, own: str, score: float) -> Iterator[Picture]:
     steps, first = len(scene.step_mask), int(scene.true_mask is not None)
     yield Picture("seen", 0, "input", f"Input image of scene {scene.key}")
     if first:
         yield Picture("masks", 0, "true mask", f"True mask of scene {scene.key}")
-    yield Picture("masks", first, "predicted", f"Predicted mask of scene {scene.key}", steps=steps)
-    for place, (name, _, score) in enumerate(scene.others):
-        note = "" if np.isnan(score) else f"{score:.4f}"
-        yield Picture("masks", first + steps + place, name, f"Mask predicted by {name} of scene {scene.key}", note)
+    alt = f"Mask predicted by {own} of scene {scene.key}" if own else f"Predicted mask of scene {scene.key}"
+    yield Picture("masks", first, own or "predicted", alt, _note(score) if own else "", steps=steps)
+    for place, (name, _, one) in enumerate(scene.others):
+        alt = f"Mask predicted by {name} of scene {scene.key}"
+        yield Picture("masks", first + steps + place, name, alt, _note(one))
     if seen > 1:
         yield Picture("seen", 1, "reconstruction", f"Reconstruction of scene {scene.key}")
         yield Picture("seen", 2, "error", f"Absolute error of scene {scene.key}")
+
+
+def _note(score: float) -> str:
+    return "" if np.isnan(score) else fixed(score, 4)
 
 
 def _slots(scene: SceneView, match: Array, palette: Bytes) -> Iterator[Picture]:

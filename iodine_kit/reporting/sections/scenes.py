@@ -16,8 +16,8 @@ from iodine_kit.reporting.templating import fill
 
 ORDER = 20
 TITLE = "Scenes"
-_MOST_VIEWS = 7
-"""Pictures of a scene in one line."""
+_MOST_VIEWS = 5
+"""Pictures of a scene in one line: with more, their captions have no room."""
 
 
 def render(context: ReportContext) -> Markup | str:
@@ -39,25 +39,31 @@ def render(context: ReportContext) -> Markup | str:
         limit=f"{limit:g}" if any(len(sample) for sample in samples) else "",
         last=last,
         size=(height, width),
-        views=min(max(len(card.views) for card in cards), _MOST_VIEWS),
+        views=views_in_line(max(len(card.views) for card in cards)),
         large=not pictures.is_exact(height, width),
         quality=pictures.QUALITY,
         looks=_looks(cards),
         counts=_counts(cards),
         note=_left_out(context, len(cards)),
         masks=cards[0].scene.true_mask is not None,
-        others=bool(cards[0].scene.others),
+        first=next(iter(context.evaluations), ""),
         ignores=any(card.scene.ignores for card in cards),
         data=Markup(_json(context, cards, last)),
     )
+
+
+def views_in_line(pictures: int) -> int:
+    """How many of a scene's pictures are in one line: at most five, and as equally many in all lines as possible."""
+    return math.ceil(pictures / math.ceil(pictures / _MOST_VIEWS))
 
 
 def _cards(context: ReportContext, limit: float) -> list[Card]:
     """As many as there is room for, and the first one in any case."""
     cards: list[Card] = []
     size = 0
+    first, metric = next(iter(context.evaluations), ""), next(iter(context.metrics), "")
     for scene in context.scenes:
-        card = build_card(scene, context.slots or 0, limit)
+        card = build_card(scene, context.slots or 0, limit, first, scene.scores.get(metric, math.nan))
         size += card.bytes
         if cards and context.most_bytes is not None and size > context.most_bytes:
             break

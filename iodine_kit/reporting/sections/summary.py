@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from markupsafe import Markup
 
 from iodine_kit.evaluation.tables import metric_table
-from iodine_kit.formatting import interval
+from iodine_kit.formatting import interval, spread
 from iodine_kit.reporting.context import GROUPS, MetricSummary, ReportContext
 from iodine_kit.reporting.templating import fill
 from iodine_kit.tables import Table
@@ -29,7 +29,14 @@ def render(context: ReportContext) -> Markup | str:
         interval=interval(headline.interval) if headline and headline.interval else "",
         level=f"{100 * context.level:g} %",
         metrics=metrics,
+        over_seeds=over_seeds(context),
     )
+
+
+def over_seeds(context: ReportContext) -> str:
+    """The first metric of the first evaluation's model, as mean and deviation over seeds; "" if it has one seed."""
+    one = context.seeds.metrics.get(next(iter(context.metrics), "")) if context.seeds else None
+    return "" if one is None or one.mean is None or one.sd is None else spread(one.mean, one.sd)
 
 
 def metrics_table(context: ReportContext, metrics: Mapping[str, MetricSummary]) -> Table:

@@ -15,7 +15,7 @@ from iodine_kit.errors import SchemaError
 from iodine_kit.progress import Reporter
 from iodine_kit.runner import Context, FactValues, Inputs, Job, Tables
 from iodine_kit.stages.report.context import build_context
-from iodine_kit.store import Artifact, Identity
+from iodine_kit.store import Artifact, Identity, Store
 
 VERSION = 4
 TABLES = ("report",)
@@ -71,7 +71,7 @@ def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
         config={"report": config.model_dump(mode="json")},
         inputs={role: artifact.reference for role, artifact in chain.items()},
     )
-    return Job(identity, lambda out: _make(config, chain, out, context.reporter))
+    return Job(identity, lambda out: _make(config, chain, context.store, out, context.reporter))
 
 
 def configure(tables: Tables) -> ReportConfig:
@@ -79,7 +79,9 @@ def configure(tables: Tables) -> ReportConfig:
     return build(ReportConfig, tables.get("report", {}), "report")
 
 
-def _make(config: ReportConfig, chain: Mapping[str, Artifact], out: Path, reporter: Reporter) -> FactValues:
+def _make(
+    config: ReportConfig, chain: Mapping[str, Artifact], store: Store, out: Path, reporter: Reporter
+) -> FactValues:
     from iodine_kit.evaluation.comparison_tables import model_table, pair_tables
     from iodine_kit.reporting.figures import figure_files
     from iodine_kit.reporting.markdown import render_markdown
@@ -87,7 +89,7 @@ def _make(config: ReportConfig, chain: Mapping[str, Artifact], out: Path, report
     from iodine_kit.tables import as_markdown
 
     with reporter.track("report", 3) as advance:
-        context = build_context(config, chain)
+        context = build_context(config, chain, store)
         advance(1)
         (out / PAGE).write_text(render_page(context), "utf-8")
         advance(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,40 +12,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iodine_kit.artifacts.dataset import dataset_info, lack_of_masks
-from iodine_kit.artifacts.evaluations import comparison_facts, evaluation_facts, probe_facts, read_scenes, read_scores
+from iodine_kit.artifacts.evaluations import evaluation_facts, probe_facts, read_scenes, read_scores
 from iodine_kit.artifacts.predictions_and_truth import PredictionsFacts, paired
 from iodine_kit.artifacts.run import result_rows
 from iodine_kit.artifacts.trained_model import keeps_weights
 from iodine_kit.artifacts.traversals_file import read_traversals
 from iodine_kit.config import Config, flatten
 from iodine_kit.errors import UnknownNameError
-from iodine_kit.evaluation.facts import MetricFacts
+from iodine_kit.evaluation.facts import ComparisonFacts, MetricFacts, ModelFacts
 from iodine_kit.evaluation.tables import ignored_note
 from iodine_kit.metrics import METRICS
 from iodine_kit.predictions.file import PREDICTIONS, PredictionReader
 from iodine_kit.records import Bytes, Floats64, PredictionBatch, SceneBatch
 from iodine_kit.reporting.context import LineageItem, MetricSummary, ReportContext, SceneView, Traversal
 from iodine_kit.reporting.lineage import lineage_of
-from iodine_kit.store import Artifact
+from iodine_kit.stages.report.compared import OTHER, Chain, Compared, compared_evaluations
+from iodine_kit.store import Artifact, Store
 from iodine_kit.training.run_files import METRICS as LOG
 from iodine_kit.training.run_files import read_metrics
 
-Chain = Mapping[str, Artifact]
-OTHER = "evaluation-"
-"""Roles of further runs' evaluations: ``evaluation-2`` with ``predictions-2``, and so on."""
 _OPTIONS = {"probe": "--probe", "traversal": "--traversal"}
 _GROUPS = {None: "Segmentation", "reconstruction": "Image"}
 _MOST_FACTS = 24
 
 
-def build_context(config: Any, chain: Chain) -> ReportContext:
-    """Collect everything the page may show; ``config`` is the stage's."""
+def build_context(config: Any, chain: Chain, store: Store) -> ReportContext:
+    """Collect everything the page may show; ``config`` is the stage's, ``store`` has the runs of other evaluations."""
     evaluation, predictions, run = chain["evaluation"], chain["predictions"], chain.get("run")
     facts, scores = evaluation_facts(evaluation), read_scores(evaluation)
     if "truth" not in evaluation.manifest.identity.inputs and lack_of_masks(chain["dataset"], facts.split):
         facts = facts.model_copy(update={"unmasked": True})  # older releases did not record it
     elbo = PredictionReader(predictions.path / PREDICTIONS).column("elbo")
     bootstrap = facts.bootstrap
+    compared, comparison = compared_evaluations(chain, store)
     return ReportContext(
         title=config.title or PredictionsFacts.of(predictions).model or "IODINE",
         summary=config.summary,
@@ -56,11 +55,11 @@ def build_context(config: Any, chain: Chain) -> ReportContext:
         steps=facts.steps or 0,
         restarts=facts.restarts,
         metrics={name: _metric(name, one, scores, config.published) for name, one in facts.metrics.items()},
-        scenes=list(_scenes(config.scenes, chain, scores, facts.unmasked)),
+        scenes=list(_scenes(config.scenes, chain, compared[1:], scores, facts.unmasked)),
         training=read_metrics(run.path / LOG) if run else [],
         training_facts=result_rows(run) if run else [],
         elbo_by_step=[] if elbo is None else elbo.mean(0, dtype=np.float64).tolist(),
-        lineage=[_lineage(role, artifact) for role, artifact in chain.items()],
+        lineage=list(_lineage_of_all(chain, compared)),
         command=_command(config, chain),
         total=facts.scenes,
         model=_model(predictions),
@@ -76,11 +75,20 @@ def build_context(config: Any, chain: Chain) -> ReportContext:
         worst=facts.worst,
         best=facts.best,
         elbo=None if elbo is None else elbo[:, -1].astype(np.float64),
-        comparison=comparison_facts(chain["comparison"]) if "comparison" in chain else None,
+        comparison=comparison,
+        evaluations=[one.name for one in compared if one.name],
+        seeds=_over_seeds(comparison, evaluation),
         probe=probe_facts(chain["probe"]) if "probe" in chain else None,
         traversals=list(_traversals(chain["traversal"])) if "traversal" in chain else [],
         most_bytes=round(config.most_megabytes * 1e6),
     )
+
+
+def _over_seeds(comparison: ComparisonFacts | None, evaluation: Artifact) -> ModelFacts | None:
+    """The model of an evaluation in the comparison, if it has several seeds."""
+    models = comparison.models if comparison else []
+    directory = evaluation.reference.directory
+    return next((one for one in models if directory in one.evaluations and len(one.seeds) > 1), None)
 
 
 def _model(predictions: Artifact) -> str:
@@ -132,11 +140,13 @@ def _group(name: str) -> str:
         return _GROUPS[None]
 
 
-def _scenes(count: int, chain: Chain, scores: Mapping[str, Floats64], unmasked: bool) -> Iterator[SceneView]:
-    """The first scenes with all that was predicted for them, by other runs too."""
+def _scenes(
+    count: int, chain: Chain, compared: Sequence[Compared], scores: Mapping[str, Floats64], unmasked: bool
+) -> Iterator[SceneView]:
+    """The first scenes with all that was predicted for them, also by the other evaluations that are ``compared``."""
     table = read_scenes(chain["evaluation"])
     objects = table["objects"].to_numpy() if "objects" in table and not unmasked else None
-    others = list(_others(chain, next(iter(scores))))
+    others = list(_others(chain, compared, next(iter(scores))))
     ignored = dataset_info(chain["dataset"]).ignored
     place = 0
     for truth, prediction in paired(chain["predictions"], chain["dataset"]):
@@ -153,22 +163,16 @@ def _scenes(count: int, chain: Chain, scores: Mapping[str, Floats64], unmasked: 
             place += 1
 
 
-def _others(chain: Chain, metric: str) -> Iterator[tuple[str, PredictionReader, NDArray[np.float64]]]:
-    """Name, predictions and a metric's scores of every other run whose masks have the same size."""
+def _others(
+    chain: Chain, compared: Sequence[Compared], metric: str
+) -> Iterator[tuple[str, PredictionReader, NDArray[np.float64]]]:
+    """Name, predictions and a metric's scores of every other evaluation whose masks have the same size."""
     size = PredictionReader(chain["predictions"].path / PREDICTIONS).batch(0, 1, ("mask",)).mask.shape
-    for role, evaluation in chain.items():
-        if role.startswith(OTHER):
-            reader = PredictionReader(chain[role.replace("evaluation", "predictions")].path / PREDICTIONS)
-            scores = read_scores(evaluation)
-            if reader.batch(0, 1, ("mask",)).mask.shape == size:
-                yield _name(evaluation, chain), reader, scores.get(metric, np.full(len(reader), np.nan))
-
-
-def _name(evaluation: Artifact, chain: Chain) -> str:
-    """What the comparison calls an evaluation's model."""
-    directory = evaluation.reference.directory
-    models = comparison_facts(chain["comparison"]).models if "comparison" in chain else []
-    return next((model.name for model in models if directory in model.evaluations), evaluation.manifest.key[:8])
+    for one in compared:
+        reader = PredictionReader(one.chain["predictions"].path / PREDICTIONS)
+        scores = read_scores(one.chain["evaluation"])
+        if reader.batch(0, 1, ("mask",)).mask.shape == size:
+            yield one.name, reader, scores.get(metric, np.full(len(reader), np.nan))
 
 
 def _view(
@@ -209,6 +213,21 @@ def _traversals(traversal: Artifact) -> Iterator[Traversal]:
             component=moved.component[row],
             blend=moved.blend[row],
         )
+
+
+def _lineage_of_all(chain: Chain, compared: Sequence[Compared]) -> Iterator[LineageItem]:
+    """The artifacts from the data set to each evaluation, then the others; an artifact that is shared is there once."""
+    yield _lineage("dataset", chain["dataset"])
+    names: dict[tuple[str, str], list[str]] = {}
+    artifacts: dict[tuple[str, str], Artifact] = {}
+    for one in compared:
+        for role, artifact in one.chain.items():
+            names.setdefault((role, artifact.manifest.key), []).append(one.name)
+            artifacts.setdefault((role, artifact.manifest.key), artifact)
+    for (role, key), shared in names.items():
+        of = "" if len(shared) == len(compared) else f" of {'; '.join(shared)}"
+        yield _lineage(f"{role}{of}", artifacts[role, key])
+    yield from (_lineage(role, chain[role]) for role in ("comparison", "probe", "traversal") if role in chain)
 
 
 def _lineage(role: str, artifact: Artifact) -> LineageItem:

@@ -14,9 +14,11 @@ from iodine_kit.evaluation.facts import ComparisonFacts, ObjectFacts, SceneGroup
 from iodine_kit.evaluation.probing.facts import ProbeFacts
 from iodine_kit.reporting import figures
 from iodine_kit.reporting.context import ReportContext, SceneView, Traversal
+from iodine_kit.reporting.markdown import render_markdown
 from iodine_kit.reporting.report_page import render_page
 from iodine_kit.reporting.sections._cards import build_card
 from iodine_kit.reporting.sections.comparison import comparison_plots, short_names
+from iodine_kit.reporting.sections.scenes import views_in_line
 
 GROUPS = SceneGroups.model_validate({
     "objects": [
@@ -98,6 +100,23 @@ def test_a_full_page_has_every_section_and_shows_its_content(full: ReportContext
         assert expected in words, expected
     links = [link["href"] or "" for link in page.of("a")]
     assert [link for link in links if link.startswith("#scene-")] == ["#scene-3"]
+
+
+def test_a_page_of_several_evaluations_says_which_one_it_shows(full: ReportContext) -> None:
+    page = PageParser(render_page(replace(full, evaluations=["a=1", "a=2"], seeds=COMPARISON.models[0])))
+    words = " ".join(" ".join(page.text).split())
+    for sentence in ("compares 2 evaluations: a=1; a=2.", "Everything else is of a=1.", "Breakdown a=1", "Training a=1",
+                     "0.9000 ± 0.0100 mean ± sd of 2 seeds, ours"):  # fmt: skip
+        assert sentence in words, sentence
+    alone = " ".join(PageParser(render_page(full)).text)
+    assert "This page compares" not in alone and "Everything else" not in alone
+    text = render_markdown(replace(full, evaluations=["a=1", "a=2"], seeds=COMPARISON.models[0]))
+    assert "2 evaluations are compared: a=1; a=2." in text and "2 seeds, ours: 0.9000 ± 0.0100." in text
+
+
+@pytest.mark.parametrize(("pictures", "in_line"), [(1, 1), (5, 5), (6, 3), (7, 4), (8, 4), (11, 4), (15, 5)])
+def test_lines_of_pictures_are_full_and_never_crowded(pictures: int, in_line: int) -> None:
+    assert views_in_line(pictures) == in_line
 
 
 def test_scenes_can_be_filtered_if_their_numbers_of_objects_differ(full: ReportContext, context: ReportContext) -> None:
