@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from iodine_kit.cli.options import ARTIFACT_HELP, DEFAULT_STORE, JsonOption, StoreOption, check_kinds, store_at
+from iodine_kit.cli.options import ARTIFACT_HELP, DEFAULT_STORE, JsonOption, StoreOption, store_at
 from iodine_kit.cli.other_commands import completed
 from iodine_kit.process import print_json, print_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from iodine_kit.errors import IodineKitError
     from iodine_kit.store import Artifact, Store
     from iodine_kit.store.artifact import Unfinished
@@ -83,6 +85,17 @@ def list_artifacts(
         Terminal().note(f"no artifacts in {store}" + ("" if store.exists() else ": this folder does not exist"))
     elif not found and artifacts:
         Terminal().note(f"none of {len(artifacts)} artifacts in {store} fits")
+
+
+def check_kinds(kinds: Iterable[str], store: Store) -> None:
+    """Refuse a kind that no stage makes and no artifact of the store has: it is a typing mistake."""
+    from iodine_kit.errors import did_you_mean
+    from iodine_kit.store.queries import KINDS
+
+    known = {*KINDS, *(path.parent.parent.name for path in store.root.glob("*/[!.]*/manifest.json"))}
+    for kind in kinds:
+        if kind not in known:
+            raise typer.BadParameter(f"there is no kind '{kind}'{did_you_mean(kind, known)}", param_hint="--kind")
 
 
 def _as_json(row: Row) -> dict[str, Any]:

@@ -101,7 +101,9 @@ def evaluate(
     place = store_at(store)
     from_file = is_file(place, predictions)
     _refuse_import(tables["import"], from_file, predictions)
-    given = None if from_file else input_artifact(place, predictions, "predictions", "iodine-kit infer")
+    given = (
+        None if from_file else input_artifact(place, predictions, "predictions", "iodine-kit infer", pipeline=pipeline)
+    )
     truth = place.usable(place.open(dataset, "dataset")) if dataset and not from_file else None
     from iodine_kit.stages import evaluate as stage
 
@@ -193,7 +195,9 @@ def probe(
 
     tables = tables_of(pipeline, settings, "probe")
     place = store_at(store)
-    predicted = input_artifact(place, predictions, "predictions", "iodine-kit infer", suits=has_latents)
+    predicted = input_artifact(
+        place, predictions, "predictions", "iodine-kit infer", suits=has_latents, pipeline=pipeline
+    )
     from iodine_kit.stages import probe as stage
 
     inputs = {"predictions": predicted, "dataset": parent(place, predicted, "dataset")}

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from iodine_kit.cli.options import ARTIFACT_HELP, DEFAULT_STORE, StoreOption, check_kinds, store_at
+from iodine_kit.cli.artifacts import check_kinds
+from iodine_kit.cli.options import ARTIFACT_HELP, DEFAULT_STORE, StoreOption, store_at
 from iodine_kit.cli.other_commands import completed
 from iodine_kit.process import print_json, print_path, print_text
 

@@ -22,9 +22,11 @@ from iodine_kit.cli.options import (
     has_latents,
     input_artifact,
     parent,
+    prepared_by,
     store_at,
     tables_of,
 )
+from iodine_kit.cli.own_artifacts import own_artifact, own_draft
 
 if TYPE_CHECKING:
     from iodine_kit.artifacts.trained_model import TrainedModel
@@ -72,8 +74,8 @@ def infer(
     with init_distributed() as world:
         tables = tables_of(pipeline, settings, "infer")
         place, reporter = store_at(store), Terminal() if world.first else Silent()
-        trained = _model(place, run, checkpoint, model, reporter)
-        data = _dataset(place, dataset, trained, tables["infer"].get("split"), reporter)
+        trained = _model(place, run, checkpoint, model, reporter, pipeline)
+        data = _dataset(place, dataset, trained, tables["infer"].get("split"), reporter, pipeline)
         from iodine_kit.stages import infer as stage
 
         running = engine_of(engine, address, workers)
@@ -86,7 +88,12 @@ def infer(
 
 
 def _model(
-    store: Store, run: str | None, checkpoint: str | None, pretrained: str | None, reporter: Reporter
+    store: Store,
+    run: str | None,
+    checkpoint: str | None,
+    pretrained: str | None,
+    reporter: Reporter,
+    pipeline: str | None,
 ) -> TrainedModel:
     """The model that the options name: a finished run, a checkpoint, or a pretrained model."""
     if pretrained is not None:
@@ -99,7 +106,7 @@ def _model(
         from iodine_kit.errors import ArtifactNotFoundError
 
         try:
-            artifact = input_artifact(store, run, "run", "iodine-kit train", reporter=reporter)
+            artifact = input_artifact(store, run, "run", "iodine-kit train", reporter=reporter, pipeline=pipeline)
         except ArtifactNotFoundError as error:
             hint = "" if run else ", or use a pretrained model: --model pretrained:tetrominoes"
             raise ArtifactNotFoundError(f"{error}{hint}") from None
@@ -108,13 +115,16 @@ def _model(
         return of_run(artifact)
     from iodine_kit.artifacts.unfinished_run_model import at_checkpoint
 
-    model = at_checkpoint(store, checkpoint, run, reporter)
+    model = at_checkpoint(store, checkpoint, run or own_draft(store, pipeline), reporter)
     reporter.note(f"using {model.title}, {model.sources[0].location}")
     return model
 
 
-def _dataset(store: Store, place: str | None, model: TrainedModel, split: str | None, reporter: Reporter) -> Artifact:
-    """The data set at ``place``, or else the one that the model was trained on, or the most recent that it is for.
+def _dataset(
+    store: Store, place: str | None, model: TrainedModel, split: str | None, reporter: Reporter, pipeline: str | None
+) -> Artifact:
+    """The data set at ``place``, or the one that the model was trained on, or that of the pipeline, or the most recent
+    that the model is for.
 
     If no split is asked for, a data set with a single split will do, for example a folder of your own images.
 
@@ -131,10 +141,15 @@ def _dataset(store: Store, place: str | None, model: TrainedModel, split: str | 
         return has_split(data) or (split is None and len(DatasetFacts.of(data).splits) == 1)
 
     if place or not (model.trained_on or model.dataset):
-        return input_artifact(store, place, "dataset", "iodine-kit prepare", reporter=reporter, suits=suits)
+        return input_artifact(
+            store, place, "dataset", "iodine-kit prepare", reporter=reporter, suits=suits, pipeline=pipeline
+        )
     if model.trained_on:
         return store.resolve(model.trained_on)
     name = model.dataset
+    own = own_artifact(store, "dataset", pipeline, reporter) if prepared_by(pipeline) == name else None
+    if own is not None:
+        return own
     fitting = [data for data in store.artifacts("dataset") if DatasetFacts.of(data).info.dataset == name]
     if not fitting:
         raise ArtifactNotFoundError(
@@ -163,7 +178,9 @@ def traverse(
 
     tables = tables_of(pipeline, settings, "traverse")
     place = store_at(store)
-    predicted = input_artifact(place, predictions, "predictions", "iodine-kit infer", suits=_can_be_decoded)
+    predicted = input_artifact(
+        place, predictions, "predictions", "iodine-kit infer", suits=_can_be_decoded, pipeline=pipeline
+    )
     from iodine_kit.stages import traverse as stage
 
     inputs = {"predictions": predicted, "dataset": parent(place, predicted, "dataset")}

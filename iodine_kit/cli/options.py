@@ -197,17 +197,6 @@ def store_at(path: Path) -> Store:
     return Store(path)
 
 
-def check_kinds(kinds: Iterable[str], store: Store) -> None:
-    """Refuse a kind that no stage makes and no artifact of the store has: it is a typing mistake."""
-    from iodine_kit.errors import did_you_mean
-    from iodine_kit.store.queries import KINDS
-
-    known = {*KINDS, *(path.parent.parent.name for path in store.root.glob("*/[!.]*/manifest.json"))}
-    for kind in kinds:
-        if kind not in known:
-            raise typer.BadParameter(f"there is no kind '{kind}'{did_you_mean(kind, known)}", param_hint="--kind")
-
-
 def input_artifact(
     store: Store,
     place: str | None,
@@ -217,8 +206,10 @@ def input_artifact(
     reporter: Reporter | None = None,
     of: str | None = None,
     suits: Callable[[Artifact], bool] = lambda found: True,
+    pipeline: str | None = None,
 ) -> Artifact:
-    """The artifact at ``place``, or else the most recent one of its kind that was made for no special purpose.
+    """The artifact at ``place``, or else the one that the pipeline makes, or else the most recent one of its kind that
+    was made for no special purpose.
 
     Args:
         command: a command that makes such an artifact; the error names it if there is none.
@@ -226,12 +217,20 @@ def input_artifact(
         of: only the data set of this name.
         suits: only artifacts for which this is true. If there is none, the most recent of the others is returned: the
             stage refuses it and says why.
+        pipeline: a pipeline file. If the store does not have what it makes, a note says how the most recent differs.
     """
     from iodine_kit.cli.console import Terminal
     from iodine_kit.errors import ArtifactNotFoundError
 
     if place:
         return store.usable(store.open(place, kind))
+    reporter = reporter or Terminal()
+    if pipeline is not None:
+        from iodine_kit.cli.own_artifacts import note_difference, own_artifact
+
+        own = own_artifact(store, kind, pipeline, reporter)
+        if own is not None:
+            return own
 
     def fits(found: Artifact) -> bool:
         return not found.purpose and _is_called(found, of) and _has_split(found, split) and suits(found)
@@ -242,7 +241,9 @@ def input_artifact(
             f"{store.root} has no data set '{of}', which the pipeline file needs: make it with "
             f"'iodine-kit prepare --pipeline FILE', or name another data set with --dataset"
         )
-    (reporter or Terminal()).note(f"using {kind} {artifact.path}")
+    reporter.note(f"using {kind} {artifact.path}")
+    if pipeline is not None:
+        note_difference(store, artifact, pipeline, reporter)
     return artifact
 
 

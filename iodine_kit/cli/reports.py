@@ -22,6 +22,7 @@ from iodine_kit.cli.options import (
     store_at,
     tables_of,
 )
+from iodine_kit.cli.own_artifacts import own_artifact
 
 if TYPE_CHECKING:
     from iodine_kit.progress import Reporter
@@ -66,12 +67,15 @@ def report(
     tables = tables_of(pipeline, settings, "report")
     place = store_at(store)
     context = Context(place, Terminal(), overwrite)
-    evaluated = input_artifact(place, evaluation[0] if evaluation else None, "evaluation", "iodine-kit eval")
+    first = evaluation[0] if evaluation else None
+    evaluated = input_artifact(place, first, "evaluation", "iodine-kit eval", pipeline=pipeline)
     from iodine_kit.stages import report as stage
 
     chain = _chain(place, evaluated)
     for role, named in {"probe": probe, "traversal": traversal}.items():
-        added = place.usable(place.open(named, role)) if named else _newest_of(place, role, chain["predictions"])
+        added = (
+            place.usable(place.open(named, role)) if named else _newest_of(place, role, chain["predictions"], pipeline)
+        )
         chain |= {role: added} if added else {}
     chain |= _others(place, evaluated, (evaluation or [])[1:], context.reporter)
     artifact = run_stage(stage, tables, chain, context)
@@ -93,9 +97,13 @@ def _chain(store: Store, evaluation: Artifact) -> dict[str, Artifact]:
     }
 
 
-def _newest_of(store: Store, kind: str, predictions: Artifact) -> Artifact | None:
-    """The most recent artifact of a kind that was made from these predictions with their present content."""
-    made = [a for a in store.artifacts(kind) if a.manifest.identity.inputs["predictions"] == predictions.reference]
+def _newest_of(store: Store, kind: str, predictions: Artifact, pipeline: str | None = None) -> Artifact | None:
+    """The artifact of a kind that was made from these predictions: that of the pipeline, or else the most recent."""
+    from iodine_kit.progress import Silent
+
+    own = own_artifact(store, kind, pipeline, Silent())
+    every = [*store.artifacts(kind), *([own] if own else [])]
+    made = [a for a in every if a.manifest.identity.inputs["predictions"] == predictions.reference]
     return store.usable(made[-1]) if made else None
 
 

@@ -70,7 +70,9 @@ def train(
         split = str(tables["train"].get("split", "train"))
         command = "iodine-kit prepare tetrominoes --generate 2000"
         wanted = prepared_by(pipeline)
-        data = input_artifact(context.store, dataset, "dataset", command, split, context.reporter, wanted)
+        data = input_artifact(
+            context.store, dataset, "dataset", command, split, context.reporter, wanted, pipeline=pipeline
+        )
         inputs = {"dataset": data}
         if estimate:
             from iodine_kit.stages.train.run_estimate import estimate_run

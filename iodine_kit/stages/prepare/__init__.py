@@ -20,11 +20,11 @@ guard its entry point, or every worker would run the script again::
 
 from iodine_kit.stages.prepare.config import TABLES, PrepareConfig, PrepareExecution
 from iodine_kit.stages.prepare.inspect import Inspection, inspect
-from iodine_kit.stages.prepare.plan import INPUTS, VERSION, plan
+from iodine_kit.stages.prepare.plan import INPUTS, VERSION, plan, planned_config
 from iodine_kit.stages.prepare.resolve import ResolvedConfig, configure
 from iodine_kit.stages.prepare.trial import Trial, source_bytes, try_scenes
 
 __all__ = [
     "INPUTS", "TABLES", "VERSION", "Inspection", "PrepareConfig", "PrepareExecution", "ResolvedConfig", "Trial",
-    "configure", "inspect", "plan", "source_bytes", "try_scenes",
+    "configure", "inspect", "plan", "planned_config", "source_bytes", "try_scenes",
 ]  # fmt: skip

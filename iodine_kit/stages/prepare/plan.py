@@ -20,7 +20,7 @@ from iodine_kit.stages.prepare.make import STATE, PreparePlan, make
 from iodine_kit.stages.prepare.process_record import RecordProcessor
 from iodine_kit.stages.prepare.resolve import ResolvedConfig, configure
 from iodine_kit.stages.prepare.source import SourcePlan
-from iodine_kit.store import Identity
+from iodine_kit.store import Identity, Store
 
 VERSION = 2
 INPUTS: tuple[str, ...] = ()
@@ -39,17 +39,7 @@ def plan(tables: Tables, inputs: Inputs, context: Context) -> Job:
 
 
 def _plan_generated(resolved: ResolvedConfig, context: Context) -> Job:
-    preprocess = build(PreprocessConfig, resolved.preprocess, "preprocess")
-    prepare_plan = PreparePlan(
-        SourcePlan(
-            _processor(resolved, "", Config(), preprocess),
-            rule=Counts(tuple(resolved.counts.items())),
-            generated=resolved.counts,
-        ),
-        source=f"{resolved.config.dataset}, generated",
-        engine=_engine(resolved, context),
-        origin={"kind": "generated", "seed": resolved.config.seed},
-    )
+    prepare_plan = _generated(resolved, context)
     files = _generator_files(resolved.dataset_config)
     for key, path in files.items():
         if not path.is_file():
@@ -60,12 +50,68 @@ def _plan_generated(resolved: ResolvedConfig, context: Context) -> Job:
     return _job(identity.model_copy(update={"sources": sources}), prepare_plan, context.reporter)
 
 
+def _generated(resolved: ResolvedConfig, context: Context) -> PreparePlan:
+    """How generated scenes become a data set."""
+    preprocess = build(PreprocessConfig, resolved.preprocess, "preprocess")
+    return PreparePlan(
+        SourcePlan(
+            _processor(resolved, "", Config(), preprocess),
+            rule=Counts(tuple(resolved.counts.items())),
+            generated=resolved.counts,
+        ),
+        source=f"{resolved.config.dataset}, generated",
+        engine=_engine(resolved, context),
+        origin={"kind": "generated", "seed": resolved.config.seed},
+    )
+
+
+def planned_config(tables: Tables, layout: str) -> dict[str, Any]:
+    """The configuration of the data set that the tables make, without reading its source.
+
+    Args:
+        layout: of published files, if the tables do not name one; "" for generated scenes.
+
+    Returns:
+        as in the identity, except for the hash ``names``, which a source of many pictures has.
+
+    Raises:
+        IodineKitError: as :func:`plan`, for what needs no source.
+    """
+    resolved = configure(tables)
+    silent = Context(Store(Path()))
+    name = resolved.config.layout or layout
+    if resolved.config.generate is not None or not name:
+        prepare_plan = _generated(resolved, silent)
+        return _identity(resolved, prepare_plan, {"seed": resolved.config.seed}).config
+    nowhere = Fetched((Path(),), ("",), {})
+    prepare_plan = _published(resolved, name, nowhere, silent)
+    return _identity(resolved, prepare_plan, _published_values(resolved, name)).config
+
+
 def _plan_published(resolved: ResolvedConfig, fetched: Fetched, context: Context) -> Job:
     name = resolved.config.layout or layout_of(fetched, resolved.config.dataset)
     layout = LAYOUTS.load(name)
     context.reporter.note(f"layout: {name} ({layout.SUMMARY})")
+    prepare_plan = _published(resolved, name, fetched, context)
+    found = survey(layout, fetched.paths, prepare_plan.records.processor.layout_config)
+    for line in found.lines:
+        context.reporter.note(line)
+    files = found.files
+    sources = identify(context.store, files, fetched, context.reporter, found.auxiliary)
+    config = _published_values(resolved, name)
+    if layout.NAMES_MATTER:
+        config["names"] = names_hash(files, fetched)
+    versions = {f"layout/{name}": layout.VERSION, **resolved.protocol_version}
+    identity = _identity(resolved, prepare_plan, config, versions)
+    identity = identity.model_copy(update={"sources": sources, "inputs": fetched.downloads})
+    return _job(identity, prepare_plan, context.reporter)
+
+
+def _published(resolved: ResolvedConfig, name: str, fetched: Fetched, context: Context) -> PreparePlan:
+    """How files of the layout ``name`` become a data set."""
+    layout = LAYOUTS.load(name)
     layout_config = build(layout.Config, resolved.layout_values, "layout")
-    prepare_plan = PreparePlan(
+    return PreparePlan(
         SourcePlan(
             _processor(resolved, name, layout_config, resolved.preprocessing(layout)),
             rule=resolved.rule(layout),
@@ -77,19 +123,12 @@ def _plan_published(resolved: ResolvedConfig, fetched: Fetched, context: Context
         origin={"kind": "published", "layout": name, "protocol": resolved.config.protocol},
         expected=resolved.protocol.expected if resolved.protocol else {},
     )
-    found = survey(layout, fetched.paths, layout_config)
-    for line in found.lines:
-        context.reporter.note(line)
-    files = found.files
-    sources = identify(context.store, files, fetched, context.reporter, found.auxiliary)
+
+
+def _published_values(resolved: ResolvedConfig, name: str) -> dict[str, Any]:
+    """The part of the configuration that only published files have."""
     chosen = resolved.config.model_dump(mode="json", include={"protocol", "skip_bad"})
-    config = {**chosen, "layout": named(name, layout_config)}
-    if layout.NAMES_MATTER:
-        config["names"] = names_hash(files, fetched)
-    versions = {f"layout/{name}": layout.VERSION, **resolved.protocol_version}
-    identity = _identity(resolved, prepare_plan, config, versions)
-    identity = identity.model_copy(update={"sources": sources, "inputs": fetched.downloads})
-    return _job(identity, prepare_plan, context.reporter)
+    return {**chosen, "layout": named(name, build(LAYOUTS.load(name).Config, resolved.layout_values, "layout"))}
 
 
 def _engine(resolved: ResolvedConfig, context: Context) -> EngineConfig:
