@@ -21,6 +21,8 @@ _MEASURED, _TRIED, _REFERENCE = (0.7, 1.5), (0.8, 2.5), (0.4, 2.5)
 """Ends of the range by what an estimate rests on: other programs slow a machine down, and networks differ."""
 _LEAST_MEASURED = 2.0
 """An artifact that took less than this many times the start of its stage says little about the speed."""
+_MOST_SCALED = 30.0
+"""From an artifact with more or less work than this many times, the start of a stage aside, no time is inferred."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def estimate(role: str, situation: Situation, history: History, tried: tuple[int
     work = work_of(role, situation)
     if work is None:
         return None
-    factors = _factors(role, situation, history)
+    factors = _factors(role, situation, work, history)
     if factors:
         low, high = min(factors) * _MEASURED[0], max(factors) * _MEASURED[1]
         basis = f"measured: {len(factors)} earlier artifact{'s' if len(factors) > 1 else ''} of this store"
@@ -91,7 +93,7 @@ def _sizes(work: Work) -> tuple[float, float]:
     return work.disk, work.memory
 
 
-def _factors(role: str, situation: Situation, history: History) -> list[float]:
+def _factors(role: str, situation: Situation, planned: Work, history: History) -> list[float]:
     """How many times as long as foreseen earlier artifacts of this machine took; of comparable work only."""
     factors = []
     for artifact in history.recent(role):
@@ -103,7 +105,7 @@ def _factors(role: str, situation: Situation, history: History) -> list[float]:
             if not _is_comparable(role, situation, earlier, artifact):
                 continue
             work, seconds = work_of(role, earlier), _seconds(role, artifact)
-            if work is not None and seconds >= _LEAST_MEASURED * START[role]:
+            if work is not None and seconds >= _LEAST_MEASURED * START[role] and _is_near(role, work, planned):
                 factors.append(seconds / work.seconds)
     return factors
 
@@ -116,6 +118,12 @@ def _is_comparable(role: str, planned: Situation, earlier: Situation, artifact: 
         on_gpu = str(artifact.facts.get("device", "cpu")).startswith("cuda")
         return same_precision and on_gpu == uses_gpu(planned.execution)
     return True
+
+
+def _is_near(role: str, earlier: Work, planned: Work) -> bool:
+    """Whether the work is of the same order: what a small artifact took is above all the start of its stage."""
+    one, other = earlier.seconds - START[role], planned.seconds - START[role]
+    return one <= _MOST_SCALED * other and other <= _MOST_SCALED * one
 
 
 def _kind_of_scenes(situation: Situation) -> tuple[Any, ...]:

@@ -119,6 +119,20 @@ def test_an_earlier_run_of_this_machine_is_the_basis(tmp_path: Path) -> None:
     assert after.seconds[0] < 4200 * 2.0 < after.seconds[1] and after.seconds[0] > before.seconds[1]
 
 
+@pytest.mark.parametrize(("scenes", "basis"), [(25 * 40, "measured: 1 earlier"), (170 * 40, "measured: 31 scenes")])
+def test_a_tiny_artifact_says_nothing_about_one_that_is_much_larger(tmp_path: Path, scenes: int, basis: str) -> None:
+    few = ["prepare.generate=40", "prepare.split={train=20, val=10, test=10}"]
+    context = Context(Store(tmp_path))
+    identity = prepare.plan(pipelines.load(str(FOLDER / "quickstart.toml"), few), {}, context).identity
+    facts = run_stage(prepare, pipelines.load(str(FOLDER / "quickstart.toml"), few), {}, context).facts
+    made = provenance(datetime.now(UTC)) | {"platform": platform.platform(terse=True), "cpus": os.cpu_count()}
+    with context.store.draft(identity) as draft:
+        draft.commit(facts, made | {"seconds": 0.5})  # almost only the start of the stage
+    many = [f"prepare.generate={scenes}", f"prepare.split={{train={scenes - 20}, val=10, test=10}}"]
+    estimate = checked(tmp_path, *many).stages[0].estimate
+    assert estimate and estimate.basis.startswith(basis)
+
+
 def test_all_mistakes_in_a_matrix_are_found_and_the_other_members_are_estimated(tmp_path: Path) -> None:
     def found(matrix: list[str], *settings: str) -> PipelineCheck:
         tables = pipelines.load(str(FOLDER / "quickstart.toml"), settings)
