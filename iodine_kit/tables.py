@@ -57,6 +57,11 @@ class Table:
         rows = [[row[column] for column in kept] for row in self.rows]
         return replace(self, heads=[self.heads[column] for column in kept], rows=rows)
 
+    def columns(self, start: int, end: int) -> Table:
+        """The first column, and those from ``start`` up to, but not including, ``end``."""
+        rows = [[row[0], *row[start:end]] for row in self.rows]
+        return replace(self, heads=[self.heads[0], *self.heads[start:end]], rows=rows)
+
 
 def shown(cell: Cell) -> str:
     """A cell as people read it: ``"0.9923"``, ``"[0.9902, 0.9941]"``, ``"1,234"``, ``"–"``."""

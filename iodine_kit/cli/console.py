@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from iodine_kit.evaluation.probing.facts import ProbeFacts
 
 _WIDEST = 400
+_FRAME = 4
+"""Lines of a printed table beside its rows."""
 
 
 class _StandardError(Console):
@@ -132,16 +134,58 @@ def _show_omitted(reasons: Mapping[str, str]) -> None:
 
 def show_table(table: tables.Table) -> None:
     """Print a table to standard error, below its caption; only columns of words may break their lines."""
+    err.print(table.caption, markup=False)
+    _print_rows(table)
+
+
+def show_in_blocks(choices: Sequence[tables.Table]) -> None:
+    """Print one of several layouts of a table to standard error: the first that fits, or the one with the fewest lines.
+
+    A table that is wider than the terminal is printed in blocks of some columns, each with the first column. No column
+    is broken: one that is wider than the terminal is a block of its own.
+    """
+    blocks = min((_blocks(one) for one in choices), key=_lines)
+    err.print(choices[0].caption, markup=False)
+    for block in blocks:
+        _print_rows(block)
+
+
+def _lines(blocks: Sequence[tables.Table]) -> int:
+    """Lines of the terminal that the blocks need; 0 for a table that fits as it is."""
+    return sum(len(block.rows) + _FRAME for block in blocks) if len(blocks) > 1 else 0
+
+
+def _blocks(table: tables.Table) -> list[tables.Table]:
+    """The table in blocks of columns that fit into the terminal."""
+    blocks, start = [], 1
+    while start < len(table.heads):
+        end = start + 1
+        while end < len(table.heads) and _width(_drawn(table.columns(start, end + 1))) <= err.width:
+            end += 1
+        blocks.append(table.columns(start, end))
+        start = end
+    return blocks
+
+
+def _drawn(table: tables.Table) -> Table:
     from iodine_kit.tables import is_text, shown
 
-    err.print(table.caption, markup=False)
     drawn = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column, head in enumerate(table.heads):
         words = is_text(table, column)
         firm = not words or column == 0
-        drawn.add_column(head, justify="left" if words else "right", no_wrap=firm)
+        drawn.add_column(escape(head), justify="left" if words else "right", no_wrap=firm)
     for row in table.rows:
         drawn.add_row(*(escape(shown(cell)) for cell in row))
+    return drawn
+
+
+def _width(drawn: Table) -> int:
+    """Columns of the terminal that a table needs so that no line breaks."""
+    return Measurement.get(err, err.options.update(max_width=_WIDEST), drawn).maximum
+
+
+def _print_rows(table: tables.Table) -> None:
+    drawn = _drawn(table)
     # A narrow terminal breaks lines: a number that is cut would be another number.
-    wanted = Measurement.get(err, err.options.update(max_width=_WIDEST), drawn).maximum
-    Console(file=err.file, width=max(err.width, wanted), highlight=False).print(drawn)
+    Console(file=err.file, width=max(err.width, _width(drawn)), highlight=False).print(drawn)

@@ -194,13 +194,16 @@ def _finish_matrix(
 ) -> None:
     """Compare the members and print their results; raises an error if a member failed."""
     from iodine_kit import pipeline as pipelines
-    from iodine_kit.cli.console import show_table
+    from iodine_kit.cli.console import show_in_blocks
     from iodine_kit.stages.report import PAGE
 
     if any(one.metrics for one in results) and not as_json:
-        show_table(pipelines.summary_table(results))
+        show_in_blocks(pipelines.summary_tables(results))
     comparison, report = pipelines.compare_members(results, selection, context)
     facts: dict[str, Any] = {}
+    if comparison and report and not as_json:
+        content = "comparison of the members" + (", differences and p-values" if comparison.facts["pairs"] else "")
+        context.reporter.note(f"{content}: {comparison.path / 'summary.md'}")
     if comparison:
         facts["comparison"] = str(comparison.path)
     if report:

@@ -25,11 +25,11 @@ from iodine_kit.pipeline.graph import Node, Selection, build_graph, select
 from iodine_kit.pipeline.matrix import Member, expand, refuse_matrix
 from iodine_kit.pipeline.plan import Planned, plan, plan_graph
 from iodine_kit.pipeline.side_by_side import Command, Segment, SideBySide
-from iodine_kit.pipeline.summary import Result, Spread, collect, raise_failed, spreads, summary_table
+from iodine_kit.pipeline.summary import Result, Spread, collect, raise_failed, spreads, summary_tables
 
 __all__ = [
     "COMMANDS", "FOLDER", "OPTIONAL", "STAGES", "TABLES", "Command", "Member", "Node", "PipelineConfig", "Planned",
     "Result", "Segment", "Selection", "SideBySide", "Spread", "build_graph", "check", "collect", "compare_members",
     "expand", "load", "override", "plan", "plan_end", "plan_graph", "raise_failed", "refuse_matrix", "roles", "run",
-    "run_members", "select", "spreads", "summary_table", "try_engine",
+    "run_members", "select", "spreads", "summary_tables", "try_engine",
 ]  # fmt: skip

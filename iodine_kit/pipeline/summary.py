@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, stdev
 from typing import Any
 
 from iodine_kit.artifacts.evaluations import evaluation_facts
+from iodine_kit.config import short_keys
 from iodine_kit.errors import IodineKitError
 from iodine_kit.evaluation.facts import MetricFacts
 from iodine_kit.evaluation.tables import title_of
-from iodine_kit.formatting import DASH, number, spread
+from iodine_kit.formatting import DASH, number, setting, spread
 from iodine_kit.pipeline.execution import Chain, Made
 from iodine_kit.pipeline.graph import Node
 from iodine_kit.pipeline.matrix import SEED, Member
@@ -94,24 +95,39 @@ def spreads(results: Sequence[Result]) -> list[Spread]:
     ]
 
 
-def summary_table(results: Sequence[Result]) -> Table:
-    """The mean of each metric over scenes for each member, and its spread over seeds; the shorter list is across."""
+def summary_tables(results: Sequence[Result]) -> list[Table]:
+    """The mean of each metric over scenes for each member, and its spread over seeds: the same table in two layouts.
+
+    In the first one, the longer list is downwards. Members that differ only in the seed are together.
+    """
     names = _names(results)
     titles = {name: title_of(metric) for one in reversed(results) for name, metric in one.metrics.items()}
-    columns: dict[str, list[Cell]] = {
-        one.member.name: [one.metrics[name].mean if name in one.metrics else _missing(one) for name in names]
-        for one in results
-    }
-    for group in spreads(results):
-        common = ",".join(f"{key}={value}" for key, value in group.settings.items())
-        count = len(group.seeds)
-        cells = [_cell(*group.metrics[name], count) if name in group.metrics else None for name in names]
-        columns[f"mean ± sd of {count} seeds" + (f" ({common})" if common else "")] = list(cells)
+    columns = dict(_columns(results, names))
     caption = "mean over scenes, for each member of the matrix"
-    if len(columns) <= len(names):
-        rows = [[titles[name], *cells] for name, cells in zip(names, zip(*columns.values(), strict=True), strict=True)]
-        return Table(["metric", *columns], rows, caption)
-    return Table(["member", *titles.values()], [[head, *cells] for head, cells in columns.items()], caption)
+    caption += ", and mean ± sd over seeds" if len(columns) > len(results) else ""
+    rows = [[titles[name], *cells] for name, cells in zip(names, zip(*columns.values(), strict=True), strict=True)]
+    downwards = Table(["metric", *columns], rows, caption)
+    across = Table(["member", *titles.values()], [[head, *cells] for head, cells in columns.items()], caption)
+    return [downwards, across] if len(columns) <= len(names) else [across, downwards]
+
+
+def _columns(results: Sequence[Result], names: Sequence[str]) -> Iterator[tuple[str, list[Cell]]]:
+    """(head, a cell for each metric) of each member; after members that differ only in the seed, of their spread."""
+    groups: dict[str, list[Result]] = {}
+    for one in results:
+        groups.setdefault(repr(_without_seed(one)), []).append(one)
+    known = {repr(one.settings): one for one in spreads(results)}
+    for mark, group in groups.items():
+        for one in group:
+            yield one.member.name, [one.metrics[name].mean if name in one.metrics else _missing(one) for name in names]
+        if mark in known:
+            yield _head(known[mark]), [_cell(known[mark], name) for name in names]
+
+
+def _head(group: Spread) -> str:
+    shown = short_keys([SEED, *group.settings])
+    common = ",".join(f"{shown[key]}={setting(value).replace(' ', '')}" for key, value in group.settings.items())
+    return f"{common}: {len(group.seeds)} seeds" if common else f"mean ± sd of {len(group.seeds)} seeds"
 
 
 def _names(results: Sequence[Result]) -> list[str]:
@@ -127,11 +143,14 @@ def _spread(means: Sequence[float | None]) -> tuple[float | None, float | None, 
     return fmean(values) if values else None, stdev(values) if len(values) > 1 else None, len(values)
 
 
-def _cell(mean: float | None, sd: float | None, n: int, seeds: int) -> str:
+def _cell(group: Spread, metric: str) -> str | None:
+    if metric not in group.metrics:
+        return None
+    mean, sd, n = group.metrics[metric]
     if mean is None:
         return DASH
     shown = number(mean) if sd is None else spread(mean, sd)
-    return shown if n == seeds else f"{shown} (n = {n})"
+    return shown if n == len(group.seeds) else f"{shown} (n = {n})"
 
 
 def _missing(result: Result) -> str | None:

@@ -9,6 +9,7 @@ from iodine_kit.cli import console
 from iodine_kit.cli.options import engine_of
 from iodine_kit.errors import ConfigError
 from iodine_kit.evaluation.facts import ComparisonFacts, EvaluationFacts
+from iodine_kit.tables import Table
 
 
 @pytest.mark.parametrize(("terminal", "shown"), [(True, True), (False, False)])
@@ -104,3 +105,20 @@ def test_the_address_of_a_cluster_has_no_password() -> None:
     with pytest.raises(ConfigError, match=r"^--address tcp://\*\*\*@host:8786: .* no user, password or token; omit it"):
         engine_of("dask", "tcp://user:sesame@host:8786", 1)
     assert engine_of("ray", "ray://host:10001,num_gpus=1", 1).address == "ray://host:10001,num_gpus=1"
+
+
+@pytest.mark.parametrize(("width", "blocks"), [(200, 1), (80, 2), (40, 5), (10, 12)])
+def test_a_table_wider_than_the_terminal_is_in_blocks_with_all_numbers(
+    monkeypatch: pytest.MonkeyPatch, width: int, blocks: int
+) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(console, "err", Console(file=screen, width=width, highlight=False, soft_wrap=True))
+    heads = ["metric", *(f"seed={seed}" for seed in range(12))]
+    rows = [[f"metric [{row}]", *(0.1 + (12 * row + seed) / 1000 for seed in range(12))] for row in range(20)]
+    other = Table(["member", *(row[0] for row in rows)], [[head, *([1.0] * 20)] for head in heads[1:]], "all members")
+    console.show_in_blocks([Table(heads, rows, "all members"), other])
+    lines = screen.getvalue().splitlines()
+    assert lines[0] == "all members" and sum("metric [3]" in line for line in lines) == blocks
+    assert all(len(line) <= max(width, 24) for line in lines)
+    shown = [word for line in lines for word in line.split()]
+    assert all(shown.count(f"{cell:.4f}") == 1 for row in rows for cell in row[1:])
