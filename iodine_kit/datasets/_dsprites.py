@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 from iodine_kit.errors import CorruptDataError, SchemaError, SourceError
 from iodine_kit.records import Array, Bytes
 from iodine_kit.system import refusal
-from iodine_kit.untrusted import ZIP_ERRORS
+from iodine_kit.untrusted import NPZ_ERRORS
 
 Lit = NDArray[np.bool_]
 Outline = tuple[slice, slice, Lit]
@@ -156,7 +157,7 @@ def load_sprites(path: str) -> Sprites:
             return Sprites(axes, _read_images(archive, path, math.prod(map(len, axes.values()))))
     except FileNotFoundError:
         raise SourceError(f"{path}: no such file; dataset.sprites must be the npz file of dSprites") from None
-    except ZIP_ERRORS as error:
+    except NPZ_ERRORS as error:
         problem = f"{path}: damaged, or not an npz file ({error}); download it again"
         raise refusal(error, path) or CorruptDataError(problem) from error
 
@@ -206,7 +207,7 @@ def _open(archive: zipfile.ZipFile, path: str, name: str) -> Iterator[tuple[IO[b
             version = np.lib.format.read_magic(stream)
             header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, columns_first, dtype = header(stream)
-        except ValueError as error:
+        except (ValueError, SyntaxError, TokenError) as error:
             raise CorruptDataError(f"{path}: '{name}' does not start with an npy header; download it again") from error
         if columns_first:
             raise SchemaError(f"{path}: '{name}' is stored by columns; dSprites is stored by rows")

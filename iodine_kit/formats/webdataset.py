@@ -27,7 +27,7 @@ from iodine_kit.errors import CorruptDataError
 from iodine_kit.formats import Columns, Reader, Sample, ShardedConfig
 from iodine_kit.records import Array, Bytes, Scene, SceneBatch
 from iodine_kit.system import OpenFiles, refusal, storage_errors
-from iodine_kit.untrusted import ZIP_ERRORS
+from iodine_kit.untrusted import NPZ_ERRORS, ZIP_ERRORS
 
 VERSION = 2
 MASK, META = "mask.png", "meta.json"
@@ -105,7 +105,7 @@ class ShardReader(Reader):
             if self._shard.shape != key.shape or self._place.shape != (key.size, _MEMBERS, 2):
                 raise ValueError("its columns have different lengths")
             self._keys = key.tolist()
-        except ZIP_ERRORS as error:
+        except NPZ_ERRORS as error:
             problem = f"{path}: not an index of WebDataset shards: {error}"
             raise refusal(error, path) or CorruptDataError(problem) from None
         self._maps = OpenFiles(self._map, mmap.mmap.close)

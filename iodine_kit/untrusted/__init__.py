@@ -10,6 +10,7 @@ import math
 import struct
 import zlib
 from collections.abc import Sequence
+from tokenize import TokenError
 from zipfile import BadZipFile
 
 from iodine_kit.errors import SchemaError
@@ -29,6 +30,8 @@ ZIP_ERRORS = (
     zlib.error,
 )
 """What :mod:`zipfile` raises for an archive that is damaged, encrypted, or compressed in an unknown way."""
+NPZ_ERRORS = (*ZIP_ERRORS, ArithmeticError, SyntaxError, TokenError, TypeError)
+"""What NumPy raises for a damaged ``.npz`` file or ``.npy`` header: it parses the header as an expression of Python."""
 
 
 def check_row_size(shape: Sequence[int], item_bytes: int, place: str, chunk: Sequence[int] = ()) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.lib import format as npy
 from iodine_kit.errors import CorruptDataError, IodineKitError, SchemaError
 from iodine_kit.records import Array
 from iodine_kit.system import refusal
-from iodine_kit.untrusted import check_row_size
+from iodine_kit.untrusted import NPZ_ERRORS, check_row_size
 
 MAGIC = b"\x93NUMPY"
 PICKLE = b"\x80"
@@ -28,18 +27,6 @@ _VERSIONS = {
     (2, 0): npy.read_array_header_2_0,
     (3, 0): npy.read_array_header_2_0,
 }
-_BROKEN = (
-    OSError,
-    EOFError,
-    ValueError,
-    TypeError,
-    LookupError,
-    ArithmeticError,
-    RuntimeError,
-    SyntaxError,
-    TokenError,
-    MemoryError,
-)
 
 
 @dataclass(frozen=True)
@@ -81,7 +68,7 @@ def read_header(stream: BinaryIO, place: str, texts: bool = False) -> Header:
     stream.seek(start)
     try:
         shape, fortran, dtype = _VERSIONS[npy.read_magic(stream)](stream)
-    except _BROKEN as error:
+    except NPZ_ERRORS as error:
         raise _broken(place, error) from None
     if dtype.hasobject:
         raise pickle_refused(place)
@@ -117,7 +104,7 @@ def map_array(path: Path, place: str = "", texts: bool = False) -> Array:
         if not header.count:  # an empty array cannot be mapped
             return np.empty(header.shape, header.dtype)
         return np.memmap(path, header.dtype, "r", header.offset, header.shape, header.order)
-    except _BROKEN as error:
+    except NPZ_ERRORS as error:
         raise _broken(place, error) from None
 
 

@@ -95,6 +95,10 @@ def _crc(data: bytes) -> bytes:
     return struct.pack(">I", zlib.crc32(data))
 
 
+OPEN_HEADER = b"\x93NUMPY\x01\x00\x76\x00" + b"{'descr': '<U2', 'shape': (".ljust(117) + b"\n"
+"""The header of a ``.npy`` file with a bracket that never closes."""
+
+
 def npy_head(shape: tuple[int, ...], dtype: str = "|u1") -> bytes:
     """The header of a ``.npy`` file of any shape and type."""
     stream = io.BytesIO()

@@ -23,7 +23,7 @@ import numpy as np
 from iodine_kit.errors import SourceError
 from iodine_kit.records import Array
 from iodine_kit.system import expand_home, refusal
-from iodine_kit.untrusted import ZIP_ERRORS
+from iodine_kit.untrusted import NPZ_ERRORS
 
 BPY = "5.0.1"
 VARIABLE = "IODINE_KIT_BLENDER"
@@ -192,7 +192,7 @@ def _load(path: Path) -> dict[str, Array]:
             return {name: arrays[name] for name in arrays.files}
     except FileNotFoundError as error:
         raise SourceError(f"Blender's process wrote no readable scene: {error}") from error
-    except ZIP_ERRORS as error:
+    except NPZ_ERRORS as error:
         problem = f"Blender's process wrote no readable scene: {error}"
         raise refusal(error, path) or SourceError(problem) from error
 

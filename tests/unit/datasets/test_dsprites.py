@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fakes import OPEN_HEADER
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -213,3 +214,12 @@ def test_an_array_that_is_longer_than_its_header_says_is_refused(tmp_path: Path)
             longer.writestr(name, archive.read(name) + b"\0")
     with pytest.raises(CorruptDataError, match=r"long\.npz: 'latents_values' is longer than its header says"):
         load_sprites(str(tmp_path / "long.npz"))
+
+
+def test_a_header_that_is_no_expression_is_refused(tmp_path: Path) -> None:
+    path = Path(write(tmp_path / "d.npz", small()))
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(tmp_path / "open.npz", "w") as altered:
+        for name in archive.namelist():
+            altered.writestr(name, OPEN_HEADER)
+    with pytest.raises(CorruptDataError, match=r"open\.npz: 'latents_values' does not start with an npy header"):
+        load_sprites(str(tmp_path / "open.npz"))

@@ -15,7 +15,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from fakes import save_bomb
+from fakes import OPEN_HEADER, save_bomb
 from unit.formats.stored_scenes import each_format, same, scenes, written
 
 from iodine_kit.errors import CorruptDataError, SourceError, StorageError
@@ -216,15 +216,16 @@ def test_a_split_that_may_not_be_read_is_not_damaged(
         reader.batch([2, 0])
 
 
+@pytest.mark.parametrize("instead", [b"no array", OPEN_HEADER])
 @pytest.mark.parametrize("member", ["key.npy", "shard.npy", "place.npy"])
-def test_an_index_whose_columns_are_no_arrays_is_refused(member: str, tmp_path: Path) -> None:
+def test_an_index_whose_columns_are_no_arrays_is_refused(member: str, instead: bytes, tmp_path: Path) -> None:
     folder = written("webdataset", tmp_path, scenes(2))
     index = folder / "train.index.npz"
     with zipfile.ZipFile(index) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     with zipfile.ZipFile(index, "w") as archive:
         for name, content in members.items():
-            archive.writestr(name, b"no array" if name == member else content)
+            archive.writestr(name, instead if name == member else content)
     with pytest.raises(CorruptDataError, match=r"train\.index\.npz: not an index"):
         FORMATS.load("webdataset").open_split(folder, "train")
 
