@@ -14,14 +14,21 @@ from conftest import WARM
 from support import TINY
 
 ROOT = Path(__file__).parents[2]
-WORKFLOW: dict[Any, Any] = yaml.safe_load((ROOT / "examples" / "github-workflow.yml").read_text("utf-8"))
+TEXT = (ROOT / "examples" / "github-workflow.yml").read_text("utf-8")
+WORKFLOW: dict[Any, Any] = yaml.safe_load(TEXT)
 STEPS: list[dict[str, Any]] = WORKFLOW["jobs"]["experiment"]["steps"]
-INSTALL = 'pip install "$IODINE_KIT"'
+INSTALL = next(step["run"] for step in STEPS if step.get("name") == "Install")
 CONTEXTS = {"github.run_id", "github.run_attempt"}
 
 
 def test_the_structure_is_that_of_a_workflow() -> None:
-    assert set(WORKFLOW) == {"name", True, "env", "jobs"}  # YAML 1.1 reads the key "on" as true, and so does GitHub
+    assert set(WORKFLOW) == {
+        "name",
+        True,
+        "concurrency",
+        "env",
+        "jobs",
+    }  # YAML 1.1 reads the key "on" as true, and so does GitHub
     outputs = {f"steps.{step['id']}.outputs.key" for step in STEPS if "id" in step}
     for step in STEPS:
         assert ("uses" in step) != ("run" in step) and set(step) <= {"name", "id", "if", "uses", "run", "with"}
@@ -32,8 +39,47 @@ def test_the_structure_is_that_of_a_workflow() -> None:
     restore, save = (step for step in STEPS if "actions/cache" in step.get("uses", ""))
     assert restore["with"]["key"] == save["with"]["key"] and "always()" in save["if"]
     assert restore["with"]["path"] == save["with"]["path"] == "${{ env.IODINE_KIT_STORE }}"
-    assert [step["run"] for step in STEPS if step.get("name") == "Install"] == [INSTALL]
-    assert WORKFLOW["env"]["IODINE_KIT"].startswith("git+https://")  # nobody has published a package of this name
+    (python,) = (step["with"] for step in STEPS if "setup-python" in step.get("uses", ""))
+    assert python["cache"] == "pip" and "copy it to " + python["cache-dependency-path"] in TEXT
+    names = [step.get("name", step.get("uses")) for step in STEPS]
+    assert names.index("actions/cache/save@v4") - 1 == next(n for n, name in enumerate(names) if "Remove" in name)
+
+
+def program(path: Path, text: str) -> None:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+def bash(command: str, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a step as GitHub does."""
+    return subprocess.run(
+        ["bash", "-e", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_commit_is_installed_with_its_constraints_once_it_is_named(tmp_path: Path) -> None:
+    for name in ("git", "pip"):  # nobody has published a package of this name, so it is cloned
+        program(tmp_path / name, f'echo {name} "$@"')
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    environment = {**WORKFLOW["env"], "RUNNER_TEMP": "/runner", "PATH": path}
+    named = {"IODINE_KIT": "https://example.org/kit", "COMMIT": "04fdc35"}
+    for wrong in ({}, {"COMMIT": named["COMMIT"]}, {"IODINE_KIT": named["IODINE_KIT"]}):
+        refused = bash(INSTALL, tmp_path, environment | wrong)
+        assert refused.returncode == 1 and refused.stdout.startswith("::error::replace IODINE_KIT and COMMIT")
+        assert "git" not in refused.stdout
+    assert bash(INSTALL, tmp_path, environment | named).stdout.splitlines() == [
+        "git clone --quiet https://example.org/kit /runner/iodine-kit",
+        "git -C /runner/iodine-kit checkout --quiet 04fdc35",
+        "pip install --constraint /runner/iodine-kit/constraints.txt /runner/iodine-kit",
+    ]
+
+
+@pytest.mark.parametrize(("status", "told"), [(75, True), (11, False)])
+def test_a_run_that_stopped_in_time_is_to_be_continued(tmp_path: Path, status: int, told: bool) -> None:
+    (step,) = (step["run"] for step in STEPS if step.get("name") == "Prepare, train and infer")
+    program(tmp_path / "iodine-kit", f'[ "$1" != train ] || exit {status}')
+    done = bash(step, tmp_path, {**WORKFLOW["env"], "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"})
+    assert done.returncode == status and ("Re-run jobs" in done.stdout) == told
 
 
 @pytest.mark.slow
@@ -55,8 +101,7 @@ def test_its_commands_run_from_an_empty_folder_and_fail_below_the_threshold(tmp_
         for step in STEPS:
             if "run" not in step or step["run"] == INSTALL:
                 continue
-            command = ["bash", "-e", "-c", step["run"]]
-            done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+            done = bash(step["run"], folder, environment)
             statuses[step["name"]] = done.returncode
             assert done.returncode in (0, 17), f"{step['name']}: {done.stderr}"
             if files["GITHUB_ENV"].exists():
@@ -66,4 +111,5 @@ def test_its_commands_run_from_an_empty_folder_and_fail_below_the_threshold(tmp_
     assert {name for name, status in statuses.items() if status} == {gate}  # two steps do not train a model
     assert files["GITHUB_OUTPUT"].read_text().startswith("key=iodine-kit-")
     assert "<html" in (folder / "report.html").read_text("utf-8") and "ARI" in files["GITHUB_STEP_SUMMARY"].read_text()
+    assert len(files["GITHUB_STEP_SUMMARY"].read_text().splitlines()) < 30
     assert (folder / WORKFLOW["env"]["IODINE_KIT_STORE"] / "evaluation").is_dir()
