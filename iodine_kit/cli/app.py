@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from collections.abc import Callable
@@ -155,9 +156,15 @@ def _root(
         )
 
 
+def _help(command: Callable[..., None]) -> str:
+    """The docstring with each paragraph on one line, so that the terminal's width breaks it, and not the source's."""
+    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
 for _title, _commands in COMMANDS.items():
     for _name, _function in _commands.items():
-        app.command(_name, cls=Command, rich_help_panel=_title)(_function)
+        app.command(_name, cls=Command, rich_help_panel=_title, help=_help(_function))(_function)
 app.add_typer(studies.group, name="study", rich_help_panel="Analysis")
 app.command("package-model", cls=Command, hidden=True)(pretrained.package_model)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from iodine_kit.cli.options import ARTIFACT_HELP, DEFAULT_STORE, JsonOption, StoreOption, store_at
+from iodine_kit.cli.options import ARTIFACT_HELP, DEFAULT_STORE, PrintJsonOption, StoreOption, store_at
 from iodine_kit.cli.other_commands import completed
 from iodine_kit.process import print_json, print_text
 
@@ -145,7 +145,7 @@ def _print_unfinished(
         print_text(f"{'interrupted':<26}  {path}  ({identity.stage}: repeat the command to resume)")
 
 
-def show(place: ArtifactArgument, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
+def show(place: ArtifactArgument, store: StoreOption = DEFAULT_STORE, as_json: PrintJsonOption = False) -> None:
     """Show an artifact: its facts, configuration, files and tags, everything it was made from, and what uses it."""
     shelf = store_at(store)
     artifact = shelf.open(place)
@@ -214,7 +214,7 @@ def _lineage_as_json(store: Store, artifact: Artifact) -> list[dict[str, str]]:
     return list(found.values())
 
 
-def verify(place: ArtifactArgument, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
+def verify(place: ArtifactArgument, store: StoreOption = DEFAULT_STORE, as_json: PrintJsonOption = False) -> None:
     """Check the hashes of an artifact's files, and of its inputs' files, against the manifests."""
     from iodine_kit.errors import ArtifactCorruptError
     from iodine_kit.formatting import counted

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from iodine_kit.addresses import redacted
-from iodine_kit.cli.options import DEFAULT_STORE, JsonOption, SetOption, StoreOption, check_settings, store_at
+from iodine_kit.cli.options import DEFAULT_STORE, PrintJsonOption, SetOption, StoreOption, check_settings, store_at
 from iodine_kit.formatting import DASH, byte_size, duration_range
 from iodine_kit.process import print_json, print_text
 
@@ -25,7 +25,7 @@ def check(
         typer.Option(metavar="TABLE.KEY=VALUE,VALUE", help="Check the pipeline for each value (repeatable)."),
     ] = None,
     store: StoreOption = DEFAULT_STORE,
-    as_json: JsonOption = False,
+    as_json: PrintJsonOption = False,
 ) -> None:
     """Check a pipeline before it runs: settings, sources, sizes, and about how much time, disk and memory it takes.
 

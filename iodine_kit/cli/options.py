@@ -101,6 +101,7 @@ StoreOption = Annotated[
     typer.Option("--store", envvar=STORE_VARIABLE, metavar="DIR", parser=to_path, help="Directory of all artifacts."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the artifact's path.")]
+PrintJsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Rebuild even if the artifact is up to date.")]
 SetOption = Annotated[
     list[str] | None,

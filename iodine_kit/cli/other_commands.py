@@ -24,8 +24,14 @@ def remember_store(context: Any, default: Path) -> None:
     source = context.get_parameter_source("store")
     if given is not None and given != default and source is not None and source.name == "COMMANDLINE":
         commands = getattr(context.find_root().command, "commands", {})
-        _option = f" --store {shlex.quote(str(given))}"
+        _option = f" --store {_quoted(str(given))}"
         _with_store = frozenset(name for name, one in commands.items() if any("--store" in p.opts for p in one.params))
+
+
+def _quoted(text: str) -> str:
+    """Text for a shell; in double quotes if they suffice, because sentences have commands in single quotes."""
+    plain = shlex.quote(text) == text
+    return text if plain else shlex.quote(text) if re.search(r'["$`\\!]', text) else f'"{text}"'
 
 
 def completed(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,7 +13,6 @@ from iodine_kit.cli.options import (
     AddressOption,
     EngineOption,
     JsonOption,
-    OutputOption,
     OverwriteOption,
     SetOption,
     StoreOption,
@@ -24,10 +24,10 @@ from iodine_kit.cli.options import (
     store_at,
 )
 from iodine_kit.process import print_json, print_path, print_text
+from iodine_kit.system import to_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from iodine_kit.engines import EngineConfig
     from iodine_kit.pipeline import Planned, Result, Segment, Selection
@@ -52,18 +52,35 @@ def run(
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Members of the matrix to run side by side.")] = 1,
     until: Annotated[
-        str | None, typer.Option(metavar="STAGE", help="Last stage to run: prepare, train, infer, eval, …")
+        str | None,
+        typer.Option(
+            metavar="STAGE", help="Last stage to run, by its command or artifact: train or run, infer or predictions, …"
+        ),
     ] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="STAGE", help="Run only this stage; its inputs must be up to date (repeatable)."),
+        typer.Option(
+            metavar="STAGE",
+            help="Run only this stage, named as for --until; its inputs must be up to date (repeatable).",
+        ),
     ] = None,
     force: Annotated[
         list[str] | None,
-        typer.Option(metavar="STAGE", help="Make the artifact of this stage again if it is up to date (repeatable)."),
+        typer.Option(
+            metavar="STAGE",
+            help="Make the artifact of this stage again, named as for --until, although it is up to date (repeatable).",
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print which stages would run, and why.")] = False,
-    output: OutputOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            metavar="FILE",
+            parser=to_path,
+            help="Also copy the page of the report to this file; for a matrix, the report of all members.",
+        ),
+    ] = None,
     engine: EngineOption = DEFAULT_ENGINE,
     address: AddressOption = "",
     workers: WorkersOption = 1,

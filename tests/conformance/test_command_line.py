@@ -83,11 +83,20 @@ def test_no_option_has_a_short_form_but_help() -> None:
             assert all(name.startswith("--") or not name.startswith("-") for name in parameter.opts), parameter.opts
 
 
-def test_no_help_has_brackets_that_are_taken_for_markup() -> None:
+def _commands() -> list[Any]:
     group: Any = typer.main.get_command(app)
     study = group.commands["study"]
-    commands = [*group.commands.values(), *(study.get_command(None, name) for name in study.list_commands(None))]
-    for command in commands:
+    return [*group.commands.values(), *(study.get_command(None, name) for name in study.list_commands(None))]
+
+
+def test_no_help_keeps_the_line_breaks_of_its_source() -> None:
+    for command in _commands():
+        for text in (command.help, *(getattr(one, "help", None) for one in command.params)):
+            assert "\n" not in (text or "").replace("\n\n", ""), (command.name, text)
+
+
+def test_no_help_has_brackets_that_are_taken_for_markup() -> None:
+    for command in _commands():
         texts = [command.help, *(getattr(one, "help", None) for one in command.params)]
         for text in filter(None, texts):
             assert render(text).plain.rstrip() == text.replace("\\[", "[").rstrip(), command.name

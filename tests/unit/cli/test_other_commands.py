@@ -33,10 +33,10 @@ def test_a_remedy_names_the_store_that_was_given_and_works(tagged: Path, monkeyp
     place = next(Path("my store").glob("run/*")).relative_to("my store")
     refused = call("gc", place, "--store", "my store")
     remedy = refused.strip().rpartition("iodine-kit ")[2]
-    assert remedy == "tag --store 'my store' --delete best"
+    assert remedy == 'tag --store "my store" --delete best'
     assert call(*shlex.split(remedy)) == ""
     assert not (tagged / "my store/.tags/best.json").exists() and (tagged / "data/.tags/best.json").exists()
-    assert "'iodine-kit list --store 'my store'' shows all" in call("show", "nope", "--store", "my store")
+    assert "'iodine-kit list --store \"my store\"' shows all" in call("show", "nope", "--store", "my store")
 
 
 def test_a_remedy_names_no_store_that_commands_use_anyway(tagged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,8 +59,15 @@ def test_only_commands_with_a_store_get_one(tagged: Path, monkeypatch: pytest.Mo
     call("list", "--store", "my store")
     assert completed("see 'iodine-kit models', of iodine-kit") == "see 'iodine-kit models', of iodine-kit"
     assert completed("iodine-kit gc run/X, 'iodine-kit list'") == (
-        "iodine-kit gc --store 'my store' run/X, 'iodine-kit list --store 'my store''"
+        'iodine-kit gc --store "my store" run/X, \'iodine-kit list --store "my store"\''
     )
     assert completed(completed("iodine-kit gc X")) == completed("iodine-kit gc X")
     call("list")
     assert completed("iodine-kit gc X") == "iodine-kit gc X"
+
+
+@pytest.mark.parametrize("name", ["plain", "my store", "it's", 'say "a"', "$HOME x", "a`b`", "back\\slash !"])
+def test_a_store_of_any_name_is_one_word_of_the_shell(name: str) -> None:
+    from iodine_kit.cli.other_commands import _quoted
+
+    assert shlex.split(_quoted(name)) == [name]
