@@ -65,6 +65,8 @@ def make(
             path.unlink()
         raise
     except KeyboardInterrupt:
+        if not any(place.glob(STATE)):
+            raise
         raise KeyboardInterrupt("finished scenes are kept; run the same command again to resume") from None
     finally:
         close()

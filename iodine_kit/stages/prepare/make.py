@@ -65,7 +65,11 @@ def make(plan: PreparePlan, out: Path, reporter: Reporter) -> FactValues:
         results.discard()
         raise
     except KeyboardInterrupt:
-        raise KeyboardInterrupt("finished shards are kept; run the same command again to resume") from None
+        if not any(path.is_file() for path in (out / NAME, *(out / BLOCKS).glob("*.unit"))):
+            results.discard()
+            raise
+        what = "shards" if journal.state.files else "records"
+        raise KeyboardInterrupt(f"finished {what} are kept; run the same command again to resume") from None
     finally:
         journal.close()
 

@@ -160,7 +160,12 @@ def test_the_bytes_depend_neither_on_workers_nor_on_interruptions(
                 Interruption(stop, records)
                 try:
                     cases[number].made(store, workers)
-                except KeyboardInterrupt:
+                except KeyboardInterrupt as raised:
+                    drafts = list(store.glob("dataset/.*.partial"))
+                    shards = [path for one in drafts for path in one.rglob("*") if path.suffix in (".h5", ".tar")]
+                    what = "shards" if shards else "records"
+                    promise = f"finished {what} are kept; run the same command again to resume" if drafts else ""
+                    assert str(raised) == promise
                     continue
         assert cases[number].made(store, last) == cases[number].whole
     assert not list(store.glob("dataset/.*"))
