@@ -51,10 +51,11 @@ AnyArray = Array | Tensor
 
 
 def in_python(message: str) -> str:
-    """Return a message in which options of the command line are arguments and settings."""
+    """Return a message in which options are arguments and settings, except in a command at its end."""
+    message, colon, command = message.partition(": iodine-kit ")
     for option, words in _IN_PYTHON.items():
         message = re.sub(option, words, message)
-    return message
+    return message + colon + command
 
 
 @contextmanager

@@ -219,6 +219,7 @@ def verify(place: ArtifactArgument, store: StoreOption = DEFAULT_STORE, as_json:
     from iodine_kit.errors import ArtifactCorruptError
     from iodine_kit.formatting import counted
     from iodine_kit.store.lineage import closure
+    from iodine_kit.store.remedies import damage_error
 
     shelf = store_at(store)
     artifact = shelf.open(place)
@@ -226,9 +227,10 @@ def verify(place: ArtifactArgument, store: StoreOption = DEFAULT_STORE, as_json:
     if as_json:
         print_json({"artifact": str(artifact.path), "problems": problems})
     if problems:
-        of_input = any(one.startswith("its ") for one in problems)
-        remedy = "rebuild what differs with --overwrite, inputs first" if of_input else "rebuild it with --overwrite"
-        raise ArtifactCorruptError(f"{artifact.path}: {'; '.join(problems)}; {remedy}")
+        if not any(one.startswith("its ") for one in problems):
+            raise damage_error(artifact, problems)
+        how = "make the inputs again first: 'iodine-kit verify INPUT' says how"
+        raise ArtifactCorruptError(f"{artifact.path}: {'; '.join(problems)}; {how}")
     if not as_json:
         files, inputs = len(artifact.manifest.files), len(closure(shelf, [artifact])) - 1
         below = f", and so are all files of {counted(inputs, 'input')}" if inputs else ""

@@ -14,6 +14,7 @@ from iodine_kit.pipeline.matrix import Member
 from iodine_kit.runner import FEW_SETTINGS, Context, Job, find_interrupted, other_code
 from iodine_kit.store import Artifact
 from iodine_kit.store.manifest import find_problems
+from iodine_kit.store.remedies import damage_error
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def refuse_damaged(artifact: Artifact, again: str) -> None:
     """Raise :class:`ArtifactCorruptError` if a file is missing, has another size or is not listed; hashes nothing."""
     problems = find_problems(artifact.path, artifact.manifest, hash_up_to=-1)
     if problems:
-        raise ArtifactCorruptError(f"{artifact.path}: {'; '.join(problems)}; rebuild it with {again}")
+        raise damage_error(artifact, problems, again=again)
 
 
 def _status(role: str, job: Job, artifact: Artifact | None, context: Context) -> tuple[str, str]:

@@ -24,6 +24,7 @@ from iodine_kit.remote.address import Address
 from iodine_kit.remote.failures import remote_errors
 from iodine_kit.store import Manifest, file_sha256
 from iodine_kit.store.arrivals import LARGEST_MANIFESTS, check_manifest
+from iodine_kit.store.remedies import ASK
 
 MARKER = "iodine-kit-remote.json"
 SCHEMA = "iodine-kit/remote/1"
@@ -254,4 +255,4 @@ class Remote:
 
 def _refuse_altered(source: Path, found: str, sha256: str) -> None:
     if found != sha256:
-        raise ArtifactCorruptError(f"{source}: was altered: its sha256 differs from the manifest; rebuild the artifact")
+        raise ArtifactCorruptError(f"{source}: was altered: its sha256 differs from the manifest; {ASK}")

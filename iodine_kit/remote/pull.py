@@ -15,6 +15,8 @@ from iodine_kit.remote.transfers import JOBS, Transferred, pool
 from iodine_kit.store import Artifact, Manifest, Store
 from iodine_kit.store.arrivals import Arrivals, arriving, inputs_first
 from iodine_kit.store.manifest import DOWNLOAD
+from iodine_kit.store.remedies import damage_error
+from iodine_kit.store.store import HASHED_ON_USE
 from iodine_kit.store.tags import PREFIX, add_tag
 
 
@@ -114,9 +116,8 @@ def _whole(store: Store, entry: Entry) -> Artifact:
     artifact = store.open(str(store.root / entry.directory))
     try:
         return store.usable(artifact)
-    except ArtifactCorruptError as error:
-        reason = str(error).removesuffix("; rebuild it with --overwrite")
-        raise ArtifactCorruptError(f"{reason}; delete {artifact.path}, and pull it again") from None
+    except ArtifactCorruptError:
+        raise damage_error(artifact, artifact.problems(hash_up_to=HASHED_ON_USE), copy="pull") from None
 
 
 def _needed(

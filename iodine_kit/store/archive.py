@@ -19,6 +19,7 @@ from iodine_kit.store.arrivals import LARGEST_MANIFESTS, TOO_LARGE, UNPACKING, A
 from iodine_kit.store.artifact import Artifact
 from iodine_kit.store.lineage import StoredFile, stored_files
 from iodine_kit.store.manifest import MANIFEST, FileRecord, Manifest, file_sha256
+from iodine_kit.store.remedies import ASK
 from iodine_kit.store.store import Store
 from iodine_kit.store.tar_stream import CHUNK, EXPECTED, LONGEST_NAME, Member, read_members, write_end, write_member
 from iodine_kit.system import storage_errors
@@ -71,7 +72,7 @@ def _checked(file: StoredFile, advance: Advance) -> Iterator[bytes]:
                 yield chunk
                 advance(len(chunk))
     except CorruptDataError as error:
-        raise ArtifactCorruptError(f"{error}; rebuild the artifact with --overwrite") from None
+        raise ArtifactCorruptError(f"{error}; {ASK}") from None
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from iodine_kit.store.artifact import Artifact, recover_replacement
 from iodine_kit.store.locks import LOCKS, gate, lock_name, locked
 from iodine_kit.store.manifest import (
     MANIFEST,
+    NOT_LISTED,
     FileRecord,
     Manifest,
     content_hash,
@@ -25,6 +26,7 @@ from iodine_kit.store.manifest import (
     file_sha256,
     parse_manifest,
 )
+from iodine_kit.store.remedies import damage_error, mark_arrived
 from iodine_kit.store.store import Store
 from iodine_kit.system import require_free_space, storage_errors, sync_to_disk
 from iodine_kit.untrusted.folders import one_form, printable
@@ -90,6 +92,7 @@ class Arrivals:
 
     def __init__(self, store: Store, folder: Path) -> None:
         self._store, self._folder = store, folder
+        self._command = folder.name.partition("-")[0]
         self._announced: dict[str, tuple[Manifest, bytes]] = {}
         self._complete: set[tuple[str, str, str]] = set()
         """Directory, name and sha256 of the files that have arrived."""
@@ -106,6 +109,7 @@ class Arrivals:
 
         Raises:
             CorruptDataError, SchemaError: as :func:`check_manifest`.
+            ArtifactCorruptError: if files of this artifact are missing in the store, or have another size.
             ResumeError: if the store holds this artifact with different content, or it is announced with another.
             StorageError: if the disk has too little space.
         """
@@ -202,10 +206,16 @@ class Arrivals:
             final.parent.mkdir(parents=True, exist_ok=True)
             (folder / MANIFEST).write_bytes(self._announced[directory][1])
             sync_to_disk(folder / MANIFEST)
+            mark_arrived(folder, self._command)
             folder.rename(final)
 
     def is_there(self, manifest: Manifest) -> bool:
-        """Whether the store holds the artifact; raises :class:`ResumeError` if it does with different content."""
+        """Whether the store holds the artifact.
+
+        Raises:
+            ArtifactCorruptError: if it does, but files are missing or have another size.
+            ResumeError: if it does with different content.
+        """
         final = self._store.place(manifest.reference)
         if not os.path.lexists(final):
             return False
@@ -218,6 +228,9 @@ class Arrivals:
                 f"{final}: the store holds this artifact with different content; use another store (--store DIR), or "
                 f"remove it first: iodine-kit gc {manifest.reference.directory}"
             )
+        problems = [one for one in there.problems(hash_up_to=-1) if not one.endswith(NOT_LISTED)]
+        if problems:
+            raise damage_error(there, problems, copy=self._command)
         return True
 
 
@@ -226,7 +239,7 @@ def arriving(store: Store, name: str, *, keep: bool = False) -> Iterator[Arrival
     """Let artifacts arrive; what has not been committed at the end is deleted.
 
     Args:
-        name: of this transfer, in the folder of arrivals. Two processes cannot use the same name at once.
+        name: of this transfer, beginning with the command, as in ``pull-1``. Two processes cannot use the same at once.
         keep: keep the files that arrived if an error or interruption ends the transfer, so that one of the same name
             resumes.
 

@@ -81,10 +81,11 @@ class Store:
             )
         return self.usable(artifact)
 
-    def usable(self, artifact: Artifact, again: str = "--overwrite") -> Artifact:
+    def usable(self, artifact: Artifact, again: str = "") -> Artifact:
         """Return the artifact if its files have the right sizes and hashes; large files are not hashed.
 
-        If they do not, the error names ``again``, the option that makes it again.
+        If they do not, the error names ``again``, the option of the present command that makes it again; without one,
+        the command that made it.
 
         Raises:
             ArtifactCorruptError: if a file is missing, altered or not listed in the manifest.
@@ -93,7 +94,9 @@ class Store:
         if problems and (now := load_artifact(artifact.path)) and now.manifest.content == artifact.manifest.content:
             problems = now.problems(hash_up_to=HASHED_ON_USE)  # another process may have replaced it meanwhile
         if problems:
-            raise ArtifactCorruptError(f"{artifact.path}: {'; '.join(problems)}; rebuild it with {again}")
+            from iodine_kit.store.remedies import damage_error
+
+            raise damage_error(artifact, problems, again=again)
         with suppress(OSError):  # its directory has the time of the last use as an input; a store may be read-only
             os.utime(artifact.path)
         return artifact

@@ -16,6 +16,7 @@ from iodine_kit.new_file import put_in_place
 from iodine_kit.progress import Reporter
 from iodine_kit.stages.croissant.document import croissant, files_of
 from iodine_kit.store import Artifact, FileRecord, file_sha256
+from iodine_kit.store.remedies import ASK
 from iodine_kit.system import require_free_space, storage_errors
 
 FILE = "croissant.json"
@@ -79,7 +80,7 @@ def _copy(source: Path, target: Path, record: FileRecord) -> None:
     try:
         shutil.copyfile(source, part)
         if file_sha256(part) != record.sha256:
-            raise ArtifactCorruptError(f"{source}: was altered; rebuild the data set with --overwrite")
+            raise ArtifactCorruptError(f"{source}: was altered; {ASK}")
         put_in_place(part, target)
     finally:
         part.unlink(missing_ok=True)

@@ -17,4 +17,4 @@ def test_an_altered_data_set_is_refused_even_if_it_is_named(iodine_kit: Command,
     shard = min(dataset.rglob("*.h5"))
     shard.write_bytes(shard.read_bytes() + b"\0")
     error = iodine_kit("infer", "--dataset", dataset.relative_to(tmp_path), status=11).stderr
-    assert str(shard.relative_to(dataset)) in error and "rebuild it with --overwrite" in error
+    assert str(shard.relative_to(dataset)) in error and "; rebuild it: iodine-kit prepare " in error

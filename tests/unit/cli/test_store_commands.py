@@ -83,7 +83,7 @@ def test_damaged_newer_and_interrupted_artifacts_are_listed(store: Path) -> None
     assert "iodine-kit tag --delete bad" in printed
     assert "version 2 of its schema" in kit(store, "show", run.parent, status=7).stderr
     refused = kit(store, "verify", KEYS["evaluation"], status=11).stderr
-    assert "has a manifest that cannot be read; rebuild what differs with --overwrite, inputs first" in refused
+    assert "has a manifest that cannot be read; make the inputs again first: " in refused
 
 
 def test_show_has_tags_lineage_and_users(store: Path) -> None:

@@ -94,7 +94,8 @@ def planned(folder: Path, force: Sequence[str] = ()) -> Planned:
 
 def test_a_plan_refuses_what_the_run_refuses_and_names_the_same_remedy(made: Artifact, tmp_path: Path) -> None:
     (made.path / "unlisted").touch()
-    problem = r"unlisted is not listed .*; rebuild it with --force prepare$"
+    (made.path / "train.h5").unlink()
+    problem = r"unlisted is not listed .* is missing; move what is not listed .*, and rebuild it with --force prepare$"
     with pytest.raises(ArtifactCorruptError, match=problem) as refused:
         run({}, tmp_path, until="prepare")
     assert planned(tmp_path).status == "damaged" and str(planned(tmp_path).problem) == str(refused.value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 import tarfile
 import tempfile
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from iodine_kit.store.archive import INDEX, pack, unpack
 from iodine_kit.store.arrivals import arriving, is_safe_path
 from iodine_kit.store.lineage import closure, stored_files
 from iodine_kit.store.manifest import MANIFEST
+from iodine_kit.store.remedies import ARRIVED
 
 LONG = "deep/" + "x" * 120 + ".txt"
 
@@ -47,7 +49,7 @@ def unpacked(data: bytes, store: Store) -> list[Artifact]:
 
 def files_in(root: Path) -> dict[str, bytes]:
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*")
-            if path.is_file() and path.parent.name != ".locks"}  # fmt: skip
+            if path.is_file() and path.parent.name != ".locks" and path.name != ARRIVED}  # fmt: skip
 
 
 class Packed:
@@ -105,6 +107,20 @@ def test_an_archive_has_the_files_of_the_store_and_gives_the_same_store(original
     again = unpack(io.BytesIO(original.data), store, Silent(), "a.tar")
     assert again.there == {one.reference.directory for one in original.artifacts}
     assert unpacked(original.tar(lambda members: None), Store(tmp_path / "third"))  # any tar with the same members
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"x")])
+def test_an_archive_restores_what_is_damaged_in_the_store_by_the_remedy_that_it_names(
+    original: Packed, damage: Callable[[Path], object], tmp_path: Path
+) -> None:
+    store = Store(tmp_path)
+    path = unpacked(original.data, store)[-1].path
+    damage(path / "w")
+    for provoke in (lambda: unpacked(original.data, store), lambda: store.usable(store.open(str(path)))):
+        with pytest.raises(ArtifactCorruptError, match=rf": w .*; delete {path}, and unpack it again$"):
+            provoke()
+    shutil.rmtree(path)
+    assert unpacked(original.data, store) and files_in(tmp_path) == original.files
 
 
 @settings(max_examples=120)
