@@ -94,5 +94,6 @@ def _locate(place: str) -> Path:
     if not path.exists() and named is not None:
         return named
     if not path.exists() and path.suffix != ".toml":
-        raise ConfigError(f"no pipeline is called '{place}' in {FOLDER}{did_you_mean(place, known)}")
+        remedy = did_you_mean(place, known) if known else ": give the path of a file"
+        raise ConfigError(f"no pipeline is called '{place}' in the folder {FOLDER}/ of the current directory{remedy}")
     return path

@@ -118,7 +118,7 @@ def test_a_pipeline_makes_every_artifact_once_and_settings_replace_its_values(tm
         ik.run(file, {**SMALL, "eval.metrics": ["arii"]}, store=tmp_path / "store")
     with pytest.raises(ValueError, match=r"has 2 scenes, not 100"):  # known only after the data set was made
         ik.run(file, {**SMALL, "infer.scenes": 100}, store=tmp_path / "store")
-    with pytest.raises(ValueError, match=r"^pipeline: no pipeline is called 'tiny'"):
+    with pytest.raises(ValueError, match=r"^pipeline: no pipeline is called 'tiny' in the folder pipelines/ of"):
         ik.run("tiny")
 
 
