@@ -6,7 +6,6 @@ import json
 import platform
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -22,8 +21,8 @@ from iodine_kit.progress import Reporter, Silent
 from iodine_kit.source_code import PACKAGE, changed_files, code_of
 from iodine_kit.store import Artifact, Identity, Store, input_contents
 from iodine_kit.store.artifact import CODE, draft_identity
-from iodine_kit.store.made import well_typed
-from iodine_kit.store.provenance import provenance
+from iodine_kit.store.made import begun_by
+from iodine_kit.store.provenance import provenance, this_command
 from iodine_kit.training.distributed import SINGLE_PROCESS, World
 
 FactValues = Mapping[str, Any]
@@ -169,7 +168,7 @@ def _begin_or_resume(job: Job, directory: Path, context: Context, *, resumes: bo
     :func:`other_code` says so for ever. A draft of an earlier version of iodine-kit does not say which code began it.
     """
     code, path = code_of(job.module, job.identity.plugins), directory / CODE
-    begun = _begun_by(path) if resumes else {}
+    begun = begun_by(path) if resumes else {}
     if resumes and not begun:
         return code
     changed = changed_files(begun, job.module, job.identity.plugins)
@@ -179,17 +178,10 @@ def _begin_or_resume(job: Job, directory: Path, context: Context, *, resumes: bo
         )
         code = {"sha256": "", "files": {**code["files"], **dict.fromkeys(changed, "")}}
     temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps({"python": platform.python_version(), "code": code}), "utf-8")
+    entries = {"python": platform.python_version(), "command": this_command(), "code": code}
+    temporary.write_text(json.dumps(entries), "utf-8")
     temporary.replace(path)
     return code
-
-
-def _begun_by(path: Path) -> dict[str, Any]:
-    """The code that began a draft, as in ``made`` of a manifest; empty if it is unknown."""
-    with suppress(FileNotFoundError, ValueError, RecursionError):
-        begun = well_typed(json.loads(path.read_bytes()))
-        return begun if isinstance(begun, dict) else {}
-    return {}
 
 
 def obtain_distributed(job: Job, context: Context) -> Artifact | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -57,12 +58,13 @@ def list_artifacts(
     store: StoreOption = DEFAULT_STORE,
     as_json: JsonListOption = False,
 ) -> None:
-    """List artifacts, the most recently used last, then damaged and interrupted ones.
+    """List artifacts, the most recently used last, then damaged and interrupted ones, and those that are being made.
 
     A line has the time since the last use, the size, the number of artifacts that were made from it, the path, tags and
     the purpose.
     """
     from iodine_kit.cli.console import Terminal
+    from iodine_kit.store.artifact import find_drafts
     from iodine_kit.store.queries import Filter, rows, sorted_rows
     from iodine_kit.store.tags import all_tags, names_by_artifact
 
@@ -78,10 +80,11 @@ def list_artifacts(
         print_json([_as_json(row) for row in found])
         return
     _print_rows(found, now)
-    interrupted = place.interrupted()
+    drafts, interrupted = find_drafts(place.root), place.interrupted()
     if wanted == Filter():
-        _print_unfinished(unreadable, damaged_tags, interrupted)
-    if not (artifacts or unreadable or interrupted):
+        _print_unusable(unreadable, damaged_tags)
+        _print_unfinished(drafts, interrupted)
+    if not (artifacts or unreadable or drafts):
         Terminal().note(f"no artifacts in {store}" + ("" if store.exists() else ": this folder does not exist"))
     elif not found and artifacts:
         Terminal().note(f"none of {len(artifacts)} artifacts in {store} fits")
@@ -127,9 +130,7 @@ def _print_rows(found: list[Row], now: float) -> None:
         print_text(f"{line}  {' '.join(words)}".rstrip())
 
 
-def _print_unfinished(
-    unreadable: dict[Path, IodineKitError], damaged_tags: list[Path], interrupted: list[Unfinished]
-) -> None:
+def _print_unusable(unreadable: dict[Path, IodineKitError], damaged_tags: list[Path]) -> None:
     from iodine_kit.errors import SchemaError
     from iodine_kit.store.manifest import REBUILD
 
@@ -141,8 +142,19 @@ def _print_unfinished(
     for path in damaged_tags:
         remedy = completed(f"delete it with 'iodine-kit tag --delete {path.stem}'")
         print_text(f"{'damaged':<26}  {path}  ({remedy})")
-    for path, identity in interrupted:
-        print_text(f"{'interrupted':<26}  {path}  ({identity.stage}: repeat the command to resume)")
+
+
+def _print_unfinished(drafts: list[Unfinished], interrupted: list[Unfinished]) -> None:
+    """Two drafts of a stage may look alike; their commands tell them apart."""
+    from iodine_kit.store.artifact import CODE
+    from iodine_kit.store.made import begun_by
+
+    stopped = {one.directory for one in interrupted}
+    for path, identity in drafts:
+        command = shlex.join(begun_by(path / CODE).get("command", []))
+        state, remedy = ("interrupted", "repeat the command to resume") if path in stopped else ("in progress", "")
+        what = ": ".join(filter(None, [identity.stage, remedy, command]))
+        print_text(f"{state:<26}  {path}  ({what})")
 
 
 def show(place: ArtifactArgument, store: StoreOption = DEFAULT_STORE, as_json: PrintJsonOption = False) -> None:

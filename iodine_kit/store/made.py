@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -51,6 +54,14 @@ def well_typed(made: Any) -> Any:
         wrong = {one["loc"][0] for one in error.errors(include_url=False, include_context=False, include_input=False)}
         return {name: value for name, value in made.items() if name not in wrong}
     return made
+
+
+def begun_by(path: Path) -> dict[str, Any]:
+    """The code and the command that began a draft, from a file in it, as in ``made``; empty if they are unknown."""
+    with suppress(FileNotFoundError, NotADirectoryError, PermissionError, ValueError, RecursionError):
+        begun = well_typed(json.loads(path.read_bytes()))
+        return begun if isinstance(begun, dict) else {}
+    return {}
 
 
 def code_version(made: dict[str, Any], digits: int | None = None) -> str:

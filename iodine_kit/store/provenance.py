@@ -29,7 +29,7 @@ def provenance(started: datetime, purpose: str = "") -> dict[str, Any]:
         "started": started.isoformat(timespec="seconds"),
         "finished": finished.isoformat(timespec="seconds"),
         "seconds": round((finished - started).total_seconds(), 3),
-        "command": readable([Path(sys.argv[0]).name, *map(redacted, sys.argv[1:])]),
+        "command": this_command(),
         "iodine_kit": iodine_kit.__version__,
         "git": _git(Path(__file__).parent),
         "python": platform.python_version(),
@@ -37,6 +37,11 @@ def provenance(started: datetime, purpose: str = "") -> dict[str, Any]:
         "platform": platform.platform(terse=True),
         "cpus": os.cpu_count(),
     }
+
+
+def this_command() -> list[str]:
+    """The command of this process, without the secrets of addresses."""
+    return [str(readable(one)) for one in (Path(sys.argv[0]).name, *map(redacted, sys.argv[1:]))]
 
 
 def _version(package: str) -> str | None:

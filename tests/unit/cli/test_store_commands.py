@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 import tarfile
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from iodine_kit.cli.app import app
+from iodine_kit.runner import Context, Job, obtain
 from iodine_kit.store import Identity, Store
 from iodine_kit.store.manifest import MANIFEST, Manifest, read_manifest
 from iodine_kit.store.queries import KINDS
@@ -84,6 +86,32 @@ def test_damaged_newer_and_interrupted_artifacts_are_listed(store: Path) -> None
     assert "version 2 of its schema" in kit(store, "show", run.parent, status=7).stderr
     refused = kit(store, "verify", KEYS["evaluation"], status=11).stderr
     assert "has a manifest that cannot be read; make the inputs again first: " in refused
+
+
+def test_commands_tell_unfinished_runs_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def begin(seed: int) -> Identity:
+        monkeypatch.setattr(sys, "argv", ["iodine-kit", "train", "--set", f"train.seed={seed}"])
+        return Identity(kind="run", name="half", stage="train", version=1, config={"seed": seed})
+
+    def stop(directory: Path) -> dict[str, Any]:
+        raise KeyboardInterrupt
+
+    def look(directory: Path) -> dict[str, Any]:
+        progress.append(kit(tmp_path, "list").stdout)
+        return {}
+
+    progress: list[str] = []
+    for seed in (1, 2):
+        with pytest.raises(KeyboardInterrupt):
+            obtain(Job(begin(seed), stop, state="*"), Context(Store(tmp_path)))
+    lines = kit(tmp_path, "list").stdout.splitlines()
+    assert [line.split(None, 2)[2] for line in lines] == [
+        f"(train: repeat the command to resume: iodine-kit train --set train.seed={seed})" for seed in (1, 2)
+    ]
+    obtain(Job(begin(3), look, state="*"), Context(Store(tmp_path)))
+    (line,) = [line for line in progress[0].splitlines() if "seed=3" in line]
+    assert line.startswith("in progress") and line.endswith("(train: iodine-kit train --set train.seed=3)")
+    assert progress[0].count("interrupted") == 2
 
 
 def test_show_has_tags_lineage_and_users(store: Path) -> None:
