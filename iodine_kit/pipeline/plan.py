@@ -103,7 +103,7 @@ def plan_node(
     planned = Planned(node.role, "", "", node.names, path, job.identity.key, job=job)
     try:
         artifact = context.store.find(job.identity, again)
-        status, because = _status(node.role, job, artifact, replace(context, overwrite=overwrite, again=again))
+        status, because = _status(node, job, artifact, replace(context, overwrite=overwrite, again=again))
         if artifact and status == "fresh":
             refuse_damaged(artifact, again)
     except ArtifactCorruptError as error:
@@ -121,7 +121,7 @@ def refuse_damaged(artifact: Artifact, again: str) -> None:
         raise damage_error(artifact, problems, again=again)
 
 
-def _status(role: str, job: Job, artifact: Artifact | None, context: Context) -> tuple[str, str]:
+def _status(node: Node, job: Job, artifact: Artifact | None, context: Context) -> tuple[str, str]:
     if find_interrupted(job, context):
         return "interrupted", "resumes where it stopped"
     if artifact is not None and context.overwrite:
@@ -131,16 +131,24 @@ def _status(role: str, job: Job, artifact: Artifact | None, context: Context) ->
     older = [a for a in context.store.artifacts(job.identity.kind) if a.manifest.identity.name == job.identity.name]
     if not older:
         return "missing", "not made yet"
-    return _compared(role, job, min(reversed(older), key=lambda one: len(differences(one.config, job.identity.config))))
-
-
-def _compared(role: str, job: Job, nearest: Artifact) -> tuple[str, str]:
-    """The status beside the most similar artifact of the same name, which may have nothing to do with the pipeline."""
+    nearest = min(reversed(older), key=lambda one: len(differences(one.config, job.identity.config)))
     changed = differences(nearest.config, job.identity.config)
-    if not changed:
-        return "stale", "its inputs or its code changed"
-    if role != "dataset" and len(changed) <= FEW_SETTINGS:
+    if not changed:  # in a matrix, the nearest one may be that of another member
+        is_there = not node.names or context.store.load(job.identity.planned) is not None
+        return ("stale", "its inputs or its code changed") if is_there else ("missing", "not made yet")
+    return _compared(node, nearest, changed)
+
+
+def _compared(node: Node, nearest: Artifact, changed: Sequence[str]) -> tuple[str, str]:
+    """The status beside the most similar artifact of the same name, which may have nothing to do with the pipeline."""
+    if node.role != "dataset" and len(changed) <= FEW_SETTINGS and not _is_of_other_member(node, changed):
         return "stale", "; ".join(changed)
     more = len(changed) - FEW_SETTINGS
     shown = "; ".join(changed[:FEW_SETTINGS]) + (f"; and {more} more" if more > 0 else "")
     return "missing", f"not made yet; the nearest is {nearest.path} ({shown})"
+
+
+def _is_of_other_member(node: Node, changed: Sequence[str]) -> bool:
+    """Whether settings differ as those of two members of the matrix do."""
+    keys = tuple(f"{key}." for key in node.members[0].settings)
+    return all(f"{one.partition(':')[0]}.".startswith(keys) for one in changed)

@@ -97,7 +97,7 @@ def test_members_share_the_data_set_and_end_in_one_comparison(finished: tuple[Pa
 def test_a_sweep_of_the_evaluation_shares_the_predictions(store: Path) -> None:
     options = ("--matrix", "seeds=1", "--matrix", "eval.convention=exclude,deepmind", "--until", "eval")
     shared = [("prepare", "fresh", 2), ("train", "fresh", 2), ("infer", "fresh", 2)]
-    assert plan(store, *options) == [*shared, ("eval", "fresh", 1), ("eval", "stale", 1)]
+    assert plan(store, *options) == [*shared, ("eval", "fresh", 1), ("eval", "missing", 1)]
     done = call(store, *options)
     assert "note: no comparison of the members:" in done.stderr and len(done.stdout.splitlines()) == 2
 
@@ -109,6 +109,19 @@ def test_force_makes_one_stage_again_and_the_others_follow_only_if_its_content_c
     call(store, *options)
     changed = {path.parent.name for path, old in before.items() if (path / "manifest.json").read_bytes() != old}
     assert changed == {"predictions"}
+
+
+def test_what_no_run_has_made_for_a_member_is_missing_and_not_stale(store: Path) -> None:
+    for one in [one for one in printed(store)["members"] if one["name"] == "seed=1"]:
+        shutil.rmtree(one["artifacts"]["run"])
+        shutil.rmtree(one["artifacts"]["predictions"])
+    assert plan(store, "--member", "seed=1")[1:3] == [("train", "missing", 1), ("infer", "waiting", 1)]
+    planned = printed(store, "--matrix", "train.seed=2,3", "--dry-run")
+    (new,) = (one for one in planned if one["stage"] == "train" and one["status"] != "fresh")
+    assert new["status"] == "missing" and new["because"].endswith("(train.seed: 2 -> 3)")
+    printed(store, "--until", "train")
+    assert plan(store, "--member", "seed=1")[1:3] == [("train", "fresh", 1), ("infer", "missing", 1)]
+    assert plan(store, "--set", "infer.steps=3")[2][:2] == ("infer", "stale")
 
 
 def test_a_damaged_comparison_or_report_of_the_members_is_made_again(store: Path) -> None:
