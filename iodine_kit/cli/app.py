@@ -116,8 +116,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Unsupervised object-centric learning with IODINE: prepare, train, infer, eval, report.\n\n"
     "Every stage makes one artifact in the directory --store and prints its path. Without an explicit input, a stage "
-    "uses the most recent matching artifact. An artifact that is up to date is reused, and an interrupted command "
-    "resumes when it is repeated.",
+    "uses what --pipeline makes, or else the most recent matching artifact. An artifact that is up to date is reused, "
+    "and an interrupted command resumes when it is repeated.",
 )
 
 

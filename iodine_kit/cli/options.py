@@ -108,7 +108,7 @@ SetOption = Annotated[
     typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Set one value of the configuration (repeatable)."),
 ]
 PipelineOption = Annotated[
-    str | None, typer.Option("--pipeline", metavar="FILE|NAME", help="Read the configuration from a pipeline file.")
+    str | None, typer.Option("--pipeline", metavar="FILE|NAME", help="Configuration and inputs of a pipeline file.")
 ]
 EngineOption = Annotated[
     str, typer.Option("--engine", metavar="NAME", help="Where units of work run: local, dask, ray or slurm.")

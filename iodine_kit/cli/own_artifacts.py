@@ -47,7 +47,7 @@ def note_difference(store: Store, artifact: Artifact, pipeline: str, reporter: R
     difference = first_difference(tables, artifact, store) if "prepare" in tables else None
     if difference is None:
         return
-    kind = artifact.reference.kind
+    kind = artifact.reference.kind.replace("dataset", "data set")
     verb = "these are" if kind == "predictions" else "this is"
     setting, _, values = difference.partition(": ")
     why = f"{setting}: {values.replace(' -> ', ' instead of ')}" if values else "its inputs or its code differ"

@@ -106,6 +106,8 @@ def test_a_note_names_the_first_setting_that_differs(store: Store, tmp_path: Pat
     found, notes = chosen(store, "predictions", pipeline)
     assert notes[1:] == [f"note: these are not the predictions that {pipeline} makes (train.steps: 2 instead of 7)"]
     pipeline = edited(tmp_path, "cell = 2", "cell = 4")
+    _, notes = chosen(store, "dataset", pipeline)
+    assert notes[1:] == [f"note: this is not the data set that {pipeline} makes (dataset.cell: 2 instead of 4)"]
     assert chosen(store, "evaluation", pipeline)[1][1].endswith("makes (dataset.cell: 2 instead of 4)")
     pipeline = edited(tmp_path, '[infer]\nsplit = "test"', '[infer]\nsplit = "val"')
     assert len(chosen(store, "run", pipeline)[1]) == 1  # a later stage does not matter
