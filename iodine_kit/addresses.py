@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from iodine_kit.errors import ConfigError
+from iodine_kit.system import readable
 
 CONNECT_SECONDS = 5
 """How long one attempt to connect may take."""
@@ -182,3 +185,8 @@ def _secrets(address: str) -> set[str]:
     found |= {one.partition("=")[2] for one in _secret_parameters(rest.partition("?")[2].partition("#")[0])}
     found = {one for one in found if len(one) > 1}
     return found | {unquote(one) for one in found}
+
+
+def this_command() -> list[str]:
+    """The command of this process, without the secrets of addresses."""
+    return [str(readable(one)) for one in (Path(sys.argv[0]).name, *map(redacted, sys.argv[1:]))]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import iodine_kit
+from iodine_kit.addresses import this_command
 from iodine_kit.config import differences
 from iodine_kit.engines import IN_THIS_PROCESS, EngineConfig
 from iodine_kit.errors import ResumeError
@@ -22,7 +23,7 @@ from iodine_kit.source_code import PACKAGE, changed_files, code_of
 from iodine_kit.store import Artifact, Identity, Store, input_contents
 from iodine_kit.store.artifact import CODE, draft_identity
 from iodine_kit.store.made import begun_by
-from iodine_kit.store.provenance import provenance, this_command
+from iodine_kit.store.provenance import provenance
 from iodine_kit.training.distributed import SINGLE_PROCESS, World
 
 FactValues = Mapping[str, Any]

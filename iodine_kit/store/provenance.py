@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-import sys
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import iodine_kit
-from iodine_kit.addresses import redacted
-from iodine_kit.system import readable
+from iodine_kit.addresses import this_command
 
 PACKAGES = ("torch", "numpy", "h5py", "webdataset", "scikit-learn", "pandas")
 
@@ -37,11 +35,6 @@ def provenance(started: datetime, purpose: str = "") -> dict[str, Any]:
         "platform": platform.platform(terse=True),
         "cpus": os.cpu_count(),
     }
-
-
-def this_command() -> list[str]:
-    """The command of this process, without the secrets of addresses."""
-    return [str(readable(one)) for one in (Path(sys.argv[0]).name, *map(redacted, sys.argv[1:]))]
 
 
 def _version(package: str) -> str | None:
