@@ -65,6 +65,7 @@ def list_artifacts(
     """
     from iodine_kit.cli.console import Terminal
     from iodine_kit.store.artifact import find_drafts
+    from iodine_kit.store.contents import without_manifest
     from iodine_kit.store.queries import Filter, rows, sorted_rows
     from iodine_kit.store.tags import all_tags, names_by_artifact
 
@@ -80,11 +81,12 @@ def list_artifacts(
         print_json([_as_json(row) for row in found])
         return
     _print_rows(found, now)
-    drafts, interrupted = find_drafts(place.root), place.interrupted()
+    drafts, interrupted, bare = find_drafts(place.root), place.interrupted(), without_manifest(place)
     if wanted == Filter():
         _print_unusable(unreadable, damaged_tags)
+        _print_bare(bare)
         _print_unfinished(drafts, interrupted)
-    if not (artifacts or unreadable or drafts):
+    if not (artifacts or unreadable or drafts or bare):
         Terminal().note(f"no artifacts in {store}" + ("" if store.exists() else ": this folder does not exist"))
     elif not found and artifacts:
         Terminal().note(f"none of {len(artifacts)} artifacts in {store} fits")
@@ -105,7 +107,7 @@ def _as_json(row: Row) -> dict[str, Any]:
     from datetime import UTC, datetime
 
     artifact = row.artifact
-    optional = {"used_by": list(row.users), "tags": list(row.tags), "purpose": artifact.purpose}
+    optional = {"used_by": list(row.users), "tags": list(row.tags), "purpose": artifact.purpose, "problem": row.problem}
     return {
         "artifact": str(artifact.path),
         "key": artifact.manifest.key,
@@ -126,6 +128,7 @@ def _print_rows(found: list[Row], now: float) -> None:
         print_text(f"{'age':>8}  {'size':>9}  {'used by':>7}  {'artifact':<{width}}  tags, purpose")
     for row, path in zip(found, paths, strict=True):
         words = [f"tag:{name}" for name in row.tags] + [f"({row.artifact.purpose})"] * bool(row.artifact.purpose)
+        words += [f"(damaged: {row.problem})"] * bool(row.problem)
         line = f"{age(now - row.used):>8}  {byte_size(row.size):>9}  {len(row.users):>7}  {path:<{width}}"
         print_text(f"{line}  {' '.join(words)}".rstrip())
 
@@ -142,6 +145,12 @@ def _print_unusable(unreadable: dict[Path, IodineKitError], damaged_tags: list[P
     for path in damaged_tags:
         remedy = completed(f"delete it with 'iodine-kit tag --delete {path.stem}'")
         print_text(f"{'damaged':<26}  {path}  ({remedy})")
+
+
+def _print_bare(folders: list[Path]) -> None:
+    for path in folders:
+        remedy = completed(f"remove it with 'iodine-kit gc {path.parent.name}/{path.name}'")
+        print_text(f"{'damaged':<26}  {path}  (it has no manifest.json: {remedy})")
 
 
 def _print_unfinished(drafts: list[Unfinished], interrupted: list[Unfinished]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Collection, Iterator
 from contextlib import suppress
@@ -13,9 +14,11 @@ from pathlib import Path
 from iodine_kit.errors import IodineKitError
 from iodine_kit.store.artifact import IDENTITY, PARTIAL, Artifact, draft_identity, load_artifact
 from iodine_kit.store.locks import is_locked
-from iodine_kit.store.manifest import MANIFEST, Identity, read_manifest
+from iodine_kit.store.manifest import KEY_IN_NAME, MANIFEST, Identity, read_manifest
 from iodine_kit.store.store import Store
 from iodine_kit.store.tags import all_tags, names_by_artifact
+
+_NAME = re.compile(rf"[^.].*-[0-9a-f]{{{KEY_IN_NAME}}}")
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class Contents:
         drafts: unfinished artifacts.
         tags: artifacts with a tag, and the names of their tags.
         stamps: what changes with the file of a manifest, by directory.
+        bare: see :func:`without_manifest`.
     """
 
     artifacts: list[Artifact]
@@ -54,6 +58,7 @@ class Contents:
     drafts: list[DraftStatus]
     tags: dict[str, list[str]]
     stamps: dict[Path, tuple[int, ...]]
+    bare: list[Path]
 
 
 def final_of(path: Path) -> Path:
@@ -91,7 +96,17 @@ def contents(store: Store, before: Contents | None = None) -> Contents:
     for draft in drafts:
         if draft.identity is not None:
             inputs[directory(draft.path)] = _directories(draft.identity)
-    return Contents(artifacts, list(unreadable), inputs, unknown, drafts, names_by_artifact(tags), stamps)
+    bare, names = without_manifest(store), names_by_artifact(tags)
+    return Contents(artifacts, list(unreadable), inputs, unknown, drafts, names, stamps, bare)
+
+
+def without_manifest(store: Store) -> list[Path]:
+    """Folders that are called as artifacts are, and have no manifest: what is left of an artifact, or was copied."""
+    folders = (path for kind in entries(store.root) if not kind.name.startswith(".") for path in entries(kind))
+    return [
+        path for path in folders
+        if _NAME.fullmatch(path.name) and path.is_dir() and not os.path.lexists(path / MANIFEST) and not is_locked(path)
+    ]  # fmt: skip
 
 
 def _directories(identity: Identity) -> set[str]:

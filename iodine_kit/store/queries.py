@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -30,6 +30,7 @@ class Row:
         used: when it was made or found up to date for the last time, in seconds since 1970.
         users: directories of the artifacts that name it as an input.
         tags: names of its tags.
+        problem: the first file that is missing or has another size, as a sentence; "" if there is none.
     """
 
     artifact: Artifact
@@ -37,6 +38,7 @@ class Row:
     used: float
     users: tuple[str, ...]
     tags: tuple[str, ...]
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,23 @@ def rows(artifacts: Sequence[Artifact], tags: dict[str, list[str]]) -> list[Row]
             used=(one.path / MANIFEST).stat().st_mtime,
             users=tuple(user.reference.directory for user in used_by.get(one.reference.directory, ())),
             tags=tuple(tags.get(one.reference.directory, ())),
+            problem=next(_problems(one), ""),
         )
         for one in artifacts
     ]
+
+
+def _problems(artifact: Artifact) -> Iterator[str]:
+    """What is wrong with the files of an artifact, without reading one."""
+    for name, record in artifact.manifest.files.items():
+        try:
+            size = (artifact.path / name).stat().st_size
+        except OSError as error:  # what this user may not read is not shown as damaged
+            if isinstance(error, FileNotFoundError | NotADirectoryError):
+                yield f"{name} is missing"
+            continue
+        if size != record.bytes:
+            yield f"{name} has {size} bytes, not {record.bytes}"
 
 
 def sorted_rows(found: Sequence[Row], order: Order) -> list[Row]:

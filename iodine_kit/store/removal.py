@@ -45,7 +45,7 @@ def _find(store: Store, there: Contents, place: str) -> Path:
     except IodineKitError:
         begun = {draft.directory for draft in matching_drafts(store.root, place)}
         begun |= {draft.path for draft in there.drafts if draft.path.name == Path(place).name}
-        found = [path for path in there.unreadable if _is_called(path, place)] or sorted(begun)
+        found = [path for path in (*there.unreadable, *there.bare) if _is_called(path, place)] or sorted(begun)
         if len(found) != 1:
             raise
         return found[0]
@@ -61,7 +61,7 @@ def _what(path: Path, there: Contents) -> str:
     kind = path.parent.name
     if path.name.endswith(PARTIAL):
         return f"interrupted {kind}"
-    return f"damaged {kind}" if path in there.unreadable else kind
+    return f"damaged {kind}" if path in (*there.unreadable, *there.bare) else kind
 
 
 def refuse_if_used(paths: Sequence[Path], there: Contents) -> None:
@@ -85,7 +85,7 @@ def _refuse_if_used(path: Path, names: Collection[str], there: Contents) -> None
     if users:
         made = f"{users[0]} and {len(users) - 1} more were" if len(users) > 1 else f"{users[0]} was"
         them = "them" if len(users) > 1 else "it"
-        if path in there.unreadable:
+        if path in (*there.unreadable, *there.bare):
             raise ResumeError(f"{path}: {made} made from it; {REBUILD}, or name {them} too, to remove all")
         raise ResumeError(f"{path}: {made} made from it; name {them} too, to remove all")
 

@@ -263,6 +263,8 @@ class Store:
         drafts = matching_drafts(self.root, place)
         if not drafts and (self.root / ".tags" / f"{place}.json").is_file():
             return f"no such artifact in {self.root}; did you mean the tag, tag:{place}?"
+        if not drafts and place.count("/") == 1 and (self.root / place).is_dir():
+            return f"this folder has no {MANIFEST}, so it is no artifact: remove it with 'iodine-kit gc {place}'"
         if not drafts:
             short = "" if len(place) >= SHORTEST_KEY else f"give at least {SHORTEST_KEY} digits of a key; "
             return f"no such artifact in {self.root}; {short}'iodine-kit list' shows all"

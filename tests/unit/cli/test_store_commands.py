@@ -114,6 +114,20 @@ def test_commands_tell_unfinished_runs_apart(tmp_path: Path, monkeypatch: pytest
     assert progress[0].count("interrupted") == 2
 
 
+def test_missing_files_and_folders_without_a_manifest_are_listed_as_damaged(store: Path) -> None:
+    run = store / f"run/iodine-tetrominoes-{KEYS['run']}"
+    page = store / f"report/iodine-tetrominoes-{KEYS['report']}"
+    (run / "weights.safetensors").unlink()
+    (page / MANIFEST).unlink()
+    printed = kit(store, "list").stdout
+    assert f"{run}  (damaged: weights.safetensors is missing)" in re.sub(" {2,}", "  ", printed)
+    assert f"{page}  (it has no manifest.json: remove it with 'iodine-kit gc report/{page.name}')" in printed
+    assert json.loads(kit(store, "list", "--kind", "run", "--json").stdout)[0]["problem"].endswith(" is missing")
+    assert "has no manifest.json" in kit(store, "show", f"report/{page.name}", status=10).stderr
+    kit(store, "gc", f"report/{page.name}", "--yes")
+    assert not page.exists() and "no manifest" not in kit(store, "list").stdout
+
+
 def test_show_has_tags_lineage_and_users(store: Path) -> None:
     kit(store, "tag", "best", KEYS["run"])
     lines = kit(store, "show", "tag:best").stdout.splitlines()
