@@ -136,11 +136,12 @@ def _obtain(job: Job, context: Context, *, look_again: bool = True) -> Artifact:
     pending = find_interrupted(job, context)
     existing = None if context.overwrite or pending else store.find(job.identity, context.again)
     if existing is not None:
+        store.usable(existing, context.again)
         note(f"up to date: {existing.path}", routine=True)
         remark = other_code(job, existing, context.again)
         if remark:
             note(f"note: {existing.path} was {remark}", routine=True)
-        return store.usable(store.touch(existing, context.purpose), context.again)
+        return store.touch(existing, context.purpose)
     if pending:
         note(f"resuming the interrupted {job.identity.planned.directory} ({context.again} starts it again)")
     elif job.state and not context.overwrite:

@@ -74,7 +74,8 @@ class Store:
         """
         artifact = self.load(reference)
         if artifact is None:
-            raise ArtifactNotFoundError(f"{self.root / reference.directory}: this input is not in the store")
+            place = self.root / reference.directory
+            raise ArtifactNotFoundError(f"{place}: this input is not in the store: copy it there, or make it again")
         if artifact.manifest.content != reference.content:
             raise ArtifactCorruptError(
                 f"{artifact.path} was rebuilt with different content; rebuild the artifacts that depend on it"

@@ -17,9 +17,9 @@ BLOCK = tarfile.BLOCKSIZE
 CHUNK = 1 << 20
 LONGEST_NAME = 4096
 """Bytes of the name of a member."""
-EXPECTED = "give an archive that 'iodine-kit pack' wrote"
+EXPECTED = "give an archive that the command 'pack' wrote"
 """What to do about any other archive."""
-_INCOMPLETE = "is incomplete: it ends in the middle; copy it again"
+_INCOMPLETE = "incomplete: it ends in the middle; copy it again"
 _END = bytes(BLOCK)
 _KINDS = {
     tarfile.SYMTYPE: "a symbolic link",

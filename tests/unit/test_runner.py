@@ -69,6 +69,15 @@ def test_an_interrupted_rebuild_of_a_finished_artifact_resumes(tmp_path: Path) -
     assert obtain(job(), context).facts == {"count": 2}
 
 
+def test_a_damaged_artifact_is_never_called_up_to_date(tmp_path: Path) -> None:
+    notes = Notes()
+    context = Context(Store(tmp_path), notes)
+    (obtain(job(), context).path / "notes.txt").touch()
+    with pytest.raises(ArtifactCorruptError, match="move it out of the folder"):
+        obtain(job(), context)
+    assert not any("up to date" in text for text in notes.texts)
+
+
 def test_a_run_on_data_that_was_rebuilt_is_not_resumed(tmp_path: Path) -> None:
     context = Context(Store(tmp_path))
     interrupt(job("old", stop=True), context)
