@@ -28,6 +28,7 @@ from iodine_kit.formats import Columns, Reader, Sample, ShardedConfig
 from iodine_kit.records import Array, Bytes, Scene, SceneBatch
 from iodine_kit.system import OpenFiles, refusal, storage_errors
 from iodine_kit.untrusted import NPZ_ERRORS, ZIP_ERRORS
+from iodine_kit.untrusted.npy import PARSING
 
 VERSION = 2
 MASK, META = "mask.png", "meta.json"
@@ -98,7 +99,7 @@ class ShardReader(Reader):
         self._directory, self._split = directory, split
         path = directory / f"{split}.index.npz"
         try:
-            with np.load(path, allow_pickle=False) as index:
+            with PARSING, np.load(path, allow_pickle=False) as index:
                 key, self._shard, self._place = (np.asarray(index[name]) for name in ("key", "shard", "place"))
             if not (key.dtype.kind == "U" and self._shard.dtype.kind == self._place.dtype.kind == "i"):
                 raise ValueError("its columns are not texts and whole numbers")

@@ -18,6 +18,7 @@ from iodine_kit.errors import FINAL
 from iodine_kit.records import Array
 from iodine_kit.store import Artifact
 from iodine_kit.units.files import pattern
+from iodine_kit.untrusted.npy import PARSING
 
 UNIT_PIXELS = 8 << 20
 """Pixels of the scenes of a unit: about a second of work, so that little is lost with it."""
@@ -47,7 +48,7 @@ def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
 
 def read_arrays(path: Path) -> dict[str, Array]:
     """Read a unit; its hash was checked when it was found."""
-    with np.load(path, allow_pickle=False) as file:
+    with PARSING, np.load(path, allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
 
 

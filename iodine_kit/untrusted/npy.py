@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
@@ -15,6 +16,9 @@ from iodine_kit.records import Array
 from iodine_kit.system import refusal
 from iodine_kit.untrusted import NPZ_ERRORS, check_row_size
 
+PARSING = Lock()
+"""Held while NumPy parses a header, as an expression of Python: some versions of Python end in a SystemError if two threads
+parse at the same time ("AST constructor recursion depth mismatch")."""
 MAGIC = b"\x93NUMPY"
 PICKLE = b"\x80"
 """First byte of a pickle of protocol 2 or later."""
@@ -67,7 +71,8 @@ def read_header(stream: BinaryIO, place: str, texts: bool = False) -> Header:
         raise pickle_refused(place)
     stream.seek(start)
     try:
-        shape, fortran, dtype = _VERSIONS[npy.read_magic(stream)](stream)
+        with PARSING:
+            shape, fortran, dtype = _VERSIONS[npy.read_magic(stream)](stream)
     except NPZ_ERRORS as error:
         raise _broken(place, error) from None
     if dtype.hasobject:

@@ -9,7 +9,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ from iodine_kit.layouts import Expected, npy, oclf
 from iodine_kit.predictions.readers import READERS, reader_of
 from iodine_kit.records import DatasetInfo
 from iodine_kit.tfrecord import FieldSpec
+from iodine_kit.untrusted import npy as headers
 
 H, W = 6, 8
 FIELDS = {"image": FieldSpec(np.uint8, (H, W, 3)), "mask": FieldSpec(np.uint8, (H, W))}
@@ -128,3 +129,19 @@ def test_only_readers_of_predictions_take_texts_and_empty_arrays(tmp_path: Path)
         assert READERS.load("npy").columns(tmp_path / "a.npy")["mask"].shape == values.shape
     with pytest.raises(SchemaError, match="not of numbers"):
         layout_npy(saved(np.full((3, H, W), "a")), tmp_path)
+
+
+def test_one_thread_at_a_time_lets_numpy_parse_a_header(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's parser is not safe with several threads in all versions."""
+    locked, parse = [], headers._VERSIONS[1, 0]
+
+    def watched(stream: BinaryIO) -> Any:
+        locked.append(headers.PARSING.locked())
+        return parse(stream)
+
+    monkeypatch.setitem(headers._VERSIONS, (1, 0), watched)
+    file = io.BytesIO()
+    np.save(file, np.arange(3))
+    file.seek(0)
+    assert headers.read_header(file, "here").shape == (3,)
+    assert locked == [True] and not headers.PARSING.locked()
