@@ -17,8 +17,8 @@ from iodine_kit.system import refusal
 from iodine_kit.untrusted import NPZ_ERRORS, check_row_size
 
 PARSING = Lock()
-"""Held while NumPy parses a header, as an expression of Python: some versions of Python end in a SystemError if two threads
-parse at the same time ("AST constructor recursion depth mismatch")."""
+"""Held while NumPy parses a header, as an expression of Python: some versions of Python end in a SystemError if two
+threads parse at the same time ("AST constructor recursion depth mismatch")."""
 MAGIC = b"\x93NUMPY"
 PICKLE = b"\x80"
 """First byte of a pickle of protocol 2 or later."""
