@@ -86,7 +86,8 @@ def train(
 
         job = stage.plan(tables, inputs, context)
         agree(world, job, stage.configure(tables)[1].model_dump(mode="json"))
-        before = context.store.find(job.identity, context.again) if world.first else None
+        looks = world.first and not overwrite  # with --overwrite, what is there does not count, and may be damaged
+        before = context.store.find(job.identity, context.again) if looks else None
         artifact = obtain_distributed(job, context)
         if artifact:
             if before is None or before.manifest.made.get("finished") != artifact.manifest.made.get("finished"):

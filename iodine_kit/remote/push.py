@@ -17,6 +17,7 @@ from iodine_kit.remote.transfers import JOBS, Pool, Transferred, pool
 from iodine_kit.store import Artifact, Store
 from iodine_kit.store.lineage import closure
 from iodine_kit.store.manifest import MANIFEST, parse_manifest
+from iodine_kit.store.remedies import refuse_damaged
 from iodine_kit.store.tags import Tag
 from iodine_kit.system import storage_errors
 
@@ -62,6 +63,7 @@ def push(
     """
     _refuse_itself(store, remote.address)
     wanted = closure(store, artifacts) if inputs else list(artifacts)
+    refuse_damaged(wanted)
     manifests = {Entry(one.reference.directory, one.reference.content): _manifest(one) for one in wanted}
     remote.create()
     for tag in tags:

@@ -19,7 +19,7 @@ from iodine_kit.store.arrivals import LARGEST_MANIFESTS, TOO_LARGE, UNPACKING, A
 from iodine_kit.store.artifact import Artifact
 from iodine_kit.store.lineage import StoredFile, stored_files
 from iodine_kit.store.manifest import MANIFEST, FileRecord, Manifest, file_sha256
-from iodine_kit.store.remedies import ASK
+from iodine_kit.store.remedies import ASK, refuse_damaged
 from iodine_kit.store.store import Store
 from iodine_kit.store.tar_stream import CHUNK, EXPECTED, LONGEST_NAME, Member, read_members, write_end, write_member
 from iodine_kit.system import storage_errors
@@ -42,9 +42,10 @@ def pack(artifacts: Sequence[Artifact], stream: BinaryIO, reporter: Reporter) ->
         the number of bytes of all files.
 
     Raises:
-        ArtifactCorruptError: if a file differs from the manifest.
+        ArtifactCorruptError: if a file differs from the manifest, or the manifest was altered.
         StorageError: if a manifest is too large to be unpacked, or a file cannot be read.
     """
+    refuse_damaged(artifacts)
     written, total = 0, sum(record.bytes for one in artifacts for record in one.manifest.files.values())
     if sum((one.path / MANIFEST).stat().st_size for one in artifacts) > LARGEST_MANIFESTS:
         raise StorageError(f"{artifacts[0].path}: {TOO_LARGE}")

@@ -44,6 +44,17 @@ def damage_error(
     return ArtifactCorruptError(f"{artifact.path}: {'; '.join(problems)}; {_remedy(artifact, problems, rebuild)}")
 
 
+def refuse_damaged(artifacts: Sequence[Artifact]) -> None:
+    """Look at the manifests of artifacts and at the sizes of their files, before they are copied elsewhere.
+
+    Raises:
+        ArtifactCorruptError: naming the first damaged artifact, and what to do.
+    """
+    for artifact in artifacts:
+        if problems := artifact.problems(hash_up_to=0):
+            raise damage_error(artifact, problems)
+
+
 def copy_again(folder: Path, command: str) -> str:
     """What to do about a damaged artifact that ``pull`` or ``unpack`` can copy."""
     return f"delete {folder}, and {command} it again"

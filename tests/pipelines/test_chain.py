@@ -151,13 +151,18 @@ def test_train_takes_the_newest_data_set_that_fits(iodine_kit: Command) -> None:
 
 
 @pytest.mark.slow
-def test_an_interrupted_run_resumes_whatever_else_was_interrupted(iodine_kit: Command) -> None:
+def test_an_interrupted_run_resumes_whatever_else_was_interrupted(iodine_kit: Command, tmp_path: Path) -> None:
     iodine_kit("prepare", "tetrominoes", "--generate", 20, "--set", "dataset.cell=2")
     train = ["train", *TINY, "--set", "train.steps=3"]
     iodine_kit(*train, "--set", "train.seed=1", "--set", "train.max_seconds=1e-9", status=75)
     stopped = iodine_kit(*train, "--set", "train.max_seconds=1e-9", status=75)
     assert "resuming" not in stopped.stderr
-    assert "resuming after step 1" in iodine_kit(*train).stderr
+    finished = iodine_kit(*train)
+    assert "resuming after step 1" in finished.stderr
+    manifest = tmp_path / finished.stdout.strip() / "manifest.json"
+    manifest.write_text("{}")
+    assert "rebuild it with --overwrite" in iodine_kit(*train, status=11).stderr
+    assert iodine_kit(*train, "--overwrite").stdout == finished.stdout
 
 
 @pytest.mark.slow

@@ -228,6 +228,15 @@ def test_an_altered_file_is_not_sent(here: Store, predictions: Artifact, remote:
     assert predictions.manifest.files["p.h5"].sha256 not in objects(folder) and remote.entries() == []
 
 
+def test_an_altered_manifest_of_an_input_is_not_sent(here: Store, predictions: Artifact, remote: Remote) -> None:
+    (manifest,) = here.root.glob("run/*/manifest.json")
+    altered = json.loads(manifest.read_text())
+    altered["facts"]["count"] = -1
+    manifest.write_text(json.dumps(altered))
+    with pytest.raises(ArtifactCorruptError, match="the facts in the manifest were altered"):
+        send(here, predictions, remote)
+
+
 @pytest.mark.parametrize(
     "name", ["../evil", "/evil", "a/../../evil", "..\\evil", "C:evil", "a\nb", ".hidden", "manifest.json"]
 )

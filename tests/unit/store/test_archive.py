@@ -238,6 +238,11 @@ def test_other_content_is_refused_and_a_damaged_artifact_is_not_packed(original:
     (damaged.path / "a").write_bytes(b"1235")
     with pytest.raises(ArtifactCorruptError, match="sha256 differs"):
         packed([damaged])
+    (damaged.path / "a").write_bytes(b"1234")
+    manifest = damaged.path / MANIFEST
+    manifest.write_text(manifest.read_text().replace('"count": 1', '"count": 2'))
+    with pytest.raises(ArtifactCorruptError, match="the facts in the manifest were altered"):
+        packed(closure(store, [make(store, "y", "predictions", {}, run=store.open(str(damaged.path)))]))
 
 
 def test_an_interrupted_transfer_of_the_same_name_resumes(original: Packed, tmp_path: Path) -> None:
