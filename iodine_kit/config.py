@@ -155,7 +155,8 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def short_keys(keys: Sequence[str]) -> dict[str, str]:
     """Dotted key → the shortest end of it that no other key has: ``{"model.beta": "beta"}``."""
     ends = {key: [".".join(key.split(".")[start:]) for start in range(key.count("."), -1, -1)] for key in keys}
-    return {key: next(end for end in ends[key] if sum(end in other for other in ends.values()) == 1) for key in keys}
+    own = {key: (end for end in ends[key] if sum(end in other for other in ends.values()) == 1) for key in keys}
+    return {key: next(own[key], key) for key in keys}
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -26,6 +26,7 @@ from iodine_kit.errors import CorruptDataError, SchemaError, SourceError
 from iodine_kit.records import Array, Bytes
 from iodine_kit.system import refusal
 from iodine_kit.untrusted import NPZ_ERRORS
+from iodine_kit.untrusted.npy import PARSING
 
 Lit = NDArray[np.bool_]
 Outline = tuple[slice, slice, Lit]
@@ -206,7 +207,8 @@ def _open(archive: zipfile.ZipFile, path: str, name: str) -> Iterator[tuple[IO[b
         try:
             version = np.lib.format.read_magic(stream)
             header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, columns_first, dtype = header(stream)
+            with PARSING:
+                shape, columns_first, dtype = header(stream)
         except (ValueError, SyntaxError, TokenError) as error:
             raise CorruptDataError(f"{path}: '{name}' does not start with an npy header; download it again") from error
         if columns_first:

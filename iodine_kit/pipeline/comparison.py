@@ -121,12 +121,13 @@ def _damage(job: Job, store: Store) -> str:
 
     Raises:
         ArtifactCorruptError: if its folder has files that its manifest does not list. They may be the user's own, and
-            to make it again would delete them.
+            to make it again would delete them. Also if its manifest cannot be read, for then nothing lists them.
     """
     try:
         artifact = store.find(job.identity)
     except ArtifactCorruptError as error:
-        return str(error).removesuffix(f"; {REBUILD}")
+        remedy = f"delete {store.place(job.identity.planned)}, and run the pipeline again"
+        raise ArtifactCorruptError(f"{str(error).removesuffix(f'; {REBUILD}')}; {remedy}") from None
     problems = artifact.problems(hash_up_to=HASHED_ON_USE) if artifact else []
     if artifact and any(one.endswith(NOT_LISTED) for one in problems):
         store.usable(artifact)

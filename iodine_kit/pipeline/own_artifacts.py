@@ -1,6 +1,6 @@
 """The artifacts of a store that a pipeline itself makes: what its commands work on if no input is named.
 
-Only manifests are read. The source of a data set is hashed only if it is small; that of a larger one is not compared.
+Only manifests are read. The source of a data set is hashed only if it is small; of a larger one the size is compared.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from iodine_kit.config import Values, differences
-from iodine_kit.errors import IodineKitError
+from iodine_kit.errors import ArtifactCorruptError, IodineKitError
 from iodine_kit.pipeline.file import MATRIX, OPTIONAL, STAGES
 from iodine_kit.pipeline.matrix import Member, expand
 from iodine_kit.runner import Context
@@ -41,6 +41,9 @@ def own_artifacts(tables: Tables, role: str, store: Store) -> Iterator[Own]:
 
     First that of the pipeline without its matrix, which is what a command with ``--pipeline`` makes, then those of the
     members in their order. A pipeline file without the table ``[prepare]`` makes nothing by itself.
+
+    Raises:
+        ArtifactCorruptError: if one of them is damaged: another artifact must not be used in its place.
     """
     if "prepare" not in tables or OPTIONAL.get(role, "prepare") not in tables:
         return
@@ -49,8 +52,12 @@ def own_artifacts(tables: Tables, role: str, store: Store) -> Iterator[Own]:
     members = expand(tables, checked=False) if MATRIX in tables else []
     for member in (Member("", {}, base), *members):
         for dataset in _datasets(member.tables, context):
-            with suppress(IodineKitError):  # the inputs of this data set do not suit, or are damaged
+            try:
                 yield from _chain(member, role, dataset, context)
+            except ArtifactCorruptError:
+                raise
+            except IodineKitError:  # this data set does not suit
+                continue
 
 
 def first_difference(tables: Tables, artifact: Artifact, store: Store) -> str | None:
@@ -96,17 +103,23 @@ def _roles_up_to(role: str) -> list[str]:
 
 def _datasets(tables: Tables, context: Context) -> list[Artifact]:
     """The data sets that the pipeline makes; the most recently used first."""
-    with suppress(IodineKitError):  # the source may be gone
-        if _is_quickly_identified(tables, context):
+    size = -1
+    try:
+        generated = prepare.configure(tables).config.generate is not None
+        size = 0 if generated else prepare.source_bytes(tables, context)
+        if 0 <= size <= QUICKLY_READ:
             found = context.store.find(prepare.plan(tables, {}, context).identity)
             return [found] if found else []
-    every = context.store.artifacts("dataset")
+    except ArtifactCorruptError:
+        raise
+    except IodineKitError:  # the source may be gone
+        pass
+    every = [one for one in context.store.artifacts("dataset") if size < 0 or size == _source_bytes(one)]
     return [one for one in reversed(every) if _is_configured(tables, one, context)]
 
 
-def _is_quickly_identified(tables: Tables, context: Context) -> bool:
-    generated = prepare.configure(tables).config.generate is not None
-    return generated or 0 <= prepare.source_bytes(tables, context) <= QUICKLY_READ
+def _source_bytes(dataset: Artifact) -> int:
+    return sum(source.bytes for source in dataset.manifest.identity.sources)
 
 
 def _is_configured(tables: Tables, dataset: Artifact, context: Context) -> bool:

@@ -13,7 +13,6 @@ from iodine_kit.pipeline.graph import Node, Selection, build_graph, select
 from iodine_kit.pipeline.matrix import Member
 from iodine_kit.runner import FEW_SETTINGS, Context, Job, find_interrupted, other_code
 from iodine_kit.store import Artifact
-from iodine_kit.store.manifest import find_problems
 from iodine_kit.store.remedies import damage_error
 
 
@@ -116,7 +115,7 @@ def plan_node(
 
 def refuse_damaged(artifact: Artifact, again: str) -> None:
     """Raise :class:`ArtifactCorruptError` if a file is missing, has another size or is not listed; hashes nothing."""
-    problems = find_problems(artifact.path, artifact.manifest, hash_up_to=-1)
+    problems = artifact.problems(hash_up_to=-1)
     if problems:
         raise damage_error(artifact, problems, again=again)
 

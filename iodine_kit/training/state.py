@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -199,7 +200,7 @@ class TrainingState:
         }
         best = {f"best/{name}": tensor for name, tensor in self.best.weights.items()}
         facts = {"step": self.step, "settings": self.settings, "best": self.best.facts}
-        rows = {LOG: torch.tensor(bytearray(log), dtype=torch.uint8)}
+        rows = {LOG: torch.from_numpy(np.frombuffer(log, np.uint8).copy())}
         return Checkpoint({**self._tensors(), **moments, **best, **rows}, facts)
 
     def restore(self, checkpoint: Checkpoint) -> None:

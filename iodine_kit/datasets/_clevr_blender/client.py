@@ -24,6 +24,7 @@ from iodine_kit.errors import SourceError
 from iodine_kit.records import Array
 from iodine_kit.system import expand_home, refusal
 from iodine_kit.untrusted import NPZ_ERRORS
+from iodine_kit.untrusted.npy import PARSING
 
 BPY = "5.0.1"
 VARIABLE = "IODINE_KIT_BLENDER"
@@ -188,7 +189,7 @@ class _Refused(Exception):  # noqa: N818
 
 def _load(path: Path) -> dict[str, Array]:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with PARSING, np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
     except FileNotFoundError as error:
         raise SourceError(f"Blender's process wrote no readable scene: {error}") from error

@@ -14,7 +14,7 @@ from pathlib import Path
 from iodine_kit.errors import ArtifactCorruptError
 from iodine_kit.stages.prepare.journal import NAME, State
 from iodine_kit.store.manifest import file_sha256
-from iodine_kit.system import storage_errors
+from iodine_kit.system import storage_errors, sync_to_disk
 
 _KEPT = f"{NAME}.last-"
 """Beginning of the second name of a last shard."""
@@ -46,6 +46,8 @@ class FinishedShards:
         """
         for name in self._state.files:
             path = self._directory / name
+            if not self._is_counted(name):
+                continue  # interrupted before its scenes left the journal: it is written again
             if self._state.finishing and self._is_last(name):
                 if name in self._state.sha256:  # journals of earlier versions have no hashes, and kept no last shards
                     self._restore(path)
@@ -75,6 +77,11 @@ class FinishedShards:
         with storage_errors(path):
             return expected is None or file_sha256(path) == expected
 
+    def _is_counted(self, name: str) -> bool:
+        """Whether the journal counts a shard as finished; it records the hash a little earlier."""
+        split, _, number = Path(name).stem.rpartition("-")
+        return not number.isdecimal() or int(number) < len(self._state.shards.get(split, ()))
+
     def _is_last(self, name: str) -> bool:
         """Whether a shard is the last one of its split."""
         split, _, number = Path(name).stem.rpartition("-")
@@ -92,3 +99,4 @@ def _link(path: Path, name: Path) -> None:
     except OSError:
         with storage_errors(name, "written"):
             shutil.copyfile(path, name)
+    sync_to_disk(name)

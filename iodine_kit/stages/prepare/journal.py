@@ -130,6 +130,11 @@ class Journal:
         self._unwritten_bytes, self._bad_written = 0, len(self.state.bad)
         self._written_at = monotonic()
 
+    def sync(self) -> None:
+        """Wait until everything that was written is on the disk."""
+        if self._file is not None:
+            os.fsync(self._file.fileno())
+
     def samples(self, split: str, start: int, stop: int | None = None) -> Iterator[Sample]:
         """Read the waiting samples ``start`` to ``stop - 1`` of a split from the file, in order."""
         if self._file is not None:

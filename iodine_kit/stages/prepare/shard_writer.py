@@ -98,6 +98,7 @@ class ShardWriter:
             self._finished.keep_last()
         self.state.finishing = True
         self._journal.write()
+        self._journal.sync()  # before the format gives shards other names
         for split in shards:
             self._plugin.finish(self._directory, split, shards[split], self._config)
         return {split: sum(shards[split]) for split in self._splits() if split in shards}

@@ -16,6 +16,7 @@ from iodine_kit.cli.app import app
 from iodine_kit.cli.options import input_artifact
 from iodine_kit.cli.own_artifacts import own_draft
 from iodine_kit.config import merge
+from iodine_kit.errors import ArtifactCorruptError
 from iodine_kit.pipeline import load, own_artifacts
 from iodine_kit.progress import Silent
 from iodine_kit.runner import Context, run_stage
@@ -151,7 +152,23 @@ def test_a_published_data_set_is_chosen_with_and_without_its_source(
     context, tables = Context(Store(tmp_path / "data")), load(str(tmp_path / "own.toml"))
     own = run_stage(prepare, tables, {}, context)
     run_stage(prepare, merge(deepcopy(tables), {"preprocess": {"size": 8}}), {}, context)
+    shutil.copytree(tmp_path / "pictures", tmp_path / "others")
+    put(tmp_path / "others" / "4.png", scene(4, 16, 2)[0])
+    run_stage(prepare, merge(deepcopy(tables), {"prepare": {"source": str(tmp_path / "others")}}), {}, context)
     monkeypatch.setattr(own_artifacts, "QUICKLY_READ", quickly_read)
     assert chosen(context.store, "dataset", str(tmp_path / "own.toml"))[0].path == own.path
+    (own.path / "manifest.json").write_text("{")
+    if quickly_read > 0:
+        with pytest.raises(ArtifactCorruptError, match=r"manifest\.json: not a manifest"):
+            chosen(context.store, "dataset", str(tmp_path / "own.toml"))
+
+
+def test_a_published_data_set_whose_source_is_gone_is_chosen_by_its_settings(tmp_path: Path) -> None:
+    put(tmp_path / "pictures" / "0.png", scene(0, 16, 2)[0])
+    text = f'[prepare]\ndataset = "folder"\nsource = {str(tmp_path / "pictures")!r}\n[preprocess]\ncrop = "none"\n'
+    (tmp_path / "own.toml").write_text(text, "utf-8")
+    context, tables = Context(Store(tmp_path / "data")), load(str(tmp_path / "own.toml"))
+    own = run_stage(prepare, tables, {}, context)
+    run_stage(prepare, merge(deepcopy(tables), {"preprocess": {"size": 8}}), {}, context)
     shutil.rmtree(tmp_path / "pictures")
     assert chosen(context.store, "dataset", str(tmp_path / "own.toml"))[0].path == own.path

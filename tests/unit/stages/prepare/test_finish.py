@@ -15,6 +15,8 @@ from iodine_kit.formats import _joined_hdf5
 from iodine_kit.runner import Context, run_stage
 from iodine_kit.stages import prepare
 from iodine_kit.stages.prepare import make
+from iodine_kit.stages.prepare.finished_shards import FinishedShards
+from iodine_kit.stages.prepare.journal import State
 from iodine_kit.store import Store
 
 MOMENTS: dict[str, tuple[object, str]] = {
@@ -115,6 +117,20 @@ def test_whatever_changes_while_a_format_finishes_is_refused_or_mended(
                 assert "this finished shard was changed or removed; start again with --overwrite" in str(error)
                 refused.add((path.name, change.__name__))
     assert refused
+
+
+def test_a_shard_that_no_journal_counts_yet_is_written_again(tmp_path: Path) -> None:
+    """The journal can be written between the shard and the removal of its scenes from the journal."""
+    state = State(shards={"train": [8]})
+    finished = FinishedShards(tmp_path, state)
+    for number in range(2):
+        (tmp_path / f"train-00000{number}.h5").write_bytes(b"shard")
+        finished.add(tmp_path / f"train-00000{number}.h5")
+    (tmp_path / "train-000001.h5").write_bytes(b"sh")
+    finished.check()
+    (tmp_path / "train-000000.h5").write_bytes(b"sh")
+    with pytest.raises(ArtifactCorruptError, match=r"train-000000\.h5"):
+        finished.check()
 
 
 def _interrupted(function: Callable[..., Any], at: int) -> Callable[..., Any]:
