@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iodine_kit.artifacts.dataset import has_masks
-from iodine_kit.errors import SchemaError, UnknownNameError
+from iodine_kit.errors import ArtifactCorruptError, SchemaError, UnknownNameError
 from iodine_kit.evaluation.facts import ComparisonFacts, EvaluationFacts, ResultFacts
 from iodine_kit.evaluation.probing.facts import ProbeFacts
 from iodine_kit.metrics import METRICS, needs_masks
 from iodine_kit.records import Floats64
 from iodine_kit.store import Artifact, read_facts
+from iodine_kit.store.remedies import ASK
 from iodine_kit.tables import Table, as_csv, as_latex, as_markdown, joined
 
 if TYPE_CHECKING:
@@ -140,13 +141,22 @@ def read_scores(evaluation: Artifact) -> dict[str, Floats64]:
 
 
 def _read_table(path: Path) -> pd.DataFrame:
+    parquet = path.with_suffix(".parquet")
+    file = parquet if parquet.exists() else path.with_suffix(".csv")
+    try:
+        return _parsed(file)
+    except (ValueError, LookupError, OverflowError) as error:  # large files are not hashed when they are used
+        reason = str(error).partition("\n")[0]
+        raise ArtifactCorruptError(f"{file}: is damaged ({reason}); {ASK}") from None
+
+
+def _parsed(file: Path) -> pd.DataFrame:
     import pandas as pd
 
-    parquet = path.with_suffix(".parquet")
-    if parquet.exists():
-        return pd.read_parquet(parquet)
+    if file.suffix == ".parquet":
+        return pd.read_parquet(file)
     # As text at first: not every pandas reads a float64 back as it was written, and a key may look like a number.
-    table = pd.read_csv(path.with_suffix(".csv"), dtype=str, keep_default_na=False)
+    table = pd.read_csv(file, dtype=str, keep_default_na=False)
     for name in table.columns.drop("key"):
         whole = name in WHOLE
         table[name] = table[name].astype(np.int64) if whole else table[name].replace("", "nan").astype(np.float64)

@@ -19,7 +19,7 @@ from unit.stages.foreseen import store_masks, store_predictions
 
 from iodine_kit.artifacts import predictions_and_truth as pairs
 from iodine_kit.artifacts.evaluations import read_objects, read_scenes, read_scores
-from iodine_kit.errors import ConfigError, CountError, SchemaError
+from iodine_kit.errors import ArtifactCorruptError, ConfigError, CountError, SchemaError
 from iodine_kit.evaluation.summary import terciles
 from iodine_kit.metrics import Comparison, ari, miou
 from iodine_kit.predictions.file import PredictionReader
@@ -259,6 +259,15 @@ def test_parquet_holds_what_csv_holds(tmp_path: Path, stored: tuple[Artifact, Ar
     assert not (packed.path / "scenes.csv").exists()
     for read in (read_scenes, read_objects):
         assert read(plain).equals(read(packed).astype(read(plain).dtypes.to_dict()))
+    text, binary = plain.path / "scenes.csv", packed.path / "scenes.parquet"
+    wrong_number = text.read_bytes().replace(b"\ntest-000,", b"\ntest-000,3.")
+    for evaluation, damaged, wrong in [
+        (plain, text, wrong_number), (plain, text, b""), (plain, text, b"\xff\xfe\n\x00,"),
+        (packed, binary, binary.read_bytes()[:40]), (packed, binary, b""),
+    ]:  # fmt: skip
+        damaged.write_bytes(wrong)
+        with pytest.raises(ArtifactCorruptError, match=r"scenes\.(csv|parquet): is damaged"):
+            read_scenes(evaluation)
 
 
 def test_no_intervals_where_none_are_wanted(tmp_path: Path, stored: tuple[Artifact, Artifact]) -> None:
