@@ -13,7 +13,7 @@ from iodine_kit.pipeline.graph import Node, Selection, build_graph, select
 from iodine_kit.pipeline.matrix import Member
 from iodine_kit.runner import FEW_SETTINGS, Context, Job, find_interrupted, other_code
 from iodine_kit.store import Artifact
-from iodine_kit.store.remedies import damage_error
+from iodine_kit.store.remedies import refuse_damaged
 
 
 @dataclass(frozen=True)
@@ -104,20 +104,13 @@ def plan_node(
         artifact = context.store.find(job.identity, again)
         status, because = _status(node, job, artifact, replace(context, overwrite=overwrite, again=again))
         if artifact and status == "fresh":
-            refuse_damaged(artifact, again)
+            refuse_damaged(artifact, again=again)
     except ArtifactCorruptError as error:
         if overwrite:
             return replace(planned, status="stale", because="it is damaged, and is to be overwritten"), None
         return replace(planned, status="damaged", because=path, problem=error), None
     made_by = other_code(job, artifact, again) if artifact and status == "fresh" else ""
     return replace(planned, status=status, because=because, made_by=made_by), artifact
-
-
-def refuse_damaged(artifact: Artifact, again: str) -> None:
-    """Raise :class:`ArtifactCorruptError` if a file is missing, has another size or is not listed; hashes nothing."""
-    problems = artifact.problems(hash_up_to=-1)
-    if problems:
-        raise damage_error(artifact, problems, again=again)
 
 
 def _status(node: Node, job: Job, artifact: Artifact | None, context: Context) -> tuple[str, str]:

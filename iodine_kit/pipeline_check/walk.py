@@ -12,11 +12,11 @@ from iodine_kit.config import Values
 from iodine_kit.errors import ArtifactCorruptError, CountError, IodineKitError, SchemaError, did_you_mean
 from iodine_kit.evaluation.scoring import ALL, stored_as
 from iodine_kit.metrics import METRICS
-from iodine_kit.pipeline.plan import refuse_damaged
 from iodine_kit.pipeline_check.foreseen import Notes, foreseen, model_to_be_trained, stored_fields, unidentified
 from iodine_kit.runner import Context, Job, find_interrupted
 from iodine_kit.stages import evaluate, infer, prepare, probe, train, traverse
 from iodine_kit.store import Artifact
+from iodine_kit.store.remedies import refuse_damaged
 
 QUICKLY_READ = 64 << 20
 """Largest source, in bytes, that is read to identify it: a check must not take minutes."""
@@ -107,7 +107,7 @@ class Walk:
             pending = find_interrupted(job, self._context)
             made = self._context.store.find(job.identity, again)
             if made and not pending:
-                refuse_damaged(made, again)
+                refuse_damaged(made, again=again)
         except ArtifactCorruptError:
             step.status = "damaged"
             raise

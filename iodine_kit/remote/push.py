@@ -63,7 +63,7 @@ def push(
     """
     _refuse_itself(store, remote.address)
     wanted = closure(store, artifacts) if inputs else list(artifacts)
-    refuse_damaged(wanted)
+    refuse_damaged(*wanted)
     manifests = {Entry(one.reference.directory, one.reference.content): _manifest(one) for one in wanted}
     remote.create()
     for tag in tags:

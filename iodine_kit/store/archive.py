@@ -45,7 +45,7 @@ def pack(artifacts: Sequence[Artifact], stream: BinaryIO, reporter: Reporter) ->
         ArtifactCorruptError: if a file differs from the manifest, or the manifest was altered.
         StorageError: if a manifest is too large to be unpacked, or a file cannot be read.
     """
-    refuse_damaged(artifacts)
+    refuse_damaged(*artifacts)
     written, total = 0, sum(record.bytes for one in artifacts for record in one.manifest.files.values())
     if sum((one.path / MANIFEST).stat().st_size for one in artifacts) > LARGEST_MANIFESTS:
         raise StorageError(f"{artifacts[0].path}: {TOO_LARGE}")

@@ -56,15 +56,18 @@ def damage_error(
     return ArtifactCorruptError(f"{artifact.path}: {'; '.join(problems)}; {_remedy(artifact, problems, rebuild)}")
 
 
-def refuse_damaged(artifacts: Sequence[Artifact]) -> None:
-    """Look at the manifests of artifacts and at the sizes of their files, before they are copied elsewhere.
+def refuse_damaged(*artifacts: Artifact, again: str = "") -> None:
+    """Look at the manifests of artifacts and at the names and sizes of their files; hashes no file.
+
+    Args:
+        again: see :func:`damage_error`.
 
     Raises:
         ArtifactCorruptError: naming the first damaged artifact, and what to do.
     """
     for artifact in artifacts:
-        if problems := artifact.problems(hash_up_to=0):
-            raise damage_error(artifact, problems)
+        if problems := artifact.problems(hash_up_to=-1):
+            raise damage_error(artifact, problems, again=again)
 
 
 def copy_again(folder: Path, command: str) -> str:
